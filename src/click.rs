@@ -1,0 +1,266 @@
+//! A lead's click on an expert, and the rules that its parts keep.
+//!
+//! A [`Click`] can only be made from input that keeps every rule of the capture contract, so whatever holds one
+//! need not check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
+
+use std::fmt;
+
+/// The longest email address that is taken: 64 for the local part, `@`, and 255 for the domain
+/// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).
+pub const EMAIL_CHARS_MAX: usize = 320;
+/// The longest expert username that is taken.
+pub const EXPERT_USERNAME_CHARS_MAX: usize = 100;
+/// The longest search query that is taken.
+pub const SEARCH_QUERY_CHARS_MAX: usize = 2000;
+
+/// A lead clicked an expert's card. When it happened is not part of it: the writer assigns that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    email: String,
+    expert_username: String,
+    search_query: String,
+}
+
+impl Click {
+    /// Makes a click: `email` is trimmed and ASCII-lower-cased, `expert_username` trimmed, `search_query` kept
+    /// exactly as it is.
+    ///
+    /// # Errors
+    /// One [`Violation`] for each field that breaks its rule, in the order of the parameters.
+    pub fn new(
+        email: &str,
+        expert_username: &str,
+        search_query: String,
+    ) -> Result<Self, Vec<Violation>> {
+        let email = email.trim();
+        let expert_username = expert_username.trim();
+        let violations: Vec<Violation> = [
+            (Field::Email, email_rule(email)),
+            (Field::ExpertUsername, expert_username_rule(expert_username)),
+            (
+                Field::SearchQuery,
+                longest(&search_query, SEARCH_QUERY_CHARS_MAX),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(field, checked)| checked.err().map(|rule| Violation { field, rule }))
+        .collect();
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        Ok(Self {
+            email: email.to_ascii_lowercase(),
+            expert_username: expert_username.to_owned(),
+            search_query,
+        })
+    }
+
+    /// The lead's email address, lower-cased; 1 to [`EMAIL_CHARS_MAX`] characters.
+    #[must_use]
+    pub fn email(&self) -> &str {
+        &self.email
+    }
+
+    /// The expert's username; 1 to [`EXPERT_USERNAME_CHARS_MAX`] characters.
+    #[must_use]
+    pub fn expert_username(&self) -> &str {
+        &self.expert_username
+    }
+
+    /// What the lead had searched for; at most [`SEARCH_QUERY_CHARS_MAX`] characters, any of them.
+    #[must_use]
+    pub fn search_query(&self) -> &str {
+        &self.search_query
+    }
+}
+
+/// A field of a click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `email`
+    Email,
+    /// `expert_username`
+    ExpertUsername,
+    /// `search_query`
+    SearchQuery,
+}
+
+impl Field {
+    /// The field's name in the capture contract and in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::ExpertUsername => "expert_username",
+            Self::SearchQuery => "search_query",
+        }
+    }
+}
+
+/// A rule that a field can break. Its text says what the field should be and never repeats the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Nothing is left of the field after trimming.
+    Empty,
+    /// The field has more characters than this.
+    TooLong(usize),
+    /// The field holds a control character (Unicode category Cc).
+    ControlCharacter,
+    /// The field is no email address.
+    NotAnEmail,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "should have at least 1 character"),
+            Self::TooLong(max) => write!(f, "should have at most {max} characters"),
+            Self::ControlCharacter => write!(f, "should have no control characters"),
+            Self::NotAnEmail => write!(
+                f,
+                "should have one @ with text on both sides and no white space"
+            ),
+        }
+    }
+}
+
+/// A field and the first rule that it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Violation {
+    /// The field.
+    pub field: Field,
+    /// The rule.
+    pub rule: Rule,
+}
+
+fn email_rule(email: &str) -> Result<(), Rule> {
+    not_empty(email)?;
+    longest(email, EMAIL_CHARS_MAX)?;
+    no_control_characters(email)?;
+    match email.split_once('@') {
+        Some((local, domain))
+            if !local.is_empty()
+                && !domain.is_empty()
+                && !domain.contains('@')
+                && !email.contains(char::is_whitespace) =>
+        {
+            Ok(())
+        }
+        _ => Err(Rule::NotAnEmail),
+    }
+}
+
+/// Whether `username`, already trimmed, may stand for an expert.
+///
+/// # Errors
+/// The first [`Rule`] that it breaks.
+pub fn expert_username_rule(username: &str) -> Result<(), Rule> {
+    not_empty(username)?;
+    longest(username, EXPERT_USERNAME_CHARS_MAX)?;
+    no_control_characters(username)
+}
+
+fn not_empty(text: &str) -> Result<(), Rule> {
+    if text.is_empty() {
+        return Err(Rule::Empty);
+    }
+    Ok(())
+}
+
+/// Whether `text` has at most `chars_max` characters.
+///
+/// # Errors
+/// [`Rule::TooLong`].
+pub fn longest(text: &str, chars_max: usize) -> Result<(), Rule> {
+    // A character takes at least one byte, so a text this short need not be counted.
+    if text.len() > chars_max && text.chars().count() > chars_max {
+        return Err(Rule::TooLong(chars_max));
+    }
+    Ok(())
+}
+
+fn no_control_characters(text: &str) -> Result<(), Rule> {
+    if text.contains(char::is_control) {
+        return Err(Rule::ControlCharacter);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rule_of_email(email: &str) -> Option<Rule> {
+        Click::new(email, "jdoe", String::new())
+            .err()
+            .map(|violations| violations[0].rule)
+    }
+
+    #[test]
+    fn an_email_is_trimmed_and_lower_cased_in_ascii_only() {
+        let click = Click::new("  Jané@Example.COM\n", " JDoe ", " As Typed ".to_owned()).unwrap();
+        assert_eq!(click.email(), "jané@example.com");
+        assert_eq!(click.expert_username(), "JDoe");
+        assert_eq!(click.search_query(), " As Typed ");
+        let click = Click::new("JANÉ@example.com", "jdoe", String::new()).unwrap();
+        assert_eq!(click.email(), "janÉ@example.com");
+    }
+
+    #[test]
+    fn an_email_has_one_at_sign_with_text_on_both_sides() {
+        for email in ["a@b", "a+b@c", "=1@x", "a@[::1]", "\"quoted\"@example.com"] {
+            assert_eq!(rule_of_email(email), None, "{email}");
+        }
+        for email in ["a", "@", "a@", "@b", "a@b@c", "a@@b", "a b@c", "a@b\u{a0}c"] {
+            assert_eq!(rule_of_email(email), Some(Rule::NotAnEmail), "{email}");
+        }
+        for email in ["a\0@b", "a@b\u{7f}c", "a\n@b", "a\u{85}@b"] {
+            assert_eq!(rule_of_email(email), Some(Rule::ControlCharacter));
+        }
+        assert_eq!(rule_of_email("  "), Some(Rule::Empty));
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters_after_trimming() {
+        let email = |chars: usize| format!(" {}@x ", "é".repeat(chars - 2));
+        assert_eq!(rule_of_email(&email(320)), None);
+        assert_eq!(rule_of_email(&email(321)), Some(Rule::TooLong(320)));
+        let click = |username: usize, query: usize| {
+            Click::new("a@b", &"🦀".repeat(username), "🦀".repeat(query)).map(|_| ())
+        };
+        assert_eq!(click(100, 2000), Ok(()));
+        assert_eq!(
+            click(101, 2001),
+            Err(vec![
+                Violation {
+                    field: Field::ExpertUsername,
+                    rule: Rule::TooLong(100)
+                },
+                Violation {
+                    field: Field::SearchQuery,
+                    rule: Rule::TooLong(2000)
+                },
+            ])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_taken_keeps_the_bounds_that_schema_sql_states(
+            email in "\\PC{0,10}@\\PC{0,10}|.{0,400}",
+            username in ".{0,120}",
+            query in ".{0,40}",
+        ) {
+            if let Ok(click) = Click::new(&email, &username, query.clone()) {
+                let chars = |text: &str| text.chars().count();
+                prop_assert!((3..=320).contains(&chars(click.email())));
+                prop_assert!((1..=100).contains(&chars(click.expert_username())));
+                prop_assert_eq!(click.email().matches('@').count(), 1);
+                prop_assert!(!click.email().contains(|c: char| c.is_control() || c.is_whitespace()));
+                prop_assert!(!click.expert_username().contains(char::is_control));
+                prop_assert_eq!(click.search_query(), query);
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! leadclicks stores which lead clicked which expert after which search, and reports it.
+//!
+//! Two thin programs stand on this library: `leadclicksd`, which captures clicks over HTTP, and `leadclicks`,
+//! the admin's command line. The modules are listed from the ground up; each imports only from those above it
+//! (ARCHITECTURE.md has the map).
+
+pub mod click;
+pub mod timestamp;
+
+pub mod store;

@@ -1,0 +1,294 @@
+//! The database file: opening it safely, and the one thread that writes clicks into it.
+//!
+//! A file is either leadclicks' own, made from schema.sql, or a host app's, whose schema is used as it stands
+//! and never altered. Both are told apart by what tables they have, never by a mark in the file's header.
+
+mod error;
+mod writer;
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
+
+pub use error::Error;
+pub use writer::{BATCH_CLICKS_MAX, ClickQueue, NotStored, QUEUE_CLICKS_MAX, Writer, WriterCounts};
+
+/// How long a statement waits for another program's lock. A browser that waits for its answer is still there
+/// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command
+/// fails.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the WAL file is cut back to after a checkpoint, in bytes. It grows past this only while a long reader
+/// keeps a checkpoint from finishing; four times what SQLite checkpoints at (1,000 pages of 4 KiB).
+pub const JOURNAL_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// The mode of a database file that leadclicks makes: its owner, the daemon, writes; its group reads reports;
+/// nobody else sees who clicked whom. SQLite gives the `-wal` and `-shm` files the same mode.
+pub const FILE_MODE: u32 = 0o640;
+
+const SCHEMA: &str = include_str!("../schema.sql");
+
+/// What every report reads, and every database must therefore have.
+const CLICK_COLUMNS: [&str; 5] = [
+    "id",
+    "email",
+    "expert_username",
+    "search_query",
+    "created_at",
+];
+
+/// An open database with a `lead_clicks` table that has every column leadclicks needs.
+#[derive(Debug)]
+pub struct Db {
+    conn: Connection,
+    path: PathBuf,
+}
+
+impl Db {
+    /// Opens the database at `path` for capture. A file that is missing or empty becomes a new database of
+    /// [`FILE_MODE`]; a host app's is used as it is, in WAL mode.
+    ///
+    /// # Errors
+    /// When the file can be neither made nor opened, when it is no database, when it is another program's
+    /// without a `lead_clicks` table, or when that table lacks a column or demands one that a click has not.
+    pub fn open_for_capture(path: &Path) -> Result<Self, Error> {
+        let path = absolute(path)?;
+        make_file(&path)?;
+        let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.run(|conn| {
+            conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+            if tables(conn)?.is_empty() {
+                conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
+            }
+            Ok(())
+        })?;
+        db.check_clicks()?;
+        db.check_takes_clicks()?;
+        Ok(db)
+    }
+
+    /// Opens the existing database at `path` to read it. Neither creates nor changes anything.
+    ///
+    /// # Errors
+    /// When there is no such file, when it can't be read or is no database, or when it has no `lead_clicks`
+    /// table with every needed column.
+    pub fn open_for_report(path: &Path) -> Result<Self, Error> {
+        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens the existing database at `path` to change rows in it. Creates nothing.
+    ///
+    /// # Errors
+    /// As [`Db::open_for_report`].
+    pub fn open_for_change(path: &Path) -> Result<Self, Error> {
+        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// The database's absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Runs `work` on the connection and gives its errors the database's path.
+    pub(crate) fn run<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        work(&self.conn).map_err(|source| Error::sqlite(&self.path, source))
+    }
+
+    /// Runs `work` in a transaction that holds the write lock from its start: a read that turns into a write
+    /// would fail at once with `SQLITE_BUSY_SNAPSHOT`, whatever the busy timeout. An error rolls back.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.run(|conn| conn.execute_batch("BEGIN IMMEDIATE"))?;
+        let done = work(&self.conn).and_then(|value| {
+            self.run(|conn| conn.execute_batch("COMMIT"))
+                .map(|()| value)
+        });
+        if done.is_err() && !self.conn.is_autocommit() {
+            // The first error is the one to tell; closing the connection rolls back in any case.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        done
+    }
+
+    /// The names of `table`'s columns in their order; none when there is no such table.
+    pub(crate) fn columns(&self, table: &str) -> Result<Vec<String>, Error> {
+        self.run(|conn| {
+            conn.prepare("SELECT name FROM pragma_table_xinfo(?1)")?
+                .query_map([table], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// Copies the WAL into the database file and empties it; tells whether that could be finished, which a
+    /// reader or writer that goes on for longer than [`BUSY_TIMEOUT`] prevents.
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let busy: i64 = self
+            .run(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
+        Ok(if busy == 0 {
+            Checkpoint::Finished
+        } else {
+            Checkpoint::Busy
+        })
+    }
+
+    fn open_existing(path: &Path, access: OpenFlags) -> Result<Self, Error> {
+        let path = absolute(path)?;
+        let metadata = fs::metadata(&path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.clone() },
+            _ => Error::unusable(&path, source),
+        })?;
+        if !metadata.is_file() {
+            return Err(Error::NotAFile { path });
+        }
+        let db = Self::connect(path, access)?;
+        db.check_clicks()?;
+        Ok(db)
+    }
+
+    fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
+        // Without SQLITE_OPEN_URI: a path is a path, whatever it starts with.
+        let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+        let conn = match opened {
+            Ok(conn) => conn,
+            Err(source) => return Err(Error::sqlite(&path, source)),
+        };
+        let db = Self { conn, path };
+        db.run(|conn| {
+            conn.busy_timeout(BUSY_TIMEOUT)?;
+            conn.pragma_update(None, "synchronous", "FULL")?;
+            conn.pragma_update(None, "trusted_schema", false)?;
+            // SQLite's own default and SQLAlchemy's; the bundled build turns it on. A host app's foreign key to
+            // its experts must not cost a click, nor a reset reach into tables that it does not name.
+            conn.pragma_update(None, "foreign_keys", false)?;
+            let returned = |_: &rusqlite::Row<'_>| Ok(());
+            conn.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, returned)?;
+            conn.pragma_update_and_check(None, "secure_delete", true, returned)?;
+            // The -wal and -shm files stay when the last connection closes, so that a member of the file's group
+            // can read with the daemon down, and no other user ever has to make them.
+            let mut persist_wal = 1;
+            conn.file_control(None::<&str>, FileControl::PersistWal(&mut persist_wal))
+        })?;
+        Ok(db)
+    }
+
+    fn check_clicks(&self) -> Result<(), Error> {
+        let columns = self.columns("lead_clicks")?;
+        if columns.is_empty() {
+            return Err(Error::NoTable {
+                path: self.path.clone(),
+                table: "lead_clicks",
+            });
+        }
+        self.check_columns("lead_clicks", &columns, &CLICK_COLUMNS)
+    }
+
+    pub(crate) fn check_columns(
+        &self,
+        table: &'static str,
+        present: &[String],
+        needed: &[&'static str],
+    ) -> Result<(), Error> {
+        for column in needed {
+            if !present.iter().any(|name| name.eq_ignore_ascii_case(column)) {
+                return Err(Error::NoColumn {
+                    path: self.path.clone(),
+                    table,
+                    column,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A host app's table may demand more than a click has. Better said at the start than 503 all day.
+    fn check_takes_clicks(&self) -> Result<(), Error> {
+        let demanded: Option<String> = self.run(|conn| {
+            conn.query_row(
+                r#"SELECT name FROM pragma_table_xinfo('lead_clicks')
+                   WHERE "notnull" AND dflt_value IS NULL AND hidden = 0
+                     AND lower(name) NOT IN ('email', 'expert_username', 'search_query', 'created_at')
+                     AND NOT (pk > 0 AND upper(type) = 'INTEGER')"#,
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+        })?;
+        match demanded {
+            Some(column) => Err(Error::ColumnDemanded {
+                path: self.path.clone(),
+                column,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a checkpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Everything is in the database file, and the WAL is empty.
+    Finished,
+    /// Another connection was reading or writing, so part of the WAL is still there.
+    Busy,
+}
+
+/// A column's text, whatever a host app may have put there: a report shows what it can.
+pub(crate) fn text_of(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(|source| Error::unusable(path, source))
+}
+
+/// Makes an empty file of [`FILE_MODE`], whatever the umask, unless something is at `path` already.
+fn make_file(path: &Path) -> Result<(), Error> {
+    match fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)
+    {
+        Ok(file) => file
+            .set_permissions(fs::Permissions::from_mode(FILE_MODE))
+            .map_err(|source| Error::unusable(path, source)),
+        Err(source) if source.kind() == ErrorKind::AlreadyExists => match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => Ok(()),
+            Ok(_) => Err(Error::NotAFile {
+                path: path.to_owned(),
+            }),
+            Err(source) => Err(Error::unusable(path, source)),
+        },
+        Err(source) => Err(Error::unusable(path, source)),
+    }
+}
+
+/// The tables of whoever owns the database; SQLite's own are not among them.
+fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    conn.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}

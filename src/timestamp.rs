@@ -1,0 +1,211 @@
+//! Instants as the database and the reports write them.
+
+use std::{fmt, str};
+
+use jiff::{civil, tz::TimeZone};
+use serde::{Serialize, Serializer};
+
+/// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC): those that the database's text
+/// form can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    micros: i64,
+}
+
+/// `0000-01-01T00:00:00Z` in microseconds since the Unix epoch.
+const MICROS_MIN: i64 = -62_167_219_200_000_000;
+/// `9999-12-30T22:00:00Z`, jiff's last second, in microseconds since the Unix epoch.
+const MICROS_MAX: i64 = 253_402_207_200_000_000;
+
+impl Timestamp {
+    /// The instant `instant`, cut to the microsecond; one outside the range becomes the range's end.
+    #[must_use]
+    pub fn new(instant: jiff::Timestamp) -> Self {
+        Self {
+            micros: instant.as_microsecond().clamp(MICROS_MIN, MICROS_MAX),
+        }
+    }
+
+    /// Reads what a database holds: `YYYY-MM-DD HH:MM:SS`, with or without a fraction of a second, in UTC. Also
+    /// with a `T` in the middle, or with an offset, as other programs than SQLAlchemy write it. `None` for
+    /// anything else.
+    #[must_use]
+    pub fn parse_stored(text: &str) -> Option<Self> {
+        if let Some(datetime) = parse_fixed(text.as_bytes()) {
+            let instant = datetime.to_zoned(TimeZone::UTC).ok()?.timestamp();
+            return Some(Self::new(instant));
+        }
+        let instant = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+            let datetime = text.parse::<civil::DateTime>().ok()?;
+            Some(datetime.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        })?;
+        Some(Self::new(instant))
+    }
+
+    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC: what is stored, and what SQLAlchemy writes for a naive datetime.
+    #[must_use]
+    pub fn stored(self) -> Text {
+        let mut text = self.rfc3339();
+        text.bytes[10] = b' ';
+        text.len = STORED_LEN;
+        text
+    }
+
+    /// The text that sorts before every stored text of this instant or later, and after all earlier ones: a
+    /// stored time without a fraction (as `CURRENT_TIMESTAMP` writes it) is a prefix of the one with zeros.
+    #[must_use]
+    pub fn stored_bound(self) -> Text {
+        let mut text = self.stored();
+        if self.micros % 1_000_000 == 0 {
+            text.len = "YYYY-MM-DD HH:MM:SS".len();
+        }
+        text
+    }
+
+    /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it.
+    #[must_use]
+    pub fn rfc3339(self) -> Text {
+        let datetime = jiff::tz::Offset::UTC.to_datetime(self.instant());
+        let mut bytes = *b"0000-00-00T00:00:00.000000Z";
+        let mut put = |range: std::ops::Range<usize>, mut value: u32| {
+            for byte in bytes[range].iter_mut().rev() {
+                *byte = b'0' + u8::try_from(value % 10).unwrap_or(0);
+                value /= 10;
+            }
+        };
+        put(0..4, u32::from(datetime.year().unsigned_abs()));
+        put(5..7, u32::from(datetime.month().unsigned_abs()));
+        put(8..10, u32::from(datetime.day().unsigned_abs()));
+        put(11..13, u32::from(datetime.hour().unsigned_abs()));
+        put(14..16, u32::from(datetime.minute().unsigned_abs()));
+        put(17..19, u32::from(datetime.second().unsigned_abs()));
+        put(20..26, datetime.subsec_nanosecond().unsigned_abs() / 1000);
+        Text {
+            bytes,
+            len: bytes.len(),
+        }
+    }
+
+    /// `YYYY-MM-DD HH:MM` on the clock of `zone`, for people.
+    #[must_use]
+    pub fn local(self, zone: &TimeZone) -> String {
+        zone.to_datetime(self.instant())
+            .strftime("%Y-%m-%d %H:%M")
+            .to_string()
+    }
+
+    fn instant(self) -> jiff::Timestamp {
+        // The range is jiff's, so the fallback is never taken.
+        jiff::Timestamp::from_microsecond(self.micros).unwrap_or_default()
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.rfc3339())
+    }
+}
+
+const STORED_LEN: usize = "YYYY-MM-DD HH:MM:SS.ffffff".len();
+
+/// A timestamp's text, on the stack: a report formats one a click.
+#[derive(Clone, Copy)]
+pub struct Text {
+    bytes: [u8; STORED_LEN + 1],
+    len: usize,
+}
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        // Only ASCII is ever written into the bytes, so the fallback is never taken.
+        str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+/// The fast way for the form that nearly every row has.
+fn parse_fixed(bytes: &[u8]) -> Option<civil::DateTime> {
+    if bytes.len() != STORED_LEN
+        || [
+            bytes[4], bytes[7], bytes[10], bytes[13], bytes[16], bytes[19],
+        ] != *b"-- ::."
+    {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| {
+        bytes[range].iter().try_fold(0_i32, |value, byte| {
+            byte.is_ascii_digit()
+                .then(|| value * 10 + i32::from(byte - b'0'))
+        })
+    };
+    let small = |range| i8::try_from(number(range)?).ok();
+    civil::DateTime::new(
+        i16::try_from(number(0..4)?).ok()?,
+        small(5..7)?,
+        small(8..10)?,
+        small(11..13)?,
+        small(14..16)?,
+        small(17..19)?,
+        number(20..26)? * 1000,
+    )
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_ends_of_the_range_have_their_text() {
+        let text = |micros| Timestamp { micros }.rfc3339().to_string();
+        assert_eq!(text(MICROS_MIN), "0000-01-01T00:00:00.000000Z");
+        assert_eq!(text(MICROS_MAX), "9999-12-30T22:00:00.000000Z");
+        assert_eq!(Timestamp::new(jiff::Timestamp::MIN).micros, MICROS_MIN);
+        assert_eq!(Timestamp::new(jiff::Timestamp::MAX).micros, MICROS_MAX);
+    }
+
+    #[test]
+    fn what_other_programs_store_is_read_as_utc() {
+        let expected = Timestamp::parse_stored("2026-11-01 09:30:00.000000");
+        assert!(expected.is_some());
+        for text in [
+            "2026-11-01 09:30:00",
+            "2026-11-01T09:30:00",
+            "2026-11-01T09:30:00Z",
+            "2026-11-01 09:30:00.000",
+            "2026-11-01 10:30:00+01:00",
+        ] {
+            assert_eq!(Timestamp::parse_stored(text), expected, "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "1761989400",
+            "2026-13-01 09:30:00.000000",
+            "2026-11-01 09:30:0x.000000",
+        ] {
+            assert_eq!(Timestamp::parse_stored(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_stored_text_reads_back_and_sorts_as_the_instants_do(
+            first in MICROS_MIN..MICROS_MAX,
+            second in MICROS_MIN..MICROS_MAX,
+        ) {
+            let [first, second] = [first, second].map(|micros| Timestamp { micros });
+            prop_assert_eq!(Timestamp::parse_stored(&first.stored()), Some(first));
+            prop_assert_eq!(first.stored().cmp(&second.stored()), first.cmp(&second));
+            prop_assert!(*first.stored_bound() <= *first.stored());
+        }
+    }
+}
