@@ -8,3 +8,8 @@ pub mod click;
 pub mod timestamp;
 
 pub mod store;
+
+pub mod capture;
+pub mod render;
+
+pub mod cli;

@@ -1,0 +1,7 @@
+//! The capture daemon; see `leadclicksd --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    leadclicks::cli::daemon::main()
+}

@@ -1,0 +1,348 @@
+//! The one public route: `POST` a click, get 202 when it is committed and fsynced.
+//!
+//! Nothing can be read over HTTP, and nothing else written. Refusals tell the client what to mend and
+//! never repeat what it sent; logs and counts hold no personal data.
+
+mod answer;
+mod body;
+mod connection;
+mod counts;
+mod listen;
+mod origin;
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, Response,
+    body::{Body, Bytes, Incoming},
+    header::{self, HeaderMap},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{sync::Semaphore, time};
+
+use crate::store::{ClickQueue, NotStored, WriterCounts};
+use answer::{Answer, Preflights};
+use connection::{Phase, TimedStream};
+use counts::Counts;
+
+pub use body::{Refusal as BodyRefusal, parse as parse_body};
+pub use listen::{Address, Listener};
+pub use origin::{Origin, Origins};
+
+/// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
+/// 30 KB when every character is escaped.
+pub const BODY_BYTES_MAX: usize = 32 * 1024;
+/// How long a body may take from the end of its headers; beyond it the answer is 408.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest request head that is taken, in bytes: names and values of its header fields. Beyond it 431.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// How long a request's head may take from its first byte; beyond it the connection is closed.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request. Longer than the 60 s that nginx keeps an upstream
+/// connection, so that the proxy closes first and never posts into a closing connection.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a client may take to read a part of an answer; beyond it the connection is closed.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many connections are served at a time; further ones wait in the kernel's backlog. Each takes some 10 KB
+/// while idle. Fewer where the process may not open as many files.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// How long a client that was answered 503 should wait, in seconds.
+pub const RETRY_AFTER_SECS: u32 = 2;
+
+/// What hyper buffers of a connection at the most, in bytes. It answers a head that does not fit by itself: 431
+/// without a body.
+const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
+/// How long to wait before accepting again when the system refuses a connection, for instance when the process
+/// has no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How often the counts are logged.
+const COUNTS_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What the capture server is set up with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The paths that take clicks, each beginning with `/`.
+    pub paths: Vec<String>,
+    /// The origins of pages that may post.
+    pub origins: Origins,
+    /// How many connections are served at a time, at most [`CONNECTIONS_MAX`].
+    pub connections_max: usize,
+    /// How long requests in flight may take after the shutdown begins.
+    pub drain_timeout: Duration,
+}
+
+/// What every request needs.
+struct Server {
+    paths: Vec<String>,
+    origins: Origins,
+    clicks: ClickQueue,
+    counts: Counts,
+}
+
+/// Serves `listener` until `shutdown` completes or the writer is gone, then stops accepting and lets what is in flight finish within
+/// [`Settings::drain_timeout`]. On return `clicks` is dropped, which lets the writer end.
+pub async fn serve(
+    listener: Listener,
+    settings: Settings,
+    clicks: ClickQueue,
+    writer: &WriterCounts,
+    shutdown: impl Future<Output = ()>,
+) {
+    let server = Arc::new(Server {
+        paths: settings.paths,
+        origins: settings.origins,
+        clicks,
+        counts: Counts::default(),
+    });
+    let connections = GracefulShutdown::new();
+    {
+        let mut shutdown = pin!(shutdown);
+        let mut counts_logged = pin!(log_counts(&server.counts, writer));
+        let mut accepting = pin!(accept(
+            &listener,
+            &server,
+            &connections,
+            settings.connections_max
+        ));
+        tokio::select! {
+            () = &mut shutdown => {}
+            () = &mut counts_logged => {}
+            () = &mut accepting => {}
+            () = server.clicks.closed() => {}
+        }
+    }
+    drop(listener);
+    if time::timeout(settings.drain_timeout, connections.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some clients were still sending when the grace time ended");
+    }
+    server.counts.log(writer);
+}
+
+/// Accepts connections for ever, at most `connections_max` at a time.
+async fn accept(
+    listener: &Listener,
+    server: &Arc<Server>,
+    connections: &GracefulShutdown,
+    connections_max: usize,
+) {
+    let slots = Arc::new(Semaphore::new(connections_max));
+    let mut refused_before = false;
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok(stream) => {
+                refused_before = false;
+                let connection = connect(stream, Arc::clone(server), connections);
+                tokio::spawn(async move {
+                    // What ends a connection early (a reset, a time limit, a malformed head) is the client's affair.
+                    let _ = connection.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                if !refused_before {
+                    tracing::error!(%error, "can't accept a connection, trying again");
+                }
+                refused_before = true;
+                time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+fn connect(
+    stream: listen::Stream,
+    server: Arc<Server>,
+    connections: &GracefulShutdown,
+) -> impl Future<Output = hyper::Result<()>> + use<> {
+    let phase = Phase::default();
+    let stream = TimedStream::new(stream, phase.clone());
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        let in_request = phase.begin_request();
+        async move {
+            let response = server.answer(request).await;
+            drop(in_request);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    connections.watch(connection)
+}
+
+async fn log_counts(counts: &Counts, writer: &WriterCounts) {
+    let mut minutes = time::interval(COUNTS_INTERVAL);
+    minutes.tick().await;
+    loop {
+        minutes.tick().await;
+        counts.log(writer);
+    }
+}
+
+impl Server {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let answer = match self.refuse(&request) {
+            Ok(Taken::Preflight) => Answer::Preflight,
+            Ok(Taken::Post) => self.capture(request.into_body()).await,
+            Err(refusal) => {
+                // A client that waits for "100 Continue" has sent no body yet and need not.
+                let drained = request.headers().contains_key(header::EXPECT)
+                    || drain(request.into_body()).await.is_ok();
+                if drained {
+                    refusal
+                } else {
+                    refusal.and_close()
+                }
+            }
+        };
+        self.counts.count(&answer);
+        let preflight = matches!(answer, Answer::Preflight);
+        let mut response = answer.into_response(self.origins.preflights());
+        self.origins.stamp(origin.as_ref(), response.headers_mut());
+        if preflight {
+            origin::stamp_preflight(response.headers_mut());
+        }
+        response
+    }
+
+    /// Everything that can be said of a request without its body.
+    fn refuse(&self, request: &Request<Incoming>) -> Result<Taken, Answer> {
+        let headers = request.headers();
+        if header_bytes(headers) > HEADER_BYTES_MAX {
+            return Err(Answer::HeadersTooLarge);
+        }
+        if !self.paths.iter().any(|path| path == request.uri().path()) {
+            return Err(Answer::NotFound);
+        }
+        let preflight = match *request.method() {
+            Method::POST => false,
+            Method::OPTIONS if self.origins.preflights() == Preflights::Answered => true,
+            _ => return Err(Answer::MethodNotAllowed),
+        };
+        if !self.origins.allow(headers.get(header::ORIGIN)) {
+            return Err(Answer::OriginNotAllowed);
+        }
+        if preflight {
+            return Ok(Taken::Preflight);
+        }
+        if !is_json_or_text(headers) {
+            return Err(Answer::WrongContentType);
+        }
+        // Known too large before it is sent: a client that waits for "100 Continue" is spared sending it.
+        if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+            return Err(Answer::BodyTooLarge);
+        }
+        Ok(Taken::Post)
+    }
+
+    async fn capture(&self, body: Incoming) -> Answer {
+        let bytes = match read(body).await {
+            Ok(bytes) => bytes,
+            Err(refusal) => return refusal,
+        };
+        let click = match body::parse(&bytes) {
+            Ok(click) => click,
+            Err(refusal) => return Answer::Invalid(refusal),
+        };
+        match self.clicks.store(click).await {
+            Ok(()) => Answer::Accepted,
+            Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),
+            Err(NotStored::QueueFull) => Answer::Overloaded,
+            Err(NotStored::Unavailable) => Answer::Unavailable,
+        }
+    }
+}
+
+/// A request whose head is in order.
+enum Taken {
+    Post,
+    Preflight,
+}
+
+/// Reads a body of at most [`BODY_BYTES_MAX`]. A larger one is drained up to as much again, so that the client
+/// reads the answer and the connection survives.
+async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
+    let reading = async {
+        // Nearly every body arrives in one frame, which then needs no copy.
+        let mut bytes = Bytes::new();
+        while let Some(frame) = body.frame().await {
+            let data = match frame.map(hyper::body::Frame::into_data) {
+                Ok(Ok(data)) => data,
+                Ok(Err(_trailers)) => continue,
+                Err(_) => return Err(Answer::BrokenBody.and_close()),
+            };
+            if bytes.len() + data.len() > BODY_BYTES_MAX {
+                return Err(Answer::BodyTooLarge);
+            }
+            bytes = if bytes.is_empty() {
+                data
+            } else {
+                [bytes, data].concat().into()
+            };
+        }
+        Ok(bytes)
+    };
+    match time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(Err(Answer::BodyTooLarge)) => Err(match drain(body).await {
+            Ok(()) => Answer::BodyTooLarge,
+            Err(Undrained) => Answer::BodyTooLarge.and_close(),
+        }),
+        Ok(result) => result,
+        Err(_) => Err(Answer::BodyTooSlow.and_close()),
+    }
+}
+
+/// There is still more of a body to come.
+struct Undrained;
+
+/// Reads and drops what is left of a body, at most twice [`BODY_BYTES_MAX`] and for at most [`BODY_TIMEOUT`].
+async fn drain(mut body: Incoming) -> Result<(), Undrained> {
+    let mut left = 2 * BODY_BYTES_MAX;
+    let draining = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Undrained)?;
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            left = left.checked_sub(bytes).ok_or(Undrained)?;
+        }
+        Ok(())
+    };
+    time::timeout(BODY_TIMEOUT, draining)
+        .await
+        .unwrap_or(Err(Undrained))
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum()
+}
+
+/// `application/json`, or the `text/plain` that a browser sends across origins without a preflight; parameters
+/// such as a charset are ignored, since JSON is UTF-8.
+fn is_json_or_text(headers: &HeaderMap) -> bool {
+    let Some(Ok(value)) = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str())
+    else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.eq_ignore_ascii_case("text/plain")
+}

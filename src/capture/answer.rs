@@ -1,0 +1,128 @@
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    body::Bytes,
+    header::{self, HeaderValue},
+};
+
+use super::{BODY_BYTES_MAX, BODY_TIMEOUT, HEADER_BYTES_MAX, RETRY_AFTER_SECS, body};
+
+/// Every answer that the capture route gives.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Accepted,
+    Preflight,
+    BrokenBody,
+    OriginNotAllowed,
+    NotFound,
+    MethodNotAllowed,
+    BodyTooSlow,
+    BodyTooLarge,
+    WrongContentType,
+    Invalid(body::Refusal),
+    HeadersTooLarge,
+    Overloaded,
+    Unavailable,
+    /// The same, after which the connection is closed because the rest of the body is unread.
+    Closing(Box<Answer>),
+}
+
+impl Answer {
+    pub(super) fn and_close(self) -> Self {
+        Self::Closing(Box::new(self))
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Accepted => StatusCode::ACCEPTED,
+            Self::Preflight => StatusCode::NO_CONTENT,
+            Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Closing(answer) => answer.status(),
+        }
+    }
+
+    /// The response, without the headers of CORS. `preflights`: whether `OPTIONS` is a method here.
+    pub(super) fn into_response(self, preflights: Preflights) -> Response<Full<Bytes>> {
+        if let Self::Closing(answer) = self {
+            let mut response = answer.into_response(preflights);
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            return response;
+        }
+        let mut response = Response::new(Full::new(self.body()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        if !matches!(self, Self::Preflight) {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        match self {
+            Self::Preflight | Self::MethodNotAllowed => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(preflights.allow()));
+            }
+            Self::Overloaded | Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS.into());
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn body(&self) -> Bytes {
+        let error = |text: &str| Bytes::from(serde_json::json!({ "error": text }).to_string());
+        match self {
+            Self::Accepted => Bytes::from_static(br#"{"status":"accepted"}"#),
+            Self::Preflight => Bytes::new(),
+            Self::BrokenBody => error("the body ended early or is not framed as HTTP/1.1 says"),
+            Self::OriginNotAllowed => error(
+                "this page's origin may not post here; the operator can allow it with --allow-origin",
+            ),
+            Self::NotFound => error(
+                "there is nothing at this path; clicks go to the path the operator set with --path",
+            ),
+            Self::MethodNotAllowed => error("clicks are sent with POST"),
+            Self::BodyTooSlow => error(&format!(
+                "the body took longer than {} seconds",
+                BODY_TIMEOUT.as_secs()
+            )),
+            Self::BodyTooLarge => error(&format!("the body has more than {BODY_BYTES_MAX} bytes")),
+            Self::WrongContentType => {
+                error("the Content-Type should be application/json, or text/plain holding JSON")
+            }
+            Self::Invalid(refusal) => refusal.to_json(),
+            Self::HeadersTooLarge => error(&format!(
+                "the headers have more than {HEADER_BYTES_MAX} bytes"
+            )),
+            Self::Overloaded => error("too many clicks are waiting; send this one again later"),
+            Self::Unavailable => error("the click could not be stored; send it again later"),
+            Self::Closing(answer) => answer.body(),
+        }
+    }
+}
+
+/// Whether `OPTIONS` is answered: only where origins were configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Preflights {
+    Answered,
+    Unknown,
+}
+
+impl Preflights {
+    fn allow(self) -> &'static str {
+        match self {
+            Self::Answered => "POST, OPTIONS",
+            Self::Unknown => "POST",
+        }
+    }
+}

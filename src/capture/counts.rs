@@ -1,0 +1,79 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::answer::Answer;
+use crate::store::WriterCounts;
+
+/// How many requests got which answer since the last line of counts.
+#[derive(Debug, Default)]
+pub struct Counts {
+    accepted: AtomicU64,
+    preflights: AtomicU64,
+    invalid: AtomicU64,
+    forbidden: AtomicU64,
+    other_refusals: AtomicU64,
+    overloaded: AtomicU64,
+    unavailable: AtomicU64,
+    commits_before: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn count(&self, answer: &Answer) {
+        let counter = match answer {
+            Answer::Accepted => &self.accepted,
+            Answer::Preflight => &self.preflights,
+            Answer::Invalid(_) => &self.invalid,
+            Answer::OriginNotAllowed => &self.forbidden,
+            Answer::Overloaded => &self.overloaded,
+            Answer::Unavailable => &self.unavailable,
+            Answer::Closing(answer) => return self.count(answer),
+            Answer::BrokenBody
+            | Answer::NotFound
+            | Answer::MethodNotAllowed
+            | Answer::BodyTooSlow
+            | Answer::BodyTooLarge
+            | Answer::WrongContentType
+            | Answer::HeadersTooLarge => &self.other_refusals,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// Logs one line of counts and starts again from zero; nothing if nothing happened.
+    pub(super) fn log(&self, writer: &WriterCounts) {
+        let take = |counter: &AtomicU64| counter.swap(0, Relaxed);
+        let [
+            accepted,
+            preflights,
+            invalid,
+            forbidden,
+            other_refusals,
+            overloaded,
+            unavailable,
+        ] = [
+            &self.accepted,
+            &self.preflights,
+            &self.invalid,
+            &self.forbidden,
+            &self.other_refusals,
+            &self.overloaded,
+            &self.unavailable,
+        ]
+        .map(take);
+        let commits = writer.commits();
+        let commits = commits - self.commits_before.swap(commits, Relaxed);
+        let answered =
+            accepted + preflights + invalid + forbidden + other_refusals + overloaded + unavailable;
+        if answered + commits > 0 {
+            tracing::info!(
+                accepted,
+                commits,
+                preflights,
+                invalid,
+                forbidden,
+                other_refusals,
+                overloaded,
+                unavailable,
+                "counts"
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where the daemon listens: a TCP address or a Unix socket.
+
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream as StdUnixStream,
+    },
+    path::PathBuf,
+    pin::Pin,
+    str::FromStr,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
+
+/// The mode of a Unix socket: the proxy's user must be in the daemon's group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP address, of IPv4 or IPv6; port 0 lets the system choose one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// What is given as an address is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnAddress;
+
+impl fmt::Display for NotAnAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, or unix:PATH")
+    }
+}
+
+impl std::error::Error for NotAnAddress {}
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(NotAnAddress),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| NotAnAddress),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A bound listener. A Unix socket's file is removed when it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// Binds `address`. The socket that a killed daemon left behind is replaced; one that answers is not.
+    ///
+    /// # Errors
+    /// What the system says; [`io::ErrorKind::AddrInUse`] also when the path is something else than a dead socket.
+    pub async fn bind(address: &Address) -> io::Result<Self> {
+        let kind = match address {
+            Address::Tcp(address) => Kind::Tcp(TcpListener::bind(address).await?),
+            Address::Unix(path) => {
+                if let Ok(metadata) = fs::symlink_metadata(path) {
+                    let dead = metadata.file_type().is_socket()
+                        && StdUnixStream::connect(path)
+                            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+                    if !dead {
+                        return Err(io::ErrorKind::AddrInUse.into());
+                    }
+                    fs::remove_file(path)?;
+                }
+                let listener = UnixListener::bind(path)?;
+                fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+                Kind::Unix(listener, path.clone())
+            }
+        };
+        Ok(Self { kind })
+    }
+
+    /// The address that is bound, with the port that the system chose.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> io::Result<Address> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Kind::Unix(_, path) => Ok(Address::Unix(path.clone())),
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match &self.kind {
+            Kind::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // An answer is one small write; waiting for more to send would only delay it. It can fail only on
+                // a connection that is gone already, which shows soon enough.
+                let _ = stream.set_nodelay(true);
+                Ok(Stream::Tcp(stream))
+            }
+            Kind::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Kind::Unix(_, path) = &self.kind {
+            // The next start replaces a socket that is left behind.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Calls the same method on whichever stream it is.
+macro_rules! either {
+    ($self:expr, $method:ident($($argument:expr),*)) => {
+        match $self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
+            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, poll_shutdown(cx))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+}

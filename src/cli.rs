@@ -1,0 +1,20 @@
+//! The command lines of both programs: flags are validated first, then carried out.
+
+pub mod daemon;
+
+use std::{fmt, io::Write};
+
+use crate::render::visible;
+
+/// Where both programs look for the database unless told otherwise.
+const DB_DEFAULT: &str = "leadclicks.db";
+
+/// Prints an error once, at the edge, as one line whatever is in it.
+fn print_error(program: &str, error: &dyn fmt::Display) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{program}: {}",
+        visible(&error.to_string())
+    );
+}

@@ -1,0 +1,293 @@
+//! `leadclicksd`, the capture daemon.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    time,
+};
+
+use super::{DB_DEFAULT, print_error};
+use crate::{
+    capture::{self, Address, CONNECTIONS_MAX, Listener, Origin, Settings},
+    render::visible,
+    store::{Db, Error as StoreError, Writer},
+    timestamp::Timestamp,
+};
+
+/// File descriptors that are kept for other things than connections: the database's files, standard streams,
+/// the runtime's own.
+const FILES_RESERVED: u64 = 64;
+
+/// Store leads' clicks that pages post
+///
+/// Takes one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Makes the
+/// database where there is none. SIGTERM or SIGINT finishes what is in flight; a second one ends it at once.
+#[derive(Debug, Parser)]
+#[command(name = "leadclicksd", version)]
+pub struct Cli {
+    /// The database file
+    #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
+    db: PathBuf,
+    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "LEADCLICKS_LISTEN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8787"
+    )]
+    listen: Address,
+    /// A path that takes clicks; may be given more than once, in the variable with commas
+    #[arg(
+        long = "path",
+        value_name = "PATH",
+        env = "LEADCLICKS_PATH",
+        hide_env_values = true,
+        value_delimiter = ',',
+        value_parser = parse_path,
+        default_value = "/api/lead-clicks"
+    )]
+    paths: Vec<String>,
+    /// The origin of pages that may post, as in `https://www.example.com`, or * for all; may be given more than once, in
+    /// the variable with commas. With one or more, requests from pages of other origins are refused
+    #[arg(
+        long = "allow-origin",
+        value_name = "ORIGIN",
+        env = "LEADCLICKS_ALLOW_ORIGIN",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    origins: Vec<Origin>,
+    /// How long a shutdown may take, as in 10s or 500ms
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LEADCLICKS_SHUTDOWN_GRACE",
+        hide_env_values = true,
+        value_parser = parse_grace,
+        default_value = "10s"
+    )]
+    shutdown_grace: Duration,
+    /// How to write the log on standard error
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        env = "LEADCLICKS_LOG_FORMAT",
+        hide_env_values = true,
+        default_value_t = LogFormat::Text
+    )]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line an event, for people
+    Text,
+    /// A JSON object an event, for programs
+    Json,
+}
+
+fn parse_path(text: &str) -> Result<String, &'static str> {
+    let is_path = text.starts_with('/')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    if is_path {
+        Ok(text.to_owned())
+    } else {
+        Err("a path begins with / and has no blanks, ? or #; anything but ASCII is percent-encoded")
+    }
+}
+
+fn parse_grace(text: &str) -> Result<Duration, &'static str> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|grace| Duration::try_from(grace).ok())
+        .filter(|grace| !grace.is_zero())
+        .ok_or("a time is a number with a unit, as in 10s, 500ms or 1m")
+}
+
+/// Why the daemon could not start, or did not end well.
+#[derive(Debug)]
+enum Failure {
+    Store(StoreError),
+    Listen { address: Address, error: io::Error },
+    Runtime(io::Error),
+    WriterGone,
+    NotInTime(Duration),
+    Interrupted,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Listen { address, error } => write!(
+                f,
+                "cannot listen on {address}: {error}; choose another --listen, or stop what listens there"
+            ),
+            Self::Runtime(error) => write!(f, "cannot start: {error}"),
+            Self::WriterGone => {
+                f.write_str("the writer ended by itself; please report this as a bug")
+            }
+            Self::NotInTime(grace) => write!(
+                f,
+                "the shutdown took longer than {grace:?}; every click that was answered 202 is stored"
+            ),
+            Self::Interrupted => f.write_str(
+                "ended at once by a second signal; every click that was answered 202 is stored",
+            ),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Parses the command line and runs until a signal ends the daemon. Prints an error to standard error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    let ended = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print_error("leadclicksd", &failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(Failure::Runtime)?;
+    let db = Db::open_for_capture(&cli.db)?;
+    let db_path = db.path().to_owned();
+    let listen_failed = |error| Failure::Listen {
+        address: cli.listen.clone(),
+        error,
+    };
+    let listener = Listener::bind(&cli.listen).await.map_err(listen_failed)?;
+    let address = listener.address().map_err(listen_failed)?;
+    let (writer, clicks) = Writer::start(db, || Timestamp::new(jiff::Timestamp::now()))?;
+    let settings = Settings {
+        paths: cli.paths,
+        origins: cli.origins.into(),
+        connections_max: connections_max(),
+        // The rest is for the writer to store what is queued and to checkpoint.
+        drain_timeout: cli.shutdown_grace * 3 / 4,
+    };
+    say_ready(&address, &settings.paths, &db_path.display().to_string());
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = async {
+        let stopped = async {
+            // The sender is never dropped before it has sent.
+            let _ = stopped.await;
+        };
+        let counts = writer.counts().clone();
+        capture::serve(listener, settings, clicks, &counts, stopped).await;
+        writer.ended().await
+    };
+    let mut serving = pin!(serving);
+    tokio::select! {
+        _ = &mut serving => return Err(Failure::WriterGone),
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping");
+    let _ = stop.send(());
+    tokio::select! {
+        ended = time::timeout(cli.shutdown_grace, &mut serving) => match ended {
+            Ok(checkpoint) => {
+                checkpoint?;
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Err(_) => Err(Failure::NotInTime(cli.shutdown_grace)),
+        },
+        () = signals.next() => Err(Failure::Interrupted),
+    }
+}
+
+/// One line on standard output, for people and for whatever waits until clicks can be posted.
+fn say_ready(address: &Address, paths: &[String], db: &str) {
+    let mut stdout = io::stdout().lock();
+    // Who closed standard output does not want to know.
+    let _ = writeln!(
+        stdout,
+        "leadclicksd is ready: POST {address}{} stores into {}",
+        paths.join(&format!(" or {address}")),
+        visible(db)
+    )
+    .and_then(|()| stdout.flush());
+}
+
+/// Raises the limit of open files as far as the system lets it, and leaves connections what it then allows.
+fn connections_max() -> usize {
+    let mut files = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        files = raised;
+    }
+    let for_connections = files
+        .current
+        .map_or(u64::MAX, |files| files.saturating_sub(FILES_RESERVED));
+    usize::try_from(for_connections)
+        .unwrap_or(CONNECTIONS_MAX)
+        .clamp(1, CONNECTIONS_MAX)
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

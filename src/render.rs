@@ -1,0 +1,5 @@
+//! What is printed, made safe for a terminal.
+
+mod visible;
+
+pub use visible::visible;
