@@ -1,6 +1,11 @@
 //! The command lines of both programs: flags are validated first, then carried out.
 
+pub mod admin;
 pub mod daemon;
+mod instant;
+mod output;
+
+pub use instant::{Instant, NotAnInstant};
 
 use std::{fmt, io::Write};
 

@@ -9,6 +9,10 @@ pub mod timestamp;
 
 pub mod store;
 
+pub mod experts;
+pub mod report;
+pub mod reset;
+
 pub mod capture;
 pub mod render;
 

@@ -1,0 +1,171 @@
+use std::{fmt, str::FromStr};
+
+use jiff::{Span, Zoned, civil, tz::TimeZone};
+
+use crate::timestamp::Timestamp;
+
+/// An instant as `--since` and `--until` take it, not yet bound to a clock and a time zone.
+#[derive(Debug, Clone, Copy)]
+pub enum Instant {
+    /// `7d`: that long before now. Days and weeks are the calendar's.
+    Ago(Span),
+    /// `2026-11-01` or `2026-11-01 09:30`: local time; a day means its beginning.
+    Local(civil::DateTime),
+    /// `2026-11-01T09:30:00Z`: an RFC 3339 time with its own offset.
+    Exact(jiff::Timestamp),
+}
+
+/// What is given as an instant is none, or lies outside the years 0 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnInstant;
+
+impl fmt::Display for NotAnInstant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a time is 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z",
+        )
+    }
+}
+
+impl std::error::Error for NotAnInstant {}
+
+impl FromStr for Instant {
+    type Err = NotAnInstant;
+
+    fn from_str(text: &str) -> Result<Self, NotAnInstant> {
+        if let Some(span) = parse_span(text) {
+            return Ok(Self::Ago(span));
+        }
+        if let Ok(exact) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Exact(exact));
+        }
+        // jiff would take `20261101` and a time zone in brackets too; what is taken should be what help says.
+        let looks_local = text.len() >= 10 && text.as_bytes()[4] == b'-' && !text.contains('[');
+        text.parse()
+            .ok()
+            .filter(|_| looks_local)
+            .map(Self::Local)
+            .ok_or(NotAnInstant)
+    }
+}
+
+impl Instant {
+    /// The instant, seen from `now`, whose time zone is the reader's.
+    ///
+    /// # Errors
+    /// [`NotAnInstant`] when it lies outside the years 0 to 9999.
+    pub fn resolve(self, now: &Zoned) -> Result<Timestamp, NotAnInstant> {
+        let instant = match self {
+            Self::Ago(span) => now.checked_sub(span).map(|then| then.timestamp()),
+            Self::Local(datetime) => in_zone(datetime, now.time_zone()),
+            Self::Exact(exact) => Ok(exact),
+        }
+        .map_err(|_| NotAnInstant)?;
+        let timestamp = Timestamp::new(instant);
+        if timestamp == Timestamp::new(jiff::Timestamp::MIN) {
+            return Err(NotAnInstant);
+        }
+        Ok(timestamp)
+    }
+}
+
+/// A local time that the clocks skip, or show twice, is the earlier of its two readings.
+fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp, jiff::Error> {
+    zone.to_ambiguous_timestamp(datetime).earlier()
+}
+
+fn parse_span(text: &str) -> Option<Span> {
+    let unit = text.chars().next_back()?;
+    let number = &text[..text.len() - unit.len_utf8()];
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = number.parse().ok()?;
+    let span = Span::new();
+    match unit {
+        's' => span.try_seconds(number),
+        'm' => span.try_minutes(number),
+        'h' => span.try_hours(number),
+        'd' => span.try_days(number),
+        'w' => span.try_weeks(number),
+        _ => return None,
+    }
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Half past nine on the Monday after Berlin's clocks went back.
+    fn now() -> Zoned {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        "2026-10-26T08:30:00Z"
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+            .to_zoned(zone)
+    }
+
+    fn resolved(text: &str) -> Option<String> {
+        let instant: Instant = text.parse().ok()?;
+        Some(instant.resolve(&now()).ok()?.rfc3339().to_string())
+    }
+
+    #[test]
+    fn every_form_that_help_names_is_taken() {
+        for (given, instant) in [
+            ("90m", "2026-10-26T07:00:00.000000Z"),
+            ("24h", "2026-10-25T08:30:00.000000Z"),
+            // A day ago the clocks had not gone back until three.
+            ("2d", "2026-10-24T07:30:00.000000Z"),
+            ("1w", "2026-10-19T07:30:00.000000Z"),
+            ("0s", "2026-10-26T08:30:00.000000Z"),
+            ("2026-10-24", "2026-10-23T22:00:00.000000Z"),
+            ("2026-10-26 09:30", "2026-10-26T08:30:00.000000Z"),
+            ("2026-10-26T09:30:15", "2026-10-26T08:30:15.000000Z"),
+            ("2026-10-25 02:30", "2026-10-25T00:30:00.000000Z"),
+            ("2026-11-01T09:30:00Z", "2026-11-01T09:30:00.000000Z"),
+            ("2026-11-01T09:30:00.5+02:00", "2026-11-01T07:30:00.500000Z"),
+        ] {
+            assert_eq!(resolved(given).as_deref(), Some(instant), "{given}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for given in [
+            "",
+            "d",
+            "7",
+            "-7d",
+            "7 d",
+            "7y",
+            "1.5h",
+            "now",
+            "20261101",
+            "2026-13-01",
+            "2026-02-30",
+            "99999999999999999999d",
+            "9999999d",
+            "-000001-01-01",
+            "2026-11-01[Europe/Berlin]",
+            "é",
+            "7é",
+        ] {
+            assert_eq!(resolved(given), None, "{given}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_instant_or_refused(text in any::<String>()) {
+            let _ = resolved(&text);
+        }
+
+        #[test]
+        fn any_text_like_a_time_is_an_instant_or_refused(text in "[-+0-9TZdhmsw:. ]{0,24}") {
+            let _ = resolved(&text);
+        }
+    }
+}

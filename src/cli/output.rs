@@ -1,0 +1,102 @@
+//! Where a report goes: standard output, or a file that is there whole or not at all.
+
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+use tempfile::NamedTempFile;
+
+use super::admin::Failure;
+use crate::{
+    render::{self, table::Screen},
+    store::FILE_MODE,
+};
+
+/// How many bytes are collected before they are written.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// The width of a table that goes to no terminal.
+const WIDTH_DEFAULT: u16 = 80;
+/// A narrower table would hold a letter or two a line.
+const WIDTH_MIN: u16 = 40;
+
+/// What a renderer writes to.
+pub(super) type Out = BufWriter<File>;
+
+/// Renders to standard output, or to a file beside `path` that takes its place when it is complete and synced.
+/// A reader of standard output that has seen enough (`| head`) is no failure.
+pub(super) fn write(
+    path: Option<&Path>,
+    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
+) -> Result<(), Failure> {
+    let Some(path) = path else {
+        // Not through io::stdout(), whose line buffer would stand behind this one.
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let rendered = render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout));
+        return match rendered {
+            Err(render::Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            rendered => Ok(rendered?),
+        };
+    };
+    let failed = |error: io::Error| Failure::Write {
+        path: path.to_owned(),
+        error,
+    };
+    let target = target(path).map_err(failed)?;
+    let file = new_file_beside(&target).map_err(failed)?;
+    let mut out =
+        BufWriter::with_capacity(BUFFER_BYTES, file.as_file().try_clone().map_err(failed)?);
+    match render(&mut out) {
+        Err(render::Error::Output(error)) => return Err(failed(error)),
+        rendered => rendered?,
+    }
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(&target).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// The file that will be replaced: what a symbolic link leads to, never a device or a directory.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Ok(target) if target.is_file() => Ok(target),
+        Ok(_) => Err(io::Error::other("it is not a regular file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => std::path::absolute(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// A report holds what the database holds, so its file is as closed as the database's, or closer by the umask.
+fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
+    let directory = target.parent().unwrap_or(Path::new("/"));
+    tempfile::Builder::new()
+        .prefix(".leadclicks-")
+        .permissions(Permissions::from_mode(FILE_MODE))
+        .tempfile_in(directory)
+}
+
+/// The terminal's width, `COLUMNS` where there is no terminal, and the local time zone.
+pub(super) fn screen() -> Screen {
+    let terminal = io::stdout()
+        .is_terminal()
+        .then(|| terminal_size::terminal_size_of(io::stdout()))
+        .flatten()
+        .map(|(width, _)| width.0);
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+    Screen {
+        width: terminal
+            .or_else(columns)
+            .unwrap_or(WIDTH_DEFAULT)
+            .max(WIDTH_MIN),
+        zone: TimeZone::system(),
+    }
+}
+
+/// Prints a line to standard output.
+pub(super) fn say(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
+}

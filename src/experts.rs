@@ -1,0 +1,406 @@
+//! Who the experts are: their names for the reports, and the import that fills the table.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::{self, Read},
+};
+
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+
+use crate::{
+    click::{expert_username_rule, longest},
+    store::{Db, Error, text_of},
+};
+
+/// The longest first or last name that is taken, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// The largest file that is imported, in bytes: a hundred times what a marketplace of 1,600 experts exports.
+pub const IMPORT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The columns that leadclicks reads of any `experts` table, and the only ones of its own.
+const COLUMNS: [&str; 3] = ["username", "first_name", "last_name"];
+
+/// An expert, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expert {
+    /// What identifies the expert in clicks.
+    pub username: String,
+    /// May be empty.
+    pub first_name: String,
+    /// May be empty.
+    pub last_name: String,
+}
+
+/// The experts' names by username.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<String, String>);
+
+impl Names {
+    /// Reads them; none where the database has no `experts` table.
+    ///
+    /// # Errors
+    /// When the table lacks a column, or can't be read.
+    pub fn load(db: &Db) -> Result<Self, Error> {
+        let experts = list(db)?;
+        Ok(Self(
+            experts
+                .into_iter()
+                .filter_map(|expert| {
+                    let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");
+                    let name = name.trim();
+                    (!name.is_empty()).then(|| (expert.username, name.to_owned()))
+                })
+                .collect(),
+        ))
+    }
+
+    /// The expert's name; the username where the expert is unknown or nameless.
+    #[must_use]
+    pub fn of<'a>(&'a self, username: &'a str) -> &'a str {
+        self.0.get(username).map_or(username, String::as_str)
+    }
+}
+
+/// All experts by username; none where the database has no `experts` table.
+///
+/// # Errors
+/// When the table lacks a column, or can't be read.
+pub fn list(db: &Db) -> Result<Vec<Expert>, Error> {
+    let present = db.columns("experts")?;
+    if present.is_empty() {
+        return Ok(Vec::new());
+    }
+    db.check_columns("experts", &present, &COLUMNS)?;
+    db.run(|conn| {
+        conn.prepare("SELECT username, first_name, last_name FROM experts ORDER BY username")?
+            .query_map([], |row| {
+                Ok(Expert {
+                    username: text_of(row.get_ref(0)?),
+                    first_name: text_of(row.get_ref(1)?),
+                    last_name: text_of(row.get_ref(2)?),
+                })
+            })?
+            .collect()
+    })
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Experts that were not there before.
+    pub new: usize,
+    /// Experts whose name was another one.
+    pub changed: usize,
+    /// Experts that were there with the same name.
+    pub unchanged: usize,
+}
+
+/// Inserts or updates `experts` by username, in one transaction. Experts that are not among them stay.
+///
+/// # Errors
+/// When the table is a host app's, which is never written to, or the database refuses; nothing is changed then.
+pub fn import(db: &Db, experts: &[Expert]) -> Result<Imported, Error> {
+    let present = db.columns("experts")?;
+    if present != COLUMNS {
+        return Err(if present.is_empty() {
+            Error::NoTable {
+                path: db.path().to_owned(),
+                table: "experts",
+            }
+        } else {
+            Error::ForeignExperts {
+                path: db.path().to_owned(),
+            }
+        });
+    }
+    db.write(|conn| {
+        let mut imported = Imported::default();
+        for expert in experts {
+            let name_before = conn
+                .prepare_cached("SELECT first_name, last_name FROM experts WHERE username = ?1")
+                .and_then(|mut select| {
+                    select
+                        .query_row([&expert.username], |row| {
+                            Ok((text_of(row.get_ref(0)?), text_of(row.get_ref(1)?)))
+                        })
+                        .optional()
+                });
+            match db.run(|_| name_before)? {
+                None => imported.new += 1,
+                Some((first_name, last_name))
+                    if first_name == expert.first_name && last_name == expert.last_name =>
+                {
+                    imported.unchanged += 1;
+                    continue;
+                }
+                Some(_) => imported.changed += 1,
+            }
+            db.run(|conn| {
+                conn.prepare_cached(
+                    "INSERT INTO experts (username, first_name, last_name) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (username) DO UPDATE
+                     SET first_name = excluded.first_name, last_name = excluded.last_name",
+                )?
+                .execute((
+                    &expert.username,
+                    &expert.first_name,
+                    &expert.last_name,
+                ))
+            })?;
+        }
+        Ok(imported)
+    })
+}
+
+/// The experts of a CSV file, and the rows that hold none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Each username once.
+    pub experts: Vec<Expert>,
+    /// The rows that were left out, in their order.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A row that is no expert.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The line that the row begins on, from 1.
+    pub line: u64,
+    /// What is wrong with the row.
+    pub reason: String,
+}
+
+/// Why a whole file can't be imported.
+#[derive(Debug)]
+pub enum Unreadable {
+    /// The header lacks a column, or has it twice.
+    Header(String),
+    /// The file is larger than [`IMPORT_BYTES_MAX`].
+    TooLarge,
+    /// It can't be read.
+    Io(io::Error),
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Header(problem) => write!(
+                f,
+                "{problem}; the first line should name username, first_name and last_name, or Username, First Name and Last Name"
+            ),
+            Self::TooLarge => write!(
+                f,
+                "more than {} MiB; split the file",
+                IMPORT_BYTES_MAX / (1024 * 1024)
+            ),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl From<csv::Error> for Unreadable {
+    fn from(error: csv::Error) -> Self {
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => Self::Io(error),
+            // Rows may have any length and any bytes, so reading them can fail in no other way.
+            _ => Self::Io(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// Reads the experts of a CSV file: its columns `username`, `first_name` and `last_name`, in any order and case,
+/// with blanks or underscores; all other columns are ignored. Values are trimmed; a row need not have a name.
+///
+/// # Errors
+/// When the header or the file as a whole is of no use. A row that is of no use is skipped and told.
+pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(input.take(IMPORT_BYTES_MAX));
+    let header = reader.byte_headers()?.clone();
+    let [username, first_name, last_name] = find_columns(&header)?;
+    let mut parsed = Parsed {
+        experts: Vec::new(),
+        skipped: Vec::new(),
+    };
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    for record in reader.byte_records() {
+        let record = record?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let expert = check_row(&record, header.len()).and_then(|()| {
+            let text = |index| field_text(&record, index);
+            let expert = Expert {
+                username: text(username)?,
+                first_name: text(first_name)?,
+                last_name: text(last_name)?,
+            };
+            check_expert(&expert)?;
+            match lines.entry(expert.username.clone()) {
+                Entry::Occupied(first) => Err(format!(
+                    "the username stands on line {} already",
+                    first.get()
+                )),
+                Entry::Vacant(entry) => {
+                    entry.insert(line);
+                    Ok(expert)
+                }
+            }
+        });
+        match expert {
+            Ok(expert) => parsed.experts.push(expert),
+            Err(reason) => parsed.skipped.push(Skipped { line, reason }),
+        }
+    }
+    if reader.position().byte() >= IMPORT_BYTES_MAX {
+        return Err(Unreadable::TooLarge);
+    }
+    Ok(parsed)
+}
+
+fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 3], Unreadable> {
+    let names: Vec<String> = header
+        .iter()
+        .map(|name| {
+            let name = name.strip_prefix(b"\xef\xbb\xbf").unwrap_or(name);
+            String::from_utf8_lossy(name)
+                .trim()
+                .to_ascii_lowercase()
+                .replace(' ', "_")
+        })
+        .collect();
+    let mut found = [0; 3];
+    for (column, index) in COLUMNS.iter().zip(&mut found) {
+        let mut at = (0..names.len()).filter(|&at| names[at] == *column);
+        *index = at
+            .next()
+            .ok_or_else(|| Unreadable::Header(format!("no column {column}")))?;
+        if at.next().is_some() {
+            return Err(Unreadable::Header(format!("two columns {column}")));
+        }
+    }
+    Ok(found)
+}
+
+fn check_row(record: &csv::ByteRecord, columns: usize) -> Result<(), String> {
+    if record.len() != columns {
+        return Err(format!(
+            "{} fields, but the header has {columns}; is a quote missing?",
+            record.len()
+        ));
+    }
+    Ok(())
+}
+
+fn field_text(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
+    let bytes = record.get(index).unwrap_or_default();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(_) => Err("not UTF-8; save the file as UTF-8".to_owned()),
+    }
+}
+
+fn check_expert(expert: &Expert) -> Result<(), String> {
+    expert_username_rule(&expert.username).map_err(|rule| format!("the username {rule}"))?;
+    for (column, name) in [
+        ("first name", &expert.first_name),
+        ("last name", &expert.last_name),
+    ] {
+        longest(name, NAME_CHARS_MAX).map_err(|rule| format!("the {column} {rule}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn expert(username: &str, first_name: &str, last_name: &str) -> Expert {
+        Expert {
+            username: username.to_owned(),
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_marketplace_export_is_read_with_line_breaks_quotes_and_emoji_in_its_bios() {
+        let export = "\u{feff}Username,First Name,Last Name,Job Title,Bio\r\n\
+            jdoe,Jane,Doe,CTO,\"Builds \"\"things\"\".\r\nAnd 🦀, a lot.\"\r\n\
+            \r\n\
+            nameless,,,,\r\n\
+            zoë,\" Zoë \",\"O'Neil, Jr.\",,\r\n";
+        let parsed = parse(export.as_bytes()).unwrap();
+        assert_eq!(
+            parsed.experts,
+            [
+                expert("jdoe", "Jane", "Doe"),
+                expert("nameless", "", ""),
+                expert("zoë", "Zoë", "O'Neil, Jr."),
+            ]
+        );
+        assert_eq!(parsed.skipped, []);
+    }
+
+    #[test]
+    fn rows_of_no_use_are_skipped_with_their_line_and_reason() {
+        let long = "x".repeat(101);
+        let file = format!(
+            "last_name,username,first_name\nDoe,jdoe,Jane\nDoe,,Jane\nDoe,{long},J\nDoe\nRoe,jdoe,Joe\n\
+             a,b\tc,d\n\"x\ny\",ok,z\n{},toolong,J\n",
+            "n".repeat(201)
+        );
+        let mut bytes = file.into_bytes();
+        bytes.extend_from_slice(b"D\xf6,latin,J\n");
+        let parsed = parse(&*bytes).unwrap();
+        assert_eq!(
+            parsed.experts,
+            [expert("jdoe", "Jane", "Doe"), expert("ok", "z", "x\ny")]
+        );
+        let skipped: Vec<(u64, &str)> = parsed
+            .skipped
+            .iter()
+            .map(|skipped| (skipped.line, &*skipped.reason))
+            .collect();
+        assert_eq!(
+            skipped,
+            [
+                (3, "the username should have at least 1 character"),
+                (4, "the username should have at most 100 characters"),
+                (5, "1 fields, but the header has 3; is a quote missing?"),
+                (6, "the username stands on line 2 already"),
+                (7, "the username should have no control characters"),
+                (10, "the last name should have at most 200 characters"),
+                (11, "not UTF-8; save the file as UTF-8"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_header_without_the_columns_is_refused() {
+        for (file, problem) in [
+            ("", "no column username"),
+            ("username,first_name\n", "no column last_name"),
+            (
+                "username,Username,first_name,last_name\n",
+                "two columns username",
+            ),
+        ] {
+            let error = parse(file.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&*bytes);
+            let with_header = [b"username,first_name,last_name\n", &*bytes].concat();
+            prop_assert!(parse(&*with_header).is_ok());
+        }
+    }
+}

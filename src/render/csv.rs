@@ -1,0 +1,139 @@
+//! CSV: a row a click, the header always, the same columns in both reports.
+
+use std::{borrow::Cow, io};
+
+use super::{Error, for_each_row};
+use crate::{
+    experts::Expert,
+    report::{ByEmail, ByExpert, ClickRow},
+};
+
+/// What happens to a cell that a spreadsheet would run as a formula.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// A `'` is put before it ([OWASP on CSV injection](https://owasp.org/www-community/attacks/CSV_Injection)).
+    Quote,
+    /// It stays as it is, for programs.
+    Off,
+}
+
+impl Guard {
+    /// The guard can be undone: a cell that begins with `'` and would need the guard without it gets one more,
+    /// so taking one `'` off every cell of the form `'…=` gives back what was stored.
+    fn apply(self, cell: &str) -> Cow<'_, str> {
+        let dangerous = cell
+            .trim_start_matches('\'')
+            .starts_with(['=', '+', '-', '@', '\t', '\r']);
+        match self {
+            Self::Quote if dangerous => Cow::Owned(format!("'{cell}")),
+            _ => Cow::Borrowed(cell),
+        }
+    }
+}
+
+/// Writes all clicks of the report that are shown, lead by lead.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_email(out: impl io::Write, report: &ByEmail, guard: Guard) -> Result<(), Error> {
+    let mut clicks = Clicks::new(out, guard)?;
+    for lead in report.leads() {
+        for click in lead.clicks() {
+            clicks.write(&click)?;
+        }
+    }
+    Ok(clicks.writer.flush()?)
+}
+
+/// Writes the clicks on one expert as they are read.
+///
+/// # Errors
+/// When `out` takes no more, or the database can't be read on.
+pub fn by_expert(out: impl io::Write, report: ByExpert<'_>, guard: Guard) -> Result<(), Error> {
+    let mut clicks = Clicks::new(out, guard)?;
+    for_each_row(report, |click| clicks.write(click))?;
+    Ok(clicks.writer.flush()?)
+}
+
+/// Writes experts with the columns that `experts import` reads.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn experts(out: impl io::Write, experts: &[Expert], guard: Guard) -> Result<(), Error> {
+    let mut writer = csv::Writer::from_writer(out);
+    record(&mut writer, &["username", "first_name", "last_name"])?;
+    for expert in experts {
+        let cells = [&expert.username, &expert.first_name, &expert.last_name];
+        record(&mut writer, &cells.map(|cell| guard.apply(cell)))?;
+    }
+    Ok(writer.flush()?)
+}
+
+struct Clicks<W: io::Write> {
+    writer: csv::Writer<W>,
+    guard: Guard,
+}
+
+impl<W: io::Write> Clicks<W> {
+    fn new(out: W, guard: Guard) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        record(
+            &mut writer,
+            &[
+                "email",
+                "expert_username",
+                "expert_name",
+                "search_query",
+                "created_at",
+            ],
+        )?;
+        Ok(Self { writer, guard })
+    }
+
+    fn write(&mut self, click: &ClickRow<'_>) -> io::Result<()> {
+        let created_at = click.created_at.rfc3339();
+        record(
+            &mut self.writer,
+            &[
+                self.guard.apply(click.email),
+                self.guard.apply(click.expert_username),
+                self.guard.apply(click.expert_name),
+                self.guard.apply(click.search_query),
+                Cow::Borrowed(&*created_at),
+            ],
+        )
+    }
+}
+
+fn record<W: io::Write>(writer: &mut csv::Writer<W>, cells: &[impl AsRef<str>]) -> io::Result<()> {
+    writer.write_record(cells.iter().map(AsRef::as_ref).map(str::as_bytes))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_cell_that_a_spreadsheet_would_run_gets_a_quote() {
+        for cell in ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "''@"] {
+            assert_eq!(Guard::Quote.apply(cell), format!("'{cell}"));
+            assert_eq!(Guard::Off.apply(cell), cell);
+        }
+        for cell in ["", "'", "'tis", "1=1", " =1", "jane@example.com"] {
+            assert_eq!(Guard::Quote.apply(cell), cell);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_cells_look_alike_behind_the_guard(
+            first in "['=+x-]{0,5}",
+            second in "['=+x-]{0,5}",
+        ) {
+            let alike = Guard::Quote.apply(&first) == Guard::Quote.apply(&second);
+            prop_assert_eq!(alike, first == second);
+        }
+    }
+}

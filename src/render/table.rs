@@ -1,0 +1,192 @@
+//! Tables for people: local time, the width of the terminal, and nothing that steers it.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use jiff::tz::TimeZone;
+
+use super::{Error, visible};
+use crate::{
+    experts::Expert,
+    report::{ByEmail, ByExpert, Totals},
+    reset::TableRows,
+};
+
+/// For whom a table is made.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    /// The terminal's width in columns.
+    pub width: u16,
+    /// The reader's time zone.
+    pub zone: TimeZone,
+}
+
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+
+/// Writes the leads with their clicks, and a footer that counts what is shown and what is not.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Result<(), Error> {
+    let mut table = new_table(&["Lead", "Clicks", "Time", "Expert", "Search"], screen);
+    align_right(&mut table, 1);
+    for lead in report.leads() {
+        let mut head = [
+            visible(lead.email()).into_owned(),
+            lead.click_count().to_string(),
+        ];
+        for click in lead.clicks() {
+            let [email, count] = std::mem::take(&mut head);
+            table.add_row([
+                email,
+                count,
+                click.created_at.local(&screen.zone),
+                expert(click.expert_username, click.expert_name),
+                visible(click.search_query).into_owned(),
+            ]);
+        }
+    }
+    print(&mut out, &table)?;
+    footer(
+        &mut out,
+        report.shown(),
+        report.totals(),
+        Limited::Leads,
+        screen,
+    )
+}
+
+/// Writes the clicks on one expert, and a footer that counts what is shown and what is not.
+///
+/// # Errors
+/// When `out` takes no more, or the database can't be read on.
+pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> Result<(), Error> {
+    let totals = report.totals()?;
+    let mut table = new_table(&["Time", "Lead", "Search"], screen);
+    let title = expert(report.username(), report.name());
+    let mut shown = Totals::default();
+    for click in report {
+        let click = click?;
+        table.add_row([
+            click.created_at.local(&screen.zone),
+            visible(&click.email).into_owned(),
+            visible(&click.search_query).into_owned(),
+        ]);
+        shown.clicks += 1;
+    }
+    writeln!(out, "{title}\n")?;
+    print(&mut out, &table)?;
+    footer(&mut out, shown, totals, Limited::Clicks, screen)
+}
+
+/// Writes the experts and how many they are.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Result<(), Error> {
+    let mut table = new_table(&["Username", "First name", "Last name"], screen);
+    for expert in experts {
+        let cells = [&expert.username, &expert.first_name, &expert.last_name];
+        table.add_row(cells.map(|cell| visible(cell).into_owned()));
+    }
+    print(&mut out, &table)?;
+    writeln!(out, "\n{}", counted(experts.len() as u64, "expert"))?;
+    Ok(out.flush()?)
+}
+
+/// Writes tables and their numbers of rows.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn table_rows(mut out: impl Write, tables: &[TableRows], width: u16) -> io::Result<()> {
+    let screen = Screen {
+        width,
+        zone: TimeZone::UTC,
+    };
+    let mut table = new_table(&["Table", "Rows"], &screen);
+    align_right(&mut table, 1);
+    for entry in tables {
+        table.add_row([entry.table.to_owned(), entry.rows.to_string()]);
+    }
+    print(&mut out, &table)
+}
+
+fn new_table(header: &[&str], screen: &Screen) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(STYLE)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(screen.width)
+        .set_header(header.iter().map(Cell::new));
+    table
+}
+
+fn align_right(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// Without the blanks that pad the last column: they would wrap when the window is made narrower.
+fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
+    writeln!(out, "{}", table.trim_fmt())
+}
+
+fn expert(username: &str, name: &str) -> String {
+    let (username, name) = (visible(username), visible(name));
+    if username == name {
+        name.into_owned()
+    } else {
+        format!("{name} ({username})")
+    }
+}
+
+/// What a report's limit counts.
+#[derive(Clone, Copy)]
+enum Limited {
+    Leads,
+    Clicks,
+}
+
+fn footer(
+    out: &mut impl Write,
+    shown: Totals,
+    totals: Totals,
+    limited: Limited,
+    screen: &Screen,
+) -> Result<(), Error> {
+    let leads = counted(totals.leads, "lead");
+    let clicks = counted(totals.clicks, "click");
+    let zone = match screen.zone.iana_name() {
+        Some(name) => format!("times in {name}"),
+        None => "local times".to_owned(),
+    };
+    // A click may arrive between counting and listing.
+    let more_clicks = totals.clicks.saturating_sub(shown.clicks);
+    writeln!(out, "\n{leads}, {clicks}; {zone}")?;
+    if more_clicks > 0 {
+        match limited {
+            Limited::Leads => writeln!(
+                out,
+                "{} with {} not shown; --limit {} shows all",
+                counted(totals.leads - shown.leads, "more lead"),
+                counted(more_clicks, "click"),
+                totals.leads
+            )?,
+            Limited::Clicks => writeln!(
+                out,
+                "{} not shown; --limit {} shows all",
+                counted(more_clicks, "more click"),
+                totals.clicks
+            )?,
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// `1 lead`, `2 leads`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

@@ -1,0 +1,194 @@
+//! Wiping the data of a trial before the launch, and nothing else.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+};
+
+use crate::store::{Checkpoint, Db, Error, FILE_MODE};
+
+/// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
+/// first. `experts`, `admin_users`, `settings` and anything else are never touched.
+pub const TABLES: [&str; 6] = [
+    "feedback",
+    "conversations",
+    "email_leads",
+    "newsletter_subscribers",
+    "user_events",
+    "lead_clicks",
+];
+
+/// A table and how many rows it has, or had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRows {
+    /// The table's name.
+    pub table: &'static str,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What a reset would wipe now.
+///
+/// # Errors
+/// When the database can't be read.
+pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
+    db.run(|conn| {
+        present(conn)?
+            .into_iter()
+            .map(|table| {
+                let sql = format!("SELECT count(*) FROM {table}");
+                let rows = conn.query_row(&sql, [], |row| row.get(0))?;
+                Ok(TableRows { table, rows })
+            })
+            .collect()
+    })
+}
+
+/// A reset that was carried out.
+#[derive(Debug)]
+pub struct Done {
+    /// What was wiped.
+    pub wiped: Vec<TableRows>,
+    /// Whether the WAL could be emptied. The rows' bytes are physically gone only when it was.
+    pub checkpoint: Checkpoint,
+}
+
+/// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for. The copy holds exactly
+/// what is wiped: nothing can be captured between the two. Then overwrites the rows' bytes.
+///
+/// # Errors
+/// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
+/// database refuses. Nothing is wiped then, but for an error in the last step, the checkpoint.
+pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Done, Error> {
+    let wiped = db.write(|_| {
+        if let Some(path) = backup {
+            write_backup(db, path)?;
+        }
+        let dangling_before = db.run(dangling)?;
+        let wiped = db.run(|conn| {
+            present(conn)?
+                .into_iter()
+                .map(|table| {
+                    let rows = conn.execute(&format!("DELETE FROM {table}"), [])? as u64;
+                    Ok(TableRows { table, rows })
+                })
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        for reference in db.run(dangling)? {
+            if !dangling_before.contains(&reference) {
+                return Err(Error::StillReferred {
+                    path: db.path().to_owned(),
+                    table: reference.table,
+                    parent: reference.parent,
+                    rows: reference.rows,
+                });
+            }
+        }
+        Ok(wiped)
+    })?;
+    Ok(Done {
+        wiped,
+        checkpoint: db.checkpoint()?,
+    })
+}
+
+fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+    let mut exists = conn.prepare(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = ?1)",
+    )?;
+    let mut tables = Vec::new();
+    for table in TABLES {
+        if exists.query_row([table], |row| row.get(0))? {
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
+/// Rows of a table outside [`TABLES`] that refer to rows that are not there.
+#[derive(Debug, PartialEq, Eq)]
+struct Dangling {
+    table: String,
+    parent: String,
+    rows: u64,
+}
+
+/// What points to nothing among the tables that refer to those of a reset. Foreign keys are not enforced on this
+/// connection, since enforcing them may cascade into other tables, so a reset checks them itself.
+fn dangling(conn: &Connection) -> rusqlite::Result<Vec<Dangling>> {
+    let ours = TABLES.map(|table| format!("'{table}'")).join(", ");
+    let sql = format!(
+        r#"SELECT check_."table", check_.parent, count(*)
+           FROM (SELECT DISTINCT child.name
+                 FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
+                 WHERE child.type = 'table' AND lower(child.name) NOT IN ({ours})
+                   AND lower(reference."table") IN ({ours})) AS children,
+                pragma_foreign_key_check(children.name) AS check_
+           GROUP BY 1, 2"#
+    );
+    conn.prepare(&sql)?
+        .query_map([], |row| {
+            Ok(Dangling {
+                table: row.get(0)?,
+                parent: row.get(1)?,
+                rows: row.get(2)?,
+            })
+        })?
+        .collect()
+}
+
+/// Copies the database, as the open transaction found it, to a new file at `path` and syncs it to the disk.
+fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Backup {
+        path: path.to_owned(),
+        source,
+    };
+    let path: PathBuf = std::path::absolute(path).map_err(|error| failed(error.into()))?;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => failed("there is such a file already".into()),
+            _ => failed(error.into()),
+        })?;
+    let copied = copy(db, &path)
+        .map_err(|error| failed(error.into()))
+        .and_then(|()| file.sync_all().map_err(|error| failed(error.into())))
+        .and_then(|()| sync_directory(&path).map_err(|error| failed(error.into())));
+    if copied.is_err() {
+        // The file was made here, so half a copy is ours to remove.
+        let _ = fs::remove_file(&path);
+    }
+    copied
+}
+
+fn copy(db: &Db, path: &Path) -> rusqlite::Result<()> {
+    // A connection of its own: it sees what was committed before the open transaction began.
+    let source = Connection::open_with_flags(db.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // One step over all pages keeps one snapshot; the write lock that is held here keeps others from changing it.
+    let all_pages = -1;
+    match Backup::new(&source, &mut target)?.step(all_pages)? {
+        StepResult::Done => Ok(()),
+        _ => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        )),
+    }
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(directory) => fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
