@@ -1,0 +1,6 @@
+//! Tests through the front door: the real programs, a temporary database, real sockets.
+
+mod support;
+
+mod capture;
+mod durability;

@@ -1,0 +1,395 @@
+//! What the tests share: a directory of their own, the programs, and an HTTP client that sends exact bytes.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Shutdown, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// How long anything that a test waits for may take; far more than it needs on a slow machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory with a database in it; removed at the end.
+pub struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        Self {
+            dir: TempDir::new().expect("a temporary directory"),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn db_path(&self) -> PathBuf {
+        self.path("leadclicks.db")
+    }
+
+    /// The names of the files in the directory, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.dir.path())
+            .expect("the directory")
+            .map(|entry| entry.expect("an entry").file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A connection to the database of the test's own.
+    pub fn connect(&self) -> Connection {
+        let conn = Connection::open(self.db_path()).expect("the database");
+        conn.busy_timeout(PATIENCE).unwrap();
+        conn
+    }
+
+    /// Makes a database as the daemon would, and fills it by `sql`.
+    pub fn with_schema(self, sql: &str) -> Self {
+        let conn = self.connect();
+        conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
+            .unwrap();
+        conn.execute_batch(include_str!("../../schema.sql"))
+            .expect("schema.sql");
+        conn.execute_batch(sql).expect(sql);
+        self
+    }
+
+    /// All stored clicks as (email, expert, query), in the order of their ids.
+    pub fn clicks(&self) -> Vec<(String, String, String)> {
+        self.connect()
+            .prepare("SELECT email, expert_username, search_query FROM lead_clicks ORDER BY id")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    /// `leadclicks` on this database with a pipe for everything, in UTC, as if at a terminal of 80 columns.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("TZ", "UTC")
+            .env_remove("COLUMNS")
+            .env_remove("LEADCLICKS_DB")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `leadclicks` to its end, whatever that is.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::finish(self.command(args), b"")
+    }
+
+    /// Runs `leadclicks` with something on its standard input.
+    pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped());
+        Ran::finish(command, input)
+    }
+
+    /// Runs `leadclicks`, which must succeed and complain of nothing, and returns what it printed.
+    pub fn stdout_of(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+        ran.stdout
+    }
+}
+
+/// A program that has ended.
+pub struct Ran {
+    command: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn finish(mut command: Command, input: &[u8]) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command.spawn().expect(&name);
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that does not read to the end is the test's own affair.
+            let _ = stdin.write_all(input);
+        }
+        let output = child.wait_with_output().expect(&name);
+        Self {
+            command: name,
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    pub fn assert(&self, code: i32, stdout: &str, stderr: &str) {
+        assert_eq!(self.status.code(), Some(code), "{self}");
+        assert_eq!(self.stdout, stdout, "{self}");
+        assert_eq!(self.stderr, stderr, "{self}");
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}\n{}\n--- stdout ---\n{}\n--- stderr ---\n{}",
+            self.command, self.status, self.stdout, self.stderr
+        )
+    }
+}
+
+/// A running `leadclicksd`; killed when dropped.
+pub struct Daemon {
+    child: Child,
+    pub ready_line: String,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts the daemon on `site`'s database and a free port of loopback, and waits until it is ready.
+    pub fn start(site: &Site, args: &[&str]) -> Self {
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_leadclicksd")), site, args)
+    }
+
+    /// As [`Daemon::start`], by a command that ends with the daemon's own name.
+    pub fn start_as(mut command: Command, site: &Site, args: &[&str]) -> Self {
+        let log = site.path("leadclicksd.log");
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut child = command
+            .arg("--db")
+            .arg(site.db_path())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("the log"))
+            .spawn()
+            .expect("leadclicksd starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = stdout.read_line(&mut line);
+            // The test may have given up.
+            let _ = send.send(read.map(|_| line));
+        });
+        let ready_line = receive
+            .recv_timeout(PATIENCE)
+            .expect("a ready line in time")
+            .expect("a ready line");
+        let daemon = Self {
+            child,
+            ready_line,
+            log,
+        };
+        assert!(
+            daemon.ready_line.starts_with("leadclicksd is ready: "),
+            "not ready: {:?}\n{}",
+            daemon.ready_line,
+            daemon.log()
+        );
+        daemon
+    }
+
+    /// `127.0.0.1:PORT`, from the ready line.
+    pub fn address(&self) -> &str {
+        let rest = self.ready_line.split("http://").nth(1).expect("an address");
+        rest.split('/').next().expect("an address")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn connect(&self) -> Client<TcpStream> {
+        let stream = TcpStream::connect(self.address()).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client::new(stream)
+    }
+
+    /// Posts a click as a page would, on a connection of its own.
+    pub fn post(&self, email: &str, expert_username: &str, search_query: &str) -> Answer {
+        self.connect()
+            .send(&post_request(&body(email, expert_username, search_query)))
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{signal}"), &self.pid().to_string()])
+            .status()
+            .expect("kill");
+        assert!(status.success());
+    }
+
+    /// SIGKILL: nothing in the daemon gets to run any more.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// SIGTERM; returns how the daemon ended and its log.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        (self.wait(), self.log())
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "leadclicksd did not end\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn body(email: &str, expert_username: &str, search_query: &str) -> String {
+    serde_json::json!({
+        "email": email,
+        "expert_username": expert_username,
+        "search_query": search_query,
+    })
+    .to_string()
+}
+
+pub fn post_request(body: &str) -> String {
+    request("POST", "/api/lead-clicks", "", body)
+}
+
+/// A request with a JSON body; `headers` are whole lines, each with its line break.
+pub fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
+    format!(
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         {headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A connection that sends exact bytes.
+pub struct Client<S> {
+    stream: BufReader<S>,
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, request: &str) -> Answer {
+        self.write(request.as_bytes());
+        self.read()
+    }
+
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).expect("sent");
+    }
+
+    #[track_caller]
+    pub fn read(&mut self) -> Answer {
+        self.try_read().expect("an answer")
+    }
+
+    /// Reads an answer; an error where the connection ends before it does.
+    pub fn try_read(&mut self) -> io::Result<Answer> {
+        let mut line = String::new();
+        let mut head = Vec::new();
+        loop {
+            line.clear();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let Some(header) = line.strip_suffix("\r\n").filter(|line| !line.is_empty()) else {
+                break;
+            };
+            head.push(header.to_owned());
+        }
+        let status = head[0].split(' ').nth(1).and_then(|code| code.parse().ok());
+        let mut answer = Answer {
+            status: status.unwrap_or_default(),
+            headers: head.split_off(1),
+            body: String::new(),
+        };
+        let length = answer
+            .header("content-length")
+            .map_or(0, |length| length.parse().expect("a content length"));
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        answer.body = String::from_utf8(body).expect("UTF-8");
+        Ok(answer)
+    }
+
+    /// Whether the other side has closed the connection, waiting for it.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+    }
+}
+
+impl Client<TcpStream> {
+    /// Sends no more, as a client that is cut off.
+    pub fn end_sending(&self) {
+        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find_map(|header| {
+            let (key, value) = header.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+/// The mode bits of a file.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).expect("the file").permissions().mode() & 0o7777
+}
