@@ -1,1 +1,377 @@
+//! A click that is answered 202 is there, whatever happens next; one that is not answered 202 says so.
 
+use std::{
+    collections::HashSet,
+    fs,
+    hash::{BuildHasher, RandomState},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::support::{Daemon, Site, body, post_request};
+
+/// Holds the database's write lock until it is dropped, as another program's long transaction does.
+struct WriteLock(Connection);
+
+impl WriteLock {
+    fn take(site: &Site) -> Self {
+        let conn = site.connect();
+        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Self(conn)
+    }
+
+    fn release(self) {
+        self.0.execute_batch("ROLLBACK").unwrap();
+    }
+}
+
+/// The number behind `name=` in the log's lines of counts, over all lines.
+fn counted(log: &str, name: &str) -> u64 {
+    log.lines()
+        .filter(|line| line.contains(" counts "))
+        .flat_map(|line| line.split(' '))
+        .filter_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+        .map(|number| number.parse::<u64>().unwrap())
+        .sum()
+}
+
+#[test]
+fn two_thousand_concurrent_posts_are_two_thousand_rows_in_far_fewer_commits() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    thread::scope(|scope| {
+        for connection in 0..64 {
+            let mut client = daemon.connect();
+            scope.spawn(move || {
+                // 2000 is 64 times 31 and 16 more.
+                for number in 0..if connection < 16 { 32 } else { 31 } {
+                    let email = format!("lead{connection}-{number}@example.com");
+                    let answer = client.send(&post_request(&body(&email, "jdoe", "")));
+                    assert_eq!(answer.status, 202);
+                }
+            });
+        }
+    });
+    let emails: HashSet<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    assert_eq!((site.clicks().len(), emails.len()), (2000, 2000));
+    let (status, log) = daemon.stop();
+    assert!(status.success());
+    assert_eq!(counted(&log, "accepted"), 2000);
+    let commits = counted(&log, "commits");
+    assert!((1..1000).contains(&commits), "{commits} commits");
+}
+
+#[test]
+fn what_queues_during_one_commit_is_the_next() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let lock = WriteLock::take(&site);
+    let mut clients: Vec<_> = (0..64).map(|_| daemon.connect()).collect();
+    for client in &mut clients {
+        client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
+    }
+    // All of them are in the queue by then, or the count below tells.
+    thread::sleep(Duration::from_secs(1));
+    lock.release();
+    for client in &mut clients {
+        assert_eq!(client.read().status, 202);
+    }
+    let (_, log) = daemon.stop();
+    let commits = counted(&log, "commits");
+    assert!((1..=4).contains(&commits), "{commits} commits");
+}
+
+/// The trace holds the calls in their order, so the order of an answer and its fsync can be read off.
+#[test]
+fn an_answer_202_is_sent_only_after_an_fsync() {
+    const POSTS: usize = 5;
+    let site = Site::new();
+    let trace = site.path("trace");
+    let mut command = Command::new("strace");
+    command
+        .args([
+            "-D",
+            "-f",
+            "-s",
+            "12",
+            "-e",
+            "trace=fsync,fdatasync,write,writev,sendto",
+            "-o",
+        ])
+        .arg(&trace)
+        .arg(env!("CARGO_BIN_EXE_leadclicksd"));
+    let daemon = Daemon::start_as(command, &site, &[]);
+    for _ in 0..POSTS {
+        assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    }
+    daemon.stop();
+
+    let mut synced = 0;
+    let mut synced_before_each_answer = Vec::new();
+    let calls = fs::read_to_string(trace).unwrap();
+    let after_ready = calls.split_once("leadclicksd ").expect("the ready line").1;
+    for call in after_ready.lines() {
+        if call.contains("sync") && call.ends_with("= 0") {
+            synced += 1;
+        }
+        if call.contains("\"HTTP/1.1 202") {
+            synced_before_each_answer.push(std::mem::take(&mut synced));
+        }
+    }
+    assert_eq!(synced_before_each_answer.len(), POSTS, "{calls}");
+    assert!(
+        synced_before_each_answer.iter().all(|&syncs| syncs > 0),
+        "{calls}"
+    );
+}
+
+#[test]
+fn twenty_kills_under_load_lose_no_acknowledged_click() {
+    let site = Site::new();
+    let seed = RandomState::new().hash_one("delays");
+    eprintln!("seed {seed}");
+    let mut acknowledged: HashSet<String> = HashSet::new();
+    for cycle in 0..20 {
+        let daemon = Daemon::start(&site, &[]);
+        let load: Vec<_> = (0..8)
+            .map(|connection| {
+                let mut client = daemon.connect();
+                thread::spawn(move || {
+                    let mut answered = Vec::new();
+                    for number in 0.. {
+                        let email = format!("lead{cycle}-{connection}-{number}@example.com");
+                        let request = post_request(&body(&email, "jdoe", ""));
+                        match client.try_send(&request) {
+                            Ok(answer) => assert_eq!(answer.status, 202),
+                            Err(_) => break,
+                        }
+                        answered.push(email);
+                    }
+                    answered
+                })
+            })
+            .collect();
+        let delay = seed.rotate_left(cycle * 3) % 150;
+        thread::sleep(Duration::from_millis(delay));
+        daemon.kill();
+        for connection in load {
+            acknowledged.extend(connection.join().unwrap());
+        }
+    }
+    let stored: HashSet<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} lost",
+        lost.len(),
+        acknowledged.len()
+    );
+    assert!(
+        acknowledged.len() > 20,
+        "only {} clicks",
+        acknowledged.len()
+    );
+    let integrity: String = site
+        .connect()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(integrity, "ok");
+}
+
+#[test]
+fn a_lock_held_longer_than_the_busy_timeout_is_503_and_storing_resumes() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let lock = WriteLock::take(&site);
+    for _ in 0..2 {
+        let answer = daemon.post("refused@example.com", "jdoe", "");
+        assert_eq!(
+            (answer.status, &*answer.body),
+            (
+                503,
+                r#"{"error":"the click could not be stored; send it again later"}"#
+            )
+        );
+        assert_eq!(answer.header("retry-after"), Some("2"));
+    }
+    lock.release();
+    for _ in 0..2 {
+        assert_eq!(daemon.post("stored@example.com", "jdoe", "").status, 202);
+    }
+    let emails: Vec<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    assert_eq!(emails, ["stored@example.com", "stored@example.com"]);
+    let (_, log) = daemon.stop();
+    let told = |text| log.matches(text).count();
+    assert_eq!(
+        told("ERROR clicks can't be stored, answering 503 until they can"),
+        1,
+        "{log}"
+    );
+    assert_eq!(told("database is locked (SQLite code 5)"), 1, "{log}");
+    assert_eq!(told("INFO clicks are stored again"), 1, "{log}");
+}
+
+#[test]
+fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() {
+    // One batch and one full queue, and some that find no place.
+    const POSTS: usize = 2 * 1024 + 50;
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    crate::support::raise_open_files();
+    let lock = WriteLock::take(&site);
+    let mut clients: Vec<_> = (0..POSTS).map(|_| daemon.connect()).collect();
+    for client in &mut clients {
+        client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
+    }
+    let refused = Arc::new(AtomicBool::new(false));
+    let releasing = thread::spawn({
+        let refused = Arc::clone(&refused);
+        move || {
+            let deadline = Instant::now() + Duration::from_secs(4);
+            while !refused.load(Ordering::Relaxed) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+            lock.release();
+        }
+    });
+    // The last to come is among the refused, while the lock still holds all others up.
+    let last = clients.pop().unwrap().read();
+    refused.store(true, Ordering::Relaxed);
+    assert_eq!(
+        (last.status, &*last.body),
+        (
+            503,
+            r#"{"error":"too many clicks are waiting; send this one again later"}"#
+        )
+    );
+    assert_eq!(last.header("retry-after"), Some("2"));
+    let statuses: Vec<u16> = clients
+        .iter_mut()
+        .map(|client| client.read().status)
+        .collect();
+    releasing.join().unwrap();
+    assert!(statuses.iter().all(|status| [202, 503].contains(status)));
+    let accepted = statuses.iter().filter(|&&status| status == 202).count();
+    assert!((1024..=2048).contains(&accepted), "{accepted}");
+    assert_eq!(site.clicks().len(), accepted);
+}
+
+#[test]
+fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
+    let site = Site::new();
+    let mut daemon = Daemon::start(&site, &[]);
+    let request = post_request(&body("slow@example.com", "jdoe", ""));
+    let (head, rest) = request.split_at(request.len() - 10);
+    let mut slow = daemon.connect();
+    slow.write(head.as_bytes());
+    let mut idle = daemon.connect();
+    assert_eq!(idle.send(&request).status, 202);
+    let lock = WriteLock::take(&site);
+    let mut queued = daemon.connect();
+    queued.write(request.as_bytes());
+    thread::sleep(Duration::from_millis(300));
+
+    let address = daemon.address().to_owned();
+    daemon.signal("TERM");
+    assert!(idle.is_closed());
+    assert!(std::net::TcpStream::connect(address).is_err());
+    slow.write(rest.as_bytes());
+    lock.release();
+    assert_eq!(queued.read().status, 202);
+    assert_eq!(slow.read().status, 202);
+    assert!(daemon.wait().success(), "{}", daemon.log());
+    assert!(daemon.log().contains("INFO stopped"), "{}", daemon.log());
+    // Looked at before any other connection, which might tidy up on closing.
+    assert_eq!(
+        site.files(),
+        [
+            "leadclicks.db",
+            "leadclicks.db-shm",
+            "leadclicks.db-wal",
+            "leadclicksd.log"
+        ]
+    );
+    assert_eq!(
+        fs::metadata(site.path("leadclicks.db-wal")).unwrap().len(),
+        0
+    );
+    assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+fn a_shutdown_gives_up_after_the_grace_time() {
+    let site = Site::new();
+    let mut daemon = Daemon::start(&site, &["--shutdown-grace", "1s"]);
+    let lock = WriteLock::take(&site);
+    let mut queued = daemon.connect();
+    queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
+    thread::sleep(Duration::from_millis(300));
+    let started = Instant::now();
+    daemon.signal("INT");
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(4));
+    let message = "leadclicksd: the shutdown took longer than 1s; every click that was answered 202 is stored\n";
+    assert!(daemon.log().ends_with(message), "{}", daemon.log());
+    assert!(queued.is_closed());
+    lock.release();
+    assert_eq!(site.clicks(), []);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let site = Site::new();
+    let mut daemon = Daemon::start(&site, &["--shutdown-grace", "1h"]);
+    let lock = WriteLock::take(&site);
+    let mut queued = daemon.connect();
+    queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
+    thread::sleep(Duration::from_millis(300));
+    daemon.signal("TERM");
+    thread::sleep(Duration::from_millis(300));
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().code(), Some(1));
+    let message = "leadclicksd: ended at once by a second signal; every click that was answered 202 is stored\n";
+    assert!(daemon.log().ends_with(message), "{}", daemon.log());
+    lock.release();
+}
+
+#[test]
+fn the_time_of_a_click_never_runs_backwards() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, created_at)
+         VALUES ('a@example.com', 'jdoe', '2999-12-31 23:59:59.000001')",
+    );
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("b@example.com", "jdoe", "").status, 202);
+    let last: String = site
+        .connect()
+        .query_row(
+            "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(last, "2999-12-31 23:59:59.000001");
+}
+
+#[test]
+fn an_idle_daemon_is_small_and_silent() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let resident_kb: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .and_then(|kilobytes| kilobytes.parse().ok())
+        .expect("VmRSS");
+    assert!(resident_kb < 10 * 1024, "{resident_kb} kB");
+    let (status, log) = daemon.stop();
+    assert!(status.success());
+    assert!(!log.contains("counts"), "{log}");
+}

@@ -320,6 +320,12 @@ impl<S: Read + Write> Client<S> {
         self.read()
     }
 
+    /// Sends a request; an error where the connection ends before its answer does.
+    pub fn try_send(&mut self, request: &str) -> io::Result<Answer> {
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.try_read()
+    }
+
     #[track_caller]
     pub fn write(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).expect("sent");
@@ -392,4 +398,15 @@ impl Answer {
 pub fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     fs::metadata(path).expect("the file").permissions().mode() & 0o7777
+}
+
+/// Lets this process open as many files as the system allows.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).expect("more open files");
 }
