@@ -41,7 +41,8 @@ pub struct Cli {
         value_name = "FILE",
         env = "LEADCLICKS_DB",
         hide_env_values = true,
-        default_value = DB_DEFAULT
+        default_value = DB_DEFAULT,
+        display_order = 100
     )]
     db: PathBuf,
     #[command(subcommand)]

@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+};
 use jiff::tz::TimeZone;
+use unicode_width::UnicodeWidthStr;
 
 use super::{Error, visible};
 use crate::{
@@ -21,40 +24,46 @@ pub struct Screen {
     pub zone: TimeZone,
 }
 
+/// The blanks that comfy-table puts before and after a cell.
+const PADDING: (u16, u16) = (1, 1);
+
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Writes the leads with their clicks, and a footer that counts what is shown and what is not.
+/// Writes each lead with its clicks under it, and a footer that counts what is shown and what is not.
 ///
 /// # Errors
 /// When `out` takes no more.
 pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Result<(), Error> {
-    let mut table = new_table(&["Lead", "Clicks", "Time", "Expert", "Search"], screen);
-    align_right(&mut table, 1);
+    let expert_width = report
+        .leads()
+        .flat_map(|lead| lead.clicks())
+        .map(|click| expert(click.expert_username, click.expert_name).width())
+        .max()
+        .unwrap_or_default();
+    // A table for each lead, all of the same widths: a heading over them leaves the clicks the whole line.
+    let columns = [
+        ColumnConstraint::ContentWidth,
+        exactly(expert_width.min(usize::from(screen.width) / 3)),
+    ];
     for lead in report.leads() {
-        let mut head = [
-            visible(lead.email()).into_owned(),
-            lead.click_count().to_string(),
-        ];
+        let mut table = new_table(screen);
         for click in lead.clicks() {
-            let [email, count] = std::mem::take(&mut head);
             table.add_row([
-                email,
-                count,
                 click.created_at.local(&screen.zone),
                 expert(click.expert_username, click.expert_name),
                 visible(click.search_query).into_owned(),
             ]);
         }
+        table.set_constraints(columns);
+        indent(&mut table);
+        let email = visible(lead.email());
+        writeln!(out, "{email}  {}", counted(lead.click_count(), "click"))?;
+        print(&mut out, &table)?;
+        writeln!(out)?;
     }
-    print(&mut out, &table)?;
-    footer(
-        &mut out,
-        report.shown(),
-        report.totals(),
-        Limited::Leads,
-        screen,
-    )
+    let limited = Limited::Leads;
+    footer(&mut out, report.shown(), report.totals(), limited, screen)
 }
 
 /// Writes the clicks on one expert, and a footer that counts what is shown and what is not.
@@ -63,8 +72,9 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
 /// When `out` takes no more, or the database can't be read on.
 pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> Result<(), Error> {
     let totals = report.totals()?;
-    let mut table = new_table(&["Time", "Lead", "Search"], screen);
     let title = expert(report.username(), report.name());
+    let mut table = new_table(screen);
+    table.set_header(["Time", "Lead", "Search"]);
     let mut shown = Totals::default();
     for click in report {
         let click = click?;
@@ -75,8 +85,10 @@ pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> 
         ]);
         shown.clicks += 1;
     }
+    table.set_constraints([ColumnConstraint::ContentWidth]);
     writeln!(out, "{title}\n")?;
     print(&mut out, &table)?;
+    writeln!(out)?;
     footer(&mut out, shown, totals, Limited::Clicks, screen)
 }
 
@@ -85,7 +97,8 @@ pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> 
 /// # Errors
 /// When `out` takes no more.
 pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Result<(), Error> {
-    let mut table = new_table(&["Username", "First name", "Last name"], screen);
+    let mut table = new_table(screen);
+    table.set_header(["Username", "First name", "Last name"]);
     for expert in experts {
         let cells = [&expert.username, &expert.first_name, &expert.last_name];
         table.add_row(cells.map(|cell| visible(cell).into_owned()));
@@ -104,27 +117,34 @@ pub fn table_rows(mut out: impl Write, tables: &[TableRows], width: u16) -> io::
         width,
         zone: TimeZone::UTC,
     };
-    let mut table = new_table(&["Table", "Rows"], &screen);
-    align_right(&mut table, 1);
+    let mut table = new_table(&screen);
+    table.set_header(["Table", "Rows"]);
     for entry in tables {
         table.add_row([entry.table.to_owned(), entry.rows.to_string()]);
+    }
+    if let Some(rows) = table.column_mut(1) {
+        rows.set_cell_alignment(CellAlignment::Right);
     }
     print(&mut out, &table)
 }
 
-fn new_table(header: &[&str], screen: &Screen) -> Table {
+fn new_table(screen: &Screen) -> Table {
     let mut table = Table::new();
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(screen.width)
-        .set_header(header.iter().map(Cell::new));
+        .set_width(screen.width);
     table
 }
 
-fn align_right(table: &mut Table, column: usize) {
-    if let Some(column) = table.column_mut(column) {
-        column.set_cell_alignment(CellAlignment::Right);
+fn exactly(columns: usize) -> ColumnConstraint {
+    let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+    ColumnConstraint::Absolute(Width::Fixed(columns.saturating_add(PADDING.0 + PADDING.1)))
+}
+
+fn indent(table: &mut Table) {
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((PADDING.0 + 1, PADDING.1));
     }
 }
 
@@ -164,7 +184,7 @@ fn footer(
     };
     // A click may arrive between counting and listing.
     let more_clicks = totals.clicks.saturating_sub(shown.clicks);
-    writeln!(out, "\n{leads}, {clicks}; {zone}")?;
+    writeln!(out, "{leads}, {clicks}; {zone}")?;
     if more_clicks > 0 {
         match limited {
             Limited::Leads => writeln!(
