@@ -76,11 +76,23 @@ impl Site {
             .collect()
     }
 
-    /// `leadclicks` on this database with a pipe for everything, in UTC, as if at a terminal of 80 columns.
+    /// `leadclicks` in this directory with pipes, in UTC, and with the width that a table has without a terminal.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_leadclicks"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// A shell in this directory, set up as [`Site::command`].
+    pub fn shell(&self, script: &str) -> Command {
+        let mut command = self.program("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.dir.path())
             .env("TZ", "UTC")
             .env_remove("COLUMNS")

@@ -1,0 +1,163 @@
+//! README is true: its examples are run, and its flags and commands are those of `--help`.
+
+use std::{collections::BTreeSet, env, path::Path, process::Command};
+
+use crate::support::{Daemon, Ran, Site};
+
+const README: &str = include_str!("../../README.md");
+/// Where README says the daemon listens and the database is.
+const README_ADDRESS: &str = "127.0.0.1:8787";
+const README_DB: &str = "/var/lib/leadclicks/leadclicks.db";
+
+/// A command of a `console` block and what README says that it prints.
+struct Example {
+    command: String,
+    printed: String,
+}
+
+fn examples() -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    for block in README.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let mut lines = block.lines().peekable();
+        while let Some(line) = lines.next() {
+            let Some(command) = line.strip_prefix("$ ") else {
+                let example = examples.last_mut().expect("a command first");
+                example.printed += line;
+                example.printed.push('\n');
+                continue;
+            };
+            let mut command = command.to_owned();
+            let mut end = None;
+            if let Some((_, word)) = command.split_once("<<'") {
+                end = word.split_once('\'').map(|(word, _)| word.to_owned());
+            }
+            while command.ends_with('\\') || end.is_some() {
+                let next = lines.next().expect("the command's next line");
+                command = format!("{command}\n{next}");
+                if end.as_deref() == Some(next) {
+                    break;
+                }
+            }
+            examples.push(Example {
+                command,
+                printed: String::new(),
+            });
+        }
+    }
+    examples
+}
+
+/// Replaces every `YYYY-MM-DD HH:MM`, and what of seconds and zone follows it, by one word.
+fn without_times(text: &str) -> String {
+    const SHAPE: &str = "dddd-dd-dd dd:dd";
+    let mut rest = text;
+    let mut out = String::new();
+    while let Some(first) = rest.chars().next() {
+        let is_time = rest.len() >= SHAPE.len()
+            && rest
+                .bytes()
+                .zip(SHAPE.bytes())
+                .all(|(byte, shape)| match shape {
+                    b'd' => byte.is_ascii_digit(),
+                    b' ' => byte == b' ' || byte == b'T',
+                    other => byte == other,
+                });
+        if is_time {
+            out += "TIME";
+            rest = rest[SHAPE.len()..]
+                .trim_start_matches(|c: char| c.is_ascii_digit() || ":.Z".contains(c));
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+#[test]
+fn the_examples_print_what_readme_says() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let programs = Path::new(env!("CARGO_BIN_EXE_leadclicks"))
+        .parent()
+        .unwrap();
+    let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
+    let examples = examples();
+    assert!(examples.len() > 10, "only {} examples", examples.len());
+    for Example { command, printed } in examples {
+        let script = command.replace(README_ADDRESS, daemon.address());
+        let mut shell = site.shell(&format!("exec 2>&1\n{script}"));
+        shell.env("PATH", &path).env("TZ", "Etc/UTC");
+        let ran = Ran::finish(shell, b"");
+        let expected = printed.replace(README_DB, site.db_path().to_str().unwrap());
+        // curl prints no line break after an answer.
+        let ends = |text: &str| without_times(text.trim_end_matches('\n'));
+        assert_eq!(ends(&ran.stdout), ends(&expected), "{ran}");
+    }
+}
+
+/// The words that begin with `--` in a text, but for those of other programs.
+fn flags(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .filter(|word| word.starts_with("--") && !word.ends_with('-'))
+        .collect()
+}
+
+#[test]
+fn readme_names_every_command_and_flag_and_no_others() {
+    let help = |program: &str, args: &[&str]| {
+        let output = Command::new(program)
+            .args(args)
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let admin = env!("CARGO_BIN_EXE_leadclicks");
+    let daemon = env!("CARGO_BIN_EXE_leadclicksd");
+
+    let mut helps = vec![help(daemon, &[])];
+    let mut commands = BTreeSet::from(["leadclicksd".to_owned()]);
+    let mut groups: Vec<Vec<String>> = vec![vec![]];
+    while let Some(group) = groups.pop() {
+        let words: Vec<&str> = group.iter().map(String::as_str).collect();
+        let text = help(admin, &words);
+        let subcommands: Vec<String> = text
+            .split("\nCommands:\n")
+            .nth(1)
+            .into_iter()
+            .flat_map(|rest| rest.split("\n\n").next().unwrap().lines())
+            .map(|line| line.split_whitespace().next().unwrap().to_owned())
+            .collect();
+        if subcommands.is_empty() {
+            commands.insert(format!("leadclicks {}", group.join(" ")));
+        }
+        for subcommand in subcommands {
+            groups.push([group.clone(), vec![subcommand]].concat());
+        }
+        helps.push(text);
+    }
+
+    let headings: BTreeSet<String> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .flat_map(|heading| heading.split(", "))
+        .map(|command| command.split(" --").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(headings, commands);
+
+    let told: BTreeSet<&str> = helps.iter().flat_map(|help| flags(help)).collect();
+    let usual = BTreeSet::from(["--help", "--version"]);
+    // What README names of the flags of other programs.
+    let foreign = BTreeSet::from([
+        "--append",
+        "--bin",
+        "--groups",
+        "--home-dir",
+        "--release",
+        "--system",
+    ]);
+    assert_eq!(&(&flags(README) - &foreign) - &usual, &told - &usual);
+}
