@@ -10,7 +10,7 @@ mod counts;
 mod listen;
 mod origin;
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -150,6 +150,8 @@ async fn accept(
                     drop(slot);
                 });
             }
+            // The client went away while it waited to be accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 if !refused_before {
                     tracing::error!(%error, "can't accept a connection, trying again");
@@ -201,9 +203,10 @@ impl Server {
             Ok(Taken::Preflight) => Answer::Preflight,
             Ok(Taken::Post) => self.capture(request.into_body()).await,
             Err(refusal) => {
-                // A client that waits for "100 Continue" has sent no body yet and need not.
-                let drained = request.headers().contains_key(header::EXPECT)
-                    || drain(request.into_body()).await.is_ok();
+                // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after
+                // this answer can't be known, so the connection ends.
+                let drained = !request.headers().contains_key(header::EXPECT)
+                    && drain(request.into_body(), 2 * BODY_BYTES_MAX).await.is_ok();
                 if drained {
                     refusal
                 } else {
@@ -299,7 +302,7 @@ async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
         Ok(bytes)
     };
     match time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Err(Answer::BodyTooLarge)) => Err(match drain(body).await {
+        Ok(Err(Answer::BodyTooLarge)) => Err(match drain(body, BODY_BYTES_MAX).await {
             Ok(()) => Answer::BodyTooLarge,
             Err(Undrained) => Answer::BodyTooLarge.and_close(),
         }),
@@ -311,9 +314,9 @@ async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
 /// There is still more of a body to come.
 struct Undrained;
 
-/// Reads and drops what is left of a body, at most twice [`BODY_BYTES_MAX`] and for at most [`BODY_TIMEOUT`].
-async fn drain(mut body: Incoming) -> Result<(), Undrained> {
-    let mut left = 2 * BODY_BYTES_MAX;
+/// Reads and drops what is left of a body, at most `bytes_max` and for at most [`BODY_TIMEOUT`].
+async fn drain(mut body: Incoming, bytes_max: usize) -> Result<(), Undrained> {
+    let mut left = bytes_max;
     let draining = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Undrained)?;

@@ -61,8 +61,9 @@ impl Db {
         let path = absolute(path)?;
         make_file(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.check_writable()?;
+        db.use_wal()?;
         db.run(|conn| {
-            conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
             if tables(conn)?.is_empty() {
                 conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
             }
@@ -85,9 +86,11 @@ impl Db {
     /// Opens the existing database at `path` to change rows in it. Creates nothing.
     ///
     /// # Errors
-    /// As [`Db::open_for_report`].
+    /// As [`Db::open_for_report`], and when the file can't be written to.
     pub fn open_for_change(path: &Path) -> Result<Self, Error> {
-        Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        let db = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.check_writable()?;
+        Ok(db)
     }
 
     /// The database's absolute path.
@@ -185,6 +188,28 @@ impl Db {
             conn.file_control(None::<&str>, FileControl::PersistWal(&mut persist_wal))
         })?;
         Ok(db)
+    }
+
+    /// SQLite opens a file that it may not write to all the same, and fails at the first change.
+    fn check_writable(&self) -> Result<(), Error> {
+        if self.run(|conn| conn.is_readonly("main"))? {
+            return Err(Error::ReadOnly {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    fn use_wal(&self) -> Result<(), Error> {
+        let mode: String = self.run(|conn| {
+            conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        })?;
+        if mode != "wal" {
+            return Err(Error::NoWal {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
     }
 
     fn check_clicks(&self) -> Result<(), Error> {
@@ -291,4 +316,14 @@ fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     conn.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?
         .query_map([], |row| row.get(0))?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    /// Earlier ones can corrupt a WAL database that two programs write:
+    /// [SQLite on the WAL-reset bug](https://sqlite.org/wal.html#walresetbug).
+    #[test]
+    fn sqlite_is_one_without_the_wal_reset_bug() {
+        assert!(rusqlite::version_number() >= 3_051_003);
+    }
 }

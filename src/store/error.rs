@@ -26,7 +26,17 @@ pub enum Error {
         /// What it said.
         source: io::Error,
     },
-    /// The file is no `SQLite` database.
+    /// The file can be read but not written to.
+    ReadOnly {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file can't be put into WAL mode.
+    NoWal {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is no SQLite database.
     NotADatabase {
         /// The path.
         path: PathBuf,
@@ -84,7 +94,7 @@ pub enum Error {
         /// What went wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// `SQLite` refused for any other reason.
+    /// SQLite refused for any other reason.
     Sqlite {
         /// The path.
         path: PathBuf,
@@ -138,6 +148,16 @@ impl fmt::Display for Error {
             Self::Unusable { path, source } => {
                 write!(f, "cannot use {}: {source}; check --db", path.display())
             }
+            Self::ReadOnly { path } => write!(
+                f,
+                "no permission to write to {}; run as its owner",
+                path.display()
+            ),
+            Self::NoWal { path } => write!(
+                f,
+                "{} can't be put into WAL mode; move it to a local disk",
+                path.display()
+            ),
             Self::NotADatabase { path } => write!(
                 f,
                 "{} is not an SQLite database; check --db",
@@ -187,21 +207,13 @@ impl fmt::Display for Error {
                 "cannot write the backup {}: {source}; nothing was deleted",
                 path.display()
             ),
-            Self::Sqlite { path, source } => {
-                let next = match source.sqlite_error_code() {
-                    Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                        "another program holds its lock; try again when that is done"
-                    }
-                    Some(ErrorCode::ReadOnly) => "run as the file's owner to change it",
-                    Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                        "run as the file's owner, or as a member of its group while -wal and -shm stand beside it"
-                    }
-                    Some(ErrorCode::DiskFull) => "make room on the disk and try again",
-                    Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a backup",
-                    _ => "check the file and its disk",
-                };
-                write!(f, "{}: {}; {next}", path.display(), message(source))
-            }
+            Self::Sqlite { path, source } => write!(
+                f,
+                "{}: {}; {}",
+                path.display(),
+                message(source),
+                next_step(source)
+            ),
         }
     }
 }
@@ -217,7 +229,23 @@ impl std::error::Error for Error {
     }
 }
 
-/// `SQLite`'s own sentence about an error.
+/// What to do about an error that SQLite gives.
+fn next_step(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program holds its lock; try again when that is done"
+        }
+        Some(ErrorCode::ReadOnly) => "run as the file's owner to change it",
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "run as the file's owner, or as a member of its group while -wal and -shm stand beside it"
+        }
+        Some(ErrorCode::DiskFull) => "make room on the disk and try again",
+        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a backup",
+        _ => "check the file and its disk",
+    }
+}
+
+/// SQLite's own sentence about an error.
 fn message(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
@@ -225,7 +253,7 @@ fn message(error: &rusqlite::Error) -> String {
     }
 }
 
-/// `SQLite`'s word for the error's code alone, for logs: its longer sentence can hold what a host app's trigger
+/// SQLite's word for the error's code alone, for logs: its longer sentence can hold what a host app's trigger
 /// makes of a row.
 pub(super) fn reason(error: &rusqlite::Error) -> String {
     let code = match error {

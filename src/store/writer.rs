@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use rusqlite::{ErrorCode, OptionalExtension};
@@ -189,6 +190,8 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 .collect();
             self.store(batch);
         }
+        // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
+        self.db.run(|conn| conn.busy_timeout(Duration::ZERO))?;
         self.db.checkpoint()
     }
 
