@@ -4,3 +4,4 @@ mod support;
 
 mod capture;
 mod durability;
+mod report;
