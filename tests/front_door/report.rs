@@ -704,6 +704,37 @@ fn an_expert_whom_nobody_knows_is_an_empty_report() {
 }
 
 #[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    // Several times what a pipe and the buffers before it hold.
+    let site = Site::new().with_schema(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+         INSERT INTO lead_clicks
+         SELECT i, format('lead%d@example.com', i), 'jdoe', '{}', '2026-11-01 09:00:00.000000' FROM n;",
+        "query ".repeat(100)
+    ));
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        for format in ["table", "csv", "json", "ndjson"] {
+            let report = ["report", "--limit", "1000", "--format", format];
+            let mut child = site.command(&[&report, question].concat()).spawn().unwrap();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            // JSON is one long line.
+            stdout.read_exact(&mut [0; 100]).unwrap();
+            if format != "json" {
+                stdout.read_line(&mut String::new()).unwrap();
+            }
+            drop(stdout);
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(
+                (output.status.code(), &*stderr),
+                (Some(0), ""),
+                "{format} {question:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_is_a_failure_that_is_told() {
     let site = fixture();
     for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
