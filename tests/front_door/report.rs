@@ -608,6 +608,35 @@ fn an_output_that_is_a_link_replaces_the_file_it_leads_to() {
 }
 
 #[test]
+fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
+    let site = fixture();
+    fs::create_dir(site.path("directory")).unwrap();
+    site.write("file", "kept");
+    symlink("nowhere", site.path("dangling")).unwrap();
+    site.stdout_of(&["report", "--by-email"]);
+    let files = site.files();
+    for (output, reason) in [
+        ("directory", "it is not a regular file"),
+        ("/dev/null", "it is not a regular file"),
+        ("/dev/full", "it is not a regular file"),
+        (
+            "nowhere/clicks.csv",
+            "No such file or directory (os error 2)",
+        ),
+        ("dangling", "No such file or directory (os error 2)"),
+        ("file/clicks.csv", "Not a directory (os error 20)"),
+    ] {
+        let ran = site.run(&["report", "--by-email", "--output", output]);
+        let error =
+            format!("leadclicks: cannot write {output}: {reason}; choose another --output\n");
+        ran.assert(1, "", &error);
+    }
+    assert_eq!(site.files(), files);
+    assert_eq!(fs::read_dir(site.path("directory")).unwrap().count(), 0);
+    assert_eq!(site.read("file"), b"kept");
+}
+
+#[test]
 fn a_report_that_fails_leaves_the_output_file_as_it_was() {
     // The time that is none comes after more rows than are read or written at once.
     let site = Site::new().with_database(HOST_APP).with_database(
