@@ -4,4 +4,5 @@ mod support;
 
 mod capture;
 mod durability;
+mod errors;
 mod report;
