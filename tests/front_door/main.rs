@@ -5,4 +5,5 @@ mod support;
 mod capture;
 mod durability;
 mod errors;
+mod experts;
 mod report;
