@@ -7,3 +7,4 @@ mod durability;
 mod errors;
 mod experts;
 mod report;
+mod reset;

@@ -234,7 +234,7 @@ fn by_expert_as_a_table_has_the_expert_above_it() {
     let site = fixture();
     assert_eq!(
         site.stdout_of(&["report", "--expert", "jdoe"]),
-        r#"Jane Doe (jdoe)
+        r"Jane Doe (jdoe)
 
  Time               Lead               Search
 ──────────────────────────────────────────────────────
@@ -243,13 +243,13 @@ fn by_expert_as_a_table_has_the_expert_above_it() {
  2026-10-31 00:00   amy@example.com      two  blanks
 
 2 leads, 3 clicks; times in UTC
-"#
+"
     );
     let mut command = site.command(&["report", "--expert", "=ghost"]);
     command.env("COLUMNS", "40");
     Ran::finish(command, b"").assert(
         0,
-        r#"=ghost
+        r"=ghost
 
  Time          Lead          Search
 ────────────────────────────────────────
@@ -259,7 +259,7 @@ fn by_expert_as_a_table_has_the_expert_above_it() {
                              \r\n\tRust
 
 1 lead, 1 click; times in UTC
-"#,
+",
         "",
     );
 }
@@ -273,13 +273,13 @@ fn a_table_is_as_wide_as_its_terminal() {
         wide.finish(),
         (
             Some(0),
-            r#" Lead                   Clicks   Time               Expert                  Search
+            r" Lead                   Clicks   Time               Expert                  Search
 ────────────────────────────────────────────────────────────────────────────────────────────────
  o'neil+x@example.com        1   2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
 
 5 leads, 8 clicks; times in UTC
 4 more leads with 7 clicks not shown; --limit 5 shows all
-"#
+"
             .to_owned()
         )
     );
@@ -337,14 +337,14 @@ fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
     let report = ["report", "--expert", "zoë"];
     run(&report).assert(
         0,
-        r#"Zoë O'Neil, Jr. (zoë)
+        r"Zoë O'Neil, Jr. (zoë)
 
  Time               Lead                   Search
 ───────────────────────────────────────────────────────────────
  2026-11-02 07:30   o'neil+x@example.com   Zürich 🦀\nline two
 
 1 lead, 1 click; times in America/New_York
-"#,
+",
         "",
     );
     for format in ["csv", "json", "ndjson"] {

@@ -240,7 +240,10 @@ impl Terminal {
         while !self.seen.ends_with(prompt.as_bytes()) {
             match self.output.recv_timeout(PATIENCE) {
                 Ok(byte) => self.seen.push(byte),
-                Err(_) => panic!("no {prompt:?} in {:?}", String::from_utf8_lossy(&self.seen)),
+                Err(error) => panic!(
+                    "no {prompt:?} ({error}) in {:?}",
+                    String::from_utf8_lossy(&self.seen)
+                ),
             }
         }
     }
