@@ -4,4 +4,8 @@ mod support;
 
 mod capture;
 mod durability;
+mod errors;
+mod experts;
 mod readme;
+mod report;
+mod reset;
