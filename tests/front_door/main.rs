@@ -1,7 +1,9 @@
 //! Tests through the front door: the real programs, a temporary database, real sockets.
 
+mod python;
 mod support;
 
 mod capture;
 mod durability;
+mod host_app;
 mod readme;
