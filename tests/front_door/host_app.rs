@@ -1,12 +1,18 @@
 //! A database that belongs to another application is used as it stands, or refused and left as it was.
 
-use std::{ffi::OsStr, fs};
+use std::{
+    ffi::OsStr,
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
 use crate::{
     python,
-    support::{Daemon, Site},
+    support::{Daemon, Ran, Site, body, post_request},
 };
 
 /// The tables of tests/host_app.py that a reset wipes, and those that it must not.
@@ -54,6 +60,20 @@ fn row_count(site: &Site, table: &str) -> u64 {
             row.get(0)
         })
         .unwrap()
+}
+
+/// Runs the daemon, which must give up by itself.
+#[track_caller]
+fn refused(site: &Site, error: &str) {
+    let mut command = Command::new("timeout");
+    command
+        .args(["30", env!("CARGO_BIN_EXE_leadclicksd")])
+        .args(["--listen", "127.0.0.1:0", "--db"])
+        .arg(site.db_path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let error = format!("leadclicksd: {}{error}\n", site.db_path().display());
+    Ran::finish(command, b"").assert(1, "", &error);
 }
 
 #[test]
@@ -181,4 +201,134 @@ fn a_sqlalchemy_apps_schema_and_experts_are_never_changed() {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(integrity, "ok");
+}
+
+#[test]
+fn a_database_that_can_take_no_clicks_is_refused_and_left_byte_for_byte() {
+    for (ddl, error) in [
+        (
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY)",
+            " has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`",
+        ),
+        (
+            "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query)",
+            ": the table lead_clicks has no column created_at; add it in the program that owns the database",
+        ),
+        (
+            "CREATE VIEW lead_clicks AS
+                 SELECT 1 AS id, '' AS email, '' AS expert_username, '' AS search_query, '' AS created_at",
+            ": lead_clicks is a view, which can't tell whether a click was stored; \
+             make it a table in the program that owns the database",
+        ),
+        (
+            "CREATE TABLE lead_clicks (id INTEGER NOT NULL, email VARCHAR NOT NULL,
+                 expert_username VARCHAR NOT NULL, search_query VARCHAR NOT NULL, created_at DATETIME NOT NULL,
+                 tenant VARCHAR NOT NULL, PRIMARY KEY (id))",
+            ": lead_clicks.tenant is NOT NULL without a default, so no click could be stored; \
+             give it a default in the program that owns the database",
+        ),
+    ] {
+        let site = Site::new();
+        site.connect().execute_batch(ddl).unwrap();
+        let before = fs::read(site.db_path()).unwrap();
+        refused(&site, error);
+        assert!(fs::read(site.db_path()).unwrap() == before, "{ddl}");
+        assert_eq!(site.files(), ["leadclicks.db"], "{ddl}");
+    }
+}
+
+#[test]
+fn a_click_that_the_host_app_refuses_fails_alone() {
+    for (rule, ddl) in [
+        (
+            "a trigger that aborts",
+            "CREATE TRIGGER gone BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'gone'
+             BEGIN SELECT RAISE(ABORT, 'has left'); END",
+        ),
+        (
+            "a trigger that fails after the insert",
+            "CREATE TRIGGER gone AFTER INSERT ON lead_clicks WHEN new.expert_username = 'gone'
+             BEGIN SELECT RAISE(FAIL, 'has left'); END",
+        ),
+        (
+            "a trigger that rolls everything back",
+            "CREATE TRIGGER gone AFTER INSERT ON lead_clicks WHEN new.expert_username = 'gone'
+             BEGIN SELECT RAISE(ROLLBACK, 'has left'); END",
+        ),
+        (
+            "a trigger that leaves the click out",
+            "CREATE TRIGGER gone BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'gone'
+             BEGIN SELECT RAISE(IGNORE); END",
+        ),
+        (
+            "a check",
+            "ALTER TABLE lead_clicks ADD COLUMN note VARCHAR CHECK (expert_username <> 'gone')",
+        ),
+        (
+            "a unique index",
+            "CREATE UNIQUE INDEX one_gone ON lead_clicks (expert_username) WHERE expert_username = 'gone';
+             INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+             VALUES ('first@example.com', 'gone', '', '2026-01-01 00:00:00');",
+        ),
+    ] {
+        let site = Site::new();
+        site.connect()
+            .execute_batch(
+                "CREATE TABLE lead_clicks (id INTEGER NOT NULL, email VARCHAR(255) NOT NULL,
+                     expert_username VARCHAR(100) NOT NULL, search_query VARCHAR(2000) NOT NULL,
+                     created_at DATETIME NOT NULL, PRIMARY KEY (id))",
+            )
+            .unwrap();
+        site.connect().execute_batch(ddl).unwrap();
+        let before = site.clicks();
+        let daemon = Daemon::start(&site, &[]);
+
+        // While this lock is held clicks queue, and so they share transactions.
+        let lock = site.connect();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let experts: Vec<&str> = (0..30)
+            .map(|number| if number % 5 == 3 { "gone" } else { "jdoe" })
+            .collect();
+        let mut clients: Vec<_> = experts
+            .iter()
+            .enumerate()
+            .map(|(number, expert)| {
+                let mut client = daemon.connect();
+                let click = body(&format!("{number}@example.com"), expert, "");
+                client.write(post_request(&click).as_bytes());
+                client
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(300));
+        lock.execute_batch("COMMIT").unwrap();
+
+        let mut stored = Vec::new();
+        for (number, (client, expert)) in clients.iter_mut().zip(&experts).enumerate() {
+            let answer = client.read();
+            if *expert == "gone" {
+                assert_eq!(
+                    (answer.status, &*answer.body),
+                    (
+                        422,
+                        r#"{"detail":[{"type":"value_error","loc":["body"],"msg":"Value error, the database does not take this click"}]}"#
+                    ),
+                    "{rule}"
+                );
+            } else {
+                assert_eq!(answer.status, 202, "{rule}");
+                stored.push(format!("{number}@example.com"));
+            }
+        }
+        let mut clicks = site.clicks().split_off(before.len());
+        clicks.sort();
+        stored.sort();
+        let emails: Vec<_> = clicks.iter().map(|click| &click.0).collect();
+        assert_eq!(emails, stored.iter().collect::<Vec<_>>(), "{rule}");
+        let (_, log) = daemon.stop();
+        let commits: usize = log
+            .split_once("commits=")
+            .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
+            .unwrap_or_else(|| panic!("no counts in {log}"));
+        assert!(commits < stored.len(), "{rule}: nothing was batched\n{log}");
+    }
 }
