@@ -62,7 +62,6 @@ impl Db {
         make_file(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
-        db.use_wal()?;
         db.run(|conn| {
             if tables(conn)?.is_empty() {
                 conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
@@ -71,6 +70,8 @@ impl Db {
         })?;
         db.check_clicks()?;
         db.check_takes_clicks()?;
+        // Last, because it is written into the file: one that is refused stays as it was.
+        db.use_wal()?;
         Ok(db)
     }
 
