@@ -244,6 +244,19 @@ impl Db {
 
     /// A host app's table may demand more than a click has. Better said at the start than 503 all day.
     fn check_takes_clicks(&self) -> Result<(), Error> {
+        let is_view = self.run(|conn| {
+            conn.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema
+                                WHERE type = 'view' AND lower(name) = 'lead_clicks')",
+                [],
+                |row| row.get(0),
+            )
+        })?;
+        if is_view {
+            return Err(Error::View {
+                path: self.path.clone(),
+            });
+        }
         let demanded: Option<String> = self.run(|conn| {
             conn.query_row(
                 r#"SELECT name FROM pragma_table_xinfo('lead_clicks')

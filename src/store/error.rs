@@ -64,6 +64,11 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// `lead_clicks` is a view.
+    View {
+        /// The path.
+        path: PathBuf,
+    },
     /// A stored click has a time that can't be read.
     BadTime {
         /// The path.
@@ -180,6 +185,11 @@ impl fmt::Display for Error {
             Self::ColumnDemanded { path, column } => write!(
                 f,
                 "{}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                path.display()
+            ),
+            Self::View { path } => write!(
+                f,
+                "{}: lead_clicks is a view, which can't tell whether a click was stored; make it a table in the program that owns the database",
                 path.display()
             ),
             Self::BadTime { path, id } => write!(
