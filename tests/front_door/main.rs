@@ -6,4 +6,5 @@ mod support;
 mod capture;
 mod durability;
 mod host_app;
+mod other_readers;
 mod readme;
