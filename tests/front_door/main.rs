@@ -7,4 +7,5 @@ mod capture;
 mod durability;
 mod host_app;
 mod other_readers;
+mod permissions;
 mod readme;
