@@ -218,9 +218,15 @@ impl From<csv::Error> for Unreadable {
 /// # Errors
 /// When the header or the file as a whole is of no use. A row that is of no use is skipped and told.
 pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .from_reader(input.take(IMPORT_BYTES_MAX));
+    let mut file = Vec::new();
+    input
+        .take(IMPORT_BYTES_MAX + 1)
+        .read_to_end(&mut file)
+        .map_err(Unreadable::Io)?;
+    if file.len() as u64 > IMPORT_BYTES_MAX {
+        return Err(Unreadable::TooLarge);
+    }
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*file);
     let header = reader.byte_headers()?.clone();
     let [username, first_name, last_name] = find_columns(&header)?;
     let mut parsed = Parsed {
@@ -230,7 +236,9 @@ pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
     let mut lines: HashMap<String, u64> = HashMap::new();
     for record in reader.byte_records() {
         let record = record?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record
+            .position()
+            .map_or(0, |position| line_of(position, &file));
         let expert = check_row(&record, header.len()).and_then(|()| {
             let text = |index| field_text(&record, index);
             let expert = Expert {
@@ -255,10 +263,21 @@ pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
             Err(reason) => parsed.skipped.push(Skipped { line, reason }),
         }
     }
-    if reader.position().byte() >= IMPORT_BYTES_MAX {
-        return Err(Unreadable::TooLarge);
-    }
     Ok(parsed)
+}
+
+/// The line that a row begins on. What the reader calls its position is the end of the row before: the line feed
+/// of a CRLF and blank lines are still to come there.
+fn line_of(position: &csv::Position, file: &[u8]) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let line_feeds = file
+        .get(start..)
+        .unwrap_or_default()
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .filter(|byte| **byte == b'\n')
+        .count();
+    position.line() + line_feeds as u64
 }
 
 fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 3], Unreadable> {

@@ -445,6 +445,10 @@ fn confirm() -> Result<(), Failure> {
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
+    if !answer.ends_with('\n') {
+        // Nobody pressed Enter, so what comes next would stand behind the question.
+        writeln!(stderr)?;
+    }
     if read.is_err() || answer.trim() != RESET_WORD {
         return Err(Failure::NotConfirmed(
             "not confirmed, so nothing was deleted".to_owned(),

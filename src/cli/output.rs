@@ -1,9 +1,9 @@
 //! Where a report goes: standard output, or a file that is there whole or not at all.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, ErrorKind, IsTerminal, Write},
-    os::{fd::AsFd, unix::fs::PermissionsExt},
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -63,7 +63,10 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Ok(target) if target.is_file() => Ok(target),
         Ok(_) => Err(io::Error::other("it is not a regular file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => std::path::absolute(path),
+        // A link to nothing is left alone, rather than replaced by the report.
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {
+            std::path::absolute(path)
+        }
         Err(error) => Err(error),
     }
 }
@@ -73,8 +76,14 @@ fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
     let directory = target.parent().unwrap_or(Path::new("/"));
     tempfile::Builder::new()
         .prefix(".leadclicks-")
-        .permissions(Permissions::from_mode(FILE_MODE))
-        .tempfile_in(directory)
+        // Its own way to make the file would put the temporary name into the error.
+        .make_in(directory, |path| {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(FILE_MODE)
+                .open(path)
+        })
 }
 
 /// The terminal's width, `COLUMNS` where there is no terminal, and the local time zone.

@@ -106,8 +106,14 @@ impl<W: io::Write> Clicks<W> {
 }
 
 fn record<W: io::Write>(writer: &mut csv::Writer<W>, cells: &[impl AsRef<str>]) -> io::Result<()> {
-    writer.write_record(cells.iter().map(AsRef::as_ref).map(str::as_bytes))?;
-    Ok(())
+    let cells = cells.iter().map(AsRef::as_ref).map(str::as_bytes);
+    writer
+        .write_record(cells)
+        .map_err(|error| match error.into_kind() {
+            // The csv crate's own conversion hides the kind, by which a reader that has left is known.
+            csv::ErrorKind::Io(error) => error,
+            _ => io::ErrorKind::InvalidData.into(),
+        })
 }
 
 #[cfg(test)]

@@ -5,7 +5,11 @@ mod support;
 
 mod capture;
 mod durability;
+mod errors;
+mod experts;
 mod host_app;
 mod other_readers;
 mod permissions;
 mod readme;
+mod report;
+mod reset;

@@ -1,6 +1,6 @@
 //! README is true: its examples are run, and its flags and commands are those of `--help`.
 
-use std::{collections::BTreeSet, env, path::Path, process::Command};
+use std::{collections::BTreeSet, process::Command};
 
 use crate::support::{Daemon, Ran, Site};
 
@@ -79,16 +79,12 @@ fn without_times(text: &str) -> String {
 fn the_examples_print_what_readme_says() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
-    let programs = Path::new(env!("CARGO_BIN_EXE_leadclicks"))
-        .parent()
-        .unwrap();
-    let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
     let examples = examples();
     assert!(examples.len() > 10, "only {} examples", examples.len());
     for Example { command, printed } in examples {
         let script = command.replace(README_ADDRESS, daemon.address());
         let mut shell = site.shell(&format!("exec 2>&1\n{script}"));
-        shell.env("PATH", &path).env("TZ", "Etc/UTC");
+        shell.env("TZ", "Etc/UTC");
         let ran = Ran::finish(shell, b"");
         let expected = printed.replace(README_DB, site.db_path().to_str().unwrap());
         // curl prints no line break after an answer.

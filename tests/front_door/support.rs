@@ -65,6 +65,31 @@ impl Site {
         self
     }
 
+    /// Makes a database as another program would: with SQLite's defaults and nothing but `sql`.
+    pub fn with_database(self, sql: &str) -> Self {
+        self.connect().execute_batch(sql).expect(sql);
+        self
+    }
+
+    /// Writes a file into the directory.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).expect(name);
+        path
+    }
+
+    /// What a file of the directory holds.
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).expect(name)
+    }
+
+    /// The first value of the first row that `sql` finds.
+    pub fn value<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        self.connect()
+            .query_row(sql, [], |row| row.get(0))
+            .expect(sql)
+    }
+
     /// All stored clicks as (email, expert, query), in the order of their ids.
     pub fn clicks(&self) -> Vec<(String, String, String)> {
         self.connect()
@@ -83,17 +108,39 @@ impl Site {
         command
     }
 
-    /// A shell in this directory, set up as [`Site::command`].
+    /// As [`Site::command`], with a umask such as `077`.
+    pub fn command_with_umask(&self, umask: &str, args: &[&str]) -> Command {
+        let mut command = self.shell("umask \"$0\" && exec leadclicks \"$@\"");
+        command.arg(umask).args(args);
+        command
+    }
+
+    /// A shell in this directory, in which `leadclicks` is a command; set up as [`Site::command`].
     pub fn shell(&self, script: &str) -> Command {
         let mut command = self.program("sh");
         command.args(["-c", script]);
         command
     }
 
+    /// Runs `script`, in which `leadclicks` is a command, by a shell on a terminal of its own.
+    pub fn on_terminal(&self, script: &str) -> Terminal {
+        let mut command = self.program("script");
+        command
+            .args(["--quiet", "--return", "--command", script, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped());
+        Terminal::start(command)
+    }
+
     fn program(&self, program: &str) -> Command {
+        let programs = Path::new(env!("CARGO_BIN_EXE_leadclicks"))
+            .parent()
+            .unwrap();
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new(program);
         command
             .current_dir(self.dir.path())
+            .env("PATH", path)
             .env("TZ", "UTC")
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
@@ -163,6 +210,76 @@ impl std::fmt::Display for Ran {
             "{}\n{}\n--- stdout ---\n{}\n--- stderr ---\n{}",
             self.command, self.status, self.stdout, self.stderr
         )
+    }
+}
+
+/// A program on a terminal, by `script` of util-linux; killed when dropped.
+pub struct Terminal {
+    child: Child,
+    output: mpsc::Receiver<u8>,
+    seen: Vec<u8>,
+}
+
+impl Terminal {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("script");
+        let stdout = child.stdout.take().expect("a pipe");
+        let (send, output) = mpsc::channel();
+        thread::spawn(move || {
+            for byte in BufReader::new(stdout).bytes().map_while(Result::ok) {
+                if send.send(byte).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            output,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Waits until the screen ends with `prompt`.
+    pub fn wait_for(&mut self, prompt: &str) {
+        while !self.seen.ends_with(prompt.as_bytes()) {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(byte) => self.seen.push(byte),
+                Err(error) => panic!(
+                    "no {prompt:?} ({error}) in {:?}",
+                    String::from_utf8_lossy(&self.seen)
+                ),
+            }
+        }
+    }
+
+    /// Types `keys`, and then the key that ends the input.
+    pub fn type_and_end(&mut self, keys: &str) {
+        let mut stdin = self.child.stdin.take().expect("a pipe");
+        stdin.write_all(keys.as_bytes()).expect("typed");
+    }
+
+    /// Waits for the end; returns the exit code and all that the screen showed, with plain line breaks.
+    pub fn finish(mut self) -> (Option<i32>, String) {
+        drop(self.child.stdin.take());
+        loop {
+            match self.output.recv_timeout(PATIENCE) {
+                Ok(byte) => self.seen.push(byte),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("the program did not end"),
+            }
+        }
+        let code = self.child.wait().expect("wait").code();
+        let seen = std::mem::take(&mut self.seen);
+        let screen = String::from_utf8(seen).expect("UTF-8");
+        (code, screen.replace("\r\n", "\n"))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -422,3 +539,41 @@ pub fn raise_open_files() {
     };
     setrlimit(Resource::Nofile, raised).expect("more open files");
 }
+
+/// The tables of a marketplace's own app, as SQLAlchemy would make them, with a full-text index over the clicks.
+pub const HOST_APP: &str = "
+    CREATE TABLE experts (
+        id INTEGER NOT NULL PRIMARY KEY,
+        username VARCHAR(100) NOT NULL UNIQUE,
+        email VARCHAR(320) NOT NULL,
+        first_name VARCHAR(100) NOT NULL,
+        last_name VARCHAR(100),
+        job_title VARCHAR(200) NOT NULL,
+        bio TEXT NOT NULL
+    );
+    INSERT INTO experts VALUES
+        (1, 'jdoe', 'jdoe@example.com', 'Jane', 'Doe', 'CTO', 'Builds things.'),
+        (2, 'plain', 'plain@example.com', '', NULL, '', '');
+    CREATE TABLE admin_users (id INTEGER PRIMARY KEY, email VARCHAR(320) NOT NULL);
+    INSERT INTO admin_users VALUES (1, 'admin@example.com');
+    CREATE TABLE settings (name VARCHAR(50) PRIMARY KEY, value TEXT);
+    INSERT INTO settings VALUES ('theme', 'dark');
+    CREATE TABLE lead_clicks (
+        id INTEGER NOT NULL,
+        email VARCHAR(320) NOT NULL,
+        expert_username VARCHAR(100) NOT NULL,
+        search_query TEXT NOT NULL,
+        created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+        PRIMARY KEY (id)
+    );
+    CREATE INDEX ix_lead_clicks_email ON lead_clicks (email);
+    CREATE INDEX ix_lead_clicks_expert_username ON lead_clicks (expert_username);
+    CREATE VIRTUAL TABLE lead_clicks_fts
+        USING fts5(search_query, content=lead_clicks, content_rowid=id);
+    CREATE TRIGGER lead_clicks_ai AFTER INSERT ON lead_clicks BEGIN
+        INSERT INTO lead_clicks_fts (rowid, search_query) VALUES (new.id, new.search_query);
+    END;
+    CREATE TRIGGER lead_clicks_ad AFTER DELETE ON lead_clicks BEGIN
+        INSERT INTO lead_clicks_fts (lead_clicks_fts, rowid, search_query)
+        VALUES ('delete', old.id, old.search_query);
+    END;";

@@ -1,0 +1,285 @@
+//! What `leadclicks` says when it cannot do what it was asked for: one line, the path, the next step.
+
+use std::fs;
+
+use crate::support::{Ran, Site};
+
+const REPORT: [&str; 2] = ["report", "--by-email"];
+
+/// Runs a report, which must fail with exactly this line, print nothing and change no file.
+#[track_caller]
+fn assert_refused(site: &Site, args: &[&str], error: &str) {
+    let files = site.files();
+    let ran = site.run(&[&REPORT, args].concat());
+    ran.assert(1, "", &format!("leadclicks: {error}\n"));
+    assert_eq!(site.files(), files, "{ran}");
+}
+
+#[test]
+fn a_path_without_a_database_is_told_and_nothing_is_made_there() {
+    let site = Site::new();
+    fs::create_dir(site.path("directory")).unwrap();
+    site.write(
+        "notes.txt",
+        "These are notes, and longer than the header of a database file.\n".repeat(4),
+    );
+    site.write("short.txt", "short");
+    site.write("empty.db", "");
+    let next_step = "check --db, or start leadclicksd once to make it";
+    for (db, error) in [
+        ("missing.db", format!("no database at {{}}; {next_step}")),
+        ("nowhere/missing.db", format!("no database at {{}}; {next_step}")),
+        ("notes.txt/missing.db", format!("no database at {{}}; {next_step}")),
+        (":memory:", format!("no database at {{}}; {next_step}")),
+        ("file:x?mode=memory", format!("no database at {{}}; {next_step}")),
+        ("file:empty.db", format!("no database at {{}}; {next_step}")),
+        ("directory", "{} is not a regular file; give --db the path of a database file".to_owned()),
+        ("notes.txt", "{} is not an SQLite database; check --db".to_owned()),
+        ("short.txt", "{} is not an SQLite database; check --db".to_owned()),
+        (
+            "empty.db",
+            "{} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`".to_owned(),
+        ),
+    ] {
+        let path = site.path(db);
+        let error = error.replace("{}", path.to_str().unwrap());
+        assert_refused(&site, &["--db", db], &error);
+        assert_refused(&site, &["--db", path.to_str().unwrap()], &error);
+        for command in [&["experts", "list"][..], &["reset", "--yes"], &["reset", "--dry-run"]] {
+            let ran = site.run(&[&["--db", db], command].concat());
+            ran.assert(1, "", &format!("leadclicks: {error}\n"));
+        }
+    }
+    assert_eq!(
+        site.files(),
+        ["directory", "empty.db", "notes.txt", "short.txt"]
+    );
+    assert_eq!(site.read("empty.db"), b"");
+    assert_refused(
+        &site,
+        &["--db", "/dev/null"],
+        "/dev/null is not a regular file; give --db the path of a database file",
+    );
+}
+
+#[test]
+fn a_database_that_is_not_made_for_clicks_is_told() {
+    let site = Site::new().with_database("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);");
+    let path = site.db_path();
+    let path = path.display();
+    assert_refused(
+        &site,
+        &[],
+        &format!(
+            "{path} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`"
+        ),
+    );
+    let site = Site::new().with_database(
+        "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email TEXT, search_query TEXT);",
+    );
+    let path = site.db_path();
+    let path = path.display();
+    assert_refused(
+        &site,
+        &[],
+        &format!(
+            "{path}: the table lead_clicks has no column expert_username; add it in the program that owns the database"
+        ),
+    );
+    let site = Site::new()
+        .with_schema("DROP TABLE experts; CREATE TABLE experts (username TEXT, first_name TEXT);");
+    let path = site.db_path();
+    let ran = site.run(&REPORT);
+    let error = format!(
+        "leadclicks: {}: the table experts has no column last_name; add it in the program that owns the database\n",
+        path.display()
+    );
+    ran.assert(1, "", &error);
+}
+
+#[test]
+fn a_time_that_is_none_is_told_with_the_clicks_id() {
+    for time in [
+        "'last week'",
+        "''",
+        "NULL",
+        "1793523600",
+        "x'ff'",
+        "'2026-02-30 00:00:00'",
+    ] {
+        let site = Site::new().with_database(&format!(
+            "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
+             INSERT INTO lead_clicks VALUES (7, 'amy@example.com', 'jdoe', '', {time});"
+        ));
+        let error = format!(
+            "leadclicks: {}: the click with id 7 has a created_at that is no time; \
+             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            site.db_path().display()
+        );
+        for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+            for format in ["table", "csv", "json", "ndjson"] {
+                let ran = site.run(&[&["report", "--format", format], question].concat());
+                ran.assert(1, "", &error);
+            }
+        }
+        assert_eq!(site.files(), ["leadclicks.db"]);
+    }
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_a_usage_error() {
+    let site = Site::new();
+    let usage = "\n\nFor more information, try '--help'.\n";
+    let question = "\n\nUsage: leadclicks report <--by-email|--expert <USERNAME>>\n\nFor more information, try '--help'.\n";
+    let instant = "a time is 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
+    let window =
+        "leadclicks: --since is not before --until, so no click can lie between them\n".to_owned();
+    let raw_csv = "leadclicks: --raw-csv goes with --format csv\n".to_owned();
+    for (args, error) in [
+        (
+            &["report"][..],
+            format!(
+                "error: the following required arguments were not provided:\n  <--by-email|--expert <USERNAME>>{question}"
+            ),
+        ),
+        (
+            &["report", "--by-email", "--expert", "jdoe"],
+            format!(
+                "error: the argument '--by-email' cannot be used with '--expert <USERNAME>'{question}"
+            ),
+        ),
+        (
+            &["report", "--by-email", "--limit", "0"],
+            format!(
+                "error: invalid value '0' for '--limit <NUMBER>': number would be zero for non-zero type{usage}"
+            ),
+        ),
+        (
+            &["report", "--by-email", "--since", "nonsense"],
+            format!("error: invalid value 'nonsense' for '--since <TIME>': {instant}{usage}"),
+        ),
+        (
+            &["report", "--by-email", "--until", "-7d"],
+            format!("error: invalid value '-7d' for '--until <TIME>': {instant}{usage}"),
+        ),
+        (
+            &["report", "--by-email", "--since", "999999w"],
+            format!("leadclicks: --since: {instant}\n"),
+        ),
+        (
+            &[
+                "report",
+                "--by-email",
+                "--since",
+                "2026-11-02",
+                "--until",
+                "2026-11-01",
+            ],
+            window.clone(),
+        ),
+        (
+            &[
+                "report",
+                "--expert",
+                "jdoe",
+                "--since",
+                "2026-11-01",
+                "--until",
+                "2026-11-01T00:00:00Z",
+            ],
+            window,
+        ),
+        (
+            &["report", "--by-email", "--raw-csv", "--format", "json"],
+            raw_csv.clone(),
+        ),
+        (&["report", "--by-email", "--raw-csv"], raw_csv.clone()),
+        (
+            &["experts", "list", "--raw-csv", "--format", "ndjson"],
+            raw_csv,
+        ),
+    ] {
+        site.run(args).assert(2, "", &error);
+    }
+    assert_eq!(site.files(), [""; 0]);
+}
+
+#[test]
+fn a_path_never_steers_the_terminal() {
+    let odd = "odd\n\u{1b}[31m\u{202e}\u{7f}";
+    let shown = r"odd\n\u{1b}[31m\u{202e}\u{7f}";
+    let site = Site::new();
+    let directory = site.path("");
+    let directory = directory.display();
+    let error = format!(
+        "no database at {directory}{shown}; check --db, or start leadclicksd once to make it"
+    );
+    assert_refused(&site, &["--db", odd], &error);
+    site.write(
+        odd,
+        "no database, but longer than the header of a database file".repeat(4),
+    );
+    let error = format!("{directory}{shown} is not an SQLite database; check --db");
+    assert_refused(&site, &["--db", odd], &error);
+
+    let site = Site::new().with_schema("");
+    let directory = site.path("");
+    let directory = directory.display();
+    fs::rename(site.db_path(), site.path(odd)).unwrap();
+    let sentence = format!("leadclicks: no clicks yet in {directory}{shown}\n");
+    site.run(&["report", "--by-email", "--db", odd])
+        .assert(0, "", &sentence);
+    let found = format!(
+        "{directory}{shown}\n\n Table         Rows\n────────────────────\n lead_clicks      0\n\ndry run: nothing was deleted\n"
+    );
+    site.run(&["reset", "--dry-run", "--db", odd])
+        .assert(0, &found, "");
+    let output = format!("{odd}/x");
+    let error = format!(
+        "leadclicks: cannot write {shown}/x: Not a directory (os error 20); choose another --output\n"
+    );
+    let ran = site.run(&[
+        "report",
+        "--by-email",
+        "--db",
+        odd,
+        "--format",
+        "csv",
+        "--output",
+        &output,
+    ]);
+    ran.assert(1, "", &format!("{sentence}{error}"));
+    let missing =
+        format!("leadclicks: cannot import {shown}.csv: No such file or directory (os error 2)\n");
+    let import = site.run(&["experts", "import", "--db", odd, &format!("{odd}.csv")]);
+    import.assert(1, "", &missing);
+}
+
+#[test]
+fn the_database_is_found_by_the_flag_then_the_variable_then_its_default_name() {
+    let of = |email: &str| {
+        Site::new().with_schema(&format!(
+            "INSERT INTO lead_clicks VALUES (1, '{email}@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');"
+        ))
+    };
+    let (default, variable, flag) = (of("default"), of("variable"), of("flag"));
+    let csv = |email: &str| {
+        format!(
+            "email,expert_username,expert_name,search_query,created_at\n\
+             {email}@example.com,jdoe,jdoe,,2026-11-01T09:00:00.000000Z\n"
+        )
+    };
+    let report = ["report", "--by-email", "--format", "csv"];
+    assert_eq!(default.stdout_of(&report), csv("default"));
+    let flag = flag.db_path();
+    let db = ["--db", flag.to_str().unwrap()];
+    for (args, email) in [
+        (report.to_vec(), "variable"),
+        ([&report[..], &db].concat(), "flag"),
+        ([&db, &report[..]].concat(), "flag"),
+    ] {
+        let mut command = default.command(&args);
+        command.env("LEADCLICKS_DB", variable.db_path());
+        Ran::finish(command, b"").assert(0, &csv(email), "");
+    }
+}

@@ -1,0 +1,819 @@
+//! What `leadclicks report` prints, in every format, and where it goes.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::symlink,
+    process::Stdio,
+};
+
+use crate::support::{Daemon, HOST_APP, Ran, Site, mode};
+
+/// An unknown expert, one with blank names, empty queries, cells that a spreadsheet would run, sequences that
+/// steer a terminal, equal times, and names and queries in many scripts.
+const FIXTURE: &str = "
+    INSERT INTO experts VALUES
+        ('jdoe', 'Jane', 'Doe'), ('blank', '  ', ''), ('zoë', ' Zoë ', 'O''Neil, Jr.'), ('solo', '', 'Solo');
+    INSERT INTO lead_clicks VALUES
+        (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
+        (2, 'bob@example.com', 'ghost', 'rust, \"fast\" & safe', '2026-11-01 09:00:00.000000'),
+        (3, 'amy@example.com', 'ghost', '=HYPERLINK(\"http://example.com\")', '2026-11-01 09:00:00.000000'),
+        (4, 'o''neil+x@example.com', 'zoë', 'Zürich 🦀\nline two', '2026-11-02 12:30:00.500000'),
+        (5, 'bob@example.com', 'blank', '\u{1b}[31mred\u{7} \u{202e}evil', '2026-11-01 10:00:00.000000'),
+        (6, '=cmd@example.com', 'jdoe', '-1+1', '2026-11-01 23:59:59.999999'),
+        (7, 'amy@example.com', 'jdoe', '  two  blanks ', '2026-10-31 00:00:00.000001'),
+        (8, 'zed@example.com', '=ghost', '東京のエンジニア who \\ knows \r\n\tRust', '2026-10-30 00:00:00.000001');";
+
+const CSV_HEADER: &str = "email,expert_username,expert_name,search_query,created_at\n";
+
+fn fixture() -> Site {
+    Site::new().with_schema(FIXTURE)
+}
+
+#[test]
+fn by_email_as_json_is_leads_with_their_clicks_newest_first() {
+    let expected = concat!(
+        r#"{"leads":[{"email":"o'neil+x@example.com","clicks":["#,
+        r#"{"expert_username":"zoë","expert_name":"Zoë O'Neil, Jr.","search_query":"Zürich 🦀\nline two","created_at":"2026-11-02T12:30:00.500000Z"}]},"#,
+        r#"{"email":"=cmd@example.com","clicks":["#,
+        r#"{"expert_username":"jdoe","expert_name":"Jane Doe","search_query":"-1+1","created_at":"2026-11-01T23:59:59.999999Z"}]},"#,
+        r#"{"email":"bob@example.com","clicks":["#,
+        r#"{"expert_username":"blank","expert_name":"blank","search_query":"\u001b[31mred\u0007 "#,
+        "\u{202e}",
+        r#"evil","created_at":"2026-11-01T10:00:00.000000Z"},"#,
+        r#"{"expert_username":"ghost","expert_name":"ghost","search_query":"rust, \"fast\" & safe","created_at":"2026-11-01T09:00:00.000000Z"}]},"#,
+        r#"{"email":"amy@example.com","clicks":["#,
+        r#"{"expert_username":"ghost","expert_name":"ghost","search_query":"=HYPERLINK(\"http://example.com\")","created_at":"2026-11-01T09:00:00.000000Z"},"#,
+        r#"{"expert_username":"jdoe","expert_name":"Jane Doe","search_query":"","created_at":"2026-11-01T09:00:00.000000Z"},"#,
+        r#"{"expert_username":"jdoe","expert_name":"Jane Doe","search_query":"  two  blanks ","created_at":"2026-10-31T00:00:00.000001Z"}]},"#,
+        r#"{"email":"zed@example.com","clicks":["#,
+        r#"{"expert_username":"=ghost","expert_name":"=ghost","search_query":"東京のエンジニア who \\ knows \r\n\tRust","created_at":"2026-10-30T00:00:00.000001Z"}]}]}"#,
+        "\n"
+    );
+    let site = fixture();
+    assert_eq!(
+        site.stdout_of(&["report", "--by-email", "--format", "json"]),
+        expected
+    );
+}
+
+#[test]
+fn by_expert_as_json_is_the_experts_clicks_newest_first() {
+    let site = fixture();
+    for (expert, expected) in [
+        (
+            "jdoe",
+            concat!(
+                r#"{"expert_username":"jdoe","expert_name":"Jane Doe","clicks":["#,
+                r#"{"email":"=cmd@example.com","search_query":"-1+1","created_at":"2026-11-01T23:59:59.999999Z"},"#,
+                r#"{"email":"amy@example.com","search_query":"","created_at":"2026-11-01T09:00:00.000000Z"},"#,
+                r#"{"email":"amy@example.com","search_query":"  two  blanks ","created_at":"2026-10-31T00:00:00.000001Z"}]}"#,
+                "\n"
+            ),
+        ),
+        (
+            "ghost",
+            concat!(
+                r#"{"expert_username":"ghost","expert_name":"ghost","clicks":["#,
+                r#"{"email":"amy@example.com","search_query":"=HYPERLINK(\"http://example.com\")","created_at":"2026-11-01T09:00:00.000000Z"},"#,
+                r#"{"email":"bob@example.com","search_query":"rust, \"fast\" & safe","created_at":"2026-11-01T09:00:00.000000Z"}]}"#,
+                "\n"
+            ),
+        ),
+        (
+            "blank",
+            concat!(
+                r#"{"expert_username":"blank","expert_name":"blank","clicks":["#,
+                r#"{"email":"bob@example.com","search_query":"\u001b[31mred\u0007 "#,
+                "\u{202e}",
+                r#"evil","created_at":"2026-11-01T10:00:00.000000Z"}]}"#,
+                "\n"
+            ),
+        ),
+        (
+            "zoë",
+            concat!(
+                r#"{"expert_username":"zoë","expert_name":"Zoë O'Neil, Jr.","clicks":["#,
+                r#"{"email":"o'neil+x@example.com","search_query":"Zürich 🦀\nline two","created_at":"2026-11-02T12:30:00.500000Z"}]}"#,
+                "\n"
+            ),
+        ),
+    ] {
+        assert_eq!(
+            site.stdout_of(&["report", "--expert", expert, "--format", "json"]),
+            expected
+        );
+    }
+}
+
+#[test]
+fn ndjson_is_a_flat_object_a_click() {
+    let site = fixture();
+    let jdoe = concat!(
+        r#"{"email":"=cmd@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"-1+1","created_at":"2026-11-01T23:59:59.999999Z"}"#,
+        "\n",
+        r#"{"email":"amy@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"","created_at":"2026-11-01T09:00:00.000000Z"}"#,
+        "\n",
+        r#"{"email":"amy@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"  two  blanks ","created_at":"2026-10-31T00:00:00.000001Z"}"#,
+        "\n",
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--expert", "jdoe", "--format", "ndjson"]),
+        jdoe
+    );
+    let all = concat!(
+        r#"{"email":"o'neil+x@example.com","expert_username":"zoë","expert_name":"Zoë O'Neil, Jr.","search_query":"Zürich 🦀\nline two","created_at":"2026-11-02T12:30:00.500000Z"}"#,
+        "\n",
+        r#"{"email":"=cmd@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"-1+1","created_at":"2026-11-01T23:59:59.999999Z"}"#,
+        "\n",
+        r#"{"email":"bob@example.com","expert_username":"blank","expert_name":"blank","search_query":"\u001b[31mred\u0007 "#,
+        "\u{202e}",
+        r#"evil","created_at":"2026-11-01T10:00:00.000000Z"}"#,
+        "\n",
+        r#"{"email":"bob@example.com","expert_username":"ghost","expert_name":"ghost","search_query":"rust, \"fast\" & safe","created_at":"2026-11-01T09:00:00.000000Z"}"#,
+        "\n",
+        r#"{"email":"amy@example.com","expert_username":"ghost","expert_name":"ghost","search_query":"=HYPERLINK(\"http://example.com\")","created_at":"2026-11-01T09:00:00.000000Z"}"#,
+        "\n",
+        r#"{"email":"amy@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"","created_at":"2026-11-01T09:00:00.000000Z"}"#,
+        "\n",
+        r#"{"email":"amy@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"  two  blanks ","created_at":"2026-10-31T00:00:00.000001Z"}"#,
+        "\n",
+        r#"{"email":"zed@example.com","expert_username":"=ghost","expert_name":"=ghost","search_query":"東京のエンジニア who \\ knows \r\n\tRust","created_at":"2026-10-30T00:00:00.000001Z"}"#,
+        "\n",
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--by-email", "--format", "ndjson"]),
+        all
+    );
+}
+
+#[test]
+fn csv_is_a_row_a_click_and_guards_cells_that_a_spreadsheet_would_run() {
+    let site = fixture();
+    let by_email = concat!(
+        "email,expert_username,expert_name,search_query,created_at\n",
+        "o'neil+x@example.com,zoë,\"Zoë O'Neil, Jr.\",\"Zürich 🦀\nline two\",2026-11-02T12:30:00.500000Z\n",
+        "'=cmd@example.com,jdoe,Jane Doe,'-1+1,2026-11-01T23:59:59.999999Z\n",
+        "bob@example.com,blank,blank,\u{1b}[31mred\u{7} \u{202e}evil,2026-11-01T10:00:00.000000Z\n",
+        "bob@example.com,ghost,ghost,\"rust, \"\"fast\"\" & safe\",2026-11-01T09:00:00.000000Z\n",
+        "amy@example.com,ghost,ghost,\"'=HYPERLINK(\"\"http://example.com\"\")\",2026-11-01T09:00:00.000000Z\n",
+        "amy@example.com,jdoe,Jane Doe,,2026-11-01T09:00:00.000000Z\n",
+        "amy@example.com,jdoe,Jane Doe,  two  blanks ,2026-10-31T00:00:00.000001Z\n",
+        "zed@example.com,'=ghost,'=ghost,\"東京のエンジニア who \\ knows \r\n\tRust\",2026-10-30T00:00:00.000001Z\n",
+    );
+    let csv = ["report", "--by-email", "--format", "csv"];
+    assert_eq!(site.stdout_of(&csv), by_email);
+    let raw = by_email.replace("'=", "=").replace("'-", "-");
+    assert_eq!(site.stdout_of(&[&csv[..], &["--raw-csv"]].concat()), raw);
+
+    let jdoe = concat!(
+        "email,expert_username,expert_name,search_query,created_at\n",
+        "'=cmd@example.com,jdoe,Jane Doe,'-1+1,2026-11-01T23:59:59.999999Z\n",
+        "amy@example.com,jdoe,Jane Doe,,2026-11-01T09:00:00.000000Z\n",
+        "amy@example.com,jdoe,Jane Doe,  two  blanks ,2026-10-31T00:00:00.000001Z\n",
+    );
+    let csv = ["report", "--expert", "jdoe", "--format", "csv"];
+    assert_eq!(site.stdout_of(&csv), jdoe);
+    let raw = jdoe.replace("'=", "=").replace("'-", "-");
+    assert_eq!(site.stdout_of(&[&csv[..], &["--raw-csv"]].concat()), raw);
+}
+
+#[test]
+fn by_email_as_a_table_groups_the_clicks_under_their_lead_and_fits_the_width() {
+    let site = fixture();
+    let report = ["report", "--by-email"];
+    assert_eq!(
+        site.stdout_of(&report),
+        r#"o'neil+x@example.com  1 click
+  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+
+=cmd@example.com  1 click
+  2026-11-01 23:59   Jane Doe (jdoe)         -1+1
+
+bob@example.com  2 clicks
+  2026-11-01 10:00   blank                   \u{1b}[31mred\u{7} \u{202e}evil
+  2026-11-01 09:00   ghost                   rust, "fast" & safe
+
+amy@example.com  3 clicks
+  2026-11-01 09:00   ghost                   =HYPERLINK("http://example.com")
+  2026-11-01 09:00   Jane Doe (jdoe)
+  2026-10-31 00:00   Jane Doe (jdoe)           two  blanks
+
+zed@example.com  1 click
+  2026-10-30 00:00   =ghost                  東京のエンジニア who \ knows
+                                             \r\n\tRust
+
+5 leads, 8 clicks; times in UTC
+"#
+    );
+    let mut command = site.command(&report);
+    command.env("COLUMNS", "200");
+    let ran = Ran::finish(command, b"");
+    ran.assert(
+        0,
+        r#"o'neil+x@example.com  1 click
+  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+
+=cmd@example.com  1 click
+  2026-11-01 23:59   Jane Doe (jdoe)         -1+1
+
+bob@example.com  2 clicks
+  2026-11-01 10:00   blank                   \u{1b}[31mred\u{7} \u{202e}evil
+  2026-11-01 09:00   ghost                   rust, "fast" & safe
+
+amy@example.com  3 clicks
+  2026-11-01 09:00   ghost                   =HYPERLINK("http://example.com")
+  2026-11-01 09:00   Jane Doe (jdoe)
+  2026-10-31 00:00   Jane Doe (jdoe)           two  blanks
+
+zed@example.com  1 click
+  2026-10-30 00:00   =ghost                  東京のエンジニア who \ knows \r\n\tRust
+
+5 leads, 8 clicks; times in UTC
+"#,
+        "",
+    );
+}
+
+#[test]
+fn by_expert_as_a_table_has_the_expert_above_it() {
+    let site = fixture();
+    assert_eq!(
+        site.stdout_of(&["report", "--expert", "jdoe"]),
+        r"Jane Doe (jdoe)
+
+ Time               Lead               Search
+──────────────────────────────────────────────────────
+ 2026-11-01 23:59   =cmd@example.com   -1+1
+ 2026-11-01 09:00   amy@example.com
+ 2026-10-31 00:00   amy@example.com      two  blanks
+
+2 leads, 3 clicks; times in UTC
+"
+    );
+    let mut command = site.command(&["report", "--expert", "=ghost"]);
+    command.env("COLUMNS", "40");
+    Ran::finish(command, b"").assert(
+        0,
+        r"=ghost
+
+ Time               Lead       Search
+────────────────────────────────────────
+ 2026-10-30 00:00   zed@exam   東京のエ
+                    ple.com    ンジニア
+                               who \
+                               knows
+                               \r\n\tRu
+                               st
+
+1 lead, 1 click; times in UTC
+",
+        "",
+    );
+}
+
+#[test]
+fn a_table_is_as_wide_as_its_terminal() {
+    let site = fixture();
+    let report = "leadclicks report --by-email --limit 1";
+    let wide = site.on_terminal(&format!("stty rows 24 columns 120; COLUMNS=40 {report}"));
+    assert_eq!(
+        wide.finish(),
+        (
+            Some(0),
+            r"o'neil+x@example.com  1 click
+  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+
+5 leads, 8 clicks; times in UTC
+4 more leads with 7 clicks not shown; --limit 5 shows all
+"
+            .to_owned()
+        )
+    );
+}
+
+#[test]
+fn nothing_in_a_row_steers_the_terminal() {
+    let site = Site::new().with_schema("");
+    let steering: String = ('\u{1}'..='\u{1f}')
+        .chain('\u{7f}'..='\u{9f}')
+        .chain(['\u{61c}', '\u{200e}', '\u{200f}'])
+        .chain('\u{2028}'..='\u{202e}')
+        .chain('\u{2066}'..='\u{2069}')
+        .collect();
+    let strange = format!("x{steering}");
+    let conn = site.connect();
+    conn.execute(
+        "INSERT INTO lead_clicks VALUES (1, ?1, 'x', ?1, '2026-11-01 09:00:00.000000')",
+        [&strange],
+    )
+    .unwrap();
+    conn.execute("INSERT INTO experts VALUES ('x', ?1, ?1)", [&strange])
+        .unwrap();
+    let calm = |text: &str| {
+        !text
+            .chars()
+            .any(|shown| shown != '\n' && steering.contains(shown))
+    };
+    for args in [
+        &["report", "--by-email"][..],
+        &["report", "--expert", "x"],
+        &["experts", "list"],
+    ] {
+        let shown = site.stdout_of(args);
+        assert!(calm(&shown), "{shown:?}");
+        assert!(shown.contains(r"x\u{1}"), "{shown:?}");
+    }
+    let ran = site.run(&["report", "--expert", &strange]);
+    assert!(calm(&ran.stderr), "{ran}");
+    assert!(
+        ran.stderr
+            .starts_with(r"leadclicks: no clicks on x\u{1}\u{2}"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
+    let site = fixture();
+    let run = |args: &[&str]| {
+        let mut command = site.command(args);
+        command.env("TZ", "America/New_York");
+        Ran::finish(command, b"")
+    };
+    let report = ["report", "--expert", "zoë"];
+    run(&report).assert(
+        0,
+        r"Zoë O'Neil, Jr. (zoë)
+
+ Time               Lead                   Search
+───────────────────────────────────────────────────────────────
+ 2026-11-02 07:30   o'neil+x@example.com   Zürich 🦀\nline two
+
+1 lead, 1 click; times in America/New_York
+",
+        "",
+    );
+    for format in ["csv", "json", "ndjson"] {
+        let report = [&report[..], &["--format", format]].concat();
+        run(&report).assert(0, &site.stdout_of(&report), "");
+    }
+    // 04:30 to 09:30 in UTC: the clocks went back in between.
+    let since = ["--since", "2026-11-01 00:30", "--until", "2026-11-01 04:30"];
+    run(&[&["report", "--by-email", "--format", "csv"], &since[..]].concat()).assert(
+        0,
+        concat!(
+            "email,expert_username,expert_name,search_query,created_at\n",
+            "amy@example.com,ghost,ghost,\"'=HYPERLINK(\"\"http://example.com\"\")\",2026-11-01T09:00:00.000000Z\n",
+            "amy@example.com,jdoe,Jane Doe,,2026-11-01T09:00:00.000000Z\n",
+            "bob@example.com,ghost,ghost,\"rust, \"\"fast\"\" & safe\",2026-11-01T09:00:00.000000Z\n",
+        ),
+        "",
+    );
+}
+
+/// 60 leads with 2 clicks each on jdoe, then 205 clicks of one of them on solo, all at different times.
+fn many_clicks() -> Site {
+    Site::new().with_schema(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 119)
+         INSERT INTO lead_clicks
+         SELECT i, format('lead%02d@example.com', i % 60), 'jdoe', '', format('2026-11-01 09:00:00.%06d', i)
+         FROM n;
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 204)
+         INSERT INTO lead_clicks
+         SELECT i + 1000, 'lead00@example.com', 'solo', '', format('2026-11-01 08:00:00.%06d', i)
+         FROM n;",
+    )
+}
+
+#[test]
+fn a_table_stops_at_50_leads_or_200_clicks_and_says_how_many_more_there_are() {
+    let site = many_clicks();
+    let shown = site.stdout_of(&["report", "--by-email"]);
+    let (table, footer) = shown.rsplit_once("\n\n").unwrap();
+    // Under each lead's heading its two clicks, and a blank line between two leads.
+    assert_eq!(table.lines().count(), 50 * 3 + 49);
+    assert_eq!(
+        footer,
+        "60 leads, 325 clicks; times in UTC\n10 more leads with 225 clicks not shown; --limit 60 shows all\n"
+    );
+    let shown = site.stdout_of(&["report", "--expert", "solo"]);
+    let [title, table, footer] = shown.split("\n\n").collect::<Vec<_>>()[..] else {
+        panic!("{shown}");
+    };
+    assert_eq!((title, table.lines().count()), ("solo", 2 + 200));
+    assert_eq!(
+        footer,
+        "1 lead, 205 clicks; times in UTC\n5 more clicks not shown; --limit 205 shows all\n"
+    );
+}
+
+#[test]
+fn limit_counts_leads_or_clicks_and_the_footer_counts_all() {
+    let site = many_clicks();
+    for (args, footer) in [
+        (
+            &["--by-email", "--limit", "59"][..],
+            "60 leads, 325 clicks; times in UTC\n1 more lead with 207 clicks not shown; --limit 60 shows all\n",
+        ),
+        (
+            &["--by-email", "--limit", "60"],
+            "60 leads, 325 clicks; times in UTC\n",
+        ),
+        (
+            &["--expert", "jdoe", "--limit", "119"],
+            "60 leads, 120 clicks; times in UTC\n1 more click not shown; --limit 120 shows all\n",
+        ),
+        (
+            &["--expert", "jdoe", "--limit", "120"],
+            "60 leads, 120 clicks; times in UTC\n",
+        ),
+        (
+            &["--expert", "jdoe", "--until", "2026-11-01T09:00:00.000050Z"],
+            "50 leads, 50 clicks; times in UTC\n",
+        ),
+    ] {
+        let shown = site.stdout_of(&[&["report"], args].concat());
+        assert_eq!(shown.rsplit("\n\n").next(), Some(footer), "{args:?}");
+    }
+}
+
+#[test]
+fn programs_get_every_click_unless_they_limit() {
+    let site = many_clicks();
+    for (args, clicks) in [
+        (&["--by-email"][..], 325),
+        (&["--by-email", "--limit", "59"], 118),
+        (&["--expert", "solo"], 205),
+        (&["--expert", "solo", "--limit", "7"], 7),
+    ] {
+        let lines = |format| {
+            let report = [&["report", "--format", format], args].concat();
+            site.stdout_of(&report).lines().count()
+        };
+        assert_eq!(lines("ndjson"), clicks, "{args:?}");
+        assert_eq!(lines("csv"), clicks + 1, "{args:?}");
+        let report = [&["report", "--format", "json"], args].concat();
+        let json = site.stdout_of(&report);
+        assert_eq!(json.matches("created_at").count(), clicks, "{args:?}");
+    }
+}
+
+#[test]
+fn since_is_in_the_window_and_until_is_not() {
+    // Some times as CURRENT_TIMESTAMP writes them, without a fraction of a second.
+    let site = Site::new().with_database(HOST_APP).with_database(
+        "INSERT INTO lead_clicks VALUES
+            (1, 'before@example.com', 'jdoe', '', '2026-11-01 08:59:59.999999'),
+            (2, 'first@example.com', 'jdoe', '', '2026-11-01 09:00:00'),
+            (3, 'second@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
+            (4, 'last@example.com', 'jdoe', '', '2026-11-01 09:59:59.999999'),
+            (5, 'after@example.com', 'jdoe', '', '2026-11-01 10:00:00'),
+            (6, 'after@example.com', 'jdoe', '', '2026-11-01 10:00:00.000000'),
+            (7, 'second@example.com', 'jdoe', '', '2026-11-01 11:00:00.000000');",
+    );
+    let click = |email: &str, time: &str| {
+        format!("{email}@example.com,jdoe,Jane Doe,,2026-11-01T{time}Z\n")
+    };
+    let expected = [
+        CSV_HEADER,
+        &click("last", "09:59:59.999999"),
+        &click("second", "09:00:00.000000"),
+        &click("first", "09:00:00.000000"),
+    ]
+    .concat();
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        for (since, until) in [
+            ("2026-11-01T09:00:00Z", "2026-11-01T10:00:00Z"),
+            ("2026-11-01 09:00", "2026-11-01T11:00:00+01:00"),
+            ("2026-11-01T09:00:00.000000Z", "2026-11-01 09:59:59.9999999"),
+        ] {
+            // Below a microsecond nothing is stored, so what is asked for is cut to it.
+            let expected = match until {
+                "2026-11-01 09:59:59.9999999" => {
+                    expected.replace(&click("last", "09:59:59.999999"), "")
+                }
+                _ => expected.clone(),
+            };
+            let window = [
+                "report", "--format", "csv", "--since", since, "--until", until,
+            ];
+            assert_eq!(
+                site.stdout_of(&[&window, question].concat()),
+                expected,
+                "{since} {until}"
+            );
+        }
+    }
+    let window = [
+        "--since",
+        "2026-11-01T09:00:00.000001Z",
+        "--until",
+        "2026-11-01T10:00:00.000001Z",
+    ];
+    assert_eq!(
+        site.stdout_of(&[&["report", "--by-email", "--format", "csv"], &window[..]].concat()),
+        [
+            CSV_HEADER,
+            &click("after", "10:00:00.000000"),
+            &click("after", "10:00:00.000000"),
+            &click("last", "09:59:59.999999"),
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() {
+    const CLICKS: u64 = 14_000;
+    let site = Site::new().with_schema(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
+         INSERT INTO lead_clicks
+         SELECT i, format('lead%d@example.com', i), iif(i % 5 = 4, 'other', 'jdoe'), '',
+             format('2026-11-01 09:00:00.%06d', i % 3)
+         FROM n;",
+    ));
+    let mut ids: Vec<u64> = (0..CLICKS).filter(|id| id % 5 != 4).collect();
+    ids.sort_by_key(|id| std::cmp::Reverse((id % 3, *id)));
+    assert!(ids.len() > 11_000);
+    let expected: Vec<String> = ids
+        .iter()
+        .map(|id| format!("lead{id}@example.com"))
+        .collect();
+    // Around the ends of the pages that are read at once.
+    for limit in [1, 255, 256, 257, 1279, 1280, 1281, ids.len(), ids.len() + 1] {
+        let csv = site.stdout_of(&[
+            "report",
+            "--expert",
+            "jdoe",
+            "--format",
+            "csv",
+            "--limit",
+            &limit.to_string(),
+        ]);
+        let emails: Vec<&str> = csv
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').next().unwrap())
+            .collect();
+        assert!(
+            emails == expected[..limit.min(ids.len())],
+            "--limit {limit}"
+        );
+    }
+}
+
+#[test]
+fn an_output_file_is_written_whole_and_replaces_what_was_there() {
+    let site = fixture();
+    let report = ["report", "--by-email", "--format", "csv"];
+    let expected = site.stdout_of(&report);
+    let files = site.files();
+    site.write("clicks.csv", "an old report".repeat(10_000));
+    for output in ["clicks.csv", "new.csv"] {
+        assert_eq!(
+            site.stdout_of(&[&report[..], &["--output", output]].concat()),
+            ""
+        );
+        assert_eq!(site.read(output), expected.as_bytes());
+        assert_eq!(mode(&site.path(output)), 0o640, "{output}");
+    }
+    let mut with_new = [&files[..], &["clicks.csv".to_owned(), "new.csv".to_owned()]].concat();
+    with_new.sort();
+    assert_eq!(site.files(), with_new);
+}
+
+#[test]
+fn an_output_file_is_as_closed_as_the_umask_asks() {
+    let site = fixture();
+    for (umask, expected) in [
+        ("077", 0o600),
+        ("002", 0o640),
+        ("000", 0o640),
+        ("037", 0o640),
+    ] {
+        let args = ["report", "--by-email", "--output", "clicks.txt"];
+        Ran::finish(site.command_with_umask(umask, &args), b"").assert(0, "", "");
+        assert_eq!(mode(&site.path("clicks.txt")), expected, "umask {umask}");
+    }
+}
+
+#[test]
+fn an_output_that_is_a_link_replaces_the_file_it_leads_to() {
+    let site = fixture();
+    fs::create_dir(site.path("reports")).unwrap();
+    site.write("reports/clicks.csv", "old");
+    symlink("reports/clicks.csv", site.path("link.csv")).unwrap();
+    let report = ["report", "--by-email", "--format", "csv"];
+    let expected = site.stdout_of(&report);
+    site.stdout_of(&[&report[..], &["--output", "link.csv"]].concat());
+    assert_eq!(site.read("reports/clicks.csv"), expected.as_bytes());
+    assert_eq!(
+        fs::read_link(site.path("link.csv")).unwrap().to_str(),
+        Some("reports/clicks.csv")
+    );
+    assert_eq!(fs::read_dir(site.path("reports")).unwrap().count(), 1);
+}
+
+#[test]
+fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
+    let site = fixture();
+    fs::create_dir(site.path("directory")).unwrap();
+    site.write("file", "kept");
+    symlink("nowhere", site.path("dangling")).unwrap();
+    site.stdout_of(&["report", "--by-email"]);
+    let files = site.files();
+    for (output, reason) in [
+        ("directory", "it is not a regular file"),
+        ("/dev/null", "it is not a regular file"),
+        ("/dev/full", "it is not a regular file"),
+        (
+            "nowhere/clicks.csv",
+            "No such file or directory (os error 2)",
+        ),
+        ("dangling", "No such file or directory (os error 2)"),
+        ("file/clicks.csv", "Not a directory (os error 20)"),
+    ] {
+        let ran = site.run(&["report", "--by-email", "--output", output]);
+        let error =
+            format!("leadclicks: cannot write {output}: {reason}; choose another --output\n");
+        ran.assert(1, "", &error);
+    }
+    assert_eq!(site.files(), files);
+    assert_eq!(fs::read_dir(site.path("directory")).unwrap().count(), 0);
+    assert_eq!(site.read("file"), b"kept");
+}
+
+#[test]
+fn a_report_that_fails_leaves_the_output_file_as_it_was() {
+    // The time that is none comes after more rows than are read or written at once.
+    let site = Site::new().with_database(HOST_APP).with_database(
+        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
+         WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+         INSERT INTO lead_clicks
+         SELECT i, 'amy@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;",
+    );
+    site.write("clicks.csv", "old");
+    site.run(&["report", "--by-email"]);
+    let files = site.files();
+    let bad_time = format!(
+        "leadclicks: {}: the click with id 1 has a created_at that is no time; \
+         mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+        site.db_path().display()
+    );
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        let report = ["report", "--format", "csv", "--output", "clicks.csv"];
+        site.run(&[&report, question].concat())
+            .assert(1, "", &bad_time);
+    }
+    let missing = format!(
+        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        site.path("missing.db").display()
+    );
+    site.run(&[
+        "report",
+        "--by-email",
+        "--output",
+        "clicks.csv",
+        "--db",
+        "missing.db",
+    ])
+    .assert(1, "", &missing);
+    assert_eq!(site.read("clicks.csv"), b"old");
+    assert_eq!(site.files(), files);
+}
+
+#[test]
+fn an_empty_report_is_valid_and_said_in_a_sentence() {
+    let site = Site::new().with_schema("");
+    let path = site.db_path();
+    let path = path.display();
+    for (question, sentence, json) in [
+        (
+            &["--by-email"][..],
+            format!("leadclicks: no clicks yet in {path}\n"),
+            "{\"leads\":[]}\n",
+        ),
+        (
+            &["--expert", "jdoe"],
+            format!("leadclicks: no clicks on jdoe yet in {path}\n"),
+            "{\"expert_username\":\"jdoe\",\"expert_name\":\"jdoe\",\"clicks\":[]}\n",
+        ),
+        (
+            &["--by-email", "--since", "7d"],
+            format!("leadclicks: no clicks in that time in {path}\n"),
+            "{\"leads\":[]}\n",
+        ),
+    ] {
+        for (format, stdout) in [
+            ("table", ""),
+            ("csv", CSV_HEADER),
+            ("json", json),
+            ("ndjson", ""),
+        ] {
+            let report = ["report", "--format", format];
+            site.run(&[&report, question].concat())
+                .assert(0, stdout, &sentence);
+        }
+    }
+}
+
+#[test]
+fn an_expert_whom_nobody_knows_is_an_empty_report() {
+    let site = fixture();
+    let sentence = format!(
+        "leadclicks: no clicks on nobody yet in {}\n",
+        site.db_path().display()
+    );
+    let report = ["report", "--expert", "nobody", "--format"];
+    for (format, stdout) in [
+        ("table", ""),
+        ("csv", CSV_HEADER),
+        (
+            "json",
+            "{\"expert_username\":\"nobody\",\"expert_name\":\"nobody\",\"clicks\":[]}\n",
+        ),
+        ("ndjson", ""),
+    ] {
+        site.run(&[&report[..], &[format]].concat())
+            .assert(0, stdout, &sentence);
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    // Several times what a pipe and the buffers before it hold.
+    let site = Site::new().with_schema(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+         INSERT INTO lead_clicks
+         SELECT i, format('lead%d@example.com', i), 'jdoe', '{}', '2026-11-01 09:00:00.000000' FROM n;",
+        "query ".repeat(100)
+    ));
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        for format in ["table", "csv", "json", "ndjson"] {
+            let report = ["report", "--limit", "1000", "--format", format];
+            let mut child = site.command(&[&report, question].concat()).spawn().unwrap();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            // JSON is one long line.
+            stdout.read_exact(&mut [0; 100]).unwrap();
+            if format != "json" {
+                stdout.read_line(&mut String::new()).unwrap();
+            }
+            drop(stdout);
+            let output = child.wait_with_output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(
+                (output.status.code(), &*stderr),
+                (Some(0), ""),
+                "{format} {question:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_is_told() {
+    let site = fixture();
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        for format in ["table", "csv", "json", "ndjson"] {
+            let mut command = site.command(&[&["report", "--format", format], question].concat());
+            let full = fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .unwrap();
+            command.stdout(Stdio::from(full));
+            Ran::finish(command, b"").assert(
+                1,
+                "",
+                "leadclicks: cannot write the output: No space left on device (os error 28)\n",
+            );
+        }
+    }
+}
+
+#[test]
+fn a_report_shows_a_click_while_the_daemon_runs_and_after_it_was_stopped_or_killed() {
+    let site = Site::new();
+    let emails = || -> Vec<String> {
+        site.stdout_of(&["report", "--expert", "jdoe", "--format", "csv"])
+            .lines()
+            .skip(1)
+            .map(|line| line.split('@').next().unwrap().to_owned())
+            .collect()
+    };
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("first@example.com", "jdoe", "").status, 202);
+    assert_eq!(emails(), ["first"]);
+    assert_eq!(daemon.post("second@example.com", "jdoe", "").status, 202);
+    assert_eq!(emails(), ["second", "first"]);
+    assert!(daemon.stop().0.success());
+    assert_eq!(emails(), ["second", "first"]);
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("third@example.com", "jdoe", "").status, 202);
+    daemon.kill();
+    assert_eq!(emails(), ["third", "second", "first"]);
+    // A report must not be what keeps the next daemon from starting.
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("fourth@example.com", "jdoe", "").status, 202);
+    assert_eq!(emails(), ["fourth", "third", "second", "first"]);
+}
