@@ -8,7 +8,7 @@ mod writer;
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
@@ -16,6 +16,7 @@ use std::{
 };
 
 use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
+use rustix::fs::{Access, access};
 
 pub use error::Error;
 pub use writer::{BATCH_CLICKS_MAX, ClickQueue, NotStored, QUEUE_CLICKS_MAX, Writer, WriterCounts};
@@ -66,7 +67,6 @@ impl Db {
         make_file(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
-        db.use_wal()?;
         db.run(|conn| {
             if tables(conn)?.is_empty() {
                 conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
@@ -75,6 +75,8 @@ impl Db {
         })?;
         db.check_clicks()?;
         db.check_takes_clicks()?;
+        // Last, because it is written into the file: one that is refused stays as it was.
+        db.use_wal()?;
         Ok(db)
     }
 
@@ -167,7 +169,7 @@ impl Db {
         }
     }
 
-    fn open_existing(path: &Path, access: OpenFlags) -> Result<Self, Error> {
+    fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
         let path = absolute(path)?;
         let metadata = fs::metadata(&path).map_err(|source| match source.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.clone() },
@@ -176,7 +178,10 @@ impl Db {
         if !metadata.is_file() {
             return Err(Error::NotAFile { path });
         }
-        let db = Self::connect(path, access)?;
+        // SQLite only says that it can't open the file.
+        access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
+        check_wal_stands(&path)?;
+        let db = Self::connect(path, flags)?;
         db.check_clicks()?;
         Ok(db)
     }
@@ -260,6 +265,19 @@ impl Db {
 
     /// A host app's table may demand more than a click has. Better said at the start than 503 all day.
     fn check_takes_clicks(&self) -> Result<(), Error> {
+        let is_view = self.run(|conn| {
+            conn.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_schema
+                                WHERE type = 'view' AND lower(name) = 'lead_clicks')",
+                [],
+                |row| row.get(0),
+            )
+        })?;
+        if is_view {
+            return Err(Error::View {
+                path: self.path.clone(),
+            });
+        }
         let demanded: Option<String> = self.run(|conn| {
             conn.query_row(
                 r#"SELECT name FROM pragma_table_xinfo('lead_clicks')
@@ -326,6 +344,34 @@ fn make_file(path: &Path) -> Result<(), Error> {
         },
         Err(source) => Err(Error::unusable(path, source)),
     }
+}
+
+/// Who may not write the database must not be the one who makes its `-wal` and `-shm` files, as SQLite would for
+/// a mere reader too: the files would be the reader's, and the daemon could no longer write. leadclicks leaves
+/// them in place, but a host app that is the last to close the database removes them.
+fn check_wal_stands(path: &Path) -> Result<(), Error> {
+    let stands = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).exists()
+    };
+    let may_write = access(path, Access::WRITE_OK).is_ok();
+    if may_write || (stands("-wal") && stands("-shm")) || !is_in_wal_mode(path) {
+        return Ok(());
+    }
+    Err(Error::WalMissing {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. A file
+/// that can't be read is not: opening it tells why.
+fn is_in_wal_mode(path: &Path) -> bool {
+    const WAL: u8 = 2;
+    let mut header = [0; 20];
+    fs::File::open(path)
+        .and_then(|mut file| file.read_exact(&mut header))
+        .is_ok_and(|()| header[18..] == [WAL, WAL])
 }
 
 /// The tables of whoever owns the database; SQLite's own are not among them.

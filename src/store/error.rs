@@ -64,6 +64,16 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// `lead_clicks` is a view.
+    View {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The database is in WAL mode, without the WAL's files, which who may not write it must not make.
+    WalMissing {
+        /// The path.
+        path: PathBuf,
+    },
     /// A stored click has a time that can't be read.
     BadTime {
         /// The path.
@@ -133,21 +143,7 @@ impl fmt::Display for Error {
                 "{} is not a regular file; give --db the path of a database file",
                 path.display()
             ),
-            Self::Unusable { path, source } if source.kind() == io::ErrorKind::NotFound => write!(
-                f,
-                "the directory of {} does not exist; make it first, or check --db",
-                path.display()
-            ),
-            Self::Unusable { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                write!(
-                    f,
-                    "no permission to open {}; run as its owner or as a member of its group",
-                    path.display()
-                )
-            }
-            Self::Unusable { path, source } => {
-                write!(f, "cannot use {}: {source}; check --db", path.display())
-            }
+            Self::Unusable { path, source } => write_unusable(f, path, source),
             Self::ReadOnly { path } => write!(
                 f,
                 "no permission to write to {}; run as its owner",
@@ -180,6 +176,16 @@ impl fmt::Display for Error {
             Self::ColumnDemanded { path, column } => write!(
                 f,
                 "{}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                path.display()
+            ),
+            Self::View { path } => write!(
+                f,
+                "{}: lead_clicks is a view, which can't tell whether a click was stored; make it a table in the program that owns the database",
+                path.display()
+            ),
+            Self::WalMissing { path } => write!(
+                f,
+                "{}: the -wal and -shm files beside it are missing, and only who may write the database may make them; start leadclicksd, or run as the file's owner",
                 path.display()
             ),
             Self::BadTime { path, id } => write!(
@@ -215,6 +221,21 @@ impl fmt::Display for Error {
                 next_step(source)
             ),
         }
+    }
+}
+
+fn write_unusable(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
+    let path = path.display();
+    match source.kind() {
+        io::ErrorKind::NotFound => write!(
+            f,
+            "the directory of {path} does not exist; make it first, or check --db"
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "no permission to open {path}; run as its owner or as a member of its group"
+        ),
+        _ => write!(f, "cannot use {path}: {source}; check --db"),
     }
 }
 

@@ -171,7 +171,7 @@ struct Entry {
 
 /// Why a batch is not in the database.
 enum Failure {
-    /// A host app's trigger rolled back the whole transaction because of one click, which is marked now.
+    /// One click, which is marked now, took the whole transaction with it by a host app's trigger.
     RolledBack,
     /// No click can be stored at the moment.
     Database(rusqlite::Error),
@@ -246,6 +246,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             let created_at = self.latest.map_or(now, |latest| latest.max(now));
             self.latest = Some(created_at);
             let click = &entry.pending.click;
+            let changes_before = conn.total_changes();
             let inserted = insert.execute((
                 click.email(),
                 click.expert_username(),
@@ -253,19 +254,22 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 &*created_at.stored(),
             ));
             match inserted {
+                // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
+                Ok(0) => {
+                    entry.refused = true;
+                    tell_refusal(
+                        &mut self.refusals_told,
+                        "ignored by a trigger or constraint",
+                    );
+                }
                 Ok(_) => {}
                 Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
                 Err(error) => {
                     entry.refused = true;
-                    let reason = reason(&error);
-                    if !self.refusals_told.contains(&reason) {
-                        tracing::warn!(
-                            reason,
-                            "the database refuses a click, answering 422; told once"
-                        );
-                        self.refusals_told.push(reason);
-                    }
-                    if conn.is_autocommit() {
+                    tell_refusal(&mut self.refusals_told, &reason(&error));
+                    // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click
+                    // had done by then.
+                    if conn.is_autocommit() || conn.total_changes() != changes_before {
                         return Err(Failure::RolledBack);
                     }
                 }
@@ -288,6 +292,16 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             None if failed_before => tracing::info!("clicks are stored again"),
             _ => {}
         }
+    }
+}
+
+fn tell_refusal(told: &mut Vec<String>, reason: &str) {
+    if !told.iter().any(|known| known == reason) {
+        tracing::warn!(
+            reason,
+            "the database refuses a click, answering 422; told once"
+        );
+        told.push(reason.to_owned());
     }
 }
 

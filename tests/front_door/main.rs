@@ -1,11 +1,15 @@
 //! Tests through the front door: the real programs, a temporary database, real sockets.
 
+mod python;
 mod support;
 
 mod capture;
 mod durability;
 mod errors;
 mod experts;
+mod host_app;
+mod other_readers;
+mod permissions;
 mod readme;
 mod report;
 mod reset;
