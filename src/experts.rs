@@ -16,8 +16,9 @@ use crate::{
 /// The longest first or last name that is taken, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
 
-/// The largest file that is imported, in bytes: a hundred times what a marketplace of 1,600 experts exports.
-pub const IMPORT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The largest file that is imported, in bytes: some fifty times what a marketplace of 1,600 experts exports. It is
+/// read into memory as a whole.
+pub const IMPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The columns that leadclicks reads of any `experts` table, and the only ones of its own.
 const COLUMNS: [&str; 3] = ["username", "first_name", "last_name"];
@@ -33,7 +34,7 @@ pub struct Expert {
     pub last_name: String,
 }
 
-/// The experts' names by username.
+/// The experts' names by username; empty for those without one.
 #[derive(Debug, Default)]
 pub struct Names(HashMap<String, String>);
 
@@ -47,10 +48,9 @@ impl Names {
         Ok(Self(
             experts
                 .into_iter()
-                .filter_map(|expert| {
+                .map(|expert| {
                     let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");
-                    let name = name.trim();
-                    (!name.is_empty()).then(|| (expert.username, name.to_owned()))
+                    (expert.username, name.trim().to_owned())
                 })
                 .collect(),
         ))
@@ -59,7 +59,16 @@ impl Names {
     /// The expert's name; the username where the expert is unknown or nameless.
     #[must_use]
     pub fn of<'a>(&'a self, username: &'a str) -> &'a str {
-        self.0.get(username).map_or(username, String::as_str)
+        match self.0.get(username) {
+            Some(name) if !name.is_empty() => name,
+            _ => username,
+        }
+    }
+
+    /// Whether the expert is known, or nobody is: then nothing can be said of a username.
+    #[must_use]
+    pub fn know(&self, username: &str) -> bool {
+        self.0.is_empty() || self.0.contains_key(username)
     }
 }
 
@@ -307,7 +316,7 @@ fn find_columns(header: &csv::ByteRecord) -> Result<[usize; 3], Unreadable> {
 fn check_row(record: &csv::ByteRecord, columns: usize) -> Result<(), String> {
     if record.len() != columns {
         return Err(format!(
-            "{} fields, but the header has {columns}; is a quote missing?",
+            "the header has {columns} fields and this row {}; is a quote missing?",
             record.len()
         ));
     }
@@ -390,7 +399,10 @@ mod tests {
             [
                 (3, "the username should have at least 1 character"),
                 (4, "the username should have at most 100 characters"),
-                (5, "1 fields, but the header has 3; is a quote missing?"),
+                (
+                    5,
+                    "the header has 3 fields and this row 1; is a quote missing?"
+                ),
                 (6, "the username stands on line 2 already"),
                 (7, "the username should have no control characters"),
                 (10, "the last name should have at most 200 characters"),

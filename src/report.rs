@@ -279,6 +279,7 @@ pub struct ByExpert<'db> {
     db: &'db Db,
     username: String,
     name: String,
+    is_known: bool,
     window: Window,
     /// How many clicks may still be read from the database.
     left: u64,
@@ -315,10 +316,12 @@ pub fn by_expert<'db>(
     window: Window,
     clicks_max: Option<NonZeroU64>,
 ) -> Result<ByExpert<'db>, Error> {
+    let names = Names::load(db)?;
     Ok(ByExpert {
         db,
         username: username.to_owned(),
-        name: Names::load(db)?.of(username).to_owned(),
+        name: names.of(username).to_owned(),
+        is_known: names.know(username),
         window,
         left: clicks_max.map_or(u64::MAX, NonZeroU64::get),
         page: VecDeque::new(),
@@ -339,6 +342,12 @@ impl ByExpert<'_> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the expert is among those that were imported, or nobody is.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// How many clicks and different leads the expert has in the window, whatever the limit.

@@ -81,6 +81,7 @@ pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Done, Error> {
                 })
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
+        db.run(clear_copies)?;
         for reference in db.run(dangling)? {
             if !dangling_before.contains(&reference) {
                 return Err(Error::StillReferred {
@@ -95,7 +96,7 @@ pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Done, Error> {
     })?;
     Ok(Done {
         wiped,
-        checkpoint: db.checkpoint()?,
+        checkpoint: db.checkpoint_patiently()?,
     })
 }
 
@@ -112,6 +113,45 @@ fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
     Ok(tables)
 }
 
+/// Clears what SQLite itself keeps of rows that are gone. A full-text index that triggers keep up to date only marks
+/// its words as deleted until its parts are merged
+/// ([FTS5 on 'optimize'](https://sqlite.org/fts5.html#the_optimize_command)), and ANALYZE keeps samples of indexed
+/// values.
+fn clear_copies(conn: &Connection) -> rusqlite::Result<()> {
+    let ours = quoted_tables();
+    let indexes: Vec<String> = conn
+        .prepare(&format!(
+            "SELECT name FROM sqlite_schema AS fts
+             WHERE lower(sql) LIKE 'create virtual table%using fts%'
+               AND EXISTS (SELECT 1 FROM sqlite_schema
+                           WHERE type = 'trigger' AND lower(tbl_name) IN ({ours})
+                             AND instr(lower(sql), lower(fts.name)) > 0)"
+        ))?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for index in indexes {
+        let name = index.replace('"', "\"\"");
+        conn.execute_batch(&format!(
+            r#"INSERT INTO "{name}" ("{name}") VALUES ('optimize')"#
+        ))?;
+    }
+    let has_samples: bool = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4')",
+        [],
+        |row| row.get(0),
+    )?;
+    if has_samples {
+        let sql = format!("DELETE FROM sqlite_stat4 WHERE lower(tbl) IN ({ours})");
+        conn.execute_batch(&sql)?;
+    }
+    Ok(())
+}
+
+/// [`TABLES`] as a list for SQL's `IN`.
+fn quoted_tables() -> String {
+    TABLES.map(|table| format!("'{table}'")).join(", ")
+}
+
 /// Rows of a table outside [`TABLES`] that refer to rows that are not there.
 #[derive(Debug, PartialEq, Eq)]
 struct Dangling {
@@ -123,7 +163,7 @@ struct Dangling {
 /// What points to nothing among the tables that refer to those of a reset. Foreign keys are not enforced on this
 /// connection, since enforcing them may cascade into other tables, so a reset checks them itself.
 fn dangling(conn: &Connection) -> rusqlite::Result<Vec<Dangling>> {
-    let ours = TABLES.map(|table| format!("'{table}'")).join(", ");
+    let ours = quoted_tables();
     let sql = format!(
         r#"SELECT check_."table", check_.parent, count(*)
            FROM (SELECT DISTINCT child.name

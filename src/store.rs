@@ -11,7 +11,8 @@ use std::{
     io::{ErrorKind, Read},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
@@ -24,6 +25,9 @@ pub use writer::{BATCH_CLICKS_MAX, ClickQueue, NotStored, QUEUE_CLICKS_MAX, Writ
 /// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command
 /// fails.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait before a checkpoint is tried again.
+const CHECKPOINT_RETRY: Duration = Duration::from_millis(20);
 
 /// What the WAL file is cut back to after a checkpoint, in bytes. It grows past this only while a long reader
 /// keeps a checkpoint from finishing; four times what SQLite checkpoints at (1,000 pages of 4 KiB).
@@ -140,16 +144,29 @@ impl Db {
         })
     }
 
-    /// Copies the WAL into the database file and empties it; tells whether that could be finished, which a
-    /// reader or writer that goes on for longer than [`BUSY_TIMEOUT`] prevents.
+    /// Copies the WAL into the database file and empties it; tells whether that could be finished, which another
+    /// connection's reading or writing prevents. Waits for those as long as the busy timeout says.
     pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let busy: i64 = self
+        let busy: bool = self
             .run(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
-        Ok(if busy == 0 {
-            Checkpoint::Finished
-        } else {
+        Ok(if busy {
             Checkpoint::Busy
+        } else {
+            Checkpoint::Finished
         })
+    }
+
+    /// As [`Db::checkpoint`], but tries again for up to [`BUSY_TIMEOUT`]. While another connection checkpoints,
+    /// SQLite returns at once, whatever the busy timeout; a daemon under load does that often.
+    pub(crate) fn checkpoint_patiently(&self) -> Result<Checkpoint, Error> {
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            let checkpoint = self.checkpoint()?;
+            if checkpoint == Checkpoint::Finished || Instant::now() > deadline {
+                return Ok(checkpoint);
+            }
+            thread::sleep(CHECKPOINT_RETRY);
+        }
     }
 
     fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {

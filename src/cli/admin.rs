@@ -73,7 +73,9 @@ enum Command {
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
-  leadclicks report --expert jdoe --limit 20"
+  leadclicks report --expert jdoe --limit 20
+
+Times are local in a table, and in UTC in the other formats."
 )]
 struct ReportArgs {
     /// All clicks grouped by lead, the lead with the latest click first
@@ -90,10 +92,15 @@ struct ReportArgs {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<Instant>,
     /// At most this many leads, or clicks of one expert; a table stops at 50 leads or 200 clicks without it
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_limit)]
     limit: Option<NonZeroU64>,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
+    text.parse()
+        .map_err(|_| "a limit is a whole number, at least 1")
 }
 
 #[derive(Debug, Args)]
@@ -112,11 +119,11 @@ struct OutputArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people, in local time
+    /// For people
     Table,
-    /// For spreadsheets, in UTC
+    /// For spreadsheets
     Csv,
-    /// For programs, in UTC
+    /// For programs
     Json,
     /// A JSON object a line
     Ndjson,
@@ -202,6 +209,9 @@ impl fmt::Display for Failure {
                 "cannot write {}: {error}; choose another --output",
                 path.display()
             ),
+            Self::Import { path, error } if path == Path::new("-") => {
+                write!(f, "cannot import from standard input: {error}")
+            }
             Self::Import { path, error } => {
                 write!(f, "cannot import {}: {error}", path.display())
             }
@@ -299,7 +309,7 @@ fn report_by_email(db: &Db, window: Window, args: &ReportArgs) -> Result<(), Fai
     let grouped = report::by_email(db, window, limit)?;
     let is_empty = grouped.totals().clicks == 0;
     if is_empty {
-        tell_empty(db, "no clicks", window);
+        tell_empty(db, "no clicks", window, "");
     }
     output::write(output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
@@ -321,7 +331,12 @@ fn report_by_expert(
         report::by_expert(db, username, window, limit(args, TABLE_CLICKS))?;
     let is_empty = clicks.is_empty()?;
     if is_empty {
-        tell_empty(db, &format!("no clicks on {username}"), window);
+        let hint = if clicks.is_known() {
+            ""
+        } else {
+            "; see `leadclicks experts list` for the experts that are known"
+        };
+        tell_empty(db, &format!("no clicks on '{username}'"), window, hint);
     }
     output::write(output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
@@ -340,13 +355,13 @@ fn limit(args: &ReportArgs, table_default: NonZeroU64) -> Option<NonZeroU64> {
     }
 }
 
-fn tell_empty(db: &Db, nothing: &str, window: Window) {
+fn tell_empty(db: &Db, nothing: &str, window: Window, hint: &str) {
     let when = if window == Window::default() {
         "yet"
     } else {
         "in that time"
     };
-    let sentence = format!("{nothing} {when} in {}", db.path().display());
+    let sentence = format!("{nothing} {when} in {}{hint}", db.path().display());
     print_error("leadclicks", &sentence);
 }
 
@@ -369,13 +384,13 @@ fn import_experts(db: &Path, file: &Path) -> Result<(), Failure> {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
         print_error("leadclicks", &line);
     }
-    output::say(&format!(
+    output::say_done(&format!(
         "{} new, {} changed, {} unchanged, {} skipped",
         imported.new,
         imported.changed,
         imported.unchanged,
         parsed.skipped.len()
-    ))?;
+    ));
     Ok(())
 }
 
@@ -415,13 +430,13 @@ fn reset(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let done = reset::wipe(&db, args.backup.as_deref())?;
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
-        output::say(&format!("\nbackup written to {}", visible(&backup)))?;
+        output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
     let rows: u64 = done.wiped.iter().map(|table| table.rows).sum();
-    output::say(&format!(
+    output::say_done(&format!(
         "\ndeleted {} for good",
         table::counted(rows, "row")
-    ))?;
+    ));
     match done.checkpoint {
         Checkpoint::Finished => Ok(()),
         Checkpoint::Busy => Err(Failure::BytesLeft {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
+    io::{self, BufWriter, ErrorKind, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -86,12 +86,10 @@ fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
         })
 }
 
-/// The terminal's width, `COLUMNS` where there is no terminal, and the local time zone.
+/// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and the local time zone.
 pub(super) fn screen() -> Screen {
-    let terminal = io::stdout()
-        .is_terminal()
-        .then(|| terminal_size::terminal_size_of(io::stdout()))
-        .flatten()
+    let terminal = terminal_size::terminal_size_of(io::stdout())
+        .or_else(|| terminal_size::terminal_size_of(io::stderr()))
         .map(|(width, _)| width.0);
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
     Screen {
@@ -101,6 +99,11 @@ pub(super) fn screen() -> Screen {
             .max(WIDTH_MIN),
         zone: TimeZone::system(),
     }
+}
+
+/// Prints a line to standard output about what was done. Where nobody reads it, it is done all the same.
+pub(super) fn say_done(line: &str) {
+    let _ = say(line);
 }
 
 /// Prints a line to standard output.

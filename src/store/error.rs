@@ -205,7 +205,7 @@ impl fmt::Display for Error {
                 rows,
             } => write!(
                 f,
-                "{}: {rows} rows of {table} refer to rows of {parent} and would point to nothing; delete those first",
+                "{}: rows of {table} ({rows}) refer to rows of {parent} and would point to nothing; delete those first",
                 path.display()
             ),
             Self::Backup { path, source } => write!(

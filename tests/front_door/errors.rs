@@ -151,7 +151,7 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
         (
             &["report", "--by-email", "--limit", "0"],
             format!(
-                "error: invalid value '0' for '--limit <NUMBER>': number would be zero for non-zero type{usage}"
+                "error: invalid value '0' for '--limit <NUMBER>': a limit is a whole number, at least 1{usage}"
             ),
         ),
         (

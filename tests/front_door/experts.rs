@@ -17,7 +17,7 @@ const EXPORT: &str = "\u{feff}Username,First Name,Last Name,Job Title,Company,Bi
 
 const SKIPPED: &str = "leadclicks: line 9 skipped: the username should have at least 1 character\n\
     leadclicks: line 10 skipped: the username stands on line 2 already\n\
-    leadclicks: line 11 skipped: 2 fields, but the header has 12; is a quote missing?\n\
+    leadclicks: line 11 skipped: the header has 12 fields and this row 2; is a quote missing?\n\
     leadclicks: line 12 skipped: the username should have no control characters\n";
 
 const IMPORT: [&str; 3] = ["experts", "import", "export.csv"];
@@ -135,7 +135,11 @@ fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
         ),
     ] {
         site.run_with_input(&["experts", "import", "-"], file.as_bytes())
-            .assert(1, "", &format!("leadclicks: cannot import -: {problem}\n"));
+            .assert(
+                1,
+                "",
+                &format!("leadclicks: cannot import from standard input: {problem}\n"),
+            );
         site.write("bad.csv", file);
         site.run(&["experts", "import", "bad.csv"]).assert(
             1,

@@ -328,7 +328,7 @@ fn nothing_in_a_row_steers_the_terminal() {
     assert!(calm(&ran.stderr), "{ran}");
     assert!(
         ran.stderr
-            .starts_with(r"leadclicks: no clicks on x\u{1}\u{2}"),
+            .starts_with(r"leadclicks: no clicks on 'x\u{1}\u{2}"),
         "{ran}"
     );
 }
@@ -696,7 +696,7 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
         ),
         (
             &["--expert", "jdoe"],
-            format!("leadclicks: no clicks on jdoe yet in {path}\n"),
+            format!("leadclicks: no clicks on 'jdoe' yet in {path}\n"),
             "{\"expert_username\":\"jdoe\",\"expert_name\":\"jdoe\",\"clicks\":[]}\n",
         ),
         (
@@ -722,7 +722,7 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
 fn an_expert_whom_nobody_knows_is_an_empty_report() {
     let site = fixture();
     let sentence = format!(
-        "leadclicks: no clicks on nobody yet in {}\n",
+        "leadclicks: no clicks on 'nobody' yet in {}; see `leadclicks experts list` for the experts that are known\n",
         site.db_path().display()
     );
     let report = ["report", "--expert", "nobody", "--format"];

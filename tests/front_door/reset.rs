@@ -439,6 +439,29 @@ fn in_a_host_apps_database_six_tables_are_wiped_and_nothing_else() {
 }
 
 #[test]
+fn what_sqlite_keeps_of_the_rows_to_search_and_to_plan_is_gone_too() {
+    let site = host_app();
+    site.connect()
+        .execute_batch(
+            "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
+             VALUES (100, 'sampled@example.com', 'jdoe', 'fulltextword', '2026-11-02 09:00:00.000000');
+             ANALYZE;",
+        )
+        .unwrap();
+    let stat4 = "SELECT count(*) FROM sqlite_stat4 WHERE tbl = 'lead_clicks'";
+    assert!(site.value::<u32>(stat4) > 0);
+    let fts = "SELECT count(*) FROM lead_clicks_fts_idx";
+    assert!(site.value::<u32>(fts) > 0);
+
+    let ran = site.run(&["reset", "--yes"]);
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    assert_eq!(site.value::<u32>(stat4), 0);
+    for text in ["sampled@example.com", "ulltextword"] {
+        assert!(!is_in_files(&site, text), "{text}");
+    }
+}
+
+#[test]
 fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
     let site = host_app();
     site.connect()
@@ -446,7 +469,7 @@ fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
         .unwrap();
     let before = kept(&site);
     let error = format!(
-        "leadclicks: {}: 2 rows of notes refer to rows of lead_clicks and would point to nothing; delete those first\n",
+        "leadclicks: {}: rows of notes (2) refer to rows of lead_clicks and would point to nothing; delete those first\n",
         site.db_path().display()
     );
     site.run(&["reset", "--yes"])
