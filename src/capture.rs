@@ -15,8 +15,8 @@ use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response,
-    body::{Body, Bytes, Incoming},
-    header::{self, HeaderMap},
+    body::{Body, Bytes, Frame, Incoming},
+    header::{self, HeaderMap, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -24,14 +24,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::{Semaphore, watch},
+    time,
+};
 
 use crate::store::{ClickQueue, NotStored, WriterCounts};
-use answer::{Answer, Preflights};
+use answer::{Answer, Connection, Preflights, Reply};
 use connection::{Phase, TimedStream};
 use counts::Counts;
 
-pub use body::{Refusal as BodyRefusal, parse as parse_body};
 pub use listen::{Address, Listener};
 pub use origin::{Origin, Origins};
 
@@ -40,9 +42,11 @@ pub use origin::{Origin, Origins};
 pub const BODY_BYTES_MAX: usize = 32 * 1024;
 /// How long a body may take from the end of its headers; beyond it the answer is 408.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest request head that is taken, in bytes: names and values of its header fields. Beyond it 431.
+/// The largest request head that is taken, in bytes: the target, and names and values of the header fields. Beyond
+/// it 431.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
-/// How long a request's head may take from its first byte; beyond it the connection is closed.
+/// How long a request's head may take from its first byte; beyond it the connection is closed. For a head that
+/// begins before the answer to the request before it, [`IDLE_TIMEOUT`] is the limit.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request. Longer than the 60 s that nginx keeps an upstream
 /// connection, so that the proxy closes first and never posts into a closing connection.
@@ -55,8 +59,8 @@ pub const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
 pub const RETRY_AFTER_SECS: u32 = 2;
 
-/// What hyper buffers of a connection at the most, in bytes. It answers a head that does not fit by itself: 431
-/// without a body.
+/// What hyper buffers of a connection at the most, in bytes. It answers a head that does not fit, and one of more
+/// than 100 header fields, by itself: 431 without a body.
 const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
 /// How long to wait before accepting again when the system refuses a connection, for instance when the process
 /// has no file descriptor left.
@@ -85,8 +89,9 @@ struct Server {
     counts: Counts,
 }
 
-/// Serves `listener` until `shutdown` completes or the writer is gone, then stops accepting and lets what is in flight finish within
-/// [`Settings::drain_timeout`]. On return `clicks` is dropped, which lets the writer end.
+/// Serves `listener` until `shutdown` completes or the writer is gone, then stops accepting and lets what is in
+/// flight finish within [`Settings::drain_timeout`]. Connections that are still open then are cut off, and with the
+/// last of them `clicks` is dropped, which lets the writer end.
 pub async fn serve(
     listener: Listener,
     settings: Settings,
@@ -100,7 +105,7 @@ pub async fn serve(
         clicks,
         counts: Counts::default(),
     });
-    let connections = GracefulShutdown::new();
+    let connections = Connections::default();
     {
         let mut shutdown = pin!(shutdown);
         let mut counts_logged = pin!(log_counts(&server.counts, writer));
@@ -118,20 +123,31 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if time::timeout(settings.drain_timeout, connections.shutdown())
+    let finished = connections.finishing.shutdown();
+    if time::timeout(settings.drain_timeout, finished)
         .await
         .is_err()
     {
-        tracing::warn!("some clients were still sending when the grace time ended");
+        tracing::warn!("clients that were still sending are cut off");
     }
+    drop(connections.cut_off);
     server.counts.log(writer);
+}
+
+/// The open connections, to end them all.
+#[derive(Default)]
+struct Connections {
+    /// Lets each finish the request that it is at.
+    finishing: GracefulShutdown,
+    /// Dropped, it cuts off those that do not.
+    cut_off: watch::Sender<()>,
 }
 
 /// Accepts connections for ever, at most `connections_max` at a time.
 async fn accept(
     listener: &Listener,
     server: &Arc<Server>,
-    connections: &GracefulShutdown,
+    connections: &Connections,
     connections_max: usize,
 ) {
     let slots = Arc::new(Semaphore::new(connections_max));
@@ -143,10 +159,14 @@ async fn accept(
         match listener.accept().await {
             Ok(stream) => {
                 refused_before = false;
-                let connection = connect(stream, Arc::clone(server), connections);
+                let connection = connect(stream, Arc::clone(server), &connections.finishing);
+                let mut cut_off = connections.cut_off.subscribe();
                 tokio::spawn(async move {
-                    // What ends a connection early (a reset, a time limit, a malformed head) is the client's affair.
-                    let _ = connection.await;
+                    tokio::select! {
+                        // What ends it early (a reset, a time limit, a malformed head) is the client's affair.
+                        _ = connection => {}
+                        _ = cut_off.changed() => {}
+                    }
                     drop(slot);
                 });
             }
@@ -166,7 +186,7 @@ async fn accept(
 fn connect(
     stream: listen::Stream,
     server: Arc<Server>,
-    connections: &GracefulShutdown,
+    finishing: &GracefulShutdown,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
     let phase = Phase::default();
     let stream = TimedStream::new(stream, phase.clone());
@@ -184,7 +204,7 @@ fn connect(
         .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    connections.watch(connection)
+    finishing.watch(connection)
 }
 
 async fn log_counts(counts: &Counts, writer: &WriterCounts) {
@@ -199,114 +219,122 @@ async fn log_counts(counts: &Counts, writer: &WriterCounts) {
 impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let answer = match self.refuse(&request) {
-            Ok(Taken::Preflight) => Answer::Preflight,
-            Ok(Taken::Post) => self.capture(request.into_body()).await,
-            Err(refusal) => {
-                // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after
-                // this answer can't be known, so the connection ends.
-                let drained = !request.headers().contains_key(header::EXPECT)
-                    && drain(request.into_body(), 2 * BODY_BYTES_MAX).await.is_ok();
-                if drained {
-                    refusal
-                } else {
-                    refusal.and_close()
-                }
-            }
+        let Reply { answer, connection } = match self.admit(&request) {
+            Ok(Admitted::Preflight) => Answer::Preflight.into(),
+            Ok(Admitted::Post) => self.capture(request.into_body()).await,
+            // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after this
+            // answer can't be known, so the connection ends.
+            Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
+            Err(refusal) => match drain(request.into_body(), 2 * BODY_BYTES_MAX).await {
+                Ok(()) => refusal.into(),
+                Err(Undrained) => refusal.and_close(),
+            },
         };
         self.counts.count(&answer);
-        let preflight = matches!(answer, Answer::Preflight);
-        let mut response = answer.into_response(self.origins.preflights());
-        self.origins.stamp(origin.as_ref(), response.headers_mut());
-        if preflight {
-            origin::stamp_preflight(response.headers_mut());
+        let mut response = answer.to_response(self.origins.preflights());
+        let headers = response.headers_mut();
+        self.origins.stamp(origin.as_ref(), headers);
+        if matches!(answer, Answer::Preflight) {
+            origin::stamp_preflight(headers);
+        }
+        if connection == Connection::Close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// Everything that can be said of a request without its body.
-    fn refuse(&self, request: &Request<Incoming>) -> Result<Taken, Answer> {
+    /// Decides by the head alone: what a request is, or why it is refused.
+    fn admit(&self, request: &Request<Incoming>) -> Result<Admitted, Answer> {
         let headers = request.headers();
-        if header_bytes(headers) > HEADER_BYTES_MAX {
+        if head_bytes(request) > HEADER_BYTES_MAX {
             return Err(Answer::HeadersTooLarge);
         }
         if !self.paths.iter().any(|path| path == request.uri().path()) {
             return Err(Answer::NotFound);
         }
-        let preflight = match *request.method() {
-            Method::POST => false,
-            Method::OPTIONS if self.origins.preflights() == Preflights::Answered => true,
+        let admitted = match *request.method() {
+            Method::POST => Admitted::Post,
+            Method::OPTIONS if self.origins.preflights() == Preflights::Answered => {
+                Admitted::Preflight
+            }
             _ => return Err(Answer::MethodNotAllowed),
         };
         if !self.origins.allow(headers.get(header::ORIGIN)) {
             return Err(Answer::OriginNotAllowed);
         }
-        if preflight {
-            return Ok(Taken::Preflight);
+        if admitted == Admitted::Post {
+            if !is_json_or_text(headers) {
+                return Err(Answer::WrongContentType);
+            }
+            // Known too large before it is sent: who waits for "100 Continue" is spared sending it.
+            if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+                return Err(Answer::BodyTooLarge);
+            }
         }
-        if !is_json_or_text(headers) {
-            return Err(Answer::WrongContentType);
-        }
-        // Known too large before it is sent: a client that waits for "100 Continue" is spared sending it.
-        if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
-            return Err(Answer::BodyTooLarge);
-        }
-        Ok(Taken::Post)
+        Ok(admitted)
     }
 
-    async fn capture(&self, body: Incoming) -> Answer {
+    async fn capture(&self, body: Incoming) -> Reply {
         let bytes = match read(body).await {
             Ok(bytes) => bytes,
             Err(refusal) => return refusal,
         };
         let click = match body::parse(&bytes) {
             Ok(click) => click,
-            Err(refusal) => return Answer::Invalid(refusal),
+            Err(refusal) => return Answer::Invalid(refusal).into(),
         };
-        match self.clicks.store(click).await {
+        let answer = match self.clicks.store(click).await {
             Ok(()) => Answer::Accepted,
             Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),
             Err(NotStored::QueueFull) => Answer::Overloaded,
             Err(NotStored::Unavailable) => Answer::Unavailable,
-        }
+        };
+        answer.into()
     }
 }
 
 /// A request whose head is in order.
-enum Taken {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Admitted {
     Post,
     Preflight,
 }
 
 /// Reads a body of at most [`BODY_BYTES_MAX`]. A larger one is drained up to as much again, so that the client
 /// reads the answer and the connection survives.
-async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
+async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
     let reading = async {
-        // Nearly every body arrives in one frame, which then needs no copy.
-        let mut bytes = Bytes::new();
+        let mut first = Bytes::new();
+        let mut all = Vec::new();
         while let Some(frame) = body.frame().await {
-            let data = match frame.map(hyper::body::Frame::into_data) {
+            let data = match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => data,
                 Ok(Err(_trailers)) => continue,
-                Err(_) => return Err(Answer::BrokenBody.and_close()),
+                Err(_) => return Err(Answer::BrokenBody),
             };
-            if bytes.len() + data.len() > BODY_BYTES_MAX {
+            if first.len().max(all.len()) + data.len() > BODY_BYTES_MAX {
                 return Err(Answer::BodyTooLarge);
             }
-            bytes = if bytes.is_empty() {
-                data
-            } else {
-                [bytes, data].concat().into()
-            };
+            // Nearly every body arrives in one frame, which then needs no copy.
+            if first.is_empty() {
+                first = data;
+                continue;
+            }
+            if all.is_empty() {
+                all.reserve(BODY_BYTES_MAX);
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&data);
         }
-        Ok(bytes)
+        Ok(if all.is_empty() { first } else { all.into() })
     };
     match time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(Answer::BodyTooLarge)) => Err(match drain(body, BODY_BYTES_MAX).await {
-            Ok(()) => Answer::BodyTooLarge,
+            Ok(()) => Answer::BodyTooLarge.into(),
             Err(Undrained) => Answer::BodyTooLarge.and_close(),
         }),
-        Ok(result) => result,
+        Ok(Err(broken)) => Err(broken.and_close()),
         Err(_) => Err(Answer::BodyTooSlow.and_close()),
     }
 }
@@ -330,11 +358,14 @@ async fn drain(mut body: Incoming, bytes_max: usize) -> Result<(), Undrained> {
         .unwrap_or(Err(Undrained))
 }
 
-fn header_bytes(headers: &HeaderMap) -> usize {
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum()
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri();
+    let target_bytes = target.path().len() + target.query().map_or(0, str::len);
+    let fields = request.headers().iter();
+    target_bytes
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>()
 }
 
 /// `application/json`, or the `text/plain` that a browser sends across origins without a preflight; parameters

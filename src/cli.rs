@@ -2,14 +2,13 @@
 
 pub mod admin;
 pub mod daemon;
+mod failure;
 mod instant;
 mod output;
 
-pub use instant::{Instant, NotAnInstant};
-
 use std::{fmt, io::Write};
 
-use crate::render::visible;
+use crate::visible::visible;
 
 /// Where both programs look for the database unless told otherwise.
 const DB_DEFAULT: &str = "leadclicks.db";

@@ -5,11 +5,15 @@
 //! (ARCHITECTURE.md has the map).
 
 pub mod click;
+pub mod spreadsheet;
 pub mod timestamp;
+pub mod visible;
 
 pub mod store;
 
 pub mod experts;
+
+pub mod import;
 pub mod report;
 pub mod reset;
 

@@ -5,7 +5,6 @@
 pub mod csv;
 pub mod json;
 pub mod table;
-mod visible;
 
 use std::{fmt, io};
 
@@ -13,8 +12,6 @@ use crate::{
     report::{ByExpert, ClickRow},
     store,
 };
-
-pub use visible::visible;
 
 /// Why a report could not be written to its end.
 #[derive(Debug)]
@@ -46,6 +43,13 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
+}
+
+/// `1 lead`, `2 leads`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Gives every click of a one-expert report to `write` as a full row.

@@ -285,15 +285,37 @@ pub struct ByExpert<'db> {
     left: u64,
     page: VecDeque<ExpertClick>,
     page_rows: u64,
+    search: Search,
     /// The last click that was read, as the database has its `created_at` and `id`.
     after: Option<(Value, Value)>,
     ended: bool,
 }
 
-/// The first page is small, so that the first row is there at once.
+/// The first page is small, so that the first row is there at once; each next one is four times as large.
 const PAGE_ROWS_MIN: u64 = 256;
-/// A page this large makes the cost of finding its beginning negligible, and is at most about 100 MB, typically 1.
-const PAGE_ROWS_MAX: u64 = 8192;
+/// A page this large makes the cost of finding its beginning small.
+const PAGE_ROWS_MAX: u64 = 65_536;
+/// What a page holds at the most, in bytes of text, give or take one row.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How the expert's clicks are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Search {
+    /// As SQLite plans it: by an index on the expert where a host app has one, sorting what it finds for each page.
+    Planned,
+    /// By time alone, without an index on the expert: sorting a million clicks for each page would take longer.
+    ByTime,
+}
+
+impl Search {
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Planned => " AND expert_username = ?",
+            // The plus keeps an index on the column from being used (https://sqlite.org/optoverview.html).
+            Self::ByTime => " AND +expert_username = ?",
+        }
+    }
+}
 
 /// A click on an expert who is known already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -326,6 +348,7 @@ pub fn by_expert<'db>(
         left: clicks_max.map_or(u64::MAX, NonZeroU64::get),
         page: VecDeque::new(),
         page_rows: PAGE_ROWS_MIN,
+        search: Search::Planned,
         after: None,
         ended: false,
     })
@@ -384,8 +407,45 @@ impl ByExpert<'_> {
 
     fn read_page(&mut self) -> Result<(), Error> {
         let rows_max = self.page_rows.min(self.left);
+        if self.page_rows == PAGE_ROWS_MAX && self.search == Search::Planned {
+            self.search = self.better_search()?;
+        }
+        let (sql, parameters) = self.page_query(self.search);
+        let mut page_bytes = 0;
+        let db = self.db;
+        let page_ended = db.run(|conn| {
+            let mut statement = conn.prepare(&format!("{sql} LIMIT {rows_max}"))?;
+            let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
+            while let Some(row) = rows.next()? {
+                let Some(created_at) = created_at(row.get_ref(3)?) else {
+                    return Ok(Err(bad_time(db, row.get_ref(0)?)));
+                };
+                let click = ExpertClick {
+                    email: text_of(row.get_ref(1)?),
+                    search_query: text_of(row.get_ref(2)?),
+                    created_at,
+                };
+                page_bytes += click.email.len() + click.search_query.len();
+                self.page.push_back(click);
+                self.after = Some((row.get(3)?, row.get(0)?));
+                if page_bytes > PAGE_BYTES_MAX {
+                    return Ok(Ok(PageEnd::Full));
+                }
+            }
+            Ok(Ok(PageEnd::NoMore))
+        })??;
+        let rows = self.page.len() as u64;
+        self.left -= rows;
+        let is_short = rows < rows_max && page_ended == PageEnd::NoMore;
+        self.ended = is_short || self.left == 0;
+        self.page_rows = (self.page_rows * 4).min(PAGE_ROWS_MAX);
+        Ok(())
+    }
+
+    /// The query of the next page, without its limit, and its parameters.
+    fn page_query(&self, search: Search) -> (String, Vec<Value>) {
         let (mut conditions, mut parameters) = self.window.conditions();
-        conditions.push_str(" AND expert_username = ?");
+        conditions.push_str(search.condition());
         parameters.push(text_value(&self.username));
         if let Some((created_at, id)) = &self.after {
             // The first comparison lets an index on created_at find the place.
@@ -394,31 +454,39 @@ impl ByExpert<'_> {
         }
         let sql = format!(
             "SELECT id, email, search_query, created_at FROM lead_clicks
-             WHERE {conditions} ORDER BY created_at DESC, id DESC LIMIT {rows_max}"
+             WHERE {conditions} ORDER BY created_at DESC, id DESC"
         );
-        let db = self.db;
-        db.run(|conn| {
-            let mut statement = conn.prepare(&sql)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
-            while let Some(row) = rows.next()? {
-                let Some(created_at) = created_at(row.get_ref(3)?) else {
-                    return Ok(Err(bad_time(db, row.get_ref(0)?)));
-                };
-                self.page.push_back(ExpertClick {
-                    email: text_of(row.get_ref(1)?),
-                    search_query: text_of(row.get_ref(2)?),
-                    created_at,
-                });
-                self.after = Some((row.get(3)?, row.get(0)?));
-            }
-            Ok(Ok(()))
-        })??;
-        let rows = self.page.len() as u64;
-        self.left -= rows;
-        self.ended = rows < rows_max || self.left == 0;
-        self.page_rows = (self.page_rows * 4).min(PAGE_ROWS_MAX);
-        Ok(())
+        (sql, parameters)
     }
+
+    /// Searches by time where the plan would sort, and an index on time spares that.
+    fn better_search(&self) -> Result<Search, Error> {
+        let sorts = |search| {
+            let (sql, parameters) = self.page_query(search);
+            self.db.run(|conn| {
+                let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let mut steps = plan.query(rusqlite::params_from_iter(&parameters))?;
+                while let Some(step) = steps.next()? {
+                    if step.get::<_, String>("detail")?.contains("TEMP B-TREE") {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            })
+        };
+        if sorts(Search::Planned)? && !sorts(Search::ByTime)? {
+            Ok(Search::ByTime)
+        } else {
+            Ok(Search::Planned)
+        }
+    }
+}
+
+/// Why a page holds no more rows.
+#[derive(PartialEq, Eq)]
+enum PageEnd {
+    NoMore,
+    Full,
 }
 
 impl Iterator for ByExpert<'_> {

@@ -10,9 +10,10 @@ use std::{
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
+    config::DbConfig,
 };
 
-use crate::store::{Checkpoint, Db, Error, FILE_MODE};
+use crate::store::{Db, Error, FILE_MODE};
 
 /// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
 /// first. `experts`, `admin_users`, `settings` and anything else are never touched.
@@ -51,37 +52,28 @@ pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
     })
 }
 
-/// A reset that was carried out.
-#[derive(Debug)]
-pub struct Done {
-    /// What was wiped.
-    pub wiped: Vec<TableRows>,
-    /// Whether the WAL could be emptied. The rows' bytes are physically gone only when it was.
-    pub checkpoint: Checkpoint,
-}
-
-/// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for. The copy holds exactly
-/// what is wiped: nothing can be captured between the two. Then overwrites the rows' bytes.
+/// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for, and tells what was there.
+/// The copy holds exactly what is wiped: nothing can be captured between the two.
+///
+/// The rows' bytes are overwritten in the database, but still in its WAL until [`Db::empty_wal`]. What a host app
+/// without `secure_delete` left in free pages by its own earlier deletions stays, until a `VACUUM`: it would reorder
+/// the app's schema.
 ///
 /// # Errors
 /// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
-/// database refuses. Nothing is wiped then, but for an error in the last step, the checkpoint.
-pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Done, Error> {
-    let wiped = db.write(|_| {
+/// database refuses. Nothing is wiped then.
+pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Vec<TableRows>, Error> {
+    db.write(|db| {
         if let Some(path) = backup {
             write_backup(db, path)?;
         }
         let dangling_before = db.run(dangling)?;
         let wiped = db.run(|conn| {
-            present(conn)?
-                .into_iter()
-                .map(|table| {
-                    let rows = conn.execute(&format!("DELETE FROM {table}"), [])? as u64;
-                    Ok(TableRows { table, rows })
-                })
-                .collect::<rusqlite::Result<Vec<_>>>()
+            let wiped = delete(conn)?;
+            clear_pages(conn)?;
+            clear_copies(conn)?;
+            Ok(wiped)
         })?;
-        db.run(clear_copies)?;
         for reference in db.run(dangling)? {
             if !dangling_before.contains(&reference) {
                 return Err(Error::StillReferred {
@@ -93,11 +85,28 @@ pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Done, Error> {
             }
         }
         Ok(wiped)
-    })?;
-    Ok(Done {
-        wiped,
-        checkpoint: db.checkpoint_patiently()?,
     })
+}
+
+fn delete(conn: &Connection) -> rusqlite::Result<Vec<TableRows>> {
+    present(conn)?
+        .into_iter()
+        .map(|table| {
+            let rows = conn.execute(&format!("DELETE FROM {table}"), [])? as u64;
+            Ok(TableRows { table, rows })
+        })
+        .collect()
+}
+
+/// Clears the pages of tables that are empty already. A host app's triggers make SQLite delete row by row, which
+/// zeroes each row, but not the stale copies of rows that the app's own connections, without `secure_delete`, left
+/// beside them. Without triggers it clears whole pages
+/// ([SQLite on the truncate optimization](https://sqlite.org/lang_delete.html#truncateopt)).
+fn clear_pages(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let cleared = delete(conn);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+    cleared.map(|_| ())
 }
 
 fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
@@ -190,6 +199,8 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     };
+    // A connection of its own: it sees what was committed before the open transaction began.
+    let source = Db::open_for_report(db.path())?;
     let path: PathBuf = std::path::absolute(path).map_err(|error| failed(error.into()))?;
     let file = fs::OpenOptions::new()
         .write(true)
@@ -197,10 +208,12 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
         .mode(FILE_MODE)
         .open(&path)
         .map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => failed("there is such a file already".into()),
+            ErrorKind::AlreadyExists => {
+                failed("there is such a file already, choose another".into())
+            }
             _ => failed(error.into()),
         })?;
-    let copied = copy(db, &path)
+    let copied = copy(&source, &path)
         .map_err(|error| failed(error.into()))
         .and_then(|()| file.sync_all().map_err(|error| failed(error.into())))
         .and_then(|()| sync_directory(&path).map_err(|error| failed(error.into())));
@@ -211,13 +224,11 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     copied
 }
 
-fn copy(db: &Db, path: &Path) -> rusqlite::Result<()> {
-    // A connection of its own: it sees what was committed before the open transaction began.
-    let source = Connection::open_with_flags(db.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+fn copy(source: &Db, path: &Path) -> rusqlite::Result<()> {
     let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // One step over all pages keeps one snapshot; the write lock that is held here keeps others from changing it.
     let all_pages = -1;
-    match Backup::new(&source, &mut target)?.step(all_pages)? {
+    match Backup::new(source.conn(), &mut target)?.step(all_pages)? {
         StepResult::Done => Ok(()),
         _ => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),

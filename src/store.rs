@@ -19,15 +19,15 @@ use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::Val
 use rustix::fs::{Access, access};
 
 pub use error::Error;
-pub use writer::{BATCH_CLICKS_MAX, ClickQueue, NotStored, QUEUE_CLICKS_MAX, Writer, WriterCounts};
+pub use writer::{ClickQueue, NotStored, Writer, WriterCounts};
 
 /// How long a statement waits for another program's lock. A browser that waits for its answer is still there
 /// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command
 /// fails.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait before a checkpoint is tried again.
-const CHECKPOINT_RETRY: Duration = Duration::from_millis(20);
+/// How long a patient checkpoint waits for others' locks at a time, and then lets them work.
+const CHECKPOINT_TRY: Duration = Duration::from_millis(50);
 
 /// What the WAL file is cut back to after a checkpoint, in bytes. It grows past this only while a long reader
 /// keeps a checkpoint from finishing; four times what SQLite checkpoints at (1,000 pages of 4 KiB).
@@ -56,8 +56,8 @@ pub struct Db {
 }
 
 impl Db {
-    /// Opens the database at `path` for capture. A file that is missing or empty becomes a new database of
-    /// [`FILE_MODE`]; a host app's is used as it is, in WAL mode.
+    /// Opens the database at `path` for capture. Where there is none it is made, with [`FILE_MODE`]; an empty file
+    /// becomes one and keeps its mode; a host app's is used as it is, in WAL mode.
     ///
     /// # Errors
     /// When the file can be neither made nor opened, when it is no database, when it is another program's
@@ -121,10 +121,10 @@ impl Db {
     /// would fail at once with `SQLITE_BUSY_SNAPSHOT`, whatever the busy timeout. An error rolls back.
     pub(crate) fn write<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Error>,
+        work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.run(|conn| conn.execute_batch("BEGIN IMMEDIATE"))?;
-        let done = work(&self.conn).and_then(|value| {
+        let done = work(self).and_then(|value| {
             self.run(|conn| conn.execute_batch("COMMIT"))
                 .map(|()| value)
         });
@@ -156,17 +156,25 @@ impl Db {
         })
     }
 
-    /// As [`Db::checkpoint`], but tries again for up to [`BUSY_TIMEOUT`]. While another connection checkpoints,
-    /// SQLite returns at once, whatever the busy timeout; a daemon under load does that often.
-    pub(crate) fn checkpoint_patiently(&self) -> Result<Checkpoint, Error> {
+    /// Copies the WAL into the database file and empties it, so that nothing of deleted rows is left there. Tries for
+    /// up to [`BUSY_TIMEOUT`].
+    ///
+    /// # Errors
+    /// When the database can't be written to.
+    pub fn empty_wal(&self) -> Result<Checkpoint, Error> {
+        // A single try would either give up at once, while another connection checkpoints, whatever the busy timeout;
+        // or wait for a reader with the write lock in its hand, and hold up every click for as long.
         let deadline = Instant::now() + BUSY_TIMEOUT;
-        loop {
+        self.run(|conn| conn.busy_timeout(CHECKPOINT_TRY))?;
+        let checkpoint = loop {
             let checkpoint = self.checkpoint()?;
             if checkpoint == Checkpoint::Finished || Instant::now() > deadline {
-                return Ok(checkpoint);
+                break checkpoint;
             }
-            thread::sleep(CHECKPOINT_RETRY);
-        }
+            thread::sleep(CHECKPOINT_TRY);
+        };
+        self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
+        Ok(checkpoint)
     }
 
     fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
@@ -326,23 +334,23 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 
 /// Makes an empty file of [`FILE_MODE`], whatever the umask, unless something is at `path` already.
 fn make_file(path: &Path) -> Result<(), Error> {
-    match fs::OpenOptions::new()
+    let made = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(FILE_MODE)
         .open(path)
-    {
-        Ok(file) => file
-            .set_permissions(fs::Permissions::from_mode(FILE_MODE))
-            .map_err(|source| Error::unusable(path, source)),
-        Err(source) if source.kind() == ErrorKind::AlreadyExists => match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Ok(()),
-            Ok(_) => Err(Error::NotAFile {
-                path: path.to_owned(),
-            }),
-            Err(source) => Err(Error::unusable(path, source)),
-        },
-        Err(source) => Err(Error::unusable(path, source)),
+        .and_then(|file| file.set_permissions(fs::Permissions::from_mode(FILE_MODE)));
+    let is_there = match made {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => fs::metadata(path),
+        Err(error) => Err(error),
+    };
+    match is_there {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err(Error::NotAFile {
+            path: path.to_owned(),
+        }),
+        Err(error) => Err(Error::unusable(path, error)),
     }
 }
 

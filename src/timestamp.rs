@@ -48,12 +48,14 @@ impl Timestamp {
         text
     }
 
-    /// The text that sorts before every stored text of this instant or later, and after all earlier ones: a
-    /// stored time without a fraction (as `CURRENT_TIMESTAMP` writes it) is a prefix of the one with zeros.
+    /// The text that sorts before every stored text of this instant or later, and after all earlier ones, however
+    /// many digits their fractions have (`CURRENT_TIMESTAMP` writes none): the shortest text of the instant is a
+    /// prefix of all others.
     #[must_use]
     pub fn stored_bound(self) -> Text {
         let mut text = self.stored();
-        if self.micros % 1_000_000 == 0 {
+        text.len = text.trim_end_matches('0').len();
+        if text.ends_with('.') {
             text.len = "YYYY-MM-DD HH:MM:SS".len();
         }
         text
@@ -170,6 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_is_the_shortest_text_of_its_instant() {
+        let bound = |text| {
+            Timestamp::parse_stored(text)
+                .unwrap()
+                .stored_bound()
+                .to_string()
+        };
+        assert_eq!(bound("2026-11-01 10:00:00.000000"), "2026-11-01 10:00:00");
+        assert_eq!(bound("2026-11-01 10:00:00.500000"), "2026-11-01 10:00:00.5");
+        assert_eq!(
+            bound("2026-11-01 10:00:00.000010"),
+            "2026-11-01 10:00:00.00001"
+        );
+    }
+
+    #[test]
     fn what_other_programs_store_is_read_as_utc() {
         let expected = Timestamp::parse_stored("2026-11-01 09:30:00.000000");
         assert!(expected.is_some());
@@ -195,13 +213,15 @@ mod tests {
     proptest! {
         #[test]
         fn the_stored_text_reads_back_and_sorts_as_the_instants_do(
-            first in MICROS_MIN..MICROS_MAX,
+            first in MICROS_MIN + 1..MICROS_MAX,
             second in MICROS_MIN..MICROS_MAX,
         ) {
             let [first, second] = [first, second].map(|micros| Timestamp { micros });
             prop_assert_eq!(Timestamp::parse_stored(&first.stored()), Some(first));
             prop_assert_eq!(first.stored().cmp(&second.stored()), first.cmp(&second));
             prop_assert!(*first.stored_bound() <= *first.stored());
+            let earlier = Timestamp { micros: first.micros - 1 };
+            prop_assert!(*earlier.stored() < *first.stored_bound());
         }
     }
 }

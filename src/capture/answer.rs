@@ -23,13 +23,37 @@ pub(super) enum Answer {
     HeadersTooLarge,
     Overloaded,
     Unavailable,
-    /// The same, after which the connection is closed because the rest of the body is unread.
-    Closing(Box<Answer>),
+}
+
+/// An answer and what becomes of its connection.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    pub(super) connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Connection {
+    Keep,
+    /// The rest of the request is unread, so nothing that follows can be understood.
+    Close,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            connection: Connection::Keep,
+        }
+    }
 }
 
 impl Answer {
-    pub(super) fn and_close(self) -> Self {
-        Self::Closing(Box::new(self))
+    pub(super) fn and_close(self) -> Reply {
+        Reply {
+            answer: self,
+            connection: Connection::Close,
+        }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -46,18 +70,11 @@ impl Answer {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Closing(answer) => answer.status(),
         }
     }
 
     /// The response, without the headers of CORS. `preflights`: whether `OPTIONS` is a method here.
-    pub(super) fn into_response(self, preflights: Preflights) -> Response<Full<Bytes>> {
-        if let Self::Closing(answer) = self {
-            let mut response = answer.into_response(preflights);
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            return response;
-        }
+    pub(super) fn to_response(&self, preflights: Preflights) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -106,7 +123,6 @@ impl Answer {
             )),
             Self::Overloaded => error("too many clicks are waiting; send this one again later"),
             Self::Unavailable => error("the click could not be stored; send it again later"),
-            Self::Closing(answer) => answer.body(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::click::{Click, Field, Rule};
 ///
 /// # Errors
 /// What breaks the contract, each field once. Nothing of `bytes` is repeated in it.
-pub fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
     let fields = match serde_json::from_slice(bytes) {
         Ok(Body::Object(fields)) => fields,
         Ok(Body::Other) => return Err(Refusal::not_an_object()),
@@ -63,7 +63,7 @@ pub fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
 
 /// Why a body is no click: the body of a 422.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refusal {
+pub(super) struct Refusal {
     detail: Vec<Detail>,
 }
 
@@ -84,8 +84,7 @@ enum Location {
 
 impl Refusal {
     /// The body as JSON.
-    #[must_use]
-    pub fn to_json(&self) -> Bytes {
+    pub(super) fn to_json(&self) -> Bytes {
         // Strings and numbers in a struct always serialize.
         serde_json::to_vec(self).unwrap_or_default().into()
     }

@@ -25,7 +25,6 @@ impl Counts {
             Answer::OriginNotAllowed => &self.forbidden,
             Answer::Overloaded => &self.overloaded,
             Answer::Unavailable => &self.unavailable,
-            Answer::Closing(answer) => return self.count(answer),
             Answer::BrokenBody
             | Answer::NotFound
             | Answer::MethodNotAllowed

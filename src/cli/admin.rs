@@ -1,7 +1,6 @@
 //! `leadclicks`, the admin's tool.
 
 use std::{
-    fmt,
     fs::File,
     io::{self, IsTerminal, Write},
     num::NonZeroU64,
@@ -12,13 +11,20 @@ use std::{
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, Instant, NotAnInstant, output, print_error};
+use super::{
+    DB_DEFAULT,
+    failure::Failure,
+    instant::{Instant, NotAnInstant},
+    output, print_error,
+};
 use crate::{
-    experts::{self, Unreadable},
-    render::{self, csv, csv::Guard, json, table, visible},
+    experts,
+    import::{self, Unreadable},
+    render::{counted, csv, csv::Guard, json, table},
     report::{self, ByExpert, Window},
     reset,
-    store::{Checkpoint, Db, Error as StoreError},
+    store::{Checkpoint, Db},
+    visible::visible,
 };
 
 /// How many leads a by-email table shows without `--limit`.
@@ -108,7 +114,7 @@ struct OutputArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Write to this file, which is there whole or not at all
+    /// Write to this file, which is there whole or not at all; - for standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// With --format csv: leave cells that a spreadsheet would run as formulas as they are; without it they get
@@ -186,75 +192,6 @@ struct ResetArgs {
     backup: Option<PathBuf>,
 }
 
-/// Why a command was not carried out.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Usage(String),
-    NotConfirmed(String),
-    Store(StoreError),
-    Output(io::Error),
-    Write { path: PathBuf, error: io::Error },
-    Import { path: PathBuf, error: Unreadable },
-    BytesLeft { path: PathBuf },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(text) | Self::NotConfirmed(text) => f.write_str(text),
-            Self::Store(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write the output: {error}"),
-            Self::Write { path, error } => write!(
-                f,
-                "cannot write {}: {error}; choose another --output",
-                path.display()
-            ),
-            Self::Import { path, error } if path == Path::new("-") => {
-                write!(f, "cannot import from standard input: {error}")
-            }
-            Self::Import { path, error } => {
-                write!(f, "cannot import {}: {error}", path.display())
-            }
-            Self::BytesLeft { path } => write!(
-                f,
-                "the rows are deleted, but their bytes are still in {}-wal because another program is reading; run `leadclicks reset` again when it is done",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-impl From<render::Error> for Failure {
-    fn from(error: render::Error) -> Self {
-        match error {
-            render::Error::Store(error) => Self::Store(error),
-            render::Error::Output(error) => Self::Output(error),
-        }
-    }
-}
-
-impl Failure {
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Usage(_) => 2,
-            Self::NotConfirmed(_) => 3,
-            _ => 1,
-        })
-    }
-}
-
 /// Parses the command line and carries it out. Prints an error to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -267,6 +204,10 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough (`| head`) is no failure.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             print_error("leadclicks", &failure);
             failure.exit_code()
@@ -279,7 +220,8 @@ fn report(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     let window = window(args, now)?;
     let db = Db::open_for_report(db)?;
     match &args.expert {
-        Some(username) => report_by_expert(&db, username, window, args),
+        // Stored usernames are trimmed.
+        Some(username) => report_by_expert(&db, username.trim(), window, args),
         None => report_by_email(&db, window, args),
     }
 }
@@ -311,7 +253,7 @@ fn report_by_email(db: &Db, window: Window, args: &ReportArgs) -> Result<(), Fai
     if is_empty {
         tell_empty(db, "no clicks", window, "");
     }
-    output::write(output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::by_email(out, &grouped, &output::screen()),
         Format::Csv => csv::by_email(out, &grouped, output.guard()),
@@ -338,7 +280,7 @@ fn report_by_expert(
         };
         tell_empty(db, &format!("no clicks on '{username}'"), window, hint);
     }
-    output::write(output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::by_expert(out, clicks, &output::screen()),
         Format::Csv => csv::by_expert(out, clicks, output.guard()),
@@ -372,14 +314,14 @@ fn import_experts(db: &Path, file: &Path) -> Result<(), Failure> {
         error,
     };
     let parsed = if file == Path::new("-") {
-        experts::parse(io::stdin().lock())
+        import::parse(io::stdin().lock())
     } else {
         File::open(file)
             .map_err(Unreadable::Io)
-            .and_then(experts::parse)
+            .and_then(import::parse)
     }
     .map_err(failed)?;
-    let imported = experts::import(&db, &parsed.experts)?;
+    let imported = import::import(&db, &parsed.experts)?;
     for skipped in &parsed.skipped {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
         print_error("leadclicks", &line);
@@ -397,7 +339,8 @@ fn import_experts(db: &Path, file: &Path) -> Result<(), Failure> {
 fn list_experts(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
     output.check()?;
     let db = Db::open_for_report(db)?;
-    let experts = experts::list(&db)?;
+    let db = &db;
+    let experts = experts::list(db)?;
     if experts.is_empty() {
         let sentence = format!(
             "no experts yet in {}; see `leadclicks experts import --help`",
@@ -405,7 +348,7 @@ fn list_experts(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
         );
         print_error("leadclicks", &sentence);
     }
-    output::write(output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if experts.is_empty() => Ok(()),
         Format::Table => table::experts(out, &experts, &output::screen()),
         Format::Csv => csv::experts(out, &experts, output.guard()),
@@ -421,28 +364,31 @@ fn reset(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     output::say(&format!("{}\n", visible(&path)))?;
     table::table_rows(io::stdout().lock(), &found, output::screen().width)?;
     if args.dry_run {
-        output::say("\ndry run: nothing was deleted")?;
+        let no_backup = if args.backup.is_some() {
+            ", and no backup written"
+        } else {
+            ""
+        };
+        output::say(&format!("\ndry run: nothing was deleted{no_backup}"))?;
         return Ok(());
     }
     if !args.yes {
         confirm()?;
     }
-    let done = reset::wipe(&db, args.backup.as_deref())?;
+    let wiped = reset::wipe(&db, args.backup.as_deref())?;
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
         output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
-    let rows: u64 = done.wiped.iter().map(|table| table.rows).sum();
-    output::say_done(&format!(
-        "\ndeleted {} for good",
-        table::counted(rows, "row")
-    ));
-    match done.checkpoint {
-        Checkpoint::Finished => Ok(()),
-        Checkpoint::Busy => Err(Failure::BytesLeft {
-            path: db.path().to_owned(),
-        }),
+    let path = db.path().to_owned();
+    match db.empty_wal() {
+        Ok(Checkpoint::Finished) => {}
+        Ok(Checkpoint::Busy) => return Err(Failure::WalBusy { path }),
+        Err(error) => return Err(Failure::WalNotEmptied { path, error }),
     }
+    let rows: u64 = wiped.iter().map(|table| table.rows).sum();
+    output::say_done(&format!("\ndeleted {} for good", counted(rows, "row")));
+    Ok(())
 }
 
 fn confirm() -> Result<(), Failure> {

@@ -21,14 +21,17 @@ use tokio::{
 use super::{DB_DEFAULT, print_error};
 use crate::{
     capture::{self, Address, CONNECTIONS_MAX, Listener, Origin, Settings},
-    render::visible,
     store::{Db, Error as StoreError, Writer},
     timestamp::Timestamp,
+    visible::visible,
 };
 
 /// File descriptors that are kept for other things than connections: the database's files, standard streams,
 /// the runtime's own.
 const FILES_RESERVED: u64 = 64;
+
+/// The longest grace time: nobody waits longer for a program to end.
+const GRACE_MAX: Duration = Duration::from_hours(1);
 
 /// Store leads' clicks that pages post
 ///
@@ -60,9 +63,9 @@ pub struct Cli {
         default_value = "/api/lead-clicks"
     )]
     paths: Vec<String>,
-    /// The origin of pages that may post, as in `https://www.example.com`, or * for all; may be given more than once, in
-    /// the variable with commas. With one or more, requests from pages of other origins are refused
     #[arg(
+        help = "The origin of pages that may post, as in https://www.example.com, or * for all; may be given more \
+                than once, in the variable with commas. With one or more, pages of other origins are refused",
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "LEADCLICKS_ALLOW_ORIGIN",
@@ -116,8 +119,8 @@ fn parse_grace(text: &str) -> Result<Duration, &'static str> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|grace| Duration::try_from(grace).ok())
-        .filter(|grace| !grace.is_zero())
-        .ok_or("a time is a number with a unit, as in 10s, 500ms or 1m")
+        .filter(|grace| !grace.is_zero() && *grace <= GRACE_MAX)
+        .ok_or("a time is a number with a unit, as in 10s, 500ms or 1m, and at most an hour")
 }
 
 /// Why the daemon could not start, or did not end well.

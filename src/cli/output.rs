@@ -3,17 +3,20 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, ErrorKind, Write},
-    os::{fd::AsFd, unix::fs::OpenOptionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use jiff::tz::TimeZone;
 use tempfile::NamedTempFile;
 
-use super::admin::Failure;
+use super::failure::Failure;
 use crate::{
     render::{self, table::Screen},
-    store::FILE_MODE,
+    store::{Db, FILE_MODE},
 };
 
 /// How many bytes are collected before they are written.
@@ -26,26 +29,28 @@ const WIDTH_MIN: u16 = 40;
 /// What a renderer writes to.
 pub(super) type Out = BufWriter<File>;
 
-/// Renders to standard output, or to a file beside `path` that takes its place when it is complete and synced.
-/// A reader of standard output that has seen enough (`| head`) is no failure.
+/// Renders to standard output, or to a file beside `path` that takes its place when it is complete and synced. `db`
+/// is what the report is made from, and never overwritten.
 pub(super) fn write(
+    db: &Db,
     path: Option<&Path>,
     render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
 ) -> Result<(), Failure> {
-    let Some(path) = path else {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         // Not through io::stdout(), whose line buffer would stand behind this one.
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let rendered = render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout));
-        return match rendered {
-            Err(render::Error::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            rendered => Ok(rendered?),
-        };
+        return Ok(render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout))?);
     };
     let failed = |error: io::Error| Failure::Write {
         path: path.to_owned(),
         error,
     };
     let target = target(path).map_err(failed)?;
+    if belongs_to(&target, db.path()) {
+        return Err(Failure::OverDatabase {
+            path: path.to_owned(),
+        });
+    }
     let file = new_file_beside(&target).map_err(failed)?;
     let mut out =
         BufWriter::with_capacity(BUFFER_BYTES, file.as_file().try_clone().map_err(failed)?);
@@ -58,21 +63,35 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Whether `target` is the database, under whatever name, or one of the files beside it.
+fn belongs_to(target: &Path, db: &Path) -> bool {
+    let is_same = |file: &Path| match (fs::metadata(target), fs::metadata(file)) {
+        (Ok(target), Ok(file)) => (target.dev(), target.ino()) == (file.dev(), file.ino()),
+        _ => false,
+    };
+    ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
+        let mut file = db.as_os_str().to_owned();
+        file.push(suffix);
+        target == Path::new(&file) || is_same(Path::new(&file))
+    })
+}
+
 /// The file that will be replaced: what a symbolic link leads to, never a device or a directory.
 fn target(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Ok(target) if target.is_file() => Ok(target),
         Ok(_) => Err(io::Error::other("it is not a regular file")),
-        // A link to nothing is left alone, rather than replaced by the report.
-        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => {
-            std::path::absolute(path)
-        }
-        Err(error) => Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Err(_) if path.is_symlink() => Err(io::Error::other("it is a link to nothing")),
+        Err(_) => std::path::absolute(path),
     }
 }
 
-/// A report holds what the database holds, so its file is as closed as the database's, or closer by the umask.
+/// A report holds what the database holds, so its file is as closed as the database's: or closer, by the umask, or
+/// because the file that it replaces was.
 fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
+    let mode_before =
+        fs::metadata(target).map_or(FILE_MODE, |metadata| metadata.permissions().mode());
     let directory = target.parent().unwrap_or(Path::new("/"));
     tempfile::Builder::new()
         .prefix(".leadclicks-")
@@ -81,7 +100,7 @@ fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
             OpenOptions::new()
                 .write(true)
                 .create_new(true)
-                .mode(FILE_MODE)
+                .mode(FILE_MODE & mode_before)
                 .open(path)
         })
 }

@@ -3,16 +3,17 @@
 use std::io::{self, Write};
 
 use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle, Width,
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width,
 };
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Error, visible};
+use super::{Error, counted};
 use crate::{
     experts::Expert,
     report::{ByEmail, ByExpert, Totals},
     reset::TableRows,
+    visible::visible,
 };
 
 /// For whom a table is made.
@@ -26,6 +27,10 @@ pub struct Screen {
 
 /// The blanks that comfy-table puts before and after a cell.
 const PADDING: (u16, u16) = (1, 1);
+
+/// How many lines a click takes at the most: a search may have 2,000 characters, and one such must not push all others
+/// off the screen. The other formats have it whole.
+const ROW_LINES_MAX: usize = 8;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -49,11 +54,11 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
     for lead in report.leads() {
         let mut table = new_table(screen);
         for click in lead.clicks() {
-            table.add_row([
+            table.add_row(row([
                 click.created_at.local(&screen.zone),
                 expert(click.expert_username, click.expert_name),
                 visible(click.search_query).into_owned(),
-            ]);
+            ]));
         }
         table.set_constraints(columns);
         indent(&mut table);
@@ -78,11 +83,11 @@ pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> 
     let mut shown = Totals::default();
     for click in report {
         let click = click?;
-        table.add_row([
+        table.add_row(row([
             click.created_at.local(&screen.zone),
             visible(&click.email).into_owned(),
             visible(&click.search_query).into_owned(),
-        ]);
+        ]));
         shown.clicks += 1;
     }
     table.set_constraints([ColumnConstraint::ContentWidth]);
@@ -137,6 +142,13 @@ fn new_table(screen: &Screen) -> Table {
     table
 }
 
+/// A row of at most [`ROW_LINES_MAX`] lines; what is cut ends in `…`.
+fn row<const CELLS: usize>(cells: [String; CELLS]) -> Row {
+    let mut row = Row::from(cells);
+    row.max_height(ROW_LINES_MAX);
+    row
+}
+
 fn exactly(columns: usize) -> ColumnConstraint {
     let columns = u16::try_from(columns).unwrap_or(u16::MAX);
     ColumnConstraint::Absolute(Width::Fixed(columns.saturating_add(PADDING.0 + PADDING.1)))
@@ -180,6 +192,7 @@ fn footer(
     let clicks = counted(totals.clicks, "click");
     let zone = match screen.zone.iana_name() {
         Some(name) => format!("times in {name}"),
+        None if screen.zone.is_unknown() => "times in UTC".to_owned(),
         None => "local times".to_owned(),
     };
     // A click may arrive between counting and listing.
@@ -203,10 +216,4 @@ fn footer(
         }
     }
     Ok(out.flush()?)
-}
-
-/// `1 lead`, `2 leads`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }

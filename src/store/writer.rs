@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{ErrorCode, OptionalExtension};
+use rusqlite::{ErrorCode, FileControl, OptionalExtension};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Checkpoint, Db, Error, error::reason};
@@ -22,15 +22,18 @@ use crate::{click::Click, timestamp::Timestamp};
 
 /// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
 /// click is at most about 10 KB. Beyond it a click is refused at once, so a stalled disk costs no memory.
-pub const QUEUE_CLICKS_MAX: usize = 1024;
+const QUEUE_CLICKS_MAX: usize = 1024;
 
 /// How many clicks one transaction holds at the most: as many as can wait.
-pub const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
+const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
+
+const MOVED: &str =
+    "the database file was moved, replaced or deleted; put it back, or restart leadclicksd";
 
 /// Why a click was not stored. Nothing of it is in the database then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotStored {
-    /// [`QUEUE_CLICKS_MAX`] clicks are waiting already.
+    /// As many clicks are waiting as may.
     QueueFull,
     /// The database refuses this very click, by a constraint of a host app's; sending it again will not help.
     Refused,
@@ -115,6 +118,11 @@ impl Writer {
             .optional()
         })?;
         let latest = latest.and_then(|text| Timestamp::parse_stored(&text));
+        if latest > Some(now()) {
+            tracing::warn!(
+                "the newest click is dated in the future; new ones get the same time until the clock is past it"
+            );
+        }
         let path = db.path().to_owned();
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
         let (end, ended) = oneshot::channel();
@@ -175,6 +183,14 @@ enum Failure {
     RolledBack,
     /// No click can be stored at the moment.
     Database(rusqlite::Error),
+    /// The open file is no longer the one at the database's path, so nobody would find the click.
+    Moved,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
@@ -203,7 +219,8 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 Ok(()) => break Ok(()),
                 // Each time round leaves one click more out, so this ends.
                 Err(Failure::RolledBack) => {}
-                Err(Failure::Database(error)) => break Err(error),
+                Err(Failure::Database(error)) => break Err(reason(&error)),
+                Err(Failure::Moved) => break Err(MOVED.to_owned()),
             }
         };
         self.tell_change(committed.as_ref().err());
@@ -233,14 +250,17 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             let mut statement = self.db.conn().prepare_cached(sql)?;
             statement.execute([])
         };
-        execute("BEGIN IMMEDIATE").map_err(Failure::Database)?;
         let conn = self.db.conn();
-        let mut insert = conn
-            .prepare_cached(
-                "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+        let mut has_moved = 0;
+        conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
+        if has_moved != 0 {
+            return Err(Failure::Moved);
+        }
+        execute("BEGIN IMMEDIATE")?;
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
                  VALUES (?1, ?2, ?3, ?4)",
-            )
-            .map_err(Failure::Database)?;
+        )?;
         for entry in batch.iter_mut().filter(|entry| !entry.refused) {
             let now = (self.now)();
             let created_at = self.latest.map_or(now, |latest| latest.max(now));
@@ -276,17 +296,17 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             }
         }
         drop(insert);
-        execute("COMMIT").map_err(Failure::Database)?;
+        execute("COMMIT")?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// One line when storing begins to fail and one when it works again: a full disk must not fill a log too.
-    fn tell_change(&mut self, error: Option<&rusqlite::Error>) {
-        let failed_before = mem::replace(&mut self.failing, error.is_some());
-        match error {
-            Some(error) if !failed_before => tracing::error!(
-                reason = reason(error),
+    fn tell_change(&mut self, reason: Option<&String>) {
+        let failed_before = mem::replace(&mut self.failing, reason.is_some());
+        match reason {
+            Some(reason) if !failed_before => tracing::error!(
+                reason,
                 "clicks can't be stored, answering 503 until they can"
             ),
             None if failed_before => tracing::info!("clicks are stored again"),

@@ -512,6 +512,10 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
             ["--shutdown-grace", "-1s"],
             "a time is a number with a unit, as in 10s, 500ms or 1m",
         ),
+        (
+            ["--shutdown-grace", "9223372036854775807s"],
+            "a time is a number with a unit, as in 10s, 500ms or 1m",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_leadclicksd"))
             .arg(format!("{}={}", args[0], args[1]))

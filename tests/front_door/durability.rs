@@ -296,6 +296,46 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
 }
 
 #[test]
+fn clients_that_never_finish_are_cut_off_and_the_shutdown_is_clean() {
+    let site = Site::new();
+    let mut daemon = Daemon::start(&site, &["--shutdown-grace", "2s"]);
+    let request = post_request(&body("a@example.com", "jdoe", ""));
+    let mut half_head = daemon.connect();
+    half_head.write(&request.as_bytes()[..20]);
+    let mut half_body = daemon.connect();
+    half_body.write(&request.as_bytes()[..request.len() - 1]);
+    assert_eq!(daemon.connect().send(&request).status, 202);
+    daemon.signal("TERM");
+    let status = daemon.wait();
+    let log = daemon.log();
+    assert!(status.success(), "{log}");
+    assert!(
+        log.contains("WARN clients that were still sending are cut off"),
+        "{log}"
+    );
+    assert!(log.ends_with("INFO stopped\n"), "{log}");
+    assert!(half_head.is_closed() && half_body.is_closed());
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+    assert_eq!(site.clicks().len(), 1);
+}
+
+#[test]
+fn a_database_that_was_moved_away_is_503_until_it_is_back() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    fs::rename(site.db_path(), site.path("elsewhere.db")).unwrap();
+    assert_eq!(daemon.post("lost@example.com", "jdoe", "").status, 503);
+    fs::rename(site.path("elsewhere.db"), site.db_path()).unwrap();
+    assert_eq!(daemon.post("kept@example.com", "jdoe", "").status, 202);
+    let emails: Vec<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    assert_eq!(emails, ["kept@example.com"]);
+    let (_, log) = daemon.stop();
+    let reason =
+        "the database file was moved, replaced or deleted; put it back, or restart leadclicksd";
+    assert_eq!(log.matches(reason).count(), 1, "{log}");
+}
+
+#[test]
 fn a_shutdown_gives_up_after_the_grace_time() {
     let site = Site::new();
     let mut daemon = Daemon::start(&site, &["--shutdown-grace", "1s"]);

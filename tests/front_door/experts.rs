@@ -361,3 +361,32 @@ fn an_import_waits_for_a_write_lock_but_not_for_ever() {
         (Some(0), "3 new, 0 changed, 0 unchanged, 4 skipped\n")
     );
 }
+
+#[test]
+fn a_list_as_csv_can_be_imported_again() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('=jdoe', '-Jane', '''@Doe'), ('plain', 'it''s', '\"quoted\"');",
+    );
+    let list = site.stdout_of(&["experts", "list", "--format", "csv"]);
+    assert_eq!(
+        list,
+        "username,first_name,last_name\n'=jdoe,'-Jane,''@Doe\nplain,it's,\"\"\"quoted\"\"\"\n"
+    );
+    site.run_with_input(&["experts", "import", "-"], list.as_bytes())
+        .assert(0, "0 new, 0 changed, 2 unchanged, 0 skipped\n", "");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_refuses_the_whole_file() {
+    let site = site();
+    site.write(
+        "open.csv",
+        "Username,First Name,Last Name,Bio\na,A,A,\nb,B,B,\"never closed\nc,C,C,\n",
+    );
+    site.run(&["experts", "import", "open.csv"]).assert(
+        1,
+        "",
+        "leadclicks: cannot import open.csv: a quote is opened on line 3 or after it, and never closed; close it\n",
+    );
+    assert_eq!(site.value::<u32>("SELECT count(*) FROM experts"), 0);
+}

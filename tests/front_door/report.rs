@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     process::Stdio,
 };
 
@@ -595,7 +595,13 @@ fn an_output_file_is_as_closed_as_the_umask_asks() {
         let args = ["report", "--by-email", "--output", "clicks.txt"];
         Ran::finish(site.command_with_umask(umask, &args), b"").assert(0, "", "");
         assert_eq!(mode(&site.path("clicks.txt")), expected, "umask {umask}");
+        fs::remove_file(site.path("clicks.txt")).unwrap();
     }
+    // A file that its owner has closed stays closed.
+    site.write("clicks.txt", "old");
+    fs::set_permissions(site.path("clicks.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    site.stdout_of(&["report", "--by-email", "--output", "clicks.txt"]);
+    assert_eq!(mode(&site.path("clicks.txt")), 0o600);
 }
 
 #[test]
@@ -627,21 +633,71 @@ fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
         ("directory", "it is not a regular file"),
         ("/dev/null", "it is not a regular file"),
         ("/dev/full", "it is not a regular file"),
-        (
-            "nowhere/clicks.csv",
-            "No such file or directory (os error 2)",
-        ),
-        ("dangling", "No such file or directory (os error 2)"),
         ("file/clicks.csv", "Not a directory (os error 20)"),
+        ("dangling", "it is a link to nothing"),
     ] {
         let ran = site.run(&["report", "--by-email", "--output", output]);
         let error =
             format!("leadclicks: cannot write {output}: {reason}; choose another --output\n");
         ran.assert(1, "", &error);
     }
+    site.run(&["report", "--by-email", "--output", "nowhere/clicks.csv"])
+        .assert(
+            1,
+            "",
+            "leadclicks: cannot write nowhere/clicks.csv: its directory does not exist; \
+             make it first, or choose another --output\n",
+        );
     assert_eq!(site.files(), files);
     assert_eq!(fs::read_dir(site.path("directory")).unwrap().count(), 0);
     assert_eq!(site.read("file"), b"kept");
+}
+
+#[test]
+fn an_output_never_replaces_the_database() {
+    let site = fixture();
+    symlink("leadclicks.db", site.path("link.csv")).unwrap();
+    fs::hard_link(site.db_path(), site.path("hard.csv")).unwrap();
+    let before = site.read("leadclicks.db");
+    for output in [
+        "leadclicks.db",
+        "link.csv",
+        "hard.csv",
+        "leadclicks.db-wal",
+        "./leadclicks.db-shm",
+    ] {
+        site.run(&["report", "--by-email", "--output", output])
+            .assert(
+                1,
+                "",
+                &format!("leadclicks: {output} belongs to the database; choose another --output\n"),
+            );
+    }
+    assert_eq!(site.read("leadclicks.db"), before);
+}
+
+#[test]
+fn an_output_of_a_dash_is_standard_output() {
+    let site = fixture();
+    let report = ["report", "--by-email", "--format", "csv"];
+    assert_eq!(
+        site.stdout_of(&[&report[..], &["--output", "-"]].concat()),
+        site.stdout_of(&report)
+    );
+    assert!(!site.path("-").exists());
+}
+
+#[test]
+fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
+    let site = Site::new().with_schema(&format!(
+        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
+        "word ".repeat(400)
+    ));
+    for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
+        let shown = site.stdout_of(&[&["report"], question].concat());
+        assert!(shown.lines().count() < 16, "{shown}");
+        assert!(shown.contains('…'), "{shown}");
+    }
 }
 
 #[test]

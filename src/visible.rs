@@ -1,3 +1,5 @@
+//! Text from strangers, made safe to show on a terminal.
+
 use std::borrow::Cow;
 
 /// Shows what would otherwise steer the terminal: control characters (C0, C1, DEL), line separators and the

@@ -1,0 +1,93 @@
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use crate::{import::Unreadable, render, store::Error as StoreError};
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Usage(String),
+    NotConfirmed(String),
+    Store(StoreError),
+    Output(io::Error),
+    Write { path: PathBuf, error: io::Error },
+    OverDatabase { path: PathBuf },
+    Import { path: PathBuf, error: Unreadable },
+    WalBusy { path: PathBuf },
+    WalNotEmptied { path: PathBuf, error: StoreError },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::NotConfirmed(text) => f.write_str(text),
+            Self::Store(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::Write { path, error } if error.kind() == io::ErrorKind::NotFound => write!(
+                f,
+                "cannot write {}: its directory does not exist; make it first, or choose another --output",
+                path.display()
+            ),
+            Self::Write { path, error } => write!(
+                f,
+                "cannot write {}: {error}; choose another --output",
+                path.display()
+            ),
+            Self::OverDatabase { path } => write!(
+                f,
+                "{} belongs to the database; choose another --output",
+                path.display()
+            ),
+            Self::Import { path, error } if path == Path::new("-") => {
+                write!(f, "cannot import from standard input: {error}")
+            }
+            Self::Import { path, error } => {
+                write!(f, "cannot import {}: {error}", path.display())
+            }
+            Self::WalBusy { path } => write!(
+                f,
+                "the rows are deleted, but their bytes are still in {}-wal because another program is reading; when it is done, restart leadclicksd, which empties that file",
+                path.display()
+            ),
+            Self::WalNotEmptied { path, error } => write!(
+                f,
+                "the rows are deleted, but their bytes are still in {}-wal: {error}",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<render::Error> for Failure {
+    fn from(error: render::Error) -> Self {
+        match error {
+            render::Error::Store(error) => Self::Store(error),
+            render::Error::Output(error) => Self::Output(error),
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::NotConfirmed(_) => 3,
+            _ => 1,
+        })
+    }
+}
