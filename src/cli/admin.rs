@@ -361,9 +361,10 @@ fn reset(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let found = reset::count(&db)?;
     let path = db.path().display().to_string();
-    output::say(&format!("{}\n", visible(&path)))?;
-    table::table_rows(io::stdout().lock(), &found, output::screen().width)?;
+    let shown = output::say(&format!("{}\n", visible(&path)))
+        .and_then(|()| table::table_rows(io::stdout().lock(), &found, output::screen().width));
     if args.dry_run {
+        shown?;
         let no_backup = if args.backup.is_some() {
             ", and no backup written"
         } else {
@@ -372,6 +373,7 @@ fn reset(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
         output::say(&format!("\ndry run: nothing was deleted{no_backup}"))?;
         return Ok(());
     }
+    shown.map_err(Failure::NotShown)?;
     if !args.yes {
         confirm()?;
     }

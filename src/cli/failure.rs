@@ -13,11 +13,26 @@ pub(super) enum Failure {
     NotConfirmed(String),
     Store(StoreError),
     Output(io::Error),
-    Write { path: PathBuf, error: io::Error },
-    OverDatabase { path: PathBuf },
-    Import { path: PathBuf, error: Unreadable },
-    WalBusy { path: PathBuf },
-    WalNotEmptied { path: PathBuf, error: StoreError },
+    /// What a reset would delete can't be shown.
+    NotShown(io::Error),
+    Write {
+        path: PathBuf,
+        error: io::Error,
+    },
+    OverDatabase {
+        path: PathBuf,
+    },
+    Import {
+        path: PathBuf,
+        error: Unreadable,
+    },
+    WalBusy {
+        path: PathBuf,
+    },
+    WalNotEmptied {
+        path: PathBuf,
+        error: StoreError,
+    },
 }
 
 impl fmt::Display for Failure {
@@ -26,6 +41,9 @@ impl fmt::Display for Failure {
             Self::Usage(text) | Self::NotConfirmed(text) => f.write_str(text),
             Self::Store(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::NotShown(error) => {
+                write!(f, "cannot write the output: {error}; nothing was deleted")
+            }
             Self::Write { path, error } if error.kind() == io::ErrorKind::NotFound => write!(
                 f,
                 "cannot write {}: its directory does not exist; make it first, or choose another --output",

@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::Path,
-    process::Stdio,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -314,18 +313,24 @@ fn a_backup_that_cannot_be_written_stops_the_reset() {
 #[test]
 fn a_reset_that_cannot_say_what_it_will_delete_deletes_nothing() {
     let site = site();
-    let mut command = site.command(&["reset", "--yes"]);
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    command.stdout(Stdio::from(full));
-    Ran::finish(command, b"").assert(
-        1,
-        "",
-        "leadclicks: cannot write the output: No space left on device (os error 28)\n",
-    );
-    assert_eq!(site.clicks().len(), 3);
+    for (begin, stdout, reason) in [
+        ("", ">/dev/full", "No space left on device (os error 28)"),
+        // The reset begins when the pipe's other end is closed.
+        (
+            "for try in $(seq 3000); do [ -e closed ] && break; sleep 0.01; done;",
+            "| (exec <&-; touch closed)",
+            "Broken pipe (os error 32)",
+        ),
+    ] {
+        let script = format!("({begin} leadclicks reset --yes; echo $? >code) {stdout}");
+        Ran::finish(site.shell(&script), b"").assert(
+            0,
+            "",
+            &format!("leadclicks: cannot write the output: {reason}; nothing was deleted\n"),
+        );
+        assert_eq!(site.read("code"), b"1\n");
+        assert_eq!(site.clicks().len(), 3);
+    }
 }
 
 /// The other tables that a reset wipes, as a host app may have them, with rows; beside those of [`HOST_APP`].
