@@ -40,7 +40,7 @@ pub use origin::{Origin, Origins};
 /// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
 /// 30 KB when every character is escaped.
 pub const BODY_BYTES_MAX: usize = 32 * 1024;
-/// How long a body may take from the end of its headers; beyond it the answer is 408.
+/// How long a body may take from the end of its headers, which is ages for one of 32 KiB; beyond it the answer is 408.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head that is taken, in bytes: the target, and names and values of the header fields. Beyond
 /// it 431.
@@ -54,7 +54,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take to read a part of an answer; beyond it the connection is closed.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are served at a time; further ones wait in the kernel's backlog. Each takes some 10 KB
-/// while idle. Fewer where the process may not open as many files.
+/// while idle and up to about 75 KB while it sends, so at most some 300 MB. Fewer where the process may not open
+/// as many files.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
 pub const RETRY_AFTER_SECS: u32 = 2;

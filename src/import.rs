@@ -38,7 +38,14 @@ pub struct Imported {
 /// When the table is a host app's, which is never written to, or the database refuses; nothing is changed then.
 pub fn import(db: &Db, experts: &[Expert]) -> Result<Imported, Error> {
     let present = db.columns("experts")?;
-    if present != COLUMNS {
+    let key: Option<String> = db.run(|conn| {
+        conn.query_row(
+            "SELECT group_concat(name) FROM pragma_table_xinfo('experts') WHERE pk > 0",
+            [],
+            |row| row.get(0),
+        )
+    })?;
+    if present != COLUMNS || key.as_deref() != Some("username") {
         return Err(if present.is_empty() {
             Error::NoTable {
                 path: db.path().to_owned(),

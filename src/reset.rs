@@ -1,10 +1,9 @@
 //! Wiping the data of a trial before the launch, and nothing else.
 
 use std::{
-    fs,
-    io::ErrorKind,
+    fs::{self, File, OpenOptions},
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rusqlite::{
@@ -68,12 +67,15 @@ pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Vec<TableRows>, Error> {
             write_backup(db, path)?;
         }
         let dangling_before = db.run(dangling)?;
-        let wiped = db.run(|conn| {
-            let wiped = delete(conn)?;
-            clear_pages(conn)?;
-            clear_copies(conn)?;
-            Ok(wiped)
-        })?;
+        let wiped = db.run(delete)?;
+        for TableRows { table, rows } in count(db)? {
+            if rows > 0 {
+                let path = db.path().to_owned();
+                return Err(Error::Kept { path, table, rows });
+            }
+        }
+        db.run(clear_pages)?;
+        db.run(clear_copies)?;
         for reference in db.run(dangling)? {
             if !dangling_before.contains(&reference) {
                 return Err(Error::StillReferred {
@@ -128,20 +130,34 @@ fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
 /// values.
 fn clear_copies(conn: &Connection) -> rusqlite::Result<()> {
     let ours = quoted_tables();
-    let indexes: Vec<String> = conn
+    let indexes: Vec<(String, String)> = conn
+        .prepare(
+            "SELECT name, lower(sql) FROM sqlite_schema
+             WHERE lower(sql) LIKE 'create virtual table%using fts%'",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let triggers: Vec<String> = conn
         .prepare(&format!(
-            "SELECT name FROM sqlite_schema AS fts
-             WHERE lower(sql) LIKE 'create virtual table%using fts%'
-               AND EXISTS (SELECT 1 FROM sqlite_schema
-                           WHERE type = 'trigger' AND lower(tbl_name) IN ({ours})
-                             AND instr(lower(sql), lower(fts.name)) > 0)"
+            "SELECT lower(sql) FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) IN ({ours})"
         ))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    for index in indexes {
+    for (index, sql) in indexes {
+        let is_fed = triggers
+            .iter()
+            .any(|trigger| trigger.contains(&index.to_lowercase()));
+        let command = if is_over_a_wiped_table(&sql) {
+            // Its content is empty now, so it becomes empty, whatever its triggers have forgotten.
+            "rebuild"
+        } else if is_fed {
+            "optimize"
+        } else {
+            continue;
+        };
         let name = index.replace('"', "\"\"");
         conn.execute_batch(&format!(
-            r#"INSERT INTO "{name}" ("{name}") VALUES ('optimize')"#
+            r#"INSERT INTO "{name}" ("{name}") VALUES ('{command}')"#
         ))?;
     }
     let has_samples: bool = conn.query_row(
@@ -154,6 +170,19 @@ fn clear_copies(conn: &Connection) -> rusqlite::Result<()> {
         conn.execute_batch(&sql)?;
     }
     Ok(())
+}
+
+/// Whether a full-text index, by its lower-cased SQL, has one of [`TABLES`] as its external content.
+fn is_over_a_wiped_table(sql: &str) -> bool {
+    let bare: String = sql
+        .chars()
+        .filter(|c| !c.is_whitespace() && !"'\"`[]".contains(*c))
+        .collect();
+    TABLES.iter().any(|table| {
+        [",", ")"]
+            .iter()
+            .any(|end| bare.contains(&format!("content={table}{end}")))
+    })
 }
 
 /// [`TABLES`] as a list for SQL's `IN`.
@@ -193,35 +222,44 @@ fn dangling(conn: &Connection) -> rusqlite::Result<Vec<Dangling>> {
         .collect()
 }
 
-/// Copies the database, as the open transaction found it, to a new file at `path` and syncs it to the disk.
+/// Copies the database, as the open transaction found it, to a new file at `path` and syncs it to the disk. The file
+/// has its name only when it is complete.
 fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Backup {
         path: path.to_owned(),
         source,
     };
+    if db.owns(path) {
+        return Err(failed("it belongs to the database, choose another".into()));
+    }
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(failed(
+            "there is such a file already, choose another".into(),
+        ));
+    }
     // A connection of its own: it sees what was committed before the open transaction began.
     let source = Db::open_for_report(db.path())?;
-    let path: PathBuf = std::path::absolute(path).map_err(|error| failed(error.into()))?;
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(&path)
-        .map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => {
-                failed("there is such a file already, choose another".into())
-            }
-            _ => failed(error.into()),
-        })?;
-    let copied = copy(&source, &path)
+    let path = std::path::absolute(path).map_err(|error| failed(error.into()))?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let file = tempfile::Builder::new()
+        .prefix(".leadclicks-")
+        .make_in(directory, |path| {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(FILE_MODE)
+                .open(path)
+        })
+        .map_err(|error| failed(error.into()))?;
+    copy(&source, file.path()).map_err(|error| failed(error.into()))?;
+    file.as_file()
+        .sync_all()
+        .map_err(|error| failed(error.into()))?;
+    file.persist_noclobber(&path)
+        .map_err(|error| failed(error.error.into()))?;
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
         .map_err(|error| failed(error.into()))
-        .and_then(|()| file.sync_all().map_err(|error| failed(error.into())))
-        .and_then(|()| sync_directory(&path).map_err(|error| failed(error.into())));
-    if copied.is_err() {
-        // The file was made here, so half a copy is ours to remove.
-        let _ = fs::remove_file(&path);
-    }
-    copied
 }
 
 fn copy(source: &Db, path: &Path) -> rusqlite::Result<()> {
@@ -234,12 +272,5 @@ fn copy(source: &Db, path: &Path) -> rusqlite::Result<()> {
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
             None,
         )),
-    }
-}
-
-fn sync_directory(path: &Path) -> std::io::Result<()> {
-    match path.parent() {
-        Some(directory) => fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The database file: opening it safely, and the one thread that writes clicks into it.
 //!
-//! A file is either leadclicks' own, made from schema.sql, or a host app's, whose schema is used as it stands
-//! and never altered. Both are told apart by what tables they have, never by a mark in the file's header.
+//! A blank database gets the tables of schema.sql. Any other is used as it stands: its schema is never altered, and
+//! no mark is left in the file's header, since both may be a host app's.
 
 mod error;
 mod writer;
@@ -9,7 +9,7 @@ mod writer;
 use std::{
     fs,
     io::{ErrorKind, Read},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -63,12 +63,12 @@ impl Db {
     /// When the file can be neither made nor opened, when it is no database, when it is another program's
     /// without a `lead_clicks` table, or when that table lacks a column or demands one that a click has not.
     pub fn open_for_capture(path: &Path) -> Result<Self, Error> {
-        let path = absolute(path)?;
-        make_file(&path)?;
+        make_file(path)?;
+        let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
         db.run(|conn| {
-            if tables(conn)?.is_empty() {
+            if is_blank(conn)? {
                 conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
             }
             Ok(())
@@ -99,10 +99,34 @@ impl Db {
         Ok(db)
     }
 
-    /// The database's absolute path.
+    /// The database's absolute path, without links.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether `path` is the database, under whatever name, or one of the files that SQLite keeps beside it.
+    #[must_use]
+    pub fn owns(&self, path: &Path) -> bool {
+        let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
+            let mut file = self.path.as_os_str().to_owned();
+            file.push(suffix);
+            PathBuf::from(file)
+        });
+        // What does not exist yet is known by its directory and name.
+        let resolved = fs::canonicalize(path).ok().or_else(|| {
+            let path = std::path::absolute(path).ok()?;
+            Some(
+                fs::canonicalize(path.parent()?)
+                    .ok()?
+                    .join(path.file_name()?),
+            )
+        });
+        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        beside.iter().any(|file| {
+            resolved.as_ref() == Some(file)
+                || identity(path).is_some_and(|path| identity(file) == Some(path))
+        })
     }
 
     pub(crate) fn conn(&self) -> &Connection {
@@ -178,10 +202,13 @@ impl Db {
     }
 
     fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
-        let path = absolute(path)?;
-        let metadata = fs::metadata(&path).map_err(|source| match source.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing { path: path.clone() },
-            _ => Error::unusable(&path, source),
+        // The -wal and -shm files stand beside the file itself, not beside a link to it.
+        let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
+        let (metadata, path) = found.map_err(|source| match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing {
+                path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            },
+            _ => Error::unusable(path, source),
         })?;
         if !metadata.is_file() {
             return Err(Error::NotAFile { path });
@@ -195,7 +222,7 @@ impl Db {
     }
 
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
-        // Without SQLITE_OPEN_URI: a path is a path, whatever it starts with.
+        // The path is absolute, so SQLite takes none of it for a URI or for a name such as `:memory:`.
         let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
         let conn = match opened {
             Ok(conn) => conn,
@@ -286,12 +313,29 @@ impl Db {
                 path: self.path.clone(),
             });
         }
+        // Only such a column is numbered by SQLite (https://sqlite.org/lang_createtable.html#rowid).
+        let id_is_numbered: bool = self.run(|conn| {
+            conn.query_row(
+                "SELECT (SELECT group_concat(lower(name) || ' ' || upper(type))
+                         FROM pragma_table_xinfo('lead_clicks') WHERE pk > 0) = 'id INTEGER'
+                    AND NOT (SELECT wr FROM pragma_table_list
+                             WHERE schema = 'main' AND lower(name) = 'lead_clicks')",
+                [],
+                |row| Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false)),
+            )
+        })?;
+        if !id_is_numbered {
+            return Err(Error::IdNotNumbered {
+                path: self.path.clone(),
+            });
+        }
         let demanded: Option<String> = self.run(|conn| {
+            // Preparing shows what a trigger lacks, for instance a function of the app's own.
+            conn.prepare(writer::INSERT)?;
             conn.query_row(
                 r#"SELECT name FROM pragma_table_xinfo('lead_clicks')
-                   WHERE "notnull" AND dflt_value IS NULL AND hidden = 0
-                     AND lower(name) NOT IN ('email', 'expert_username', 'search_query', 'created_at')
-                     AND NOT (pk > 0 AND upper(type) = 'INTEGER')"#,
+                   WHERE "notnull" AND dflt_value IS NULL AND hidden = 0 AND pk = 0
+                     AND lower(name) NOT IN ('email', 'expert_username', 'search_query', 'created_at')"#,
                 [],
                 |row| row.get(0),
             )
@@ -326,10 +370,6 @@ pub(crate) fn text_of(value: ValueRef<'_>) -> String {
             String::from_utf8_lossy(bytes).into_owned()
         }
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|source| Error::unusable(path, source))
 }
 
 /// Makes an empty file of [`FILE_MODE`], whatever the umask, unless something is at `path` already.
@@ -382,11 +422,13 @@ fn is_in_wal_mode(path: &Path) -> bool {
         .is_ok_and(|()| header[18..] == [WAL, WAL])
 }
 
-/// The tables of whoever owns the database; SQLite's own are not among them.
-fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    conn.prepare("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+/// Whether the database has no table or view of anybody's.
+fn is_blank(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\')",
+        [],
+        |row| row.get(0),
+    )
 }
 
 #[cfg(test)]

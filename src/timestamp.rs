@@ -35,7 +35,10 @@ impl Timestamp {
             let has_no_zone = time.bytes().all(|byte| b"0123456789:.".contains(&byte));
             text.parse().ok().filter(|_| has_no_zone)
         })?;
-        let instant = datetime.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        // The last hours of 9999, which some programs write for "never", are after jiff's last instant.
+        let instant = datetime
+            .to_zoned(TimeZone::UTC)
+            .map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp());
         Some(Self::new(instant))
     }
 
@@ -194,6 +197,8 @@ mod tests {
         for text in ["2026-11-01 09:30:00", "2026-11-01 09:30:00.000"] {
             assert_eq!(Timestamp::parse_stored(text), expected, "{text}");
         }
+        let never = Timestamp::parse_stored("9999-12-31 23:59:59.000000");
+        assert_eq!(never, Some(Timestamp { micros: MICROS_MAX }));
         for text in [
             "",
             "now",

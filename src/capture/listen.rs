@@ -3,10 +3,7 @@
 use std::{
     fmt, fs, io,
     net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream as StdUnixStream,
-    },
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::PathBuf,
     pin::Pin,
     str::FromStr,
@@ -72,7 +69,12 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// The device and inode of the socket's file.
+        identity: (u64, u64),
+    },
 }
 
 impl Listener {
@@ -85,17 +87,24 @@ impl Listener {
             Address::Tcp(address) => Kind::Tcp(TcpListener::bind(address).await?),
             Address::Unix(path) => {
                 if let Ok(metadata) = fs::symlink_metadata(path) {
-                    let dead = metadata.file_type().is_socket()
-                        && StdUnixStream::connect(path)
+                    // One whose backlog is full is in use, too, and gives another error, at once.
+                    let is_dead = metadata.file_type().is_socket()
+                        && UnixStream::connect(path)
+                            .await
                             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-                    if !dead {
+                    if !is_dead {
                         return Err(io::ErrorKind::AddrInUse.into());
                     }
                     fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-                Kind::Unix(listener, path.clone())
+                let metadata = fs::symlink_metadata(path)?;
+                Kind::Unix {
+                    listener,
+                    path: path.clone(),
+                    identity: (metadata.dev(), metadata.ino()),
+                }
             }
         };
         Ok(Self { kind })
@@ -108,7 +117,7 @@ impl Listener {
     pub fn address(&self) -> io::Result<Address> {
         match &self.kind {
             Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Kind::Unix(_, path) => Ok(Address::Unix(path.clone())),
+            Kind::Unix { path, .. } => Ok(Address::Unix(path.clone())),
         }
     }
 
@@ -121,16 +130,21 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok(Stream::Tcp(stream))
             }
-            Kind::Unix(listener, _) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Kind::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Kind::Unix(_, path) = &self.kind {
-            // The next start replaces a socket that is left behind.
-            let _ = fs::remove_file(path);
+        if let Kind::Unix { path, identity, .. } = &self.kind {
+            // Another daemon may have put its own there since.
+            let is_ours = fs::symlink_metadata(path)
+                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == *identity);
+            if is_ours {
+                // The next start replaces a socket that is left behind.
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }

@@ -185,7 +185,9 @@ pub fn main() -> ExitCode {
 fn start_log(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_target(false);
+        .with_target(false)
+        // It would tell of a log that can't be written with a panic, and a full disk must not end the daemon.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

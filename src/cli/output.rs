@@ -5,7 +5,7 @@ use std::{
     io::{self, BufWriter, ErrorKind, Write},
     os::{
         fd::AsFd,
-        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+        unix::fs::{OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -46,7 +46,7 @@ pub(super) fn write(
         error,
     };
     let target = target(path).map_err(failed)?;
-    if belongs_to(&target, db.path()) {
+    if db.owns(&target) {
         return Err(Failure::OverDatabase {
             path: path.to_owned(),
         });
@@ -61,19 +61,6 @@ pub(super) fn write(
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     Ok(())
-}
-
-/// Whether `target` is the database, under whatever name, or one of the files beside it.
-fn belongs_to(target: &Path, db: &Path) -> bool {
-    let is_same = |file: &Path| match (fs::metadata(target), fs::metadata(file)) {
-        (Ok(target), Ok(file)) => (target.dev(), target.ino()) == (file.dev(), file.ino()),
-        _ => false,
-    };
-    ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-        let mut file = db.as_os_str().to_owned();
-        file.push(suffix);
-        target == Path::new(&file) || is_same(Path::new(&file))
-    })
 }
 
 /// The file that will be replaced: what a symbolic link leads to, never a device or a directory.

@@ -64,6 +64,20 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// `lead_clicks.id` is no `INTEGER PRIMARY KEY` by itself, so SQLite gives new rows no id.
+    IdNotNumbered {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A host app's trigger keeps rows that a reset deletes.
+    Kept {
+        /// The path.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// How many rows are left.
+        rows: u64,
+    },
     /// `lead_clicks` is a view.
     View {
         /// The path.
@@ -176,6 +190,16 @@ impl fmt::Display for Error {
             Self::ColumnDemanded { path, column } => write!(
                 f,
                 "{}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                path.display()
+            ),
+            Self::IdNotNumbered { path } => write!(
+                f,
+                "{}: lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that in the program that owns the database",
+                path.display()
+            ),
+            Self::Kept { path, table, rows } => write!(
+                f,
+                "{}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it in the program that owns the database",
                 path.display()
             ),
             Self::View { path } => write!(

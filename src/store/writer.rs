@@ -27,6 +27,9 @@ const QUEUE_CLICKS_MAX: usize = 1024;
 /// How many clicks one transaction holds at the most: as many as can wait.
 const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
 
+/// Stores one click.
+pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
+
 const MOVED: &str =
     "the database file was moved, replaced or deleted; put it back, or restart leadclicksd";
 
@@ -257,10 +260,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             return Err(Failure::Moved);
         }
         execute("BEGIN IMMEDIATE")?;
-        let mut insert = conn.prepare_cached(
-            "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
-                 VALUES (?1, ?2, ?3, ?4)",
-        )?;
+        let mut insert = conn.prepare_cached(INSERT)?;
         for entry in batch.iter_mut().filter(|entry| !entry.refused) {
             let now = (self.now)();
             let created_at = self.latest.map_or(now, |latest| latest.max(now));

@@ -286,7 +286,15 @@ fn a_body_that_is_cut_off_stores_nothing() {
         .as_bytes(),
     );
     client.end_sending();
-    assert!(client.is_closed() || client.read().status == 400);
+    let answer = client.read();
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (
+            400,
+            r#"{"error":"the body ended early or is not framed as HTTP/1.1 says"}"#
+        )
+    );
+    assert!(client.is_closed());
     assert_eq!(daemon.post("b@example.com", "x", "").status, 202);
     assert_eq!(site.clicks().len(), 1);
 }
@@ -525,4 +533,18 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
         assert_eq!(output.status.code(), Some(2), "{args:?}\n{stderr}");
         assert!(stderr.contains(reason), "{args:?}\n{stderr}");
     }
+}
+
+#[test]
+fn a_daemon_that_ends_leaves_the_socket_of_its_successor() {
+    let site = Site::new();
+    let socket = site.path("leadclicksd.sock");
+    let listen = format!("unix:{}", socket.display());
+    let first = Daemon::start(&site, &["--listen", &listen]);
+    fs::remove_file(&socket).unwrap();
+    let second = Daemon::start(&site, &["--listen", &listen]);
+    assert!(first.stop().0.success());
+    assert!(socket.exists());
+    assert!(second.stop().0.success());
+    assert!(!socket.exists());
 }

@@ -233,24 +233,25 @@ fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() 
     thread::sleep(Duration::from_secs(1));
     lock.release();
     let answers: Vec<Answer> = clients.iter_mut().map(Client::read).collect();
-    let (accepted, refused): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 202);
-    assert!(
-        (1024..=2048).contains(&accepted.len()),
-        "{}",
-        accepted.len()
-    );
-    assert_eq!(site.clicks().len(), accepted.len());
-    for answer in refused {
-        assert_eq!(
-            (answer.status, &*answer.body),
-            (
-                503,
-                r#"{"error":"too many clicks are waiting; send this one again later"}"#
-            )
-        );
-        assert_eq!(answer.header("retry-after"), Some("2"));
-    }
+    let is = |answer: &&Answer, error: &str| {
+        answer.status == 503
+            && answer.body == format!(r#"{{"error":"{error}"}}"#)
+            && answer.header("retry-after") == Some("2")
+    };
+    let count = |test: &dyn Fn(&&Answer) -> bool| answers.iter().filter(test).count();
+    let accepted = count(&|answer| answer.status == 202);
+    let too_many = count(&|answer| {
+        is(
+            answer,
+            "too many clicks are waiting; send this one again later",
+        )
+    });
+    // On a machine that is slow enough the lock outlasts the busy timeout of the first batch.
+    let timed_out =
+        count(&|answer| is(answer, "the click could not be stored; send it again later"));
+    assert!(too_many > 0 && accepted > 0, "{too_many} {accepted}");
+    assert_eq!(accepted + too_many + timed_out, POSTS);
+    assert_eq!(site.clicks().len(), accepted);
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(request.as_bytes());
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_secs(1));
 
     let address = daemon.address().to_owned();
     daemon.signal("TERM");
@@ -342,7 +343,7 @@ fn a_shutdown_gives_up_after_the_grace_time() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_secs(1));
     let started = Instant::now();
     daemon.signal("INT");
     assert_eq!(daemon.wait().code(), Some(1));
@@ -361,9 +362,9 @@ fn a_second_signal_ends_it_at_once() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_secs(1));
     daemon.signal("TERM");
-    thread::sleep(Duration::from_millis(300));
+    daemon.wait_for_log("INFO stopping");
     daemon.signal("TERM");
     assert_eq!(daemon.wait().code(), Some(1));
     let message = "leadclicksd: ended at once by a second signal; every click that was answered 202 is stored\n";
@@ -404,4 +405,25 @@ fn an_idle_daemon_is_small_and_silent() {
     let (status, log) = daemon.stop();
     assert!(status.success());
     assert!(!log.contains("counts"), "{log}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let site = Site::new();
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "exec \"$0\" \"$@\" 2>/dev/full",
+        env!("CARGO_BIN_EXE_leadclicksd"),
+    ]);
+    let mut daemon = Daemon::start_as(command, &site, &[]);
+    let lock = WriteLock::take(&site);
+    // The first thing that is worth a line.
+    assert_eq!(daemon.post("refused@example.com", "jdoe", "").status, 503);
+    lock.release();
+    assert_eq!(daemon.post("stored@example.com", "jdoe", "").status, 202);
+    daemon.signal("TERM");
+    assert!(daemon.wait().success());
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+    assert_eq!(site.clicks().len(), 1);
 }

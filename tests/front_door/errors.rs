@@ -1,8 +1,8 @@
 //! What `leadclicks` says when it cannot do what it was asked for: one line, the path, the next step.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
-use crate::support::{Ran, Site};
+use crate::support::{Daemon, Ran, Site};
 
 const REPORT: [&str; 2] = ["report", "--by-email"];
 
@@ -282,4 +282,37 @@ fn the_database_is_found_by_the_flag_then_the_variable_then_its_default_name() {
         command.env("LEADCLICKS_DB", variable.db_path());
         Ran::finish(command, b"").assert(0, &csv(email), "");
     }
+}
+
+#[test]
+fn a_link_to_the_database_is_the_database() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000')",
+    );
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("bob@example.com", "jdoe", "").status, 202);
+    fs::create_dir(site.path("links")).unwrap();
+    symlink(site.db_path(), site.path("links/link.db")).unwrap();
+    let linked = [
+        "--db",
+        "links/link.db",
+        "report",
+        "--by-email",
+        "--format",
+        "csv",
+    ];
+    assert_eq!(
+        site.stdout_of(&linked),
+        site.stdout_of(&["report", "--by-email", "--format", "csv"])
+    );
+    for output in ["leadclicks.db-wal", "leadclicks.db", "links/link.db"] {
+        site.run(&[&linked[..], &["--output", output]].concat())
+            .assert(
+                1,
+                "",
+                &format!("leadclicks: {output} belongs to the database; choose another --output\n"),
+            );
+    }
+    daemon.kill();
+    assert_eq!(site.clicks().len(), 2);
 }

@@ -390,3 +390,18 @@ fn a_quote_that_is_never_closed_refuses_the_whole_file() {
     );
     assert_eq!(site.value::<u32>("SELECT count(*) FROM experts"), 0);
 }
+
+#[test]
+fn experts_like_ours_but_without_the_key_are_a_host_apps() {
+    let site = Site::new()
+        .with_database("CREATE TABLE experts (username TEXT, first_name TEXT, last_name TEXT);")
+        .with_schema("");
+    site.write("export.csv", EXPORT);
+    let ran = site.run(&IMPORT);
+    assert_eq!(ran.status.code(), Some(1), "{ran}");
+    assert!(
+        ran.stderr
+            .contains("the experts table is not leadclicks' own, so it is only read"),
+        "{ran}"
+    );
+}

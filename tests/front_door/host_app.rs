@@ -332,3 +332,31 @@ fn a_click_that_the_host_app_refuses_fails_alone() {
         assert!(commits < stored.len(), "{rule}: nothing was batched\n{log}");
     }
 }
+
+#[test]
+fn a_table_that_could_take_no_click_is_refused_at_the_start() {
+    let columns = "email TEXT, expert_username TEXT, search_query TEXT, created_at TEXT";
+    let not_numbered = "lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; \
+                        make it that in the program that owns the database";
+    for (sql, problem) in [
+        (format!("CREATE TABLE lead_clicks (id TEXT PRIMARY KEY, {columns});"), not_numbered),
+        (
+            format!("CREATE TABLE lead_clicks (id INTEGER, {columns}, PRIMARY KEY (id, email));"),
+            not_numbered,
+        ),
+        (
+            format!("CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, {columns}) WITHOUT ROWID;"),
+            not_numbered,
+        ),
+        (
+            format!(
+                "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, {columns});
+                 CREATE TRIGGER t AFTER INSERT ON lead_clicks BEGIN SELECT app_function(new.id); END;"
+            ),
+            "no such function: app_function; check the file and its disk",
+        ),
+    ] {
+        let site = Site::new().with_database(&sql);
+        refused(&site, &format!(": {problem}"));
+    }
+}

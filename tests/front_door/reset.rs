@@ -294,7 +294,7 @@ fn a_backup_that_cannot_be_written_stops_the_reset() {
         ("directory", "there is such a file already, choose another"),
         (
             "leadclicks.db",
-            "there is such a file already, choose another",
+            "it belongs to the database, choose another",
         ),
         ("nowhere/copy.db", "No such file or directory (os error 2)"),
         ("there.db/copy.db", "Not a directory (os error 20)"),
@@ -553,4 +553,56 @@ fn a_reset_gives_up_on_a_lock_that_is_held_for_long() {
     writer.execute_batch("COMMIT").unwrap();
     assert_eq!(site.clicks().len(), 3);
     assert!(!site.path("copy.db").exists());
+}
+
+#[test]
+fn a_backup_never_takes_the_name_of_a_file_of_the_databases() {
+    let site = Site::new().with_database(HOST_APP).with_database(CLICKS);
+    for backup in ["leadclicks.db-journal", "leadclicks.db-wal"] {
+        let ran = site.run(&["reset", "--yes", "--backup", backup]);
+        assert_eq!(ran.status.code(), Some(1), "{ran}");
+        assert_eq!(
+            ran.stderr,
+            format!(
+                "leadclicks: cannot write the backup {backup}: it belongs to the database, choose another; \
+                 nothing was deleted\n"
+            )
+        );
+    }
+    assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+fn a_row_that_a_host_apps_trigger_keeps_stops_the_reset() {
+    let site = Site::new()
+        .with_database(HOST_APP)
+        .with_database(CLICKS)
+        .with_database(
+            "CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.id = 1 BEGIN SELECT RAISE(IGNORE); END;",
+        );
+    let ran = site.run(&["reset", "--yes"]);
+    assert_eq!(ran.status.code(), Some(1), "{ran}");
+    assert_eq!(
+        ran.stderr,
+        format!(
+            "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so nothing was deleted; \
+             change it in the program that owns the database\n",
+            site.db_path().display()
+        )
+    );
+    assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+fn a_full_text_index_that_no_trigger_empties_is_emptied_too() {
+    let site = Site::new()
+        .with_database(HOST_APP)
+        .with_database("DROP TRIGGER lead_clicks_ad;")
+        .with_database(CLICKS);
+    assert!(is_in_files(&site, "wipe"));
+    let ran = site.run(&["reset", "--yes"]);
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    let found = "SELECT count(*) FROM lead_clicks_fts_idx WHERE term LIKE '%wipe%'";
+    assert_eq!(site.value::<u32>(found), 0);
+    assert!(!is_in_files(&site, "wipe"));
 }

@@ -372,6 +372,15 @@ impl Daemon {
         assert!(status.success());
     }
 
+    /// Waits until the log says `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// SIGKILL: nothing in the daemon gets to run any more.
     pub fn kill(mut self) {
         self.child.kill().expect("kill");
