@@ -11,7 +11,7 @@ use crate::{
     click::{expert_username_rule, longest},
     experts::{COLUMNS, Expert},
     spreadsheet::unguarded,
-    store::{Db, Error},
+    store::{Db, Error, Problem},
 };
 
 /// The longest first or last name that is taken, in characters.
@@ -47,14 +47,9 @@ pub fn import(db: &Db, experts: &[Expert]) -> Result<Imported, Error> {
     })?;
     if present != COLUMNS || key.as_deref() != Some("username") {
         return Err(if present.is_empty() {
-            Error::NoTable {
-                path: db.path().to_owned(),
-                table: "experts",
-            }
+            db.error(Problem::NoTable("experts"))
         } else {
-            Error::ForeignExperts {
-                path: db.path().to_owned(),
-            }
+            db.error(Problem::ForeignExperts)
         });
     }
     db.write(|db| {

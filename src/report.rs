@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     experts::Names,
-    store::{Db, Error, text_of},
+    store::{Db, Error, Problem, text_of},
     timestamp::Timestamp,
 };
 
@@ -513,8 +513,5 @@ fn created_at(value: ValueRef<'_>) -> Option<Timestamp> {
 }
 
 fn bad_time(db: &Db, id: ValueRef<'_>) -> Error {
-    Error::BadTime {
-        path: db.path().to_owned(),
-        id: text_of(id),
-    }
+    db.error(Problem::BadTime(text_of(id)))
 }

@@ -12,7 +12,7 @@ use rusqlite::{
     config::DbConfig,
 };
 
-use crate::store::{Db, Error, FILE_MODE};
+use crate::store::{Db, Error, FILE_MODE, Problem};
 
 /// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
 /// first. `experts`, `admin_users`, `settings` and anything else are never touched.
@@ -70,20 +70,18 @@ pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Vec<TableRows>, Error> {
         let wiped = db.run(delete)?;
         for TableRows { table, rows } in count(db)? {
             if rows > 0 {
-                let path = db.path().to_owned();
-                return Err(Error::Kept { path, table, rows });
+                return Err(db.error(Problem::Kept { table, rows }));
             }
         }
         db.run(clear_pages)?;
         db.run(clear_copies)?;
         for reference in db.run(dangling)? {
             if !dangling_before.contains(&reference) {
-                return Err(Error::StillReferred {
-                    path: db.path().to_owned(),
+                return Err(db.error(Problem::StillReferred {
                     table: reference.table,
                     parent: reference.parent,
                     rows: reference.rows,
-                });
+                }));
             }
         }
         Ok(wiped)
@@ -225,9 +223,8 @@ fn dangling(conn: &Connection) -> rusqlite::Result<Vec<Dangling>> {
 /// Copies the database, as the open transaction found it, to a new file at `path` and syncs it to the disk. The file
 /// has its name only when it is complete.
 fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Backup {
-        path: path.to_owned(),
-        source,
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+        Error::new(path, Problem::Backup(source))
     };
     if db.owns(path) {
         return Err(failed("it belongs to the database, choose another".into()));
@@ -239,8 +236,8 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     }
     // A connection of its own: it sees what was committed before the open transaction began.
     let source = Db::open_for_report(db.path())?;
-    let path = std::path::absolute(path).map_err(|error| failed(error.into()))?;
-    let directory = path.parent().unwrap_or(Path::new("/"));
+    let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
+    let directory = absolute.parent().unwrap_or(Path::new("/"));
     let file = tempfile::Builder::new()
         .prefix(".leadclicks-")
         .make_in(directory, |path| {
@@ -255,7 +252,7 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     file.as_file()
         .sync_all()
         .map_err(|error| failed(error.into()))?;
-    file.persist_noclobber(&path)
+    file.persist_noclobber(&absolute)
         .map_err(|error| failed(error.error.into()))?;
     File::open(directory)
         .and_then(|directory| directory.sync_all())

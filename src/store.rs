@@ -19,6 +19,7 @@ use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::Val
 use rustix::fs::{Access, access};
 
 pub use error::Error;
+pub(crate) use error::Problem;
 pub use writer::{ClickQueue, NotStored, Writer, WriterCounts};
 
 /// How long a statement waits for another program's lock. A browser that waits for its answer is still there
@@ -129,6 +130,10 @@ impl Db {
         })
     }
 
+    pub(crate) fn error(&self, problem: Problem) -> Error {
+        Error::new(&self.path, problem)
+    }
+
     pub(crate) fn conn(&self) -> &Connection {
         &self.conn
     }
@@ -205,13 +210,14 @@ impl Db {
         // The -wal and -shm files stand beside the file itself, not beside a link to it.
         let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
         let (metadata, path) = found.map_err(|source| match source.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Error::Missing {
-                path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            },
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                let absolute = std::path::absolute(path);
+                Error::new(absolute.as_deref().unwrap_or(path), Problem::Missing)
+            }
             _ => Error::unusable(path, source),
         })?;
         if !metadata.is_file() {
-            return Err(Error::NotAFile { path });
+            return Err(Error::new(&path, Problem::NotAFile));
         }
         // SQLite only says that it can't open the file.
         access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
@@ -250,9 +256,7 @@ impl Db {
     /// SQLite opens a file that it may not write to all the same, and fails at the first change.
     fn check_writable(&self) -> Result<(), Error> {
         if self.run(|conn| conn.is_readonly("main"))? {
-            return Err(Error::ReadOnly {
-                path: self.path.clone(),
-            });
+            return Err(self.error(Problem::ReadOnly));
         }
         Ok(())
     }
@@ -262,9 +266,7 @@ impl Db {
             conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         })?;
         if mode != "wal" {
-            return Err(Error::NoWal {
-                path: self.path.clone(),
-            });
+            return Err(self.error(Problem::NoWal));
         }
         Ok(())
     }
@@ -272,10 +274,7 @@ impl Db {
     fn check_clicks(&self) -> Result<(), Error> {
         let columns = self.columns("lead_clicks")?;
         if columns.is_empty() {
-            return Err(Error::NoTable {
-                path: self.path.clone(),
-                table: "lead_clicks",
-            });
+            return Err(self.error(Problem::NoTable("lead_clicks")));
         }
         self.check_columns("lead_clicks", &columns, &CLICK_COLUMNS)
     }
@@ -288,11 +287,7 @@ impl Db {
     ) -> Result<(), Error> {
         for column in needed {
             if !present.iter().any(|name| name.eq_ignore_ascii_case(column)) {
-                return Err(Error::NoColumn {
-                    path: self.path.clone(),
-                    table,
-                    column,
-                });
+                return Err(self.error(Problem::NoColumn { table, column }));
             }
         }
         Ok(())
@@ -309,9 +304,7 @@ impl Db {
             )
         })?;
         if is_view {
-            return Err(Error::View {
-                path: self.path.clone(),
-            });
+            return Err(self.error(Problem::View));
         }
         // Only such a column is numbered by SQLite (https://sqlite.org/lang_createtable.html#rowid).
         let id_is_numbered: bool = self.run(|conn| {
@@ -325,9 +318,7 @@ impl Db {
             )
         })?;
         if !id_is_numbered {
-            return Err(Error::IdNotNumbered {
-                path: self.path.clone(),
-            });
+            return Err(self.error(Problem::IdNotNumbered));
         }
         let demanded: Option<String> = self.run(|conn| {
             // Preparing shows what a trigger lacks, for instance a function of the app's own.
@@ -342,10 +333,7 @@ impl Db {
             .optional()
         })?;
         match demanded {
-            Some(column) => Err(Error::ColumnDemanded {
-                path: self.path.clone(),
-                column,
-            }),
+            Some(column) => Err(self.error(Problem::ColumnDemanded(column))),
             None => Ok(()),
         }
     }
@@ -387,9 +375,7 @@ fn make_file(path: &Path) -> Result<(), Error> {
     };
     match is_there {
         Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(Error::NotAFile {
-            path: path.to_owned(),
-        }),
+        Ok(_) => Err(Error::new(path, Problem::NotAFile)),
         Err(error) => Err(Error::unusable(path, error)),
     }
 }
@@ -407,9 +393,7 @@ fn check_wal_stands(path: &Path) -> Result<(), Error> {
     if may_write || (stands("-wal") && stands("-shm")) || !is_in_wal_mode(path) {
         return Ok(());
     }
-    Err(Error::WalMissing {
-        path: path.to_owned(),
-    })
+    Err(Error::new(path, Problem::WalMissing))
 }
 
 /// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. A file

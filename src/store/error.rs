@@ -7,243 +7,151 @@ use rusqlite::ErrorCode;
 
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
+pub struct Error {
+    /// The database; for a backup that failed, the backup.
+    path: PathBuf,
+    problem: Problem,
+}
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub(crate) enum Problem {
     /// There is no file at the path.
-    Missing {
-        /// The path.
-        path: PathBuf,
-    },
+    Missing,
     /// What is at the path is a directory, a device or a socket.
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
+    NotAFile,
     /// The operating system refuses the file.
-    Unusable {
-        /// The path.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
+    Unusable(io::Error),
     /// The file can be read but not written to.
-    ReadOnly {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The file can't be put into WAL mode.
-    NoWal {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The file is no SQLite database.
-    NotADatabase {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The database has no such table.
-    NoTable {
-        /// The path.
-        path: PathBuf,
-        /// The table.
-        table: &'static str,
-    },
-    /// A table lacks a column that leadclicks needs.
+    ReadOnly,
+    NoWal,
+    NotADatabase,
+    NoTable(&'static str),
     NoColumn {
-        /// The path.
-        path: PathBuf,
-        /// The table.
         table: &'static str,
-        /// The column.
         column: &'static str,
     },
-    /// `lead_clicks` demands a value that a click does not have.
-    ColumnDemanded {
-        /// The path.
-        path: PathBuf,
-        /// The column.
-        column: String,
-    },
+    /// `lead_clicks` demands a value, for this column, that a click does not have.
+    ColumnDemanded(String),
     /// `lead_clicks.id` is no `INTEGER PRIMARY KEY` by itself, so SQLite gives new rows no id.
-    IdNotNumbered {
-        /// The path.
-        path: PathBuf,
-    },
+    IdNotNumbered,
+    /// `lead_clicks` is a view.
+    View,
+    /// The database is in WAL mode, without the WAL's files, which who may not write it must not make.
+    WalMissing,
+    /// The click with this id has a time that can't be read.
+    BadTime(String),
+    /// The `experts` table belongs to a host app.
+    ForeignExperts,
     /// A host app's trigger keeps rows that a reset deletes.
     Kept {
-        /// The path.
-        path: PathBuf,
-        /// The table.
         table: &'static str,
-        /// How many rows are left.
         rows: u64,
     },
-    /// `lead_clicks` is a view.
-    View {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The database is in WAL mode, without the WAL's files, which who may not write it must not make.
-    WalMissing {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A stored click has a time that can't be read.
-    BadTime {
-        /// The path.
-        path: PathBuf,
-        /// The click's id.
-        id: String,
-    },
-    /// The `experts` table belongs to a host app.
-    ForeignExperts {
-        /// The path.
-        path: PathBuf,
-    },
-    /// Another table's rows refer to rows that a reset would delete.
+    /// Rows of `table` refer to rows of `parent` that a reset would delete.
     StillReferred {
-        /// The path.
-        path: PathBuf,
-        /// The table whose rows refer.
         table: String,
-        /// The table that they refer to.
         parent: String,
-        /// How many rows of `table` would point to nothing.
         rows: u64,
     },
     /// The backup could not be written.
-    Backup {
-        /// The backup's path.
-        path: PathBuf,
-        /// What went wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// SQLite refused for any other reason.
-    Sqlite {
-        /// The path.
-        path: PathBuf,
-        /// What it said.
-        source: rusqlite::Error,
-    },
+    Backup(Box<dyn std::error::Error + Send + Sync>),
+    /// SQLite refuses for any other reason.
+    Sqlite(rusqlite::Error),
 }
 
 impl Error {
-    pub(crate) fn unusable(path: &Path, source: io::Error) -> Self {
-        Self::Unusable {
+    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+        Self {
             path: path.to_owned(),
-            source,
+            problem,
         }
     }
 
-    pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            _ => Self::Sqlite { path, source },
-        }
+    pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
+        Self::new(path, Problem::Unusable(source))
+    }
+
+    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let problem = match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Problem::NotADatabase,
+            _ => Problem::Sqlite(source),
+        };
+        Self::new(path, problem)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { path } => write!(
+        const OWNER: &str = "in the program that owns the database";
+        let path = self.path.display();
+        match &self.problem {
+            Problem::Missing => write!(
                 f,
-                "no database at {}; check --db, or start leadclicksd once to make it",
-                path.display()
+                "no database at {path}; check --db, or start leadclicksd once to make it"
             ),
-            Self::NotAFile { path } => write!(
+            Problem::NotAFile => write!(
                 f,
-                "{} is not a regular file; give --db the path of a database file",
-                path.display()
+                "{path} is not a regular file; give --db the path of a database file"
             ),
-            Self::Unusable { path, source } => write_unusable(f, path, source),
-            Self::ReadOnly { path } => write!(
+            Problem::Unusable(source) => write_unusable(f, &self.path, source),
+            Problem::ReadOnly => write!(f, "no permission to write to {path}; run as its owner"),
+            Problem::NoWal => write!(
                 f,
-                "no permission to write to {}; run as its owner",
-                path.display()
+                "{path} can't be put into WAL mode; move it to a local disk"
             ),
-            Self::NoWal { path } => write!(
+            Problem::NotADatabase => write!(f, "{path} is not an SQLite database; check --db"),
+            Problem::NoTable(table) => write!(
                 f,
-                "{} can't be put into WAL mode; move it to a local disk",
-                path.display()
+                "{path} has no table {table}; check --db, or make the table with `sqlite3 FILE < schema.sql`"
             ),
-            Self::NotADatabase { path } => write!(
+            Problem::NoColumn { table, column } => write!(
                 f,
-                "{} is not an SQLite database; check --db",
-                path.display()
+                "{path}: the table {table} has no column {column}; add it {OWNER}"
             ),
-            Self::NoTable { path, table } => write!(
+            Problem::ColumnDemanded(column) => write!(
                 f,
-                "{} has no table {table}; check --db, or make the table with `sqlite3 FILE < schema.sql`",
-                path.display()
+                "{path}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default {OWNER}"
             ),
-            Self::NoColumn {
-                path,
-                table,
-                column,
-            } => write!(
+            Problem::IdNotNumbered => write!(
                 f,
-                "{}: the table {table} has no column {column}; add it in the program that owns the database",
-                path.display()
+                "{path}: lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that {OWNER}"
             ),
-            Self::ColumnDemanded { path, column } => write!(
+            Problem::View => write!(
                 f,
-                "{}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
-                path.display()
+                "{path}: lead_clicks is a view, which can't tell whether a click was stored; make it a table {OWNER}"
             ),
-            Self::IdNotNumbered { path } => write!(
+            Problem::WalMissing => write!(
                 f,
-                "{}: lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that in the program that owns the database",
-                path.display()
+                "{path}: the -wal and -shm files beside it are missing, and only who may write the database may make them; start leadclicksd, or run as the file's owner"
             ),
-            Self::Kept { path, table, rows } => write!(
+            Problem::BadTime(id) => write!(
                 f,
-                "{}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it in the program that owns the database",
-                path.display()
+                "{path}: the click with id {id} has a created_at that is no time; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row"
             ),
-            Self::View { path } => write!(
+            Problem::ForeignExperts => write!(
                 f,
-                "{}: lead_clicks is a view, which can't tell whether a click was stored; make it a table in the program that owns the database",
-                path.display()
+                "{path}: the experts table is not leadclicks' own, so it is only read; change experts {OWNER}"
             ),
-            Self::WalMissing { path } => write!(
+            Problem::Kept { table, rows } => write!(
                 f,
-                "{}: the -wal and -shm files beside it are missing, and only who may write the database may make them; start leadclicksd, or run as the file's owner",
-                path.display()
+                "{path}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it {OWNER}"
             ),
-            Self::BadTime { path, id } => write!(
-                f,
-                "{}: the click with id {id} has a created_at that is no time; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
-                path.display()
-            ),
-            Self::ForeignExperts { path } => write!(
-                f,
-                "{}: the experts table is not leadclicks' own, so it is only read; change experts in the program that owns the database",
-                path.display()
-            ),
-            Self::StillReferred {
-                path,
+            Problem::StillReferred {
                 table,
                 parent,
                 rows,
             } => write!(
                 f,
-                "{}: rows of {table} ({rows}) refer to rows of {parent} and would point to nothing; delete those first",
-                path.display()
+                "{path}: rows of {table} ({rows}) refer to rows of {parent} and would point to nothing; delete those first"
             ),
-            Self::Backup { path, source } => write!(
+            Problem::Backup(source) => write!(
                 f,
-                "cannot write the backup {}: {source}; nothing was deleted",
-                path.display()
+                "cannot write the backup {path}: {source}; nothing was deleted"
             ),
-            Self::Sqlite { path, source } => write!(
-                f,
-                "{}: {}; {}",
-                path.display(),
-                message(source),
-                next_step(source)
-            ),
+            Problem::Sqlite(source) => {
+                write!(f, "{path}: {}; {}", message(source), next_step(source))
+            }
         }
     }
 }
@@ -265,10 +173,10 @@ fn write_unusable(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unusable { source, .. } => Some(source),
-            Self::Sqlite { source, .. } => Some(source),
-            Self::Backup { source, .. } => Some(&**source),
+        match &self.problem {
+            Problem::Unusable(source) => Some(source),
+            Problem::Sqlite(source) => Some(source),
+            Problem::Backup(source) => Some(&**source),
             _ => None,
         }
     }
