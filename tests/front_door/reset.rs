@@ -606,3 +606,16 @@ fn a_full_text_index_that_no_trigger_empties_is_emptied_too() {
     assert_eq!(site.value::<u32>(found), 0);
     assert!(!is_in_files(&site, "wipe"));
 }
+
+#[test]
+fn a_question_that_cannot_be_asked_is_no_success() {
+    let site = site();
+    // Standard input and output are the terminal; the question's pipe is closed when the reset begins.
+    let terminal = site.on_terminal(
+        "{ for try in $(seq 3000); do [ -e closed ] && break; sleep 0.01; done; \
+         leadclicks reset 2>&1 >/dev/tty; echo $? >code; } | (exec <&-; touch closed)",
+    );
+    terminal.finish();
+    assert_eq!(site.read("code"), b"1\n");
+    assert_eq!(site.clicks().len(), 3);
+}
