@@ -204,10 +204,6 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // A reader that has seen enough (`| head`) is no failure.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
         Err(failure) => {
             print_error("leadclicks", &failure);
             failure.exit_code()
@@ -364,14 +360,14 @@ fn reset(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let shown = output::say(&format!("{}\n", visible(&path)))
         .and_then(|()| table::table_rows(io::stdout().lock(), &found, output::screen().width));
     if args.dry_run {
-        shown?;
         let no_backup = if args.backup.is_some() {
             ", and no backup written"
         } else {
             ""
         };
-        output::say(&format!("\ndry run: nothing was deleted{no_backup}"))?;
-        return Ok(());
+        let printed =
+            shown.and_then(|()| output::say(&format!("\ndry run: nothing was deleted{no_backup}")));
+        return Ok(output::unless_reader_left(printed)?);
     }
     shown.map_err(Failure::NotShown)?;
     if !args.yes {

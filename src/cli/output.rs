@@ -39,7 +39,10 @@ pub(super) fn write(
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         // Not through io::stdout(), whose line buffer would stand behind this one.
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        return Ok(render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout))?);
+        return match render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout)) {
+            Err(render::Error::Output(error)) => Ok(unless_reader_left(Err(error))?),
+            rendered => Ok(rendered?),
+        };
     };
     let failed = |error: io::Error| Failure::Write {
         path: path.to_owned(),
@@ -61,6 +64,14 @@ pub(super) fn write(
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// A reader that has seen enough (`| head`) is no failure of a command that only prints.
+pub(super) fn unless_reader_left(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 /// The file that will be replaced: what a symbolic link leads to, never a device or a directory.
