@@ -307,13 +307,15 @@ async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
     let reading = async {
         let mut first = Bytes::new();
         let mut all = Vec::new();
+        let mut bytes = 0;
         while let Some(frame) = body.frame().await {
             let data = match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => data,
                 Ok(Err(_trailers)) => continue,
                 Err(_) => return Err(Answer::BrokenBody),
             };
-            if first.len().max(all.len()) + data.len() > BODY_BYTES_MAX {
+            bytes += data.len();
+            if bytes > BODY_BYTES_MAX {
                 return Err(Answer::BodyTooLarge);
             }
             // Nearly every body arrives in one frame, which then needs no copy.

@@ -129,7 +129,7 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
         "SELECT id, email, expert_username, search_query, created_at FROM lead_clicks
          WHERE {conditions} ORDER BY created_at DESC, id DESC"
     );
-    db.run(|conn| {
+    db.read(|conn| {
         let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
         while let Some(row) = rows.next()? {
@@ -139,13 +139,12 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
             if u64::from(lead) >= leads_max {
                 continue;
             }
-            let (expert, expert_is_new) = intern(&mut experts, &text(row.get_ref(2)?));
+            let expert_username = text(row.get_ref(2)?);
+            let (expert, expert_is_new) = intern(&mut experts, &expert_username);
             if expert_is_new {
-                grouped.experts.push(text_of(row.get_ref(2)?));
+                grouped.experts.push(expert_username.into_owned());
             }
-            let Some(created_at) = created_at(row.get_ref(4)?) else {
-                return Ok(Err(bad_time(db, row.get_ref(0)?)));
-            };
+            let created_at = created_at(row.get_ref(4)?, row.get_ref(0)?)?;
             if is_new {
                 grouped.leads.push(LeadEntry {
                     email: String::new(),
@@ -156,8 +155,8 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
             }
             grouped.append(lead, expert, created_at, &text(row.get_ref(3)?));
         }
-        Ok(Ok(()))
-    })??;
+        Ok(())
+    })?;
     grouped.totals.leads = leads.len() as u64;
     for (email, lead) in leads {
         if let Some(entry) = grouped.leads.get_mut(lead as usize) {
@@ -412,28 +411,24 @@ impl ByExpert<'_> {
         }
         let (sql, parameters) = self.page_query(self.search);
         let mut page_bytes = 0;
-        let db = self.db;
-        let page_ended = db.run(|conn| {
+        let page_ended = self.db.read(|conn| {
             let mut statement = conn.prepare(&format!("{sql} LIMIT {rows_max}"))?;
             let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
             while let Some(row) = rows.next()? {
-                let Some(created_at) = created_at(row.get_ref(3)?) else {
-                    return Ok(Err(bad_time(db, row.get_ref(0)?)));
-                };
                 let click = ExpertClick {
                     email: text_of(row.get_ref(1)?),
                     search_query: text_of(row.get_ref(2)?),
-                    created_at,
+                    created_at: created_at(row.get_ref(3)?, row.get_ref(0)?)?,
                 };
                 page_bytes += click.email.len() + click.search_query.len();
                 self.page.push_back(click);
                 self.after = Some((row.get(3)?, row.get(0)?));
                 if page_bytes > PAGE_BYTES_MAX {
-                    return Ok(Ok(PageEnd::Full));
+                    return Ok(PageEnd::Full);
                 }
             }
-            Ok(Ok(PageEnd::NoMore))
-        })??;
+            Ok(PageEnd::NoMore)
+        })?;
         let rows = self.page.len() as u64;
         self.left -= rows;
         let is_short = rows < rows_max && page_ended == PageEnd::NoMore;
@@ -508,10 +503,6 @@ fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     }
 }
 
-fn created_at(value: ValueRef<'_>) -> Option<Timestamp> {
-    Timestamp::parse_stored(&text(value))
-}
-
-fn bad_time(db: &Db, id: ValueRef<'_>) -> Error {
-    db.error(Problem::BadTime(text_of(id)))
+fn created_at(value: ValueRef<'_>, id: ValueRef<'_>) -> Result<Timestamp, Problem> {
+    Timestamp::parse_stored(&text(value)).ok_or_else(|| Problem::BadTime(text_of(id)))
 }

@@ -1,8 +1,7 @@
 //! Wiping the data of a trial before the launch, and nothing else.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
     path::Path,
 };
 
@@ -12,7 +11,7 @@ use rusqlite::{
     config::DbConfig,
 };
 
-use crate::store::{Db, Error, FILE_MODE, Problem};
+use crate::store::{Db, Error, FILE_MODE, Problem, temporary_file};
 
 /// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
 /// first. `experts`, `admin_users`, `settings` and anything else are never touched.
@@ -238,16 +237,7 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     let source = Db::open_for_report(db.path())?;
     let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let file = tempfile::Builder::new()
-        .prefix(".leadclicks-")
-        .make_in(directory, |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(FILE_MODE)
-                .open(path)
-        })
-        .map_err(|error| failed(error.into()))?;
+    let file = temporary_file(directory, FILE_MODE).map_err(|error| failed(error.into()))?;
     copy(&source, file.path()).map_err(|error| failed(error.into()))?;
     file.as_file()
         .sync_all()

@@ -8,7 +8,7 @@ mod writer;
 
 use std::{
     fs,
-    io::{ErrorKind, Read},
+    io::{self, ErrorKind, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
@@ -17,6 +17,7 @@ use std::{
 
 use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
 use rustix::fs::{Access, access};
+use tempfile::NamedTempFile;
 
 pub use error::Error;
 pub(crate) use error::Problem;
@@ -109,11 +110,7 @@ impl Db {
     /// Whether `path` is the database, under whatever name, or one of the files that SQLite keeps beside it.
     #[must_use]
     pub fn owns(&self, path: &Path) -> bool {
-        let beside = ["", "-wal", "-shm", "-journal"].map(|suffix| {
-            let mut file = self.path.as_os_str().to_owned();
-            file.push(suffix);
-            PathBuf::from(file)
-        });
+        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| beside(&self.path, suffix));
         // What does not exist yet is known by its directory and name.
         let resolved = fs::canonicalize(path).ok().or_else(|| {
             let path = std::path::absolute(path).ok()?;
@@ -124,7 +121,7 @@ impl Db {
             )
         });
         let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        beside.iter().any(|file| {
+        files.iter().any(|file| {
             resolved.as_ref() == Some(file)
                 || identity(path).is_some_and(|path| identity(file) == Some(path))
         })
@@ -143,7 +140,15 @@ impl Db {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        work(&self.conn).map_err(|source| Error::sqlite(&self.path, source))
+        self.read(|conn| Ok(work(conn)?))
+    }
+
+    /// As [`Db::run`], for work that can find a problem in the rows by itself.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Problem>,
+    ) -> Result<T, Error> {
+        work(&self.conn).map_err(|problem| self.error(problem))
     }
 
     /// Runs `work` in a transaction that holds the write lock from its start: a read that turns into a write
@@ -232,7 +237,7 @@ impl Db {
         let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
         let conn = match opened {
             Ok(conn) => conn,
-            Err(source) => return Err(Error::sqlite(&path, source)),
+            Err(source) => return Err(Error::new(&path, source.into())),
         };
         let db = Self { conn, path };
         db.run(|conn| {
@@ -380,15 +385,32 @@ fn make_file(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// A new file in `directory`, removed unless it is given a name: what is written there is whole when it gets one.
+pub(crate) fn temporary_file(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".leadclicks-")
+        // Its own way to make the file would put the temporary name into the error.
+        .make_in(directory, |path| {
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(path)
+        })
+}
+
+/// The file that SQLite keeps beside the database at `path` under its name and `suffix`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// Who may not write the database must not be the one who makes its `-wal` and `-shm` files, as SQLite would for
 /// a mere reader too: the files would be the reader's, and the daemon could no longer write. leadclicks leaves
 /// them in place, but a host app that is the last to close the database removes them.
 fn check_wal_stands(path: &Path) -> Result<(), Error> {
-    let stands = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        Path::new(&name).exists()
-    };
+    let stands = |suffix| beside(path, suffix).exists();
     let may_write = access(path, Access::WRITE_OK).is_ok();
     if may_write || (stands("-wal") && stands("-shm")) || !is_in_wal_mode(path) {
         return Ok(());

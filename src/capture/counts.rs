@@ -5,7 +5,7 @@ use crate::store::WriterCounts;
 
 /// How many requests got which answer since the last line of counts.
 #[derive(Debug, Default)]
-pub struct Counts {
+pub(super) struct Counts {
     accepted: AtomicU64,
     preflights: AtomicU64,
     invalid: AtomicU64,

@@ -334,8 +334,7 @@ fn import_experts(db: &Path, file: &Path) -> Result<(), Failure> {
 
 fn list_experts(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
     output.check()?;
-    let db = Db::open_for_report(db)?;
-    let db = &db;
+    let db = &Db::open_for_report(db)?;
     let experts = experts::list(db)?;
     if experts.is_empty() {
         let sentence = format!(

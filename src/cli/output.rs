@@ -1,12 +1,9 @@
 //! Where a report goes: standard output, or a file that is there whole or not at all.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
-    os::{
-        fd::AsFd,
-        unix::fs::{OpenOptionsExt, PermissionsExt},
-    },
+    os::{fd::AsFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +13,7 @@ use tempfile::NamedTempFile;
 use super::failure::Failure;
 use crate::{
     render::{self, table::Screen},
-    store::{Db, FILE_MODE},
+    store::{Db, FILE_MODE, temporary_file},
 };
 
 /// How many bytes are collected before they are written.
@@ -91,16 +88,7 @@ fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
     let mode_before =
         fs::metadata(target).map_or(FILE_MODE, |metadata| metadata.permissions().mode());
     let directory = target.parent().unwrap_or(Path::new("/"));
-    tempfile::Builder::new()
-        .prefix(".leadclicks-")
-        // Its own way to make the file would put the temporary name into the error.
-        .make_in(directory, |path| {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(FILE_MODE & mode_before)
-                .open(path)
-        })
+    temporary_file(directory, FILE_MODE & mode_before)
 }
 
 /// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and the local time zone.

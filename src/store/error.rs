@@ -71,13 +71,14 @@ impl Error {
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         Self::new(path, Problem::Unusable(source))
     }
+}
 
-    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
-        let problem = match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Problem::NotADatabase,
-            _ => Problem::Sqlite(source),
-        };
-        Self::new(path, problem)
+impl From<rusqlite::Error> for Problem {
+    fn from(source: rusqlite::Error) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            _ => Self::Sqlite(source),
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub struct ClickQueue {
 struct Pending {
     click: Click,
     answer: oneshot::Sender<Result<(), NotStored>>,
+    /// SQLite has refused the click.
+    refused: bool,
 }
 
 impl ClickQueue {
@@ -67,7 +69,11 @@ impl ClickQueue {
     pub async fn store(&self, click: Click) -> Result<(), NotStored> {
         let (answer, answered) = oneshot::channel();
         self.sender
-            .try_send(Pending { click, answer })
+            .try_send(Pending {
+                click,
+                answer,
+                refused: false,
+            })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => NotStored::QueueFull,
                 mpsc::error::TrySendError::Closed(_) => NotStored::Unavailable,
@@ -174,12 +180,6 @@ struct WriterThread<Now> {
     refusals_told: Vec<String>,
 }
 
-/// A click in a batch, and whether SQLite has refused it.
-struct Entry {
-    pending: Pending,
-    refused: bool,
-}
-
 /// Why a batch is not in the database.
 enum Failure {
     /// One click, which is marked now, took the whole transaction with it by a host app's trigger.
@@ -198,27 +198,20 @@ impl From<rusqlite::Error> for Failure {
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     fn run(mut self, mut receiver: mpsc::Receiver<Pending>) -> Result<Checkpoint, Error> {
-        let mut waiting = Vec::with_capacity(BATCH_CLICKS_MAX);
-        while receiver.blocking_recv_many(&mut waiting, BATCH_CLICKS_MAX) > 0 {
-            let batch = waiting
-                .drain(..)
-                .map(|pending| Entry {
-                    pending,
-                    refused: false,
-                })
-                .collect();
-            self.store(batch);
+        let mut batch = Vec::with_capacity(BATCH_CLICKS_MAX);
+        while receiver.blocking_recv_many(&mut batch, BATCH_CLICKS_MAX) > 0 {
+            self.store(&mut batch);
         }
         // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
         self.db.run(|conn| conn.busy_timeout(Duration::ZERO))?;
         self.db.checkpoint()
     }
 
-    /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out,
-    /// and the others are stored without it.
-    fn store(&mut self, mut batch: Vec<Entry>) {
+    /// Stores a batch in one transaction, answers each of its clicks, and leaves it empty. A click that SQLite refuses
+    /// is left out, and the others are stored without it.
+    fn store(&mut self, batch: &mut Vec<Pending>) {
         let committed = loop {
-            match self.commit(&mut batch) {
+            match self.commit(batch) {
                 Ok(()) => break Ok(()),
                 // Each time round leaves one click more out, so this ends.
                 Err(Failure::RolledBack) => {}
@@ -228,8 +221,8 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         };
         self.tell_change(committed.as_ref().err());
         let answer = committed.map_err(|_| NotStored::Unavailable);
-        for Entry { pending, refused } in batch {
-            let answer = if refused {
+        for pending in batch.drain(..) {
+            let answer = if pending.refused {
                 Err(NotStored::Refused)
             } else {
                 answer
@@ -239,7 +232,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
     }
 
-    fn commit(&mut self, batch: &mut [Entry]) -> Result<(), Failure> {
+    fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
         let done = self.try_commit(batch);
         if done.is_err() && !self.db.conn().is_autocommit() {
             // A transaction that can't even be rolled back shows as the next BEGIN's error.
@@ -248,7 +241,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         done
     }
 
-    fn try_commit(&mut self, batch: &mut [Entry]) -> Result<(), Failure> {
+    fn try_commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
         let execute = |sql| {
             let mut statement = self.db.conn().prepare_cached(sql)?;
             statement.execute([])
@@ -261,11 +254,11 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
         execute("BEGIN IMMEDIATE")?;
         let mut insert = conn.prepare_cached(INSERT)?;
-        for entry in batch.iter_mut().filter(|entry| !entry.refused) {
+        for pending in batch.iter_mut().filter(|pending| !pending.refused) {
             let now = (self.now)();
             let created_at = self.latest.map_or(now, |latest| latest.max(now));
             self.latest = Some(created_at);
-            let click = &entry.pending.click;
+            let click = &pending.click;
             let changes_before = conn.total_changes();
             let inserted = insert.execute((
                 click.email(),
@@ -276,7 +269,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             match inserted {
                 // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
                 Ok(0) => {
-                    entry.refused = true;
+                    pending.refused = true;
                     tell_refusal(
                         &mut self.refusals_told,
                         "ignored by a trigger or constraint",
@@ -285,7 +278,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 Ok(_) => {}
                 Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
                 Err(error) => {
-                    entry.refused = true;
+                    pending.refused = true;
                     tell_refusal(&mut self.refusals_told, &reason(&error));
                     // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click
                     // had done by then.

@@ -55,7 +55,7 @@ fn two_thousand_concurrent_posts_are_two_thousand_rows_in_far_fewer_commits() {
             });
         }
     });
-    let emails: HashSet<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    let emails: HashSet<String> = site.emails().into_iter().collect();
     assert_eq!((site.clicks().len(), emails.len()), (2000, 2000));
     let (status, log) = daemon.stop();
     assert!(status.success());
@@ -161,7 +161,7 @@ fn twenty_kills_under_load_lose_no_acknowledged_click() {
             acknowledged.extend(connection.join().unwrap());
         }
     }
-    let stored: HashSet<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    let stored: HashSet<String> = site.emails().into_iter().collect();
     let lost: Vec<_> = acknowledged.difference(&stored).collect();
     assert!(
         lost.is_empty(),
@@ -201,7 +201,7 @@ fn a_lock_held_longer_than_the_busy_timeout_is_503_and_storing_resumes() {
     for _ in 0..2 {
         assert_eq!(daemon.post("stored@example.com", "jdoe", "").status, 202);
     }
-    let emails: Vec<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    let emails = site.emails();
     assert_eq!(emails, ["stored@example.com", "stored@example.com"]);
     let (_, log) = daemon.stop();
     let told = |text| log.matches(text).count();
@@ -328,7 +328,7 @@ fn a_database_that_was_moved_away_is_503_until_it_is_back() {
     assert_eq!(daemon.post("lost@example.com", "jdoe", "").status, 503);
     fs::rename(site.path("elsewhere.db"), site.db_path()).unwrap();
     assert_eq!(daemon.post("kept@example.com", "jdoe", "").status, 202);
-    let emails: Vec<String> = site.clicks().into_iter().map(|click| click.0).collect();
+    let emails = site.emails();
     assert_eq!(emails, ["kept@example.com"]);
     let (_, log) = daemon.stop();
     let reason =

@@ -158,7 +158,7 @@ fn the_daemon_captures_throughout_and_loses_no_later_click() {
         assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
         assert!(wiped_by_then);
 
-        let stored: Vec<String> = site.clicks().into_iter().map(|click| click.0).collect();
+        let stored: Vec<String> = site.emails().into_iter().collect();
         let with = |prefix: &str| {
             stored
                 .iter()

@@ -101,6 +101,11 @@ impl Site {
             .collect()
     }
 
+    /// The emails of all stored clicks, in the order of their ids.
+    pub fn emails(&self) -> Vec<String> {
+        self.clicks().into_iter().map(|click| click.0).collect()
+    }
+
     /// `leadclicks` in this directory with pipes, in UTC, and with the width that a table has without a terminal.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_leadclicks"));
