@@ -1,0 +1,168 @@
+import { type MouseEvent, useState } from "react";
+import { captureLeadClick } from "../../captureLeadClick.js";
+import { useExplorerStore } from "../../store/explorerStore.js";
+import { useNltrStore } from "../../store/nltrStore.js";
+
+/** An expert as the marketplace's search returns it. */
+export interface Expert {
+  readonly username: string;
+  readonly first_name: string | null;
+  readonly last_name: string | null;
+  readonly job_title: string | null;
+  readonly company: string | null;
+  /** In units of the currency, not its hundredths. */
+  readonly hourly_rate: number | null;
+  /** ISO 4217, `"EUR"`. */
+  readonly currency: string | null;
+  readonly profile_url: string;
+  readonly photo_url: string | null;
+  readonly tags: readonly string[];
+  /** Why the search found this expert. */
+  readonly match_reason: string | null;
+}
+
+export interface ExpertCardProps {
+  readonly expert: Expert;
+  /** The host page's analytics: gets `"card_click"`, with the expert's username and the search. */
+  readonly trackEvent?: ((name: string, properties: Record<string, unknown>) => void) | undefined;
+  /** Where lead clicks are posted, see `captureLeadClick`. */
+  readonly endpoint?: string | undefined;
+  readonly isBookmarked?: boolean | undefined;
+  /** Without it there is no bookmark button. */
+  readonly onBookmark?: ((expert: Expert) => void) | undefined;
+  /** Without it tags are text. */
+  readonly onTag?: ((tag: string) => void) | undefined;
+  /** The stores that say who clicks after which search, should the page have its own. */
+  readonly nltrStore?: Pick<typeof useNltrStore, "getState"> | undefined;
+  readonly explorerStore?: Pick<typeof useExplorerStore, "getState"> | undefined;
+}
+
+/**
+ * A card that is one link to the expert's profile, stretched over all of it, with the buttons on top and not inside: so
+ * a keyboard, a middle click, Ctrl-click and a screen reader meet a real link, and a button is never a click on the card.
+ * Needs `leadclicks/style.css`.
+ */
+export function ExpertCard({
+  expert,
+  trackEvent,
+  endpoint,
+  isBookmarked = false,
+  onBookmark,
+  onTag,
+  nltrStore = useNltrStore,
+  explorerStore = useExplorerStore,
+}: ExpertCardProps) {
+  const name = nameOf(expert);
+  const role = [expert.job_title, expert.company].filter(Boolean).join(", ");
+  const rate = rateOf(expert);
+
+  const onOpen = ({ button }: MouseEvent) => {
+    // The right button, and those beyond it, open no link.
+    if (button > 1) return;
+    const { subscribed, email } = nltrStore.getState();
+    const { query } = explorerStore.getState();
+    try {
+      trackEvent?.("card_click", { expert_username: expert.username, search_query: query });
+    } finally {
+      captureLeadClick(
+        { email: subscribed ? email : null, expert_username: expert.username, search_query: query },
+        { endpoint },
+      );
+    }
+  };
+
+  return (
+    <article className="expert-card">
+      <Photo key={expert.photo_url} expert={expert} name={name} />
+      <div className="expert-card-text">
+        <h3 className="expert-card-name">
+          {/* A middle click is auxclick, not click: https://w3c.github.io/uievents/#event-type-auxclick */}
+          <a className="expert-card-link" href={expert.profile_url} onClick={onOpen} onAuxClick={onOpen}>
+            {name}
+          </a>
+        </h3>
+        {role && <p className="expert-card-role">{role}</p>}
+        {rate && <p className="expert-card-rate">{rate}</p>}
+      </div>
+      {onBookmark && (
+        <button
+          type="button"
+          className="expert-card-bookmark"
+          aria-pressed={isBookmarked}
+          aria-label={`Bookmark ${name}`}
+          onClick={() => onBookmark(expert)}
+        >
+          <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
+            <path d="M6 3h12v18l-6-4.5L6 21z" />
+          </svg>
+        </button>
+      )}
+      {expert.match_reason && <p className="expert-card-reason">{expert.match_reason}</p>}
+      {expert.tags.length > 0 && (
+        <ul className="expert-card-tags" aria-label="Tags">
+          {[...new Set(expert.tags)].map((tag) => (
+            <li key={tag}>
+              {onTag ? (
+                <button type="button" className="expert-card-tag" onClick={() => onTag(tag)}>
+                  {tag}
+                </button>
+              ) : (
+                <span className="expert-card-tag">{tag}</span>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+    </article>
+  );
+}
+
+/** The photo; initials where there is none or it does not load. Decoration: the name stands beside it. */
+function Photo({ expert, name }: { expert: Expert; name: string }) {
+  const [isBroken, setIsBroken] = useState(false);
+  if (!expert.photo_url || isBroken) {
+    return (
+      <span className="expert-card-photo" aria-hidden="true">
+        {initialsOf(name)}
+      </span>
+    );
+  }
+  return (
+    <img
+      className="expert-card-photo"
+      src={expert.photo_url}
+      alt=""
+      loading="lazy"
+      // A photo of a page rendered on the server may have failed before React listened.
+      ref={(image) => {
+        if (image?.complete && image.naturalWidth === 0) setIsBroken(true);
+      }}
+      onError={() => setIsBroken(true)}
+    />
+  );
+}
+
+function nameOf({ first_name, last_name, username }: Expert): string {
+  return `${first_name ?? ""} ${last_name ?? ""}`.trim() || username;
+}
+
+/** The first letters of the first and the last word. */
+function initialsOf(name: string): string {
+  const letters = name.split(/\s+/).map((word) => [...word][0] ?? "");
+  return [letters[0], letters.length > 1 ? letters.at(-1) : ""].join("").toUpperCase();
+}
+
+function rateOf({ hourly_rate, currency }: Expert): string | null {
+  if (hourly_rate === null) return null;
+  try {
+    const format = new Intl.NumberFormat(undefined, {
+      style: "currency",
+      currency: currency ?? "",
+      maximumFractionDigits: Number.isInteger(hourly_rate) ? 0 : 2,
+    });
+    return `${format.format(hourly_rate)} per hour`;
+  } catch {
+    // No code that Intl knows the shape of.
+    return `${[hourly_rate, currency].filter(Boolean).join(" ")} per hour`;
+  }
+}

@@ -1,0 +1,61 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { createExplorerStore, createNltrStore } from "../../src/react.js";
+
+const nobody = { subscribed: false, email: null };
+const jane = { subscribed: true, email: "jane@example.com" };
+
+beforeEach(() => localStorage.clear());
+
+/** Another tab writes to storage, and this one is told. */
+function elsewhere(key: string, value: string | null): void {
+  if (value === null) localStorage.removeItem(key);
+  else localStorage.setItem(key, value);
+  dispatchEvent(new StorageEvent("storage", { key }));
+}
+
+describe("nltrStore", () => {
+  test("knows nobody at first, then who subscribed, and nobody once cleared", () => {
+    const store = createNltrStore();
+    expect(store.getState()).toMatchObject(nobody);
+    store.getState().setSubscribed(" jane@example.com ");
+    expect(store.getState()).toMatchObject(jane);
+    store.getState().clear();
+    expect(store.getState()).toMatchObject(nobody);
+  });
+
+  test("takes no blank email", () => {
+    const store = createNltrStore();
+    store.getState().setSubscribed(" ");
+    expect(store.getState()).toMatchObject(nobody);
+  });
+
+  test("remembers the visitor under its key, and nothing else", () => {
+    createNltrStore({ storageKey: "gate" }).getState().setSubscribed("jane@example.com");
+    expect({ ...localStorage }).toEqual({ gate: JSON.stringify({ state: jane, version: 1 }) });
+    expect(createNltrStore({ storageKey: "gate" }).getState()).toMatchObject(jane);
+    expect(createNltrStore().getState()).toMatchObject(nobody);
+  });
+
+  test.each(["", "{", "null", "[]", '{"state":null}', '{"state":{"subscribed":true,"email":7},"version":1}'])(
+    "knows nobody where storage holds %j",
+    (kept) => {
+      localStorage.setItem("nltr", kept);
+      expect(createNltrStore().getState()).toMatchObject(nobody);
+    },
+  );
+
+  test("follows other tabs", () => {
+    const store = createNltrStore();
+    elsewhere("nltr", JSON.stringify({ state: jane, version: 1 }));
+    expect(store.getState()).toMatchObject(jane);
+    elsewhere("nltr", JSON.stringify({ state: nobody, version: 1 }));
+    expect(store.getState()).toMatchObject(nobody);
+  });
+});
+
+test("explorerStore holds the search", () => {
+  const store = createExplorerStore();
+  expect(store.getState().query).toBe("");
+  store.getState().setQuery("pricing");
+  expect(store.getState().query).toBe("pricing");
+});

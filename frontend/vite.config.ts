@@ -1,0 +1,14 @@
+import { defineConfig } from "vite";
+
+/** Builds the package's ES modules; its type declarations come from tsc. */
+export default defineConfig({
+  build: {
+    lib: {
+      entry: { index: "src/index.ts", react: "src/react.ts" },
+      formats: ["es"],
+    },
+    minify: false,
+    sourcemap: true,
+    rolldownOptions: { external: /^(react|react-dom|zustand)(\/|$)/ },
+  },
+});

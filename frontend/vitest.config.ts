@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["tests/unit/**"], environment: "happy-dom" } },
+      {
+        test: {
+          name: "front-door",
+          include: ["tests/front-door/*.test.ts"],
+          // Two cores carry one browser, its page's server and the daemon.
+          fileParallelism: false,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
