@@ -1,0 +1,336 @@
+import type { Browser, BrowserContext, Page } from "puppeteer-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { BROWSERS, openBrowser } from "./support/browsers.js";
+import { Daemon } from "./support/daemon.js";
+import { EXPERTS } from "./support/experts.js";
+import { type PageSettings, Site } from "./support/site.js";
+
+let site: Site;
+/** The same daemon behind another origin. */
+let otherSite: Site;
+let daemon: Daemon;
+
+beforeAll(async () => {
+  site = await Site.start();
+  otherSite = await Site.start();
+  daemon = await Daemon.start("--allow-origin", site.origin);
+  site.daemon = daemon;
+  otherSite.daemon = daemon;
+});
+
+afterAll(async () => {
+  await site?.stop();
+  await otherSite?.stop();
+  await daemon?.remove();
+});
+
+let leads = 0;
+
+/** A lead of whom nothing is stored yet. */
+function newLead(): string {
+  return `lead${++leads}@example.com`;
+}
+
+describe.each(BROWSERS)("in %s", (browserName) => {
+  let browser: Browser;
+  /** A visitor's browser in which nothing is stored yet. */
+  let context: BrowserContext;
+  /** What the pages of the running test reported: nothing of ours may ever show up there. */
+  let complaints: string[] = [];
+
+  beforeAll(async () => {
+    browser = await openBrowser(browserName);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+  });
+
+  beforeEach(async () => {
+    context = await browser.createBrowserContext();
+  });
+
+  afterEach(async () => {
+    await context.close();
+    await daemon.restart();
+    site.answerDelayMs = 0;
+    const heard = complaints;
+    complaints = [];
+    expect(heard).toEqual([]);
+  });
+
+  async function watch(page: Page): Promise<Page> {
+    page.on("pageerror", (error) => complaints.push(String(error)));
+    page.on("console", (message) => complaints.push(`console: ${message.text()}`));
+    await page.setViewport({ width: 1000, height: 2500 });
+    return page;
+  }
+
+  async function open(settings: PageSettings): Promise<Page> {
+    const page = await watch(await context.newPage());
+    await page.goto(site.page(settings));
+    await page.waitForSelector(link("e10"));
+    return page;
+  }
+
+  function link(expert: string): string {
+    return `a[href="/experts/${expert}"]`;
+  }
+
+  /** Clicks a card and waits until its link was followed. */
+  async function follow(page: Page, expert: string): Promise<void> {
+    await Promise.all([page.waitForNavigation(), page.click(link(expert))]);
+    expect(new URL(page.url()).pathname).toBe(`/experts/${expert}`);
+  }
+
+  /** Waits until so many clicks are in the outbox. */
+  async function untilWaiting(page: Page, count: number): Promise<void> {
+    const isWaiting = (count: number) =>
+      Object.keys(localStorage).filter((key) => key.startsWith("leadclicks ")).length === count;
+    await page.waitForFunction(isWaiting, { polling: 20 }, count);
+  }
+
+  /** Keeps the page where it is, as one would that opens profiles by a script; counts the clicks that it is told of. */
+  async function stay(page: Page): Promise<() => Promise<number>> {
+    await page.evaluate(() => {
+      Object.assign(window, { clicks: 0 });
+      addEventListener("click", (event) => {
+        event.preventDefault();
+        Object.assign(window, { clicks: (window as unknown as { clicks: number }).clicks + 1 });
+      });
+    });
+    return () => page.evaluate(() => (window as unknown as { clicks: number }).clicks);
+  }
+
+  describe.each(["react", "plain"] as const)("with the %s page", (kind) => {
+    /** What is stored of a lead once a later click from the same browser has arrived. */
+    async function storedInTheEnd(email: string): Promise<[expert: string, query: string][]> {
+      const later = newLead();
+      await follow(await open({ kind, email: later }), "e10");
+      await daemon.clicksOnceThere(later, 1);
+      const clicks = await daemon.clicksOf(email);
+      return clicks.map(({ expert_username, search_query }) => [expert_username, search_query]);
+    }
+
+    test("a click that navigates away at once is stored", async () => {
+      const email = newLead();
+      site.proxied.length = 0;
+      await follow(await open({ kind, email, query: "pricing & 'growth' \u{1f600}" }), "e01");
+      expect(await daemon.clicksOnceThere(email, 1)).toEqual([
+        { email, expert_username: "e01", search_query: "pricing & 'growth' \u{1f600}" },
+      ]);
+      expect(site.proxied).toEqual(["POST application/json"]);
+    });
+
+    test("a click is stored on another origin, without a preflight", async () => {
+      const email = newLead();
+      otherSite.proxied.length = 0;
+      await follow(await open({ kind, email, endpoint: `${otherSite.origin}/api/lead-clicks` }), "e01");
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      expect(otherSite.proxied).toEqual(["POST text/plain;charset=UTF-8"]);
+    });
+
+    test("a click that closes the tab is stored", async () => {
+      const email = newLead();
+      const opener = await open({ kind });
+      const popup = new Promise<Page | null>((resolve) => opener.once("popup", resolve));
+      await opener.evaluate((url) => void window.open(url), site.page({ kind, email, closesOnClick: true }));
+      const page = await popup;
+      if (!page) throw new Error("no popup");
+      await watch(page);
+      await page.waitForFunction(() => document.readyState === "complete");
+      await page.waitForSelector(link("e01"));
+      const closed = new Promise((resolve) => page.once("close", resolve));
+      // The answer to the click may not find the page any more.
+      await page.click(link("e01")).catch(() => {});
+      await closed;
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+    });
+
+    test("a middle click is stored once, and the page stays", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      await page.click(link("e01"), { button: "middle" });
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
+      expect(page.url()).toBe(site.page({ kind, email }));
+    });
+
+    test("a click with the Ctrl key is stored once", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      await page.keyboard.down("Control");
+      await page.click(link("e01"));
+      await page.keyboard.up("Control");
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
+    });
+
+    test("Enter on the link is stored once", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      await page.focus(link("e01"));
+      await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
+    });
+
+    test("a double click is stored once", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      const clicks = await stay(page);
+      await page.click(link("e01"), { count: 2 });
+      expect(await clicks()).toBe(2);
+      expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
+    });
+
+    test("what is no click on the card is not stored", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      const clicks = await stay(page);
+      await page.click("#e01 button");
+      await page.focus("#e02 button");
+      await page.keyboard.press("Enter");
+      await page.keyboard.press(" ");
+      if (kind === "react") await page.click("#e03 .expert-card-tag");
+      else await page.click("#e03 a[href^='/companies']");
+      expect(await clicks()).toBe(4);
+      await page.click(link("e04"), { button: "right" });
+      expect(await storedInTheEnd(email)).toEqual([]);
+    });
+
+    test("without an email nothing is sent", async () => {
+      site.proxied.length = 0;
+      await follow(await open({ kind }), "e01");
+      expect(await storedInTheEnd("")).toEqual([]);
+      // The one is of the lead who came after.
+      expect(site.proxied).toHaveLength(1);
+    });
+
+    test("a page whose content security policy forbids the post is unharmed", async () => {
+      const email = newLead();
+      const page = await open({ kind, email, csp: "connect-src 'none'" });
+      await follow(page, "e01");
+      // The browser itself says so.
+      expect(complaints.splice(0).filter((complaint) => !/Content.Security.Policy/i.test(complaint))).toEqual([]);
+      expect(await daemon.clicksOf(email)).toEqual([]);
+    });
+
+    test.each(["own", "other"])(
+      "a click while the daemon is down is delivered once when it is up, on the %s origin",
+      async (origin) => {
+        const email = newLead();
+        const endpoint = `${(origin === "own" ? site : otherSite).origin}/api/lead-clicks`;
+        const settings = { kind, email, endpoint };
+        await daemon.stop();
+        const page = await open(settings);
+        await stay(page);
+        await page.click(link("e01"));
+        await untilWaiting(page, 1);
+        await page.click(link("e02"));
+        await untilWaiting(page, 2);
+        await page.reload();
+        await daemon.restart();
+
+        await page.reload();
+        expect(await daemon.clicksOnceThere(email, 2)).toHaveLength(2);
+        await untilWaiting(page, 0);
+        await page.reload();
+        await follow(page, "e03");
+        expect(await daemon.clicksOnceThere(email, 3)).toHaveLength(3);
+        expect(await storedInTheEnd(email)).toEqual([
+          ["e01", ""],
+          ["e02", ""],
+          ["e03", ""],
+        ]);
+        // The browser itself complains of requests that fail.
+        complaints = [];
+      },
+    );
+
+    test("a click that found the daemon down is delivered after the next that gets through", async () => {
+      const email = newLead();
+      await daemon.stop();
+      const page = await open({ kind, email });
+      await stay(page);
+      await page.click(link("e01"));
+      await untilWaiting(page, 1);
+      await daemon.restart();
+      await page.click(link("e02"));
+      const clicks = await daemon.clicksOnceThere(email, 2);
+      expect(clicks.map((click) => click.expert_username)).toEqual(["e02", "e01"]);
+      await untilWaiting(page, 0);
+      complaints = [];
+    });
+
+    test("a click whose answer comes too late for its page is not sent again", async () => {
+      const email = newLead();
+      site.answerDelayMs = 1000;
+      await follow(await open({ kind, email }), "e01");
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      const page = await open({ kind, email });
+      await untilWaiting(page, 0);
+      expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
+    });
+
+    test("leaving a page while it delivers what had waited delivers nothing twice", async () => {
+      const email = newLead();
+      await daemon.stop();
+      const page = await open({ kind, email });
+      await stay(page);
+      await page.click(link("e01"));
+      await page.click(link("e02"));
+      await untilWaiting(page, 2);
+      await daemon.restart();
+      site.answerDelayMs = 1000;
+      await page.reload();
+      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
+      await page.reload();
+      await daemon.clicksOnceThere(email, 2);
+      await untilWaiting(page, 0);
+      expect(await storedInTheEnd(email)).toEqual([
+        ["e01", ""],
+        ["e02", ""],
+      ]);
+      complaints = [];
+    });
+
+    test("ten fast clicks on different cards are ten rows in their order", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      await stay(page);
+      for (const expert of EXPERTS) await page.click(link(expert));
+      const clicks = await daemon.clicksOnceThere(email, EXPERTS.length);
+      expect(clicks.map((click) => click.expert_username)).toEqual(EXPERTS);
+    });
+
+    test("ten clicks of one moment keep their order, also when the page is left in it", async () => {
+      const email = newLead();
+      const page = await open({ kind, email });
+      await page.evaluate((experts) => {
+        for (const expert of experts) document.querySelector<HTMLElement>(`a[href="/experts/${expert}"]`)?.click();
+      }, EXPERTS);
+      const clicks = await daemon.clicksOnceThere(email, EXPERTS.length);
+      expect(clicks.map((click) => click.expert_username).sort()).toEqual(EXPERTS);
+      expect(clicks[0]?.expert_username).toBe("e01");
+    });
+
+    test("two tabs that come online at once deliver a waiting click once", async () => {
+      const email = newLead();
+      await daemon.stop();
+      const settings = { kind, email };
+      const first = await open(settings);
+      const second = await open(settings);
+      await first.bringToFront();
+      await stay(first);
+      for (const expert of EXPERTS) await first.click(link(expert));
+      await untilWaiting(first, EXPERTS.length);
+      await daemon.restart();
+      const comeOnline = () => void dispatchEvent(new Event("online"));
+      await Promise.all([first, second].map((page) => page.evaluate(comeOnline)));
+      expect(await daemon.clicksOnceThere(email, EXPERTS.length)).toHaveLength(EXPERTS.length);
+      expect(await storedInTheEnd(email)).toEqual(EXPERTS.map((expert) => [expert, ""]));
+      complaints = [];
+    });
+  });
+});

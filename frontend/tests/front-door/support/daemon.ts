@@ -1,0 +1,101 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { LeadClicksResponse } from "../../../src/index.js";
+
+const BIN_DIR = process.env.LEADCLICKS_BIN_DIR ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
+
+/** Long enough for a machine that is busy with something else. */
+const PATIENCE_MS = 15_000;
+
+/** A stored click, without its time. */
+export interface Stored {
+  email: string;
+  expert_username: string;
+  search_query: string;
+}
+
+/** The real leadclicksd on a database of its own, and the real leadclicks to read it. */
+export class Daemon {
+  #process: ChildProcess | undefined;
+  #flags: string[] = [];
+  /** `127.0.0.1:PORT`, the same after a restart. */
+  address = "127.0.0.1:0";
+
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async start(...flags: string[]): Promise<Daemon> {
+    const daemon = new Daemon(await mkdtemp(join(tmpdir(), "leadclicks-")));
+    daemon.#flags = flags;
+    await daemon.restart();
+    return daemon;
+  }
+
+  get db(): string {
+    return join(this.directory, "leadclicks.db");
+  }
+
+  get endpoint(): string {
+    return `http://${this.address}/api/lead-clicks`;
+  }
+
+  /** Starts it again where it was, if it was stopped. */
+  async restart(): Promise<void> {
+    if (this.#process) return;
+    const args = ["--db", this.db, "--listen", this.address, ...this.#flags];
+    const process = spawn(join(BIN_DIR, "leadclicksd"), args, { stdio: ["ignore", "pipe", "inherit"] });
+    this.#process = process;
+    await once(process, "spawn");
+    const lines = createInterface({ input: process.stdout });
+    const [ready] = await once(lines, "line", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const address = /http:\/\/(127\.0\.0\.1:\d+)\//.exec(ready)?.[1];
+    if (!address) throw new Error(`no address in the ready line: ${ready}`);
+    this.address = address;
+  }
+
+  async stop(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (!process) return;
+    process.kill("SIGTERM");
+    const [code] = await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (code !== 0) throw new Error(`leadclicksd exited with ${code}`);
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.directory, { recursive: true });
+  }
+
+  /** What `leadclicks` prints. */
+  async run(...args: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(join(BIN_DIR, "leadclicks"), ["--db", this.db, ...args]);
+    return stdout;
+  }
+
+  /** All clicks of one lead in the order in which they were stored. */
+  async clicksOf(email: string): Promise<Stored[]> {
+    const { leads }: LeadClicksResponse = JSON.parse(await this.run("report", "--by-email", "--format", "json"));
+    const clicks = leads.find((lead) => lead.email === email)?.clicks ?? [];
+    return clicks.reverse().map(({ expert_username, search_query }) => ({ email, expert_username, search_query }));
+  }
+
+  /** The clicks of a lead as soon as there are that many, or as they are when it took too long. */
+  async clicksOnceThere(email: string, count: number): Promise<Stored[]> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const clicks = await this.clicksOf(email);
+      if (clicks.length >= count || Date.now() > deadline) return clicks;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
