@@ -12,26 +12,13 @@ function portrait(skin: string, hair: string, shirt: string): string {
   return `data:image/svg+xml,${encodeURIComponent(svg)}`;
 }
 
-function expert(fields: Partial<Expert> & Pick<Expert, "username">): Expert {
-  return {
-    first_name: null,
-    last_name: null,
-    job_title: null,
-    company: null,
-    hourly_rate: null,
-    currency: null,
-    profile_url: `profile.html?expert=${encodeURIComponent(fields.username)}`,
-    photo_url: null,
-    tags: [],
-    match_reason: null,
-    ...fields,
-  };
+function expert(username: string, fields: Omit<Expert, "username" | "profile_url"> = {}): Expert {
+  return { username, profile_url: `profile.html?expert=${encodeURIComponent(username)}`, ...fields };
 }
 
 /** Invented people, among them one with nothing but a username and one whose photo is gone. */
 export const EXPERTS: readonly Expert[] = [
-  expert({
-    username: "jdoe",
+  expert("jdoe", {
     first_name: "John",
     last_name: "Doe",
     job_title: "Pricing strategist",
@@ -41,8 +28,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: portrait("#e8b995", "#4b2f20", "#2f5d8a"),
     tags: ["pricing", "SaaS", "negotiation"],
   }),
-  expert({
-    username: "zoe",
+  expert("zoe", {
     first_name: "Zoë",
     last_name: "Tan",
     job_title: "Chief technology officer",
@@ -52,8 +38,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: portrait("#d9a37c", "#1d1a1a", "#7b3f61"),
     tags: ["architecture", "hiring", "SaaS"],
   }),
-  expert({
-    username: "amina",
+  expert("amina", {
     first_name: "Amina",
     last_name: "Okafor",
     job_title: "Growth lead",
@@ -63,8 +48,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: portrait("#8d5a3b", "#17120f", "#1f7a5c"),
     tags: ["growth", "b2b", "content"],
   }),
-  expert({
-    username: "mlindqvist",
+  expert("mlindqvist", {
     first_name: "Märta",
     last_name: "Lindqvist",
     job_title: "Interim CFO",
@@ -73,8 +57,7 @@ export const EXPERTS: readonly Expert[] = [
     currency: "SEK",
     tags: ["fundraising", "reporting", "pricing"],
   }),
-  expert({
-    username: "raj.p",
+  expert("raj.p", {
     first_name: "Raj",
     last_name: "Patwardhan",
     job_title: "Security engineer",
@@ -84,8 +67,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: "photo-that-is-gone.jpg",
     tags: ["security", "compliance"],
   }),
-  expert({
-    username: "helga",
+  expert("helga", {
     first_name: "Helga",
     last_name: "Brandt",
     job_title: "Supply chain consultant",
@@ -95,8 +77,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: portrait("#f0c9a8", "#b9b3ab", "#8a5a2b"),
     tags: ["logistics", "negotiation", "b2b"],
   }),
-  expert({
-    username: "teo",
+  expert("teo", {
     first_name: "Teo",
     last_name: "Marín",
     job_title: "Product designer",
@@ -105,7 +86,7 @@ export const EXPERTS: readonly Expert[] = [
     photo_url: portrait("#c68f66", "#5a2e12", "#3b4a6b"),
     tags: ["design", "research", "hiring"],
   }),
-  expert({ username: "quiet_expert_42" }),
+  expert("quiet_expert_42"),
 ];
 
 /** The experts that a search finds, each with the reason. */
@@ -113,7 +94,7 @@ export function search(query: string): Expert[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return [...EXPERTS];
   return EXPERTS.flatMap((expert) => {
-    const { username, first_name, last_name, job_title, company, tags } = expert;
+    const { username, first_name, last_name, job_title, company, tags = [] } = expert;
     const text = [username, first_name, last_name, job_title, company, ...tags].join(" ").toLowerCase();
     if (!words.every((word) => text.includes(word))) return [];
     const known = tags.filter((tag) => words.some((word) => tag.toLowerCase().includes(word)));

@@ -68,7 +68,7 @@ test("the package loads and renders on a server", async () => {
 
     useNltrStore.getState().setSubscribed("jane@example.com");
     captureLeadClick({ email: "jane@example.com", expert_username: "jdoe" });
-    const expert = { username: "jdoe", hourly_rate: null, profile_url: "/experts/jdoe", tags: [] };
+    const expert = { username: "jdoe", profile_url: "/experts/jdoe" };
     console.log(hasOptedOut(), renderToStaticMarkup(createElement(ExpertCard, { expert })));`;
   const { stdout } = await run("node", ["--input-type=module", "--eval", script], project);
   expect(stdout).toContain('false <article class="expert-card">');

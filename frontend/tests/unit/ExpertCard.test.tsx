@@ -159,16 +159,7 @@ test.each([
 });
 
 test("shows an expert of whom only the username is known", () => {
-  const card = show({
-    first_name: null,
-    last_name: null,
-    job_title: null,
-    company: null,
-    hourly_rate: null,
-    currency: null,
-    photo_url: null,
-    tags: [],
-    match_reason: null,
-  });
-  expect(card.textContent).toBe("Jjdoe");
+  const stores = { nltrStore, explorerStore };
+  const { container } = render(<ExpertCard expert={{ username: "jdoe", profile_url: "/experts/jdoe" }} {...stores} />);
+  expect(container.textContent).toBe("Jjdoe");
 });

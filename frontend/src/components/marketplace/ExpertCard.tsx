@@ -3,22 +3,22 @@ import { captureLeadClick } from "../../captureLeadClick.js";
 import { useExplorerStore } from "../../store/explorerStore.js";
 import { useNltrStore } from "../../store/nltrStore.js";
 
-/** An expert as the marketplace's search returns it. */
+/** An expert as the marketplace's search returns it; of some only the username is known. */
 export interface Expert {
   readonly username: string;
-  readonly first_name: string | null;
-  readonly last_name: string | null;
-  readonly job_title: string | null;
-  readonly company: string | null;
-  /** In units of the currency, not its hundredths. */
-  readonly hourly_rate: number | null;
-  /** ISO 4217, `"EUR"`. */
-  readonly currency: string | null;
   readonly profile_url: string;
-  readonly photo_url: string | null;
-  readonly tags: readonly string[];
+  readonly first_name?: string | null;
+  readonly last_name?: string | null;
+  readonly job_title?: string | null;
+  readonly company?: string | null;
+  /** In units of the currency, not its hundredths. */
+  readonly hourly_rate?: number | null;
+  /** ISO 4217, `"EUR"`. */
+  readonly currency?: string | null;
+  readonly photo_url?: string | null;
+  readonly tags?: readonly string[];
   /** Why the search found this expert. */
-  readonly match_reason: string | null;
+  readonly match_reason?: string | null;
 }
 
 export interface ExpertCardProps {
@@ -55,6 +55,7 @@ export function ExpertCard({
   const name = nameOf(expert);
   const role = [expert.job_title, expert.company].filter(Boolean).join(", ");
   const rate = rateOf(expert);
+  const tags = [...new Set(expert.tags)];
 
   const onOpen = ({ button }: MouseEvent) => {
     // The right button, and those beyond it, open no link.
@@ -98,9 +99,9 @@ export function ExpertCard({
         </button>
       )}
       {expert.match_reason && <p className="expert-card-reason">{expert.match_reason}</p>}
-      {expert.tags.length > 0 && (
+      {tags.length > 0 && (
         <ul className="expert-card-tags" aria-label="Tags">
-          {[...new Set(expert.tags)].map((tag) => (
+          {tags.map((tag) => (
             <li key={tag}>
               {onTag ? (
                 <button type="button" className="expert-card-tag" onClick={() => onTag(tag)}>
@@ -153,7 +154,7 @@ function initialsOf(name: string): string {
 }
 
 function rateOf({ hourly_rate, currency }: Expert): string | null {
-  if (hourly_rate === null) return null;
+  if (hourly_rate == null) return null;
   try {
     const format = new Intl.NumberFormat(undefined, {
       style: "currency",
