@@ -9,6 +9,10 @@ export default defineConfig({
     },
     minify: false,
     sourcemap: true,
-    rolldownOptions: { external: /^(react|react-dom|zustand)(\/|$)/ },
+    rolldownOptions: {
+      external: /^(react|react-dom|zustand)(\/|$)/,
+      // For frameworks that render on a server what does not say so.
+      output: { banner: ({ name }) => (name === "react" ? '"use client";' : "") },
+    },
   },
 });

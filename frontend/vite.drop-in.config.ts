@@ -27,7 +27,10 @@ export default defineConfig({
     lib: { entry: "src/dropIn.ts", formats: ["iife"], name: "leadclicks", fileName: () => "leadclicks.js" },
     target: "es2020",
     minify: "terser",
-    terserOptions: { compress: { passes: 3, unsafe: true, unsafe_arrows: true }, ecma: 2020 },
+    terserOptions: {
+      compress: { passes: 3, unsafe: true, hoist_funs: true, unsafe_arrows: true, unsafe_comps: true },
+      ecma: 2020,
+    },
   },
   // This one never runs on a server.
   define: { "typeof window": '"object"' },

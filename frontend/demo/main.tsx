@@ -1,4 +1,4 @@
-import { type FormEvent, StrictMode, useState } from "react";
+import { type FormEvent, StrictMode, useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { hasOptedOut, optIn, optOut } from "../src/index.js";
 import { ExpertCard, useExplorerStore, useNltrStore } from "../src/react.js";
@@ -14,6 +14,7 @@ function trackEvent(name: string, properties: Record<string, unknown>) {
 function Page() {
   const { query, setQuery } = useExplorerStore();
   const { subscribed } = useNltrStore();
+  const [isNew, setIsNew] = useState(false);
   const [bookmarks, setBookmarks] = useState<ReadonlySet<string>>(new Set());
   const experts = search(query);
 
@@ -43,7 +44,7 @@ function Page() {
         </search>
       </header>
       <main>
-        {subscribed ? <Notice /> : <Gate />}
+        {subscribed ? <Notice isNew={isNew} /> : <Gate onPass={() => setIsNew(true)} />}
         <h2 className="count" aria-live="polite">
           {experts.length === 1 ? "1 expert" : `${experts.length} experts`}
           {query.trim() && ` for “${query.trim()}”`}
@@ -64,18 +65,19 @@ function Page() {
         </ul>
       </main>
       <footer>
-        All experts are invented. What you click is stored by the leadclicksd that you started, and nowhere else.
+        All experts are invented. Clicks of leads go to the leadclicksd that you started, and nowhere else.
       </footer>
     </>
   );
 }
 
 /** Where a visitor becomes a lead, and is told what that means. */
-function Gate() {
+function Gate({ onPass }: { onPass: () => void }) {
   const { setSubscribed } = useNltrStore();
   const onSubmit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     setSubscribed(String(new FormData(event.currentTarget).get("email")));
+    onPass();
   };
   return (
     <section className="panel" aria-labelledby="gate-title">
@@ -93,17 +95,22 @@ function Gate() {
   );
 }
 
-/** Tells a lead that clicks are recorded, and takes no for an answer. */
-function Notice() {
+/** Tells a lead that clicks are recorded, and lets the lead say no. */
+function Notice({ isNew }: { isNew: boolean }) {
   const { email, clear } = useNltrStore();
   const [isOut, setIsOut] = useState(hasOptedOut());
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // The form that had the focus is gone.
+    if (isNew) section.current?.focus();
+  }, [isNew]);
   const toggle = () => {
     if (isOut) optIn();
     else optOut();
     setIsOut(hasOptedOut());
   };
   return (
-    <section className="panel notice" aria-label="Recording of your clicks">
+    <section ref={section} tabIndex={-1} className="panel notice" aria-label="Recording of your clicks">
       <p aria-live="polite">
         {isOut ? (
           <>

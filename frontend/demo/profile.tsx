@@ -14,8 +14,8 @@ function Profile({ username }: { username: string }) {
       <h1>{expert ? name : "No such expert"}</h1>
       {expert?.job_title && <p>{[expert.job_title, expert.company].filter(Boolean).join(", ")}</p>}
       <p>
-        The click that brought you here is in the database, unless you have left no email or said no. See it with{" "}
-        <code>leadclicks report --by-email</code>.
+        If you left your email and the daemon is running, the click that brought you here is in its database. See it
+        with <code>leadclicks report --by-email</code>.
       </p>
     </main>
   );

@@ -1,8 +1,7 @@
 import { deliver } from "./deliver.js";
-import { hasOptedOut } from "./optOut.js";
 
 /** Where clicks go unless said otherwise: the daemon's default path on the page's own origin. */
-export const DEFAULT_ENDPOINT = "/api/lead-clicks";
+const DEFAULT_ENDPOINT = "/api/lead-clicks";
 
 /** The daemon's limits, in Unicode characters (README, "What the page posts"). */
 const EXPERT_USERNAME_LENGTH_MAX = 100;
@@ -47,17 +46,17 @@ const capturedMs: Record<string, number> = {};
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {
     const email = click.email?.trim();
-    if (!email || hasOptedOut()) return;
+    if (!email) return;
 
-    const endpoint = new URL(options?.endpoint ?? DEFAULT_ENDPOINT, location.href);
+    const endpoint = new URL(options?.endpoint || DEFAULT_ENDPOINT, location.href);
     const body = JSON.stringify({
       email,
-      expert_username: cut(click.expert_username, EXPERT_USERNAME_LENGTH_MAX),
+      expert_username: cut(click.expert_username.trim(), EXPERT_USERNAME_LENGTH_MAX),
       search_query: cut(click.search_query ?? "", SEARCH_QUERY_LENGTH_MAX),
     });
 
     const now = Date.now();
-    if (now - (capturedMs[body] ?? 0) < REPEAT_MS_MAX) return;
+    if (Math.abs(now - (capturedMs[body] ?? 0)) < REPEAT_MS_MAX) return;
     capturedMs[body] = now;
     deliver(endpoint, body);
   } catch {

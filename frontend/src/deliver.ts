@@ -1,32 +1,15 @@
-import { hasOptedOut } from "./optOut.js";
+import { hasOptedOut, outbox, type Parcel, PREFIX } from "./outbox.js";
 import { storage, store } from "./storage.js";
-
-/**
- * A click on its way. Its key is the prefix, the time of the click in milliseconds, a space and the endpoint. If the click
- * has to wait, its body stands under this key in storage: the outbox. The clicks do not share one list there, because two
- * tabs that change it at a time would undo each other's changes.
- */
-type Parcel = readonly [key: string, body: string];
-
-const PREFIX = "leadclicks ";
-
-/** A day. What waits for longer is deleted. */
-const WAIT_MS_MAX = 86_400_000;
 
 /** More than a visitor clicks in a day without a connection. What finds the outbox full is dropped. */
 const OUTBOX_LENGTH_MAX = 50;
 
-/**
- * A page does not look into the outbox as soon as it could: what the page before it took out in its last moments may still
- * seem to be there. Chromium was seen to need up to 50 ms.
- */
-const SETTLE_MS = 1000;
-
 /** This page's clicks that are not done with; the first is being posted. */
 const queue: Parcel[] = [];
+
 /**
  * Posts a click: at once, unless another is being posted, since on two connections they could overtake each other. What
- * can't be delivered goes into the outbox.
+ * can't be delivered goes into the outbox. Never rejects.
  */
 export async function deliver(endpoint: URL, body: string): Promise<void> {
   // The fraction tells apart what two tabs do in the same millisecond.
@@ -35,8 +18,8 @@ export async function deliver(endpoint: URL, body: string): Promise<void> {
 }
 
 /**
- * Posts what the outbox holds, in a moment, one after the other, until that fails. One tab at a time does so: the browser
- * tells them all at once that it is online, and each would see the outbox as it was before the others took from it.
+ * Posts what the outbox holds, one after the other, until that fails. One tab at a time does so: the browser tells them
+ * all at once that it is online, and each would see the outbox as it was before the others took from it.
  */
 function deliverOutbox() {
   const postAll = async () => {
@@ -46,42 +29,37 @@ function deliverOutbox() {
       if (body && !(await post([key, body]))) return;
     }
   };
-  // A page without TLS has no locks.
-  setTimeout(() => navigator.locks?.request(PREFIX, postAll) ?? postAll(), SETTLE_MS);
+  // A page without TLS has no locks, and one in a sandbox may not ask for any.
+  navigator.locks?.request(PREFIX, postAll).catch(postAll) ?? postAll();
 }
 
-/** Whether a click is done with: stored, or refused for good. Otherwise it waits in the outbox, or the page was left meanwhile. */
+/**
+ * Whether a click is done with: stored, or refused for good, or unwanted. Otherwise it waits in the outbox, or the page
+ * was left meanwhile. Never rejects.
+ */
 async function post([key, body]: Parcel): Promise<boolean> {
+  if (hasOptedOut()) return true;
   const endpoint = key.split(" ")[2] as string;
-  const isDone = await fetch(endpoint, {
-    method: "POST",
-    body,
-    // The request outlives the page. A browser allows 64 KiB of such bodies at a time, and fails what goes beyond:
-    // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
-    keepalive: true,
-    // To another origin text goes as text/plain, without a preflight, which could die with the page.
-    headers: endpoint.startsWith(`${location.origin}/`) ? { "Content-Type": "application/json" } : {},
-  }).then(
-    // Where the status blames the click, sending it again would not help.
-    ({ status }) => status < 500 && status !== 429,
+  try {
+    const { status } = await fetch(endpoint, {
+      method: "POST",
+      body,
+      // The request outlives the page. A browser allows 64 KiB of such bodies at a time, and fails what goes beyond:
+      // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
+      keepalive: true,
+      // To another origin text goes as text/plain, without a preflight, which could die with the page.
+      headers: endpoint.startsWith(`${location.origin}/`) ? { "Content-Type": "application/json" } : {},
+    });
+    // Another status blames the click: sending it again would not help.
+    if (status < 500 && status !== 429) return true;
+  } catch {
     // No connection; or CORS, a content security policy or an extension of the browser's is in the way. But Chromium also
     // rejects the fetch of a page that is left, while the request goes on. Such a click must not be sent again; such a page
     // does not live to see its next task.
-    () => new Promise<false>((resolve) => setTimeout(() => resolve(false))),
-  );
-  if (!isDone && outbox().length < OUTBOX_LENGTH_MAX) store(key, body);
-  return isDone;
-}
-
-/** The keys of the outbox, oldest first. Deletes what is older than a day, and everything if the visitor opted out. */
-function outbox(): string[] {
-  return Object.keys(storage)
-    .filter((key) => key.startsWith(PREFIX))
-    .filter((key) => {
-      const waitedMs = Date.now() - +(key.split(" ")[1] as string);
-      return (waitedMs < WAIT_MS_MAX && !hasOptedOut()) || !delete storage[key];
-    })
-    .sort();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  if (!hasOptedOut() && outbox().length < OUTBOX_LENGTH_MAX) store(key, body);
+  return false;
 }
 
 if (typeof window !== "undefined") {

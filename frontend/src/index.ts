@@ -5,5 +5,6 @@ export type {
   LeadClicksByExpertResponse,
   LeadClicksResponse,
 } from "./admin/types.js";
-export { type CaptureOptions, captureLeadClick, DEFAULT_ENDPOINT, type LeadClick } from "./captureLeadClick.js";
-export { hasOptedOut, optIn, optOut } from "./optOut.js";
+export { type CaptureOptions, captureLeadClick, type LeadClick } from "./captureLeadClick.js";
+export { optIn, optOut } from "./optOut.js";
+export { hasOptedOut } from "./outbox.js";

@@ -1,19 +1,16 @@
+import { outbox } from "./outbox.js";
 import { storage, store } from "./storage.js";
 
 /**
- * Ends the recording of this visitor's clicks, in this browser and on this site, until {@link optIn}. What still waits to
- * be delivered is never sent.
+ * Ends the recording of this visitor's clicks, in this browser and on this site, until {@link optIn}. What waits to be
+ * delivered is deleted, and what waits for another click's answer is not sent.
  */
 export function optOut(): void {
   store("leadclicksOptOut", "yes");
+  outbox();
 }
 
-/** Takes back {@link optOut}. */
+/** Lets the visitor's clicks be recorded again. */
 export function optIn(): void {
   delete storage.leadclicksOptOut;
-}
-
-/** Whether the visitor opted out. */
-export function hasOptedOut(): boolean {
-  return !!storage.leadclicksOptOut;
 }

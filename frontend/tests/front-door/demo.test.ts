@@ -51,7 +51,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
   async function subscribe(page: Page, email: string): Promise<void> {
     await page.type("#email", email);
     await page.click(".gate button");
-    await page.waitForSelector(".notice");
+    await page.waitForSelector(".notice:focus");
   }
 
   async function clickButton(page: Page, text: string): Promise<void> {

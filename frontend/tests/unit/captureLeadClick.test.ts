@@ -86,6 +86,12 @@ describe("the post", () => {
     expect(server.posts[0]).toMatchObject({ url: "https://leads.example.com/api/lead-clicks", init: { headers: {} } });
   });
 
+  test("goes to the page's own origin where a template left the endpoint empty", async () => {
+    const capture = await loadPage();
+    capture(jdoe, { endpoint: "" });
+    expect(server.posts[0]?.url).toBe(`${location.origin}/api/lead-clicks`);
+  });
+
   test.each([null, undefined, "", " \t\n"])("is not sent for the email %j", async (email) => {
     const capture = await loadPage();
     capture({ ...jdoe, email });
@@ -107,7 +113,11 @@ describe("the post", () => {
 
   test("is cut to the contract's limits, in characters and not in halves of them", async () => {
     const capture = await loadPage();
-    capture({ email: "jane@example.com", expert_username: "x".repeat(101), search_query: "\u{1f600}".repeat(2001) });
+    capture({
+      email: "jane@example.com",
+      expert_username: `  ${"x".repeat(101)}`,
+      search_query: "\u{1f600}".repeat(2001),
+    });
     expect(bodies()).toEqual([
       { email: "jane@example.com", expert_username: "x".repeat(100), search_query: "\u{1f600}".repeat(2000) },
     ]);
@@ -162,6 +172,23 @@ describe("the page", () => {
     expect(errors).toEqual([]);
   });
 
+  test("may have a fetch that throws, and clicks go on when it works again", async () => {
+    const onRejection = vi.fn();
+    process.on("unhandledRejection", onRejection);
+    const capture = await loadPage();
+    server.answer = () => {
+      throw new Error("a wrapper around fetch");
+    };
+    capture(jdoe);
+    await pass();
+    server.answer = status(202);
+    capture(zoe);
+    await pass();
+    process.off("unhandledRejection", onRejection);
+    expect(onRejection).not.toHaveBeenCalled();
+    expect(experts()).toEqual(["jdoe", "zoe", "jdoe"]);
+  });
+
   test("may forbid storage", async () => {
     vi.stubGlobal("localStorage", null);
     const capture = await loadPage();
@@ -183,6 +210,15 @@ describe("the same click", () => {
     capture(jdoe);
     expect(experts()).toEqual(["jdoe"]);
     await pass(1);
+    capture(jdoe);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+  });
+
+  test("counts also where the clock was set back", async () => {
+    const capture = await loadPage();
+    capture(jdoe);
+    vi.setSystemTime(Date.now() - DAY_MS);
+    await pass();
     capture(jdoe);
     expect(experts()).toEqual(["jdoe", "jdoe"]);
   });
@@ -301,9 +337,9 @@ describe("a click that could not be delivered", () => {
     capture(jdoe);
     await pass(DAY_MS / 2);
     page.dispatchEvent(new Event("online"));
-    await pass(DAY_MS / 2 - 2000);
+    await pass(DAY_MS / 2 - 5000);
     expect(waiting()).toHaveLength(1);
-    await pass(2000);
+    await pass(5001);
     server.posts = [];
     server.answer = status(202);
     await loadPage();
@@ -338,13 +374,14 @@ describe("a click that could not be delivered", () => {
 describe("opting out", () => {
   test("ends the recording and drops what waits, until it is taken back", async () => {
     const capture = await loadPage();
-    const { hasOptedOut, optIn, optOut } = await import("../../src/optOut.js");
+    const { hasOptedOut, optIn, optOut } = await import("../../src/index.js");
     server.answer = noConnection;
     capture(jdoe);
     await pass();
     expect(hasOptedOut()).toBe(false);
     optOut();
     expect(hasOptedOut()).toBe(true);
+    expect(waiting()).toEqual([]);
     server.answer = status(202);
     server.posts = [];
     capture(zoe);
@@ -357,17 +394,59 @@ describe("opting out", () => {
     expect(experts()).toEqual(["jdoe"]);
   });
 
-  test("holds for the click that was on its way, too", async () => {
+  test("stops a delivery, and what waits for another click's answer", async () => {
     const capture = await loadPage();
-    const { optOut } = await import("../../src/optOut.js");
+    const { optOut } = await import("../../src/index.js");
+    server.answer = noConnection;
+    for (const expert_username of ["e1", "e2", "e3"]) {
+      capture({ ...jdoe, expert_username });
+      await pass(10);
+    }
+    server.posts = [];
     server.answer = () => new Promise((_, reject) => setTimeout(reject, 100));
+    page.dispatchEvent(new Event("online"));
     capture(jdoe);
+    capture(zoe);
+    await pass(0);
     optOut();
+    await pass();
+    expect(experts()).toEqual(["e1", "jdoe"]);
+    expect(waiting()).toEqual([]);
+  });
+});
+
+/** Locks of which other tabs hold none. */
+function stubLocks(request: (name: string, callback: () => Promise<void>) => Promise<void>): void {
+  vi.stubGlobal("navigator", { locks: { request } });
+}
+
+describe("the outbox", () => {
+  beforeEach(async () => {
+    server.answer = noConnection;
+    const capture = await loadPage();
+    capture(jdoe);
     await pass();
     server.answer = status(202);
     server.posts = [];
+  });
+
+  test("is left to another tab as long as that delivers it", async () => {
+    let grant = () => {};
+    stubLocks((_, callback) => new Promise<void>((resolve) => (grant = resolve)).then(callback));
     await loadPage();
     expect(server.posts).toEqual([]);
-    expect(waiting()).toEqual([]);
+    grant();
+    await pass();
+    expect(experts()).toEqual(["jdoe"]);
+  });
+
+  test("is delivered also where locks are forbidden, and nobody hears of it", async () => {
+    const onRejection = vi.fn();
+    process.on("unhandledRejection", onRejection);
+    stubLocks(() => Promise.reject(new DOMException("Access to the Locks API is denied", "SecurityError")));
+    await loadPage();
+    process.off("unhandledRejection", onRejection);
+    expect(experts()).toEqual(["jdoe"]);
+    expect(onRejection).not.toHaveBeenCalled();
   });
 });

@@ -83,7 +83,12 @@ export function ExpertCard({
           </a>
         </h3>
         {role && <p className="expert-card-role">{role}</p>}
-        {rate && <p className="expert-card-rate">{rate}</p>}
+        {rate && (
+          // A server may write numbers in another language than the visitor's browser.
+          <p className="expert-card-rate" suppressHydrationWarning>
+            {rate}
+          </p>
+        )}
       </div>
       {onBookmark && (
         <button

@@ -36,7 +36,13 @@ export class Daemon {
   static async start(...flags: string[]): Promise<Daemon> {
     const daemon = new Daemon(await mkdtemp(join(tmpdir(), "leadclicks-")));
     daemon.#flags = flags;
-    await daemon.restart();
+    try {
+      await daemon.restart();
+    } catch (error) {
+      daemon.#process?.kill("SIGKILL");
+      await rm(daemon.directory, { recursive: true });
+      throw error;
+    }
     return daemon;
   }
 
@@ -66,8 +72,11 @@ export class Daemon {
     const process = this.#process;
     this.#process = undefined;
     if (!process) return;
-    process.kill("SIGTERM");
-    const [code] = await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (process.exitCode === null) {
+      process.kill("SIGTERM");
+      await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    }
+    const code = process.exitCode;
     if (code !== 0) throw new Error(`leadclicksd exited with ${code}`);
   }
 

@@ -27,6 +27,8 @@ export interface PageSettings {
   endpoint?: string;
   /** A content security policy. */
   csp?: string;
+  /** Keeps all of the browser's connections to the site busy, so that a post has to wait for one. */
+  isBusy?: boolean;
   /** Closes itself as soon as a card was clicked. */
   closesOnClick?: boolean;
 }
@@ -80,6 +82,8 @@ export class Site {
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(message.url ?? "/", this.origin);
     if (url.pathname === "/api/lead-clicks") return this.#forward(message, response);
+    // Answered never: it occupies a connection.
+    if (url.pathname === "/slow") return;
     const file = FILES[url.pathname];
     if (file) {
       const [path, contentType] = file;
@@ -103,13 +107,21 @@ export class Site {
         answer.pipe(response);
       }, this.answerDelayMs);
     });
-    forwarded.on("error", () => response.writeHead(502).end());
+    forwarded.on("error", () => setTimeout(() => response.writeHead(502).end(), this.answerDelayMs));
     message.pipe(forwarded);
   }
 }
 
+/** Browsers open six connections to a site. */
+const BUSY = `<script>
+  addEventListener("load", () => {
+    for (let connection = 0; connection < 6; connection++) fetch("/slow?" + connection).catch(() => {});
+    document.body.dataset.busy = "";
+  });
+</script>`;
+
 function pageHtml(settings: PageSettings): string {
-  const { kind, email, query, endpoint, closesOnClick } = settings;
+  const { kind, email, query, endpoint, isBusy, closesOnClick } = settings;
   const attribute = (name: string, value: string | undefined) =>
     value === undefined ? "" : ` ${name}="${escapeHtml(value)}"`;
   const cards = EXPERTS.map(
@@ -137,6 +149,7 @@ function pageHtml(settings: PageSettings): string {
              <script type="module" src="/react.js"></script>
              <div id="root"${attribute("data-settings", JSON.stringify(settings))}></div>`
       }
+      ${isBusy ? BUSY : ""}
       ${closesOnClick ? `<script>addEventListener("click", () => close())</script>` : ""}
     </html>`;
 }
