@@ -1,13 +1,13 @@
 import { type FormEvent, StrictMode, useEffect, useRef, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { hasOptedOut, optIn, optOut } from "../src/index.js";
-import { ExpertCard, useExplorerStore, useNltrStore } from "../src/react.js";
+import { type CardClick, ExpertCard, useExplorerStore, useNltrStore } from "../src/react.js";
 import { search } from "./experts.js";
 import "../src/components/marketplace/ExpertCard.css";
 import "./style.css";
 
 /** Stands for the host page's analytics. */
-function trackEvent(name: string, properties: Record<string, unknown>) {
+function trackEvent(name: string, properties: CardClick) {
   dispatchEvent(new CustomEvent("analytics", { detail: { name, properties } }));
 }
 

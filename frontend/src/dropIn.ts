@@ -19,10 +19,11 @@ declare global {
 }
 
 /** A card, or what inside a card has a purpose of its own, so that a click on it does not count. */
-const CARD_OR_CONTROL = "[data-leadclicks-expert],button,input,label";
+const CARD_OR_CONTROL = "button,input,label,[data-leadclicks-expert]";
 
 // A tag manager may include the script a second time; the clicks still count once.
-if (!window.leadclicks) {
+// (An element with this id would be window.leadclicks, too.)
+if (!window.leadclicks?.optIn) {
   const settings = document.currentScript?.dataset ?? {};
 
   window.leadclicks = {

@@ -59,8 +59,8 @@ impl FromStr for Origin {
     }
 }
 
-/// The origins that were configured. With none, every request is taken and no CORS header is sent: pages of the
-/// daemon's own origin can post, and what other pages' `text/plain` posts do is not hindered.
+/// The origins that were configured. With none, every request is taken, and every page may read the answer: one that may
+/// not would take a stored click for a failure, and send it again. Preflights are not answered then.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Vec<Origin>);
 
@@ -82,14 +82,11 @@ impl Origins {
     /// Whether a request with this `Origin` is taken; one without comes from no page.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>) -> bool {
         let Some(origin) = origin else { return true };
-        self.0.is_empty() || self.any() || self.0.iter().any(|allowed| allowed.0 == origin)
+        self.any() || self.0.iter().any(|allowed| allowed.0 == origin)
     }
 
     /// Adds the CORS headers to an answer, an error's too, so that the page may read it.
     pub(super) fn stamp(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        if self.0.is_empty() {
-            return;
-        }
         if !self.any() {
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         }
@@ -107,7 +104,7 @@ impl Origins {
     }
 
     fn any(&self) -> bool {
-        self.0.iter().any(|origin| origin.0 == "*")
+        self.0.is_empty() || self.0.iter().any(|origin| origin.0 == "*")
     }
 }
 

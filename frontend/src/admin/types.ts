@@ -1,6 +1,6 @@
 /**
  * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email` and
- * {@link LeadClicksByExpertResponse} with `--expert`. All strings but the times came from a visitor: escape them.
+ * {@link LeadClicksByExpertResponse} with `--expert`. The emails and searches came from visitors: escape them.
  */
 
 /** A lead's click on an expert. */
@@ -20,7 +20,7 @@ export interface LeadClicksByEmail {
   clicks: LeadClickEntry[];
 }
 
-/** Every lead with a click, the one with the latest click first. */
+/** The leads that the report selects, the one with the latest click first. */
 export interface LeadClicksResponse {
   leads: LeadClicksByEmail[];
 }

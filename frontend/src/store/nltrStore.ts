@@ -15,7 +15,7 @@ export interface NltrState {
 
 export interface NltrStoreOptions {
   /** The key in localStorage; `"nltr"` without it. */
-  readonly storageKey?: string;
+  readonly storageKey?: string | undefined;
 }
 
 const NOBODY = { subscribed: false, email: null };
@@ -33,7 +33,9 @@ export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) 
       }),
       {
         name: storageKey,
+        // What was kept under another version, or by a store of the page's own, is looked at all the same.
         version: 1,
+        migrate: (persisted) => persisted,
         partialize: ({ subscribed, email }) => ({ subscribed, email }),
         merge: (persisted, current) => ({ ...current, ...visitor(persisted) }),
         storage: createJSONStorage(() => ({
@@ -47,10 +49,9 @@ export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) 
     ),
   );
   if (typeof window !== "undefined") {
-    // Another tab subscribed or cleared. A key of null means that all of localStorage was cleared.
+    // Another tab subscribed or cleared; a key of null means that it cleared all of its storage.
     addEventListener("storage", ({ key }) => {
-      if (key === storageKey) void useStore.persist.rehydrate();
-      if (key === null) useStore.getState().clear();
+      if (key === storageKey || key === null) void useStore.persist.rehydrate();
     });
   }
   return useStore;

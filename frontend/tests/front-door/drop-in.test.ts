@@ -70,6 +70,26 @@ test("README's page works as it stands", async () => {
   expect(await daemon.clicksOf("jane@example.com")).toHaveLength(2);
 });
 
+test("a click from another origin counts once also where the daemon was told of none", async () => {
+  const openDaemon = await Daemon.start();
+  try {
+    const page = await open(`<!doctype html><title>Cards</title>
+      <script id="leadclicks" defer src="/leadclicks.js" data-endpoint="${openDaemon.endpoint}" data-email="a@example.com"></script>
+      <a href="/experts/jdoe" data-leadclicks-expert="jdoe">John</a>`);
+    const address = page.url();
+    for (const count of [1, 2]) {
+      await page.evaluate(() => addEventListener("click", (event) => event.preventDefault()));
+      const answer = page.waitForResponse(openDaemon.endpoint);
+      await page.click("a");
+      expect((await answer).status()).toBe(202);
+      await page.goto(address);
+      expect(await openDaemon.clicksOnceThere("a@example.com", count)).toHaveLength(count);
+    }
+  } finally {
+    await openDaemon.remove();
+  }
+});
+
 test("a page may include the script twice, stop the event, and nest what it likes in a card", async () => {
   const script = `<script defer src="/leadclicks.js" data-email="nested@example.com"></script>`;
   const page = await open(`<!doctype html><title>Cards</title>${script}${script}

@@ -152,6 +152,7 @@ test.each([
   [2100, "SEK", "SEK 2,100 per hour"],
   [90, "credits", "90 credits per hour"],
   [90, null, "90 per hour"],
+  [0, null, "0 per hour"],
   [0, "USD", "$0 per hour"],
 ])("writes the rate %j %j as %s", (hourly_rate, currency, written) => {
   const card = show({ hourly_rate, currency });

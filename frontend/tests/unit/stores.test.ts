@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { createExplorerStore, createNltrStore } from "../../src/react.js";
 
 const nobody = { subscribed: false, email: null };
@@ -36,6 +36,14 @@ describe("nltrStore", () => {
     expect(createNltrStore().getState()).toMatchObject(nobody);
   });
 
+  test("keeps the visitors of an earlier store under its key", () => {
+    localStorage.setItem("nltr", JSON.stringify({ state: { ...jane, theme: "dark" }, version: 0 }));
+    const log = vi.spyOn(console, "error");
+    expect(createNltrStore().getState()).toMatchObject(jane);
+    expect(createNltrStore().getState()).not.toHaveProperty("theme");
+    expect(log).not.toHaveBeenCalled();
+  });
+
   test.each(["", "{", "null", "[]", '{"state":null}', '{"state":{"subscribed":true,"email":7},"version":1}'])(
     "knows nobody where storage holds %j",
     (kept) => {
@@ -48,7 +56,14 @@ describe("nltrStore", () => {
     const store = createNltrStore();
     elsewhere("nltr", JSON.stringify({ state: jane, version: 1 }));
     expect(store.getState()).toMatchObject(jane);
+    // So it is when a frame clears its sessionStorage.
+    dispatchEvent(new StorageEvent("storage", { key: null }));
+    expect(store.getState()).toMatchObject(jane);
     elsewhere("nltr", JSON.stringify({ state: nobody, version: 1 }));
+    expect(store.getState()).toMatchObject(nobody);
+    elsewhere("nltr", JSON.stringify({ state: jane, version: 1 }));
+    localStorage.clear();
+    dispatchEvent(new StorageEvent("storage", { key: null }));
     expect(store.getState()).toMatchObject(nobody);
   });
 });

@@ -1,30 +1,30 @@
 import { type MouseEvent, useState } from "react";
 import { captureLeadClick } from "../../captureLeadClick.js";
-import { useExplorerStore } from "../../store/explorerStore.js";
-import { useNltrStore } from "../../store/nltrStore.js";
+import { type ExplorerState, useExplorerStore } from "../../store/explorerStore.js";
+import { type NltrState, useNltrStore } from "../../store/nltrStore.js";
 
 /** An expert as the marketplace's search returns it; of some only the username is known. */
 export interface Expert {
   readonly username: string;
   readonly profile_url: string;
-  readonly first_name?: string | null;
-  readonly last_name?: string | null;
-  readonly job_title?: string | null;
-  readonly company?: string | null;
+  readonly first_name?: string | null | undefined;
+  readonly last_name?: string | null | undefined;
+  readonly job_title?: string | null | undefined;
+  readonly company?: string | null | undefined;
   /** In units of the currency, not its hundredths. */
-  readonly hourly_rate?: number | null;
+  readonly hourly_rate?: number | null | undefined;
   /** ISO 4217, `"EUR"`. */
-  readonly currency?: string | null;
-  readonly photo_url?: string | null;
-  readonly tags?: readonly string[];
+  readonly currency?: string | null | undefined;
+  readonly photo_url?: string | null | undefined;
+  readonly tags?: readonly string[] | undefined;
   /** Why the search found this expert. */
-  readonly match_reason?: string | null;
+  readonly match_reason?: string | null | undefined;
 }
 
 export interface ExpertCardProps {
   readonly expert: Expert;
-  /** The host page's analytics: gets `"card_click"`, with the expert's username and the search. */
-  readonly trackEvent?: ((name: string, properties: Record<string, unknown>) => void) | undefined;
+  /** The host page's analytics; called before the click is captured. */
+  readonly trackEvent?: ((name: "card_click", properties: CardClick) => void) | undefined;
   /** Where lead clicks are posted, see `captureLeadClick`. */
   readonly endpoint?: string | undefined;
   readonly isBookmarked?: boolean | undefined;
@@ -33,8 +33,14 @@ export interface ExpertCardProps {
   /** Without it tags are text. */
   readonly onTag?: ((tag: string) => void) | undefined;
   /** The stores that say who clicks after which search, should the page have its own. */
-  readonly nltrStore?: Pick<typeof useNltrStore, "getState"> | undefined;
-  readonly explorerStore?: Pick<typeof useExplorerStore, "getState"> | undefined;
+  readonly nltrStore?: { getState(): Pick<NltrState, "subscribed" | "email"> } | undefined;
+  readonly explorerStore?: { getState(): Pick<ExplorerState, "query"> } | undefined;
+}
+
+/** What the host page's analytics are told of a click. */
+export interface CardClick {
+  readonly expert_username: string;
+  readonly search_query: string;
 }
 
 /**
@@ -169,6 +175,6 @@ function rateOf({ hourly_rate, currency }: Expert): string | null {
     return `${format.format(hourly_rate)} per hour`;
   } catch {
     // No code that Intl knows the shape of.
-    return `${[hourly_rate, currency].filter(Boolean).join(" ")} per hour`;
+    return `${`${hourly_rate} ${currency ?? ""}`.trim()} per hour`;
   }
 }
