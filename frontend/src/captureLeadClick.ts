@@ -30,19 +30,19 @@ const capturedMs: Record<string, number> = {};
 
 /**
  * Tells leadclicksd that a lead clicked an expert's card. Call it in the click's handler and go on: it returns at once,
- * its request outlives the page, and it never throws, rejects or logs anything into the page. Clicks arrive in the order
- * of the calls, as long as the page stays and each gets through. The same click again within a second does not count.
- * Nothing is sent once the visitor opted out.
+ * its request outlives the page, and it never throws, rejects or logs anything into the page. Clicks arrive in the
+ * order of the calls, as long as the page stays and each gets through. The same click again within a second does not
+ * count. Nothing is sent once the visitor opted out.
  *
  * What it stores in the visitor's browser: a click that could not be delivered (no connection, or an answer 429 or 5xx)
- * waits in localStorage, under a key that begins with `leadclicks `, with the email, the expert, the search, the time and
- * the endpoint. It is sent again after the next click that gets through, when the browser is online again, and when a
- * page with this module loads. At most 50 clicks wait; what is older than a day is deleted then, and never sent. A click
- * that is delivered leaves nothing, and there are no cookies.
+ * waits in localStorage, under a key that begins with `leadclicks `, with the email, the expert, the search, the time
+ * and the endpoint. It is sent again after the next click that gets through, when the browser is online again, and when
+ * a page with this module loads. At most 50 clicks wait; what is older than a day is deleted then, and never sent. A
+ * click that is delivered leaves nothing, and there are no cookies.
  *
- * What it does not do: a click whose page is gone before the answer is there is not sent again, because it would
- * count twice wherever only the answer was late. An email beyond the daemon's 320 characters is not cut, because the rest would be
- * somebody else's address: the daemon refuses it.
+ * What it does not do: a click whose page is gone before the answer is there is not sent again, because it would count
+ * twice wherever only the answer was late. An email beyond the daemon's 320 characters is not cut, because the rest
+ * would be somebody else's address: the daemon refuses it.
  */
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {

@@ -53,9 +53,10 @@ async function post([key, body]: Parcel): Promise<boolean> {
     // What else there is blames the click (and 408 a slow network): sending it again would not help.
     if (status < 500 && status !== 429) return true;
   } catch {
-    // No connection; or CORS, a content security policy or an extension of the browser's is in the way. But Chromium also
-    // rejects the fetch of a page that is left, while the request goes on. Such a click must not be sent again; such a page
-    // does not live to see its next task. (It does if the visitor stops the loading just then, and the click counts twice.)
+    // No connection; or CORS, a content security policy or an extension of the browser's is in the way. But Chromium
+    // also rejects the fetch of a page that is left, while the request goes on. Such a click must not be sent again;
+    // such a page does not live to see its next task. (It does if the visitor stops the loading just then, and the
+    // click counts twice.)
     await new Promise((resolve) => setTimeout(resolve));
   }
   if (!hasOptedOut() && outbox().length < OUTBOX_LENGTH_MAX) store(key, body);

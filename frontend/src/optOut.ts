@@ -3,8 +3,8 @@ import { storage, store } from "./storage.js";
 
 /**
  * Ends the recording of this visitor's clicks, in this browser and on this site, until {@link optIn}. What waits to be
- * delivered is deleted, and what waits for another click's answer is not sent. Where the site's quota of storage is used
- * up the browser can't keep the visitor's choice; `hasOptedOut` tells.
+ * delivered is deleted, and what waits for another click's answer is not sent. Where the site's quota of storage is
+ * used up the browser can't keep the visitor's choice; `hasOptedOut` tells.
  */
 export function optOut(): void {
   store("leadclicksOptOut", "yes");

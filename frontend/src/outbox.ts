@@ -1,9 +1,9 @@
 import { storage } from "./storage.js";
 
 /**
- * A click on its way. Its key is the prefix, the time of the click in milliseconds, a space and the endpoint. If the click
- * has to wait, its body stands under this key in storage: the outbox. The clicks do not share one list there, because two
- * tabs that change it at a time would undo each other's changes.
+ * A click on its way. Its key is the prefix, the time of the click in milliseconds, a space and the endpoint. If the
+ * click has to wait, its body stands under this key in storage: the outbox. The clicks do not share one list there,
+ * because two tabs that change it at a time would undo each other's changes.
  */
 export type Parcel = readonly [key: string, body: string];
 

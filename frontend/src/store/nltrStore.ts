@@ -20,7 +20,7 @@ export interface NltrStoreOptions {
 
 const NOBODY = { subscribed: false, email: null };
 
-/** A store that keeps the email in localStorage, in step between the tabs of a site; in memory where that is forbidden. */
+/** A store that keeps the email in localStorage, in step between a site's tabs; in memory where that is forbidden. */
 export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) {
   const useStore = create<NltrState>()(
     persist(

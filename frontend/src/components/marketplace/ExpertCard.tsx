@@ -45,8 +45,8 @@ export interface CardClick {
 
 /**
  * A card that is one link to the expert's profile, stretched over all of it, with the buttons on top and not inside: so
- * a keyboard, a middle click, Ctrl-click and a screen reader meet a real link, and a button is never a click on the card.
- * Needs `leadclicks/style.css`.
+ * a keyboard, a middle click, Ctrl-click and a screen reader meet a real link, and a button is never a click on the
+ * card. Needs `leadclicks/style.css`.
  */
 export function ExpertCard({
   expert,
