@@ -1,4 +1,5 @@
-import { hasOptedOut, outbox, type Parcel, PREFIX } from "./outbox.js";
+import { hasOptedOut } from "./optOut.js";
+import { outbox, type Parcel, PREFIX } from "./outbox.js";
 import { storage, store } from "./storage.js";
 
 /** More than a visitor clicks in a day without a connection. What finds the outbox full is dropped. */

@@ -6,5 +6,4 @@ export type {
   LeadClicksResponse,
 } from "./admin/types.js";
 export { type CaptureOptions, captureLeadClick, type LeadClick } from "./captureLeadClick.js";
-export { optIn, optOut } from "./optOut.js";
-export { hasOptedOut } from "./outbox.js";
+export { hasOptedOut, optIn, optOut } from "./optOut.js";

@@ -7,11 +7,16 @@ import { storage, store } from "./storage.js";
  * used up the browser can't keep the visitor's choice; `hasOptedOut` tells.
  */
 export function optOut(): void {
+  for (const key of outbox()) delete storage[key];
   store("leadclicksOptOut", "yes");
-  outbox();
 }
 
 /** Lets the visitor's clicks be recorded again. */
 export function optIn(): void {
   delete storage.leadclicksOptOut;
+}
+
+/** Whether the visitor opted out. */
+export function hasOptedOut(): boolean {
+  return !!storage.leadclicksOptOut;
 }

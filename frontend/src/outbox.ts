@@ -12,19 +12,14 @@ export const PREFIX = "leadclicks ";
 /** A day. What has waited for longer is never sent. */
 const WAIT_MS_MAX = 86_400_000;
 
-/** The keys of the outbox, oldest first. Deletes what is older than a day, and everything if the visitor opted out. */
+/** The keys of the outbox, oldest first. Deletes what is older than a day. */
 export function outbox(): string[] {
   return Object.keys(storage)
     .filter((key) => key.startsWith(PREFIX))
     .filter((key) => {
       // A time in the future means that the clock was set back since.
       const waitedMs = Math.abs(Date.now() - +(key.split(" ")[1] as string));
-      return (waitedMs < WAIT_MS_MAX && !hasOptedOut()) || !delete storage[key];
+      return waitedMs < WAIT_MS_MAX || !delete storage[key];
     })
     .sort();
-}
-
-/** Whether the visitor opted out. */
-export function hasOptedOut(): boolean {
-  return !!storage.leadclicksOptOut;
 }

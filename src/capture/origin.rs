@@ -59,8 +59,8 @@ impl FromStr for Origin {
     }
 }
 
-/// The origins that were configured. With none, every request is taken, and every page may read the answer: one that may
-/// not would take a stored click for a failure, and send it again. Preflights are not answered then.
+/// The origins that were configured. With none, every request is taken, and every page may read the answer: one that
+/// may not would take a stored click for a failure, and send it again. Preflights are not answered then.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Vec<Origin>);
 

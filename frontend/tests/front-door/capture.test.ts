@@ -107,6 +107,18 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     return () => page.evaluate(() => (window as unknown as { clicks: number }).clicks);
   }
 
+  /** Stops the daemon, and clicks on a page that stays until each click is in the outbox. */
+  async function clickWhileDown(settings: PageSettings, ...experts: string[]): Promise<Page> {
+    await daemon.stop();
+    const page = await open(settings);
+    await stay(page);
+    for (const [index, expert] of experts.entries()) {
+      await page.click(link(expert));
+      await untilWaiting(page, index + 1);
+    }
+    return page;
+  }
+
   describe.each(["react", "plain"] as const)("with the %s page", (kind) => {
     /** What is stored of a lead once a later click from the same browser has arrived. */
     async function storedInTheEnd(email: string): Promise<[expert: string, query: string][]> {
@@ -230,13 +242,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
         const email = newLead();
         const endpoint = `${(origin === "own" ? site : otherSite).origin}/api/lead-clicks`;
         const settings = { kind, email, endpoint };
-        await daemon.stop();
-        const page = await open(settings);
-        await stay(page);
-        await page.click(link("e01"));
-        await untilWaiting(page, 1);
-        await page.click(link("e02"));
-        await untilWaiting(page, 2);
+        const page = await clickWhileDown(settings, "e01", "e02");
         await page.reload();
         await daemon.restart();
 
@@ -257,11 +263,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
 
     test("a click that found the daemon down is delivered after the next that gets through", async () => {
       const email = newLead();
-      await daemon.stop();
-      const page = await open({ kind, email });
-      await stay(page);
-      await page.click(link("e01"));
-      await untilWaiting(page, 1);
+      const page = await clickWhileDown({ kind, email }, "e01");
       await daemon.restart();
       await page.click(link("e02"));
       const clicks = await daemon.clicksOnceThere(email, 2);
@@ -334,7 +336,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       // page.goBack would wait for a load that a kept page does not have.
       await page.evaluate(() => history.back());
       await page.waitForSelector("[data-kept=true]");
-      // This one's answer, and a second after it the look into the outbox.
+      // After this one's answer the page looks into the outbox.
       await follow(page, "e02");
       await page.evaluate(() => history.back());
       await page.waitForSelector("[data-kept=true]");
@@ -347,12 +349,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
 
     test("leaving a page while it delivers what had waited delivers nothing twice", async () => {
       const email = newLead();
-      await daemon.stop();
-      const page = await open({ kind, email });
-      await stay(page);
-      await page.click(link("e01"));
-      await page.click(link("e02"));
-      await untilWaiting(page, 2);
+      const page = await clickWhileDown({ kind, email }, "e01", "e02");
       await daemon.restart();
       site.answerDelayMs = 1000;
       await page.reload();
