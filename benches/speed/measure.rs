@@ -1,0 +1,152 @@
+//! Processes, their time and memory, and medians.
+
+use std::{
+    error::Error,
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often a running program's memory is looked at. Its peak only grows, so just the last moments can be missed.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
+/// Linux counts a process's time in hundredths of a second on every machine ([proc(5)](
+/// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), `sysconf(_SC_CLK_TCK)`).
+const CPU_TICK: Duration = Duration::from_millis(10);
+
+/// What one run of a program took.
+#[derive(Debug, Clone, Copy)]
+pub struct Run {
+    pub secs: f64,
+    pub peak_mb: f64,
+}
+
+/// Runs `command` to its end, its output thrown away.
+pub fn run(command: &mut Command) -> Result<Run, Box<dyn Error>> {
+    let started = Instant::now();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let pid = child.id();
+    let ended = AtomicBool::new(false);
+    let (status, secs, peak_mb) = thread::scope(|scope| {
+        let peak = scope.spawn(|| {
+            let mut peak_mb = 0.0_f64;
+            while !ended.load(Ordering::Relaxed) {
+                peak_mb = peak_mb.max(self::peak_mb(pid).unwrap_or_default());
+                thread::sleep(MEMORY_INTERVAL);
+            }
+            peak_mb
+        });
+        let status = child.wait();
+        let secs = started.elapsed().as_secs_f64();
+        ended.store(true, Ordering::Relaxed);
+        (status, secs, peak.join().unwrap_or_default())
+    });
+    if !status?.success() {
+        return Err(format!("{command:?} failed").into());
+    }
+    Ok(Run { secs, peak_mb })
+}
+
+/// The most memory that a process has had resident so far, in MB.
+fn peak_mb(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = kib.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024.0 / 1e6)
+}
+
+/// A server that runs until this is dropped.
+pub struct Server {
+    child: Child,
+    /// Kept open, so that the server can go on writing there.
+    stdout: BufReader<ChildStdout>,
+    /// `host:port`.
+    pub address: String,
+}
+
+impl Server {
+    /// Starts a server that prints a line with its address, as `http://HOST:PORT/`, when it is ready.
+    pub fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        let mut server = Self {
+            child,
+            stdout: BufReader::new(stdout),
+            address: String::new(),
+        };
+        let mut line = String::new();
+        server.stdout.read_line(&mut line)?;
+        server.address = line
+            .split_once("http://")
+            .and_then(|(_, address)| address.split('/').next())
+            .ok_or_else(|| format!("{command:?} did not become ready"))?
+            .to_owned();
+        Ok(server)
+    }
+
+    /// The processor time that the server has used so far, in seconds.
+    pub fn cpu_secs(&self) -> Result<f64, Box<dyn Error>> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The program's name comes second, in parentheses, and may hold blanks.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u32 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u32>().unwrap_or_default())
+            .sum();
+        Ok((CPU_TICK * ticks).as_secs_f64())
+    }
+
+    /// The most memory that the server has had resident so far, in MB.
+    pub fn peak_mb(&self) -> Result<f64, Box<dyn Error>> {
+        peak_mb(self.child.id()).ok_or_else(|| "the server is gone".into())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended by itself is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How long an fsync takes on the disk of `directory`, in milliseconds: after two pages, which is what a transaction
+/// of one click appends to the WAL, in a file that has its full length already.
+pub fn fsync_ms(directory: &Path) -> Result<f64, Box<dyn Error>> {
+    const PAGES: [u8; 2 * 4096] = [7; 2 * 4096];
+    const SYNCS: usize = 300;
+    let path = directory.join("fsync-probe");
+    let mut file = File::create(&path)?;
+    for _ in 0..SYNCS {
+        file.write_all(&PAGES)?;
+    }
+    file.sync_all()?;
+    let mut file = File::options().write(true).open(&path)?;
+    let mut took = Vec::with_capacity(SYNCS);
+    for _ in 0..SYNCS {
+        let started = Instant::now();
+        file.write_all(&PAGES)?;
+        file.sync_all()?;
+        took.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    fs::remove_file(path)?;
+    Ok(median(took))
+}
+
+/// The middle one of `values`; of an even number of them, the upper of the two in the middle.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
