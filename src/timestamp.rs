@@ -2,7 +2,10 @@
 
 use std::{fmt, str};
 
-use jiff::{civil, tz::TimeZone};
+use jiff::{
+    civil,
+    tz::{Offset, TimeZone},
+};
 use serde::{Serialize, Serializer};
 
 /// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC): those that the database's text
@@ -36,9 +39,9 @@ impl Timestamp {
             text.parse().ok().filter(|_| has_no_zone)
         })?;
         // The last hours of 9999, which some programs write for "never", are after jiff's last instant.
-        let instant = datetime
-            .to_zoned(TimeZone::UTC)
-            .map_or(jiff::Timestamp::MAX, |zoned| zoned.timestamp());
+        let instant = Offset::UTC
+            .to_timestamp(datetime)
+            .unwrap_or(jiff::Timestamp::MAX);
         Some(Self::new(instant))
     }
 
@@ -67,7 +70,7 @@ impl Timestamp {
     /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it.
     #[must_use]
     pub fn rfc3339(self) -> Text {
-        let datetime = jiff::tz::Offset::UTC.to_datetime(self.instant());
+        let datetime = Offset::UTC.to_datetime(self.instant());
         let mut bytes = *b"0000-00-00T00:00:00.000000Z";
         let mut put = |range: std::ops::Range<usize>, mut value: u32| {
             for byte in bytes[range].iter_mut().rev() {
@@ -94,6 +97,17 @@ impl Timestamp {
         zone.to_datetime(self.instant())
             .strftime("%Y-%m-%d %H:%M")
             .to_string()
+    }
+
+    pub(crate) fn micros(self) -> i64 {
+        self.micros
+    }
+
+    /// The instant whose [`Timestamp::micros`] these are.
+    pub(crate) fn from_micros(micros: i64) -> Self {
+        Self {
+            micros: micros.clamp(MICROS_MIN, MICROS_MAX),
+        }
     }
 
     fn instant(self) -> jiff::Timestamp {

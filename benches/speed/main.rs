@@ -18,7 +18,7 @@ use clap::{Parser, ValueEnum};
 struct Cli {
     /// What to measure; everything without it
     part: Option<Part>,
-    /// A million rows, few rounds
+    /// A million rows, and short loads
     #[arg(long)]
     quick: bool,
     /// Only see that it all works: few rows, one short round
@@ -52,7 +52,7 @@ impl Plan {
         Self {
             rows: vec![1_000_000, 10_000_000],
             connections: vec![1, 16, 64, 256],
-            rounds: 5,
+            rounds: 3,
             secs: 5,
         }
     }

@@ -1,6 +1,7 @@
 //! What `leadclicks report` prints, in every format, and where it goes.
 
 use std::{
+    fmt::Write,
     fs,
     io::{BufRead, BufReader, Read},
     os::unix::fs::{PermissionsExt, symlink},
@@ -561,6 +562,137 @@ fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() 
             "--limit {limit}"
         );
     }
+}
+
+/// Who, and when: a row of [`shuffled_clicks`], in the order in which reports tell them.
+type Shuffled = (u64, u64, String, String);
+
+/// Clicks on two experts whose times go back and forth in the table, many of them equal.
+fn shuffled_clicks(clicks: u64) -> Vec<Shuffled> {
+    let mut rows: Vec<Shuffled> = (0..clicks)
+        .map(|id| {
+            let mixed = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let minute = mixed % 300;
+            let expert = if mixed.is_multiple_of(3) {
+                "zoe"
+            } else {
+                "jdoe"
+            };
+            (
+                minute,
+                id,
+                format!("lead{}@example.com", mixed % 37),
+                expert.to_owned(),
+            )
+        })
+        .collect();
+    rows.sort_by(|a, b| b.cmp(a));
+    rows
+}
+
+fn shuffled_csv<'a>(rows: impl Iterator<Item = &'a Shuffled>) -> String {
+    let lines = rows.map(|(minute, id, email, expert)| {
+        let (hour, minute) = (minute / 60, minute % 60);
+        format!(
+            "{email},{expert},{expert},search {id},2026-11-01T{hour:02}:{minute:02}:00.000000Z\n"
+        )
+    });
+    [CSV_HEADER.to_owned()].into_iter().chain(lines).collect()
+}
+
+fn by_lead(rows: &[Shuffled], leads_max: usize) -> String {
+    let mut emails: Vec<&str> = Vec::new();
+    for (_, _, email, _) in rows {
+        if !emails.contains(&email.as_str()) {
+            emails.push(email);
+        }
+    }
+    emails.truncate(leads_max);
+    shuffled_csv(
+        emails
+            .iter()
+            .flat_map(|email| rows.iter().filter(move |row| row.2 == *email)),
+    )
+}
+
+#[test]
+fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_indexes_there_are() {
+    let rows = shuffled_clicks(3_000);
+    for indexes in [
+        "",
+        "DROP INDEX lead_clicks_created_at;",
+        "CREATE INDEX e ON lead_clicks (expert_username);",
+        "CREATE INDEX e ON lead_clicks (expert_username, created_at);",
+        "CREATE INDEX e ON lead_clicks (email, created_at); DROP INDEX lead_clicks_created_at;",
+    ] {
+        let site = Site::new().with_schema(indexes);
+        let conn = site.connect();
+        let mut inserting = "BEGIN;".to_owned();
+        for (minute, id, email, expert) in &rows {
+            let (hour, minute) = (minute / 60, minute % 60);
+            write!(
+                inserting,
+                "INSERT INTO lead_clicks VALUES
+                    ({id}, '{email}', '{expert}', 'search {id}', '2026-11-01 {hour:02}:{minute:02}:00.000000');"
+            )
+            .unwrap();
+        }
+        conn.execute_batch(&format!("{inserting} COMMIT;")).unwrap();
+        let csv = |args: &[&str]| site.stdout_of(&[&["report", "--format", "csv"], args].concat());
+        assert!(
+            csv(&["--by-email"]) == by_lead(&rows, usize::MAX),
+            "{indexes}"
+        );
+        assert!(
+            csv(&["--by-email", "--limit", "5"]) == by_lead(&rows, 5),
+            "{indexes}"
+        );
+        let of_jdoe = || rows.iter().filter(|row| row.3 == "jdoe");
+        assert!(
+            csv(&["--expert", "jdoe"]) == shuffled_csv(of_jdoe()),
+            "{indexes}"
+        );
+        let window = [
+            "--since",
+            "2026-11-01T01:00:00Z",
+            "--until",
+            "2026-11-01T03:20:00Z",
+        ];
+        let within: Vec<Shuffled> = rows
+            .iter()
+            .filter(|row| (60..200).contains(&row.0))
+            .cloned()
+            .collect();
+        assert!(
+            csv(&[&["--by-email"], &window[..]].concat()) == by_lead(&within, usize::MAX),
+            "{indexes}"
+        );
+        assert!(
+            csv(&[&["--expert", "zoe"], &window[..]].concat())
+                == shuffled_csv(within.iter().filter(|row| row.3 == "zoe")),
+            "{indexes}"
+        );
+    }
+}
+
+#[test]
+fn an_experts_clicks_are_told_to_the_last_although_their_searches_fill_many_pages() {
+    const CLICKS: usize = 6_000;
+    let site = Site::new().with_schema(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
+         INSERT INTO lead_clicks
+         SELECT i, format('lead%d@example.com', i), 'jdoe', replace(format('%.*c', 2000, 'x'), 'x', '🦀'),
+             format('2026-11-01 09:00:00.%06d', i / 2)
+         FROM n;",
+    ));
+    let csv = site.stdout_of(&["report", "--expert", "jdoe", "--format", "csv"]);
+    let told: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split('@').next().unwrap())
+        .collect();
+    let expected: Vec<String> = (0..CLICKS).rev().map(|id| format!("lead{id}")).collect();
+    assert!(told == expected);
 }
 
 #[test]
