@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 
 pub use error::Error;
 pub(crate) use error::Problem;
-pub use writer::{ClickQueue, NotStored, Writer, WriterCounts};
+pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};
 
 /// How long a statement waits for another program's lock. A browser that waits for its answer is still there
 /// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +22,7 @@ use tokio::{
 use super::{DB_DEFAULT, print_error};
 use crate::{
     capture::{self, Address, CONNECTIONS_MAX, Listener, Origin, Settings},
-    store::{Db, Error as StoreError, Writer},
+    store::{Db, Error as StoreError, Pace, Writer},
     timestamp::Timestamp,
     visible::visible,
 };
@@ -168,11 +169,16 @@ impl From<StoreError> for Failure {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.log_format);
+    let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park({
+            let pace = Arc::clone(&pace);
+            move || pace.idle()
+        })
         .build()
         .map_err(Failure::Runtime)
-        .and_then(|runtime| runtime.block_on(run(cli)));
+        .and_then(|runtime| runtime.block_on(run(cli, pace)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -194,7 +200,7 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
+async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = Db::open_for_capture(&cli.db)?;
     let db_path = db.path().to_owned();
@@ -204,7 +210,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     };
     let listener = Listener::bind(&cli.listen).await.map_err(listen_failed)?;
     let address = listener.address().map_err(listen_failed)?;
-    let (writer, clicks) = Writer::start(db, || Timestamp::new(jiff::Timestamp::now()))?;
+    let (writer, clicks) = Writer::start(db, pace, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {
         paths: cli.paths,
         origins: cli.origins.into(),

@@ -2,13 +2,17 @@
 
 use std::{
     fs,
+    io::{self, Write},
+    net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::support::{Client, Daemon, PATIENCE, Ran, Site, body, mode, post_request, request};
+use crate::support::{
+    Answer, Client, Daemon, PATIENCE, Ran, Site, body, mode, post_request, request,
+};
 
 const ACCEPTED: &str = r#"{"status":"accepted"}"#;
 
@@ -547,4 +551,33 @@ fn a_daemon_that_ends_leaves_the_socket_of_its_successor() {
     assert!(socket.exists());
     assert!(second.stop().0.success());
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_click_is_stored_although_other_requests_leave_the_daemon_no_rest() {
+    const CLIENTS: usize = 4;
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let requests = request("GET", "/elsewhere", "", "").repeat(500);
+    let streams: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| TcpStream::connect(daemon.address()).unwrap())
+        .collect();
+    thread::scope(|scope| {
+        for mut stream in &streams {
+            // Both end when the connection is shut down.
+            let requests = requests.as_bytes();
+            scope.spawn(move || while stream.write_all(requests).is_ok() {});
+            scope.spawn(move || io::copy(&mut stream, &mut io::sink()));
+        }
+        let mut client = daemon.connect();
+        let answers: io::Result<Vec<Answer>> = (0..20)
+            .map(|_| client.try_send(&post_request(&body("jane@example.com", "jdoe", ""))))
+            .collect();
+        for stream in &streams {
+            stream.shutdown(Shutdown::Both).unwrap();
+        }
+        let answers = answers.expect("an answer to each");
+        assert!(answers.iter().all(|answer| answer.status == 202));
+    });
+    assert_eq!(site.clicks().len(), 20);
 }
