@@ -50,7 +50,7 @@ struct Sample {
 /// Measures and prints the table.
 pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
     let rows_max = plan.rows.iter().copied().max().unwrap_or_default();
-    let subjects = [
+    let subjects: [Subject; 3] = [
         Subject::Bare,
         Subject::Daemon { rows: 0 },
         Subject::Daemon { rows: rows_max },
@@ -144,31 +144,30 @@ fn remove_database(path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn print(plan: &Plan, subjects: &[Subject], samples: &[Sample], fsync_ms: f64) {
+fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64) {
+    let of = |subject: Subject, connections: u32| {
+        samples
+            .iter()
+            .filter(move |sample| sample.subject == subject && sample.connections == connections)
+    };
+    // Each to one of its own round, because these machines are noisy.
+    let ratio = |subject: Subject, other: Subject, connections: u32| {
+        let pairs = of(subject, connections).zip(of(other, connections));
+        median(pairs.map(|(sample, other)| sample.per_sec / other.per_sec))
+    };
     let mut lines = Vec::new();
     for &connections in &plan.connections {
         for &subject in subjects {
-            let of = |subject: Subject| {
-                samples.iter().filter(move |sample| {
-                    sample.subject == subject && sample.connections == connections
-                })
-            };
-            // Each against the bare server of its own round, because these machines are noisy.
-            let ratio = median(
-                of(subject)
-                    .zip(of(Subject::Bare))
-                    .map(|(sample, bare)| sample.per_sec / bare.per_sec),
-            );
-            let of = || of(subject);
+            let median_of = |value: fn(&Sample) -> f64| median(of(subject, connections).map(value));
             lines.push([
                 connections.to_string(),
                 subject.name(),
-                format!("{:.0}", median(of().map(|sample| sample.per_sec))),
-                format!("{ratio:.2}"),
-                format!("{:.2}", median(of().map(|sample| sample.p50_ms))),
-                format!("{:.2}", median(of().map(|sample| sample.p99_ms))),
-                format!("{:.1}", median(of().map(|sample| sample.cpu_micros))),
-                format!("{:.1}", median(of().map(|sample| sample.peak_mb))),
+                format!("{:.0}", median_of(|sample| sample.per_sec)),
+                format!("{:.2}", ratio(subject, Subject::Bare, connections)),
+                format!("{:.2}", median_of(|sample| sample.p50_ms)),
+                format!("{:.2}", median_of(|sample| sample.p99_ms)),
+                format!("{:.1}", median_of(|sample| sample.cpu_micros)),
+                format!("{:.1}", median_of(|sample| sample.peak_mb)),
             ]);
         }
     }
@@ -185,5 +184,15 @@ fn print(plan: &Plan, subjects: &[Subject], samples: &[Sample], fsync_ms: f64) {
         ],
         &lines,
     );
-    println!("\nOne fsync of this disk takes {fsync_ms:.2} ms.");
+    let [_, empty, large] = *subjects;
+    let flat: Vec<String> = plan
+        .connections
+        .iter()
+        .map(|&connections| format!("{:.2}", ratio(large, empty, connections)))
+        .collect();
+    println!(
+        "\n{} against an empty table: {}.\nOne fsync of this disk takes {fsync_ms:.2} ms.",
+        large.name(),
+        flat.join(", ")
+    );
 }

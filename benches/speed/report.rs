@@ -14,11 +14,95 @@ use crate::{
     print_table,
 };
 
+/// What is asked of both. In its texts EXPERT stands for a username and LAST_WEEK for a time.
+struct Question {
+    name: &'static str,
+    format: &'static str,
+    arguments: &'static [&'static str],
+    sql: &'static str,
+    answers: Answers,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// Both print the same rows in the same order.
+    Equal,
+    /// Both tell the same, in forms of their own; or the shell has less to do, which is said.
+    Comparable,
+}
+
+const ALL: Question = Question {
+    name: "by email",
+    format: "csv",
+    arguments: &["--by-email"],
+    sql: BY_EMAIL,
+    answers: Answers::Equal,
+};
+
+const LAST_WEEK: Question = Question {
+    name: "by email, last 7 days",
+    format: "csv",
+    arguments: &["--by-email", "--since", "LAST_WEEK"],
+    sql: BY_EMAIL_LAST_WEEK,
+    answers: Answers::Equal,
+};
+
+const EXPERT: Question = Question {
+    name: "one expert",
+    format: "csv",
+    arguments: &["--expert", "EXPERT"],
+    sql: BY_EXPERT,
+    answers: Answers::Equal,
+};
+
+const QUESTIONS: [Question; 8] = [
+    ALL,
+    Question {
+        format: "json",
+        answers: Answers::Comparable,
+        ..ALL
+    },
+    Question {
+        name: "by email, 50 leads",
+        format: "table",
+        sql: BY_EMAIL_TABLE,
+        answers: Answers::Comparable,
+        ..ALL
+    },
+    LAST_WEEK,
+    EXPERT,
+    Question {
+        name: "one expert, against a bare scan",
+        sql: BY_EXPERT_SCAN,
+        answers: Answers::Comparable,
+        ..EXPERT
+    },
+    Question {
+        format: "json",
+        answers: Answers::Comparable,
+        ..EXPERT
+    },
+    Question {
+        name: "one expert, 200 clicks",
+        format: "table",
+        sql: BY_EXPERT_TABLE,
+        answers: Answers::Comparable,
+        ..EXPERT
+    },
+];
+
 /// Faster than `first_value` and than a join with each lead's latest click. What is newer has the larger id here, and
 /// leadclicks, which can't know that, orders by time.
 const BY_EMAIL: &str = "
     SELECT email, expert_username, NAME AS expert_name, search_query, created_at
-    FROM (SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks WHERE WINDOW)
+    FROM (SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks)
+    LEFT JOIN experts ON username = expert_username
+    ORDER BY latest DESC, id DESC";
+const BY_EMAIL_LAST_WEEK: &str = "
+    SELECT email, expert_username, NAME AS expert_name, search_query, created_at
+    FROM (
+        SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks WHERE created_at >= 'LAST_WEEK'
+    )
     LEFT JOIN experts ON username = expert_username
     ORDER BY latest DESC, id DESC";
 /// The clicks of the 50 leads that a table shows, and how many there are of both.
@@ -45,142 +129,118 @@ const BY_EXPERT_SCAN: &str = "
     SELECT email, expert_username, search_query, created_at FROM lead_clicks WHERE expert_username = 'EXPERT'";
 const NAME: &str = "coalesce(nullif(trim(first_name || ' ' || last_name), ''), expert_username)";
 
-/// What is asked of both.
-struct Question {
-    name: &'static str,
-    format: &'static str,
-    ours: Vec<String>,
-    sql: String,
-    /// Whether both print the same rows in the same order.
-    answer: Answer,
-}
-
-#[derive(PartialEq, Eq)]
-enum Answer {
-    Same,
-    Comparable,
-}
-
-fn questions() -> Vec<Question> {
-    let expert = &data::expert_username(0);
-    let question = |name, format, ours: &[&str], sql: String, answer| Question {
-        name,
-        format,
-        ours: ours.iter().map(ToString::to_string).collect(),
-        sql: sql.replace("NAME", NAME).replace("EXPERT", expert),
-        answer,
-    };
-    let all = || BY_EMAIL.replace("WINDOW", "TRUE");
-    let last_week = BY_EMAIL.replace(
-        "WINDOW",
-        &format!("created_at >= '{}'", data::LAST_WEEK_STORED),
-    );
-    let by_email = &["--by-email"][..];
-    let since = &["--by-email", "--since", data::LAST_WEEK][..];
-    let by_expert = &["--expert", expert][..];
-    vec![
-        question("by email", "csv", by_email, all(), Answer::Same),
-        question("by email", "json", by_email, all(), Answer::Comparable),
-        question(
-            "by email, 50 leads",
-            "table",
-            by_email,
-            BY_EMAIL_TABLE.to_owned(),
-            Answer::Comparable,
-        ),
-        question(
-            "by email, last 7 days",
-            "csv",
-            since,
-            last_week,
-            Answer::Same,
-        ),
-        question(
-            "one expert",
-            "csv",
-            by_expert,
-            BY_EXPERT.to_owned(),
-            Answer::Same,
-        ),
-        question(
-            "one expert, against a bare scan",
-            "csv",
-            by_expert,
-            BY_EXPERT_SCAN.to_owned(),
-            Answer::Comparable,
-        ),
-        question(
-            "one expert",
-            "json",
-            by_expert,
-            BY_EXPERT.to_owned(),
-            Answer::Comparable,
-        ),
-        question(
-            "one expert, 200 clicks",
-            "table",
-            by_expert,
-            BY_EXPERT_TABLE.to_owned(),
-            Answer::Comparable,
-        ),
-    ]
-}
-
 impl Question {
     fn ours(&self, db: &Path) -> Command {
         let mut leadclicks = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
-        leadclicks.arg("report").args(&self.ours);
-        leadclicks
-            .args(["--format", self.format])
-            .arg("--db")
-            .arg(db);
+        leadclicks.arg("report").args(["--format", self.format]);
+        leadclicks.arg("--db").arg(db);
+        leadclicks.args(self.arguments.iter().map(|argument| {
+            argument
+                .replace("EXPERT", &data::expert_username(0))
+                .replace("LAST_WEEK", data::LAST_WEEK)
+        }));
         leadclicks
     }
 
     fn shell(&self, db: &Path) -> Command {
+        let sql = self
+            .sql
+            .replace("NAME", NAME)
+            .replace("EXPERT", &data::expert_username(0))
+            .replace("LAST_WEEK", data::LAST_WEEK_STORED);
         let mut shell = Command::new("sqlite3");
         shell.args(["-readonly", "-header", &format!("-{}", self.format)]);
-        shell.arg(db).arg(&self.sql);
+        shell.arg(db).arg(sql);
         shell
     }
 }
 
+/// What a question took on a database of so many rows.
+struct Sample {
+    rows: u64,
+    name: &'static str,
+    format: &'static str,
+    ours: Vec<Run>,
+    shells: Vec<Run>,
+}
+
 /// Measures and prints the table.
 pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
-    let questions = questions();
-    let mut lines = Vec::new();
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut facts = Vec::new();
     for &rows in &plan.rows {
         let db = data::database(directory, rows)?;
-        for question in &questions {
-            eprintln!(
-                "report: {}, {}, {}",
-                data::name(rows),
-                question.name,
-                question.format
-            );
-            // Also the first run, which brings the file into memory.
-            if question.answer == Answer::Same {
-                compare(question, &db)?;
-            }
-            let mut ours = Vec::new();
-            let mut shells = Vec::new();
-            for _ in 0..plan.rounds {
-                ours.push(measure::run(&mut question.ours(&db))?);
-                shells.push(measure::run(&mut question.shell(&db))?);
-            }
-            lines.push(line(rows, question, &ours, &shells));
+        for question in &QUESTIONS {
+            samples.push(measure(plan, question, rows, &db)?);
         }
-        let csv = &questions[4];
-        let mut first_ms = Vec::new();
-        for _ in 0..plan.rounds {
-            first_ms.push(first_row_ms(&mut csv.ours(&db))?);
-        }
-        println!(
-            "{}: the first row about one expert is there after {:.1} ms",
+        let secs_of = |question: Question| {
+            let mut runs = samples.iter().filter(|sample| sample.rows == rows);
+            let sample = runs
+                .find(|sample| (sample.name, sample.format) == (question.name, question.format));
+            sample.map_or(f64::NAN, |sample| median_secs(&sample.ours))
+        };
+        let first_ms = (0..plan.rounds)
+            .map(|_| first_row_ms(&mut EXPERT.ours(&db)))
+            .collect::<Result<Vec<f64>, _>>()?;
+        facts.push(format!(
+            "Of {}, the last 7 days by email take 1/{:.0} of the time that all take; the first row about one expert is \
+             there after {:.0} ms.",
             data::name(rows),
+            secs_of(ALL) / secs_of(LAST_WEEK),
             median(first_ms)
-        );
+        ));
     }
+    print(&samples);
+    println!("\n{}", facts.join("\n"));
+    Ok(())
+}
+
+fn measure(
+    plan: &Plan,
+    question: &Question,
+    rows: u64,
+    db: &Path,
+) -> Result<Sample, Box<dyn Error>> {
+    let Question { name, format, .. } = *question;
+    eprintln!("report: {}, {name}, {format}", data::name(rows));
+    // Also the first run, which brings the file into memory.
+    if question.answers == Answers::Equal {
+        compare(question, db)?;
+    }
+    let mut sample = Sample {
+        rows,
+        name,
+        format,
+        ours: Vec::new(),
+        shells: Vec::new(),
+    };
+    for _ in 0..plan.rounds {
+        sample.ours.push(measure::run(&mut question.ours(db))?);
+        sample.shells.push(measure::run(&mut question.shell(db))?);
+    }
+    Ok(sample)
+}
+
+fn print(samples: &[Sample]) {
+    let lines: Vec<_> = samples
+        .iter()
+        .map(|sample| {
+            let pairs = sample.ours.iter().zip(&sample.shells);
+            [
+                sample.name.to_owned(),
+                data::name(sample.rows),
+                sample.format.to_owned(),
+                format!("{:.2}", median_secs(&sample.ours)),
+                format!("{:.2}", median_secs(&sample.shells)),
+                format!(
+                    "{:.2}",
+                    median(pairs.map(|(ours, shell)| ours.secs / shell.secs))
+                ),
+                format!("{:.0}", median_mb(&sample.ours)),
+                format!("{:.0}", median_mb(&sample.shells)),
+            ]
+        })
+        .collect();
     print_table(
         [
             "report",
@@ -194,26 +254,14 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
         ],
         &lines,
     );
-    Ok(())
 }
 
-fn line(rows: u64, question: &Question, ours: &[Run], shells: &[Run]) -> [String; 8] {
-    let secs = |runs: &[Run]| median(runs.iter().map(|run| run.secs));
-    let megabytes = |runs: &[Run]| median(runs.iter().map(|run| run.peak_mb));
-    let ratios = ours
-        .iter()
-        .zip(shells)
-        .map(|(ours, shell)| ours.secs / shell.secs);
-    [
-        question.name.to_owned(),
-        data::name(rows),
-        question.format.to_owned(),
-        format!("{:.2}", secs(ours)),
-        format!("{:.2}", secs(shells)),
-        format!("{:.2}", median(ratios)),
-        format!("{:.0}", megabytes(ours)),
-        format!("{:.0}", megabytes(shells)),
-    ]
+fn median_secs(runs: &[Run]) -> f64 {
+    median(runs.iter().map(|run| run.secs))
+}
+
+fn median_mb(runs: &[Run]) -> f64 {
+    median(runs.iter().map(|run| run.peak_mb))
 }
 
 /// A comparison of times is worth nothing where the answers differ.
