@@ -127,6 +127,29 @@ fn a_time_that_is_none_is_told_with_the_clicks_id() {
 }
 
 #[test]
+fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
+    for index in [
+        "",
+        "CREATE INDEX at ON lead_clicks (created_at);",
+        "CREATE INDEX expert ON lead_clicks (expert_username, created_at);",
+    ] {
+        for clicks in [1, 255, 256, 1_000, 2_000] {
+            let site = Site::new().with_database(&format!(
+                "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
+                 {index}
+                 INSERT INTO lead_clicks VALUES (7, 'amy@example.com', 'jdoe', '', NULL);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {clicks})
+                 INSERT INTO lead_clicks
+                 SELECT 100 + i, 'bob@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;"
+            ));
+            let ran = site.run(&["report", "--expert", "jdoe", "--format", "csv"]);
+            assert_eq!(ran.status.code(), Some(1), "{index} {clicks}");
+            assert!(ran.stderr.contains("the click with id 7 has a created_at that is no time"));
+        }
+    }
+}
+
+#[test]
 fn a_question_that_makes_no_sense_is_a_usage_error() {
     let site = Site::new();
     let usage = "\n\nFor more information, try '--help'.\n";
