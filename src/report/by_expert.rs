@@ -1,11 +1,11 @@
 use std::{collections::VecDeque, num::NonZeroU64};
 
-use rusqlite::{Row, types::Value};
+use rusqlite::{OptionalExtension, Row, types::Value};
 
 use super::{Totals, Window, created_at, text_value};
 use crate::{
     experts::Names,
-    store::{Db, Error, text_of},
+    store::{Db, Error, Problem, text_of},
     timestamp::Timestamp,
 };
 
@@ -193,13 +193,32 @@ impl ByExpert<'_> {
         if self.search == Search::Planned {
             self.search = self.better_search()?;
         }
-        if self.search == Search::Planned {
-            return self.read_planned_page();
+        match self.search {
+            Search::Planned => self.read_planned_page()?,
+            Search::ByTime => {
+                while self.page.is_empty() && !self.ended {
+                    self.read_stretch()?;
+                }
+            }
         }
-        while self.page.is_empty() && !self.ended {
-            self.read_stretch()?;
+        if self.ended && self.left > 0 {
+            self.check_all_have_times()?;
         }
         Ok(())
+    }
+
+    /// No comparison with the time of another click finds one without a time, and a window holds none.
+    fn check_all_have_times(&self) -> Result<(), Error> {
+        if self.window != Window::default() {
+            return Ok(());
+        }
+        self.db.read(|conn| {
+            let without_time = conn
+                .prepare("SELECT id FROM lead_clicks WHERE created_at IS NULL AND +expert_username = ? LIMIT 1")?
+                .query_row([&self.username], |row| row.get_ref(0).map(text_of))
+                .optional()?;
+            without_time.map_or(Ok(()), |id| Err(Problem::BadTime(id)))
+        })
     }
 
     fn read_planned_page(&mut self) -> Result<(), Error> {
@@ -237,7 +256,7 @@ impl ByExpert<'_> {
         if page_end == PageEnd::Full && self.page_rows > 1 {
             // The newest are missing. The stretches stay short from here on, so that few are read twice.
             self.page.clear();
-            self.page_rows_max = self.page_rows / 4;
+            self.page_rows_max = (self.page_rows / 4).max(1);
             self.page_rows = self.page_rows_max;
             return Ok(());
         }
@@ -264,6 +283,10 @@ impl ByExpert<'_> {
                 return Ok(None);
             };
             let (created_at, id): (Value, Value) = (row.get(0)?, row.get(1)?);
+            if created_at == Value::Null {
+                // Only clicks without a time are left from here on.
+                return Ok(None);
+            }
             let shares_time = match rows.next()? {
                 Some(older) => older.get::<_, Value>(0)? == created_at,
                 None => false,

@@ -144,7 +144,10 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
             ));
             let ran = site.run(&["report", "--expert", "jdoe", "--format", "csv"]);
             assert_eq!(ran.status.code(), Some(1), "{index} {clicks}");
-            assert!(ran.stderr.contains("the click with id 7 has a created_at that is no time"));
+            assert!(
+                ran.stderr
+                    .contains("the click with id 7 has a created_at that is no time")
+            );
         }
     }
 }
