@@ -3,8 +3,8 @@
 use std::{
     env,
     error::Error,
-    fs,
-    path::{Path, PathBuf},
+    fs::{self, File},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -14,14 +14,17 @@ use crate::{
     print_table,
 };
 
+const WARM_UP_SECS: u32 = 1;
 const WRK_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/wrk.lua");
 
 /// What answers the posts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Bare,
-    /// leadclicksd on a database of this many clicks.
-    Daemon {
+    /// leadclicksd on a new database.
+    Empty,
+    /// leadclicksd on a database that had this many clicks at the start.
+    Large {
         rows: u64,
     },
 }
@@ -30,8 +33,8 @@ impl Subject {
     fn name(self) -> String {
         match self {
             Self::Bare => "bare hyper, stores nothing".to_owned(),
-            Self::Daemon { rows: 0 } => "leadclicksd, empty table".to_owned(),
-            Self::Daemon { rows } => format!("leadclicksd, {}", data::name(rows)),
+            Self::Empty => "leadclicksd, empty table".to_owned(),
+            Self::Large { rows } => format!("leadclicksd, {}", data::clicks_in_words(rows)),
         }
     }
 }
@@ -49,68 +52,59 @@ struct Sample {
 
 /// Measures and prints the table.
 pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
-    let rows_max = plan.rows.iter().copied().max().unwrap_or_default();
-    let subjects: [Subject; 3] = [
-        Subject::Bare,
-        Subject::Daemon { rows: 0 },
-        Subject::Daemon { rows: rows_max },
-    ];
-    let large = directory.join("large.db");
-    fs::copy(data::database(directory, rows_max)?, &large)?;
+    measure::require("wrk")?;
+    let rows = plan.rows.iter().copied().max().unwrap_or_default();
+    let subjects = [Subject::Bare, Subject::Empty, Subject::Large { rows }];
+    let scratch = tempfile::tempdir_in(directory)?;
+    let large = scratch.path().join("large.db");
+    fs::copy(data::database(directory, rows)?, &large)?;
+    // The loads must not share the disk with what is left of the copy.
+    File::open(&large)?.sync_all()?;
     let mut samples = Vec::new();
     let mut fsyncs_ms = Vec::new();
+    let mut order = subjects;
     for round in 1..=plan.rounds {
         eprintln!("capture: round {round} of {}", plan.rounds);
         for &connections in &plan.connections {
-            fsyncs_ms.push(measure::fsync_ms(directory)?);
-            for subject in subjects {
-                let db = match subject {
-                    Subject::Bare => None,
-                    Subject::Daemon { rows: 0 } => Some(directory.join("empty.db")),
-                    Subject::Daemon { .. } => Some(large.clone()),
+            fsyncs_ms.push(measure::fsync_ms(scratch.path())?);
+            for subject in order {
+                let empty = tempfile::tempdir_in(scratch.path())?;
+                let server = match subject {
+                    Subject::Bare => start_bare()?,
+                    Subject::Empty => start_daemon(&empty.path().join("empty.db"))?,
+                    Subject::Large { .. } => start_daemon(&large)?,
                 };
-                samples.push(load(plan, subject, connections, db.as_deref())?);
-                if subject == (Subject::Daemon { rows: 0 }) {
-                    remove_database(&directory.join("empty.db"))?;
-                }
+                samples.push(load(plan, subject, connections, &server)?);
             }
         }
+        // None is always the first or the last.
+        order.rotate_left(1);
     }
-    remove_database(&large)?;
     print(plan, &subjects, &samples, median(fsyncs_ms));
     Ok(())
 }
 
-/// A server of its own for each load, so that its memory is that load's.
+fn start_bare() -> Result<Server, Box<dyn Error>> {
+    Server::start(Command::new(env::current_exe()?).arg("bare-server"))
+}
+
+fn start_daemon(db: &Path) -> Result<Server, Box<dyn Error>> {
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    Server::start(daemon.arg("--db").arg(db).args(["--listen", "127.0.0.1:0"]))
+}
+
+/// Each server takes one load only, so that its memory is that load's.
 fn load(
     plan: &Plan,
     subject: Subject,
     connections: u32,
-    db: Option<&Path>,
+    server: &Server,
 ) -> Result<Sample, Box<dyn Error>> {
-    let mut command = match db {
-        None => {
-            let mut bench = Command::new(env::current_exe()?);
-            bench.arg("bare-server");
-            bench
-        }
-        Some(db) => {
-            let mut daemon = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
-            daemon.arg("--db").arg(db).args(["--listen", "127.0.0.1:0"]);
-            daemon
-        }
-    };
-    let server = Server::start(&mut command)?;
+    // A new WAL file grows at first, and growing takes the disk longer.
+    wrk(server, connections, WARM_UP_SECS)?;
     let cpu_secs_before = server.cpu_secs()?;
-    let wrk = Command::new("wrk")
-        .args(["--threads", "1", "--connections", &connections.to_string()])
-        .args(["--duration", &format!("{}s", plan.secs)])
-        .args(["--script", WRK_SCRIPT])
-        .arg(format!("http://{}/api/lead-clicks", server.address))
-        .stderr(Stdio::inherit())
-        .output()?;
+    let output = wrk(server, connections, plan.secs)?;
     let cpu_secs = server.cpu_secs()? - cpu_secs_before;
-    let output = String::from_utf8(wrk.stdout)?;
     let numbers: Vec<f64> = output
         .lines()
         .find_map(|line| line.strip_prefix("measured "))
@@ -122,7 +116,7 @@ fn load(
         return Err(format!("wrk did not measure: {output}").into());
     };
     if errors > 0.0 {
-        return Err(format!("{errors} posts were not answered 202 by {}", subject.name()).into());
+        return Err(format!("{errors} posts failed at {}", subject.name()).into());
     }
     Ok(Sample {
         subject,
@@ -135,13 +129,15 @@ fn load(
     })
 }
 
-fn remove_database(path: &Path) -> Result<(), Box<dyn Error>> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        fs::remove_file(PathBuf::from(name))?;
-    }
-    Ok(())
+fn wrk(server: &Server, connections: u32, secs: u32) -> Result<String, Box<dyn Error>> {
+    let wrk = Command::new("wrk")
+        .args(["--threads", "1", "--connections", &connections.to_string()])
+        .args(["--duration", &format!("{secs}s")])
+        .args(["--script", WRK_SCRIPT])
+        .arg(format!("http://{}/api/lead-clicks", server.address))
+        .stderr(Stdio::inherit())
+        .output()?;
+    Ok(String::from_utf8(wrk.stdout)?)
 }
 
 fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64) {
@@ -151,9 +147,9 @@ fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64
             .filter(move |sample| sample.subject == subject && sample.connections == connections)
     };
     // Each to one of its own round, because these machines are noisy.
-    let ratio = |subject: Subject, other: Subject, connections: u32| {
+    let ratios = |subject: Subject, other: Subject, connections: u32| {
         let pairs = of(subject, connections).zip(of(other, connections));
-        median(pairs.map(|(sample, other)| sample.per_sec / other.per_sec))
+        pairs.map(|(sample, other)| sample.per_sec / other.per_sec)
     };
     let mut lines = Vec::new();
     for &connections in &plan.connections {
@@ -163,7 +159,7 @@ fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64
                 connections.to_string(),
                 subject.name(),
                 format!("{:.0}", median_of(|sample| sample.per_sec)),
-                format!("{:.2}", ratio(subject, Subject::Bare, connections)),
+                measure::spread(ratios(subject, Subject::Bare, connections)),
                 format!("{:.2}", median_of(|sample| sample.p50_ms)),
                 format!("{:.2}", median_of(|sample| sample.p99_ms)),
                 format!("{:.1}", median_of(|sample| sample.cpu_micros)),
@@ -176,11 +172,11 @@ fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64
             "connections",
             "server",
             "requests/s",
-            "ratio",
+            "of bare",
             "p50 ms",
             "p99 ms",
             "CPU µs a request",
-            "memory MB",
+            "peak MB",
         ],
         &lines,
     );
@@ -188,10 +184,10 @@ fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64
     let flat: Vec<String> = plan
         .connections
         .iter()
-        .map(|&connections| format!("{:.2}", ratio(large, empty, connections)))
+        .map(|&connections| measure::spread(ratios(large, empty, connections)))
         .collect();
     println!(
-        "\n{} against an empty table: {}.\nOne fsync of this disk takes {fsync_ms:.2} ms.",
+        "\n{} against an empty table, in the same order: {}.\nOne fsync of this disk takes {fsync_ms:.2} ms.",
         large.name(),
         flat.join(", ")
     );

@@ -13,11 +13,12 @@ use fastrand::Rng;
 use leadclicks::timestamp::Timestamp;
 use rusqlite::Connection;
 
-/// Stands in the file's name, so that a file of an older generator is not taken for one of this.
+/// Stands in the file's name: to be raised with every change here or in schema.sql, so that no older file is used.
 const VERSION: u32 = 1;
 const SEED: u64 = 20_261_101;
+/// Those who may click: 256,608 of them do in a million clicks, 908,400 in ten.
 const LEADS: usize = 1_000_000;
-const EXPERTS: usize = 2_000;
+const EXPERTS: u32 = 2_000;
 /// How many visitors are on the marketplace at a time.
 const VISITORS: usize = 64;
 const BEGIN: &str = "2025-11-01T00:00:00Z";
@@ -42,9 +43,18 @@ pub fn database(directory: &Path, rows: u64) -> Result<PathBuf, Box<dyn Error>> 
     Ok(path)
 }
 
+/// `10 million clicks`.
+pub fn clicks_in_words(rows: u64) -> String {
+    if rows.is_multiple_of(1_000_000) {
+        format!("{} million clicks", rows / 1_000_000)
+    } else {
+        format!("{rows} clicks")
+    }
+}
+
 /// The username of the expert who is clicked the most but for `rank` others.
-pub fn expert_username(rank: usize) -> String {
-    format!("{}{rank}", LAST_NAMES[rank % LAST_NAMES.len()]).to_ascii_lowercase()
+pub fn expert_username(rank: u32) -> String {
+    format!("{}{rank}", LAST_NAMES[rank as usize % LAST_NAMES.len()]).to_ascii_lowercase()
 }
 
 fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
@@ -55,8 +65,8 @@ fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
     {
         let mut expert = transaction.prepare("INSERT INTO experts VALUES (?1, ?2, ?3)")?;
         for rank in 0..EXPERTS {
-            let first_name = FIRST_NAMES[rank * 7 % FIRST_NAMES.len()];
-            let last_name = LAST_NAMES[rank % LAST_NAMES.len()];
+            let first_name = FIRST_NAMES[rank as usize * 7 % FIRST_NAMES.len()];
+            let last_name = LAST_NAMES[rank as usize % LAST_NAMES.len()];
             expert.execute((expert_username(rank), first_name, last_name))?;
         }
         let mut click = transaction.prepare(
@@ -64,12 +74,12 @@ fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
              VALUES (?1, ?2, ?3, ?4)",
         )?;
         let mut marketplace = Marketplace::new();
+        let begin: jiff::Timestamp = BEGIN.parse()?;
         for row in 0..rows {
             let visit = marketplace.next_click();
             // In equal steps, so that the same share of the clicks lies in each week.
             let micros = YEAR_MICROS * i128::from(row) / i128::from(rows);
-            let clicked_at = BEGIN.parse::<jiff::Timestamp>()?
-                + jiff::SignedDuration::from_micros(i64::try_from(micros)?);
+            let clicked_at = begin + jiff::SignedDuration::from_micros(i64::try_from(micros)?);
             click.execute((
                 &visit.email,
                 &visit.expert_username,
@@ -81,7 +91,7 @@ fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
     transaction.commit()?;
     // As the daemon leaves it. The year's last clicks would otherwise wait in a cache for a slow disk.
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL")?;
-    drop(conn);
+    conn.close().map_err(|(_, error)| error)?;
     fs::File::open(path)?.sync_all()?;
     Ok(())
 }
@@ -104,7 +114,7 @@ impl Marketplace {
     fn new() -> Self {
         // The next expert is clicked a little less than the one before; the first gets some three of a hundred clicks.
         let mut sum = 0.0;
-        let popularity = (1..=2_000_u32)
+        let popularity = (1..=EXPERTS)
             .map(|rank| {
                 sum += f64::from(rank).powf(-0.7);
                 sum
@@ -135,12 +145,11 @@ impl Marketplace {
         visit
     }
 
-    fn expert_rank(&mut self) -> usize {
+    fn expert_rank(&mut self) -> u32 {
         let total = self.popularity.last().copied().unwrap_or_default();
         let drawn = self.rng.f64() * total;
-        self.popularity
-            .partition_point(|&sum| sum <= drawn)
-            .min(EXPERTS - 1)
+        let rank = self.popularity.partition_point(|&sum| sum <= drawn);
+        u32::try_from(rank).map_or(0, |rank| rank.min(EXPERTS - 1))
     }
 }
 
@@ -223,12 +232,3 @@ const WISHES: &[&str] = &[
     "remote", "in german", "under 200 an hour", "this week", "series a", "in \"stealth\"", "part time", "with references",
     "en français", "weekends, evenings",
 ];
-
-/// How many rows in words: `10 million`.
-pub fn name(rows: u64) -> String {
-    if rows.is_multiple_of(1_000_000) {
-        format!("{} million clicks", rows / 1_000_000)
-    } else {
-        format!("{rows} clicks")
-    }
-}

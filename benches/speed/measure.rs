@@ -13,10 +13,6 @@ use std::{
 
 /// How often a running program's memory is looked at. Its peak only grows, so just the last moments can be missed.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
-/// Linux counts a process's time in hundredths of a second on every machine ([proc(5)](
-/// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), `sysconf(_SC_CLK_TCK)`).
-const CPU_TICK: Duration = Duration::from_millis(10);
-
 /// What one run of a program took.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
@@ -75,7 +71,6 @@ impl Server {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("the server has no output")?;
         let mut server = Self {
@@ -93,18 +88,16 @@ impl Server {
         Ok(server)
     }
 
-    /// The processor time that the server has used so far, in seconds.
+    /// The processor time that the server's threads have used so far, in seconds; none of them ends before it does.
     pub fn cpu_secs(&self) -> Result<f64, Box<dyn Error>> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The program's name comes second, in parentheses, and may hold blanks.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: u32 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|ticks| ticks.parse::<u32>().unwrap_or_default())
-            .sum();
-        Ok((CPU_TICK * ticks).as_secs_f64())
+        let mut nanos = 0.0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
+            let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let on_cpu = statistics.split(' ').next().unwrap_or_default();
+            nanos += on_cpu.parse::<f64>()?;
+        }
+        Ok(nanos / 1e9)
     }
 
     /// The most memory that the server has had resident so far, in MB.
@@ -144,9 +137,41 @@ pub fn fsync_ms(directory: &Path) -> Result<f64, Box<dyn Error>> {
     Ok(median(took))
 }
 
+/// Whether a program of Debian's is there.
+pub fn require(program: &str) -> Result<(), Box<dyn Error>> {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    match found {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "cannot run {program}: {error}; install Debian's package of that name"
+        )
+        .into()),
+    }
+}
+
 /// The middle one of `values`; of an even number of them, the upper of the two in the middle.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let values = sorted(values);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The median of `ratios` with the smallest and the largest: `0.48 (0.45 to 0.50)`.
+pub fn spread(ratios: impl IntoIterator<Item = f64>) -> String {
+    let ratios = sorted(ratios);
+    let median = median(ratios.iter().copied());
+    match (ratios.first(), ratios.last()) {
+        (Some(least), Some(most)) if ratios.len() > 1 => {
+            format!("{median:.2} ({least:.2} to {most:.2})")
+        }
+        _ => format!("{median:.2}"),
+    }
+}
+
+fn sorted(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    values
 }

@@ -14,9 +14,11 @@ use crate::{
     print_table,
 };
 
-/// What is asked of both. In its texts EXPERT stands for a username and LAST_WEEK for a time.
+/// What is asked of both. In its texts `{expert}`, `{name}` and `{last_week}` stand for what [`Question::fill`] puts there.
 struct Question {
     name: &'static str,
+    /// How many experts are clicked more often than the one who is asked for.
+    expert_rank: u32,
     format: &'static str,
     arguments: &'static [&'static str],
     sql: &'static str,
@@ -27,106 +29,131 @@ struct Question {
 enum Answers {
     /// Both print the same rows in the same order.
     Equal,
-    /// Both tell the same, in forms of their own; or the shell has less to do, which is said.
+    /// The shell prints flat rows, without a layout, or less.
     Comparable,
 }
 
-const ALL: Question = Question {
+const BY_EMAIL_ALL: Question = Question {
     name: "by email",
+    expert_rank: 0,
     format: "csv",
     arguments: &["--by-email"],
     sql: BY_EMAIL,
     answers: Answers::Equal,
 };
 
-const LAST_WEEK: Question = Question {
+const BY_EMAIL_RECENT: Question = Question {
     name: "by email, last 7 days",
-    format: "csv",
-    arguments: &["--by-email", "--since", "LAST_WEEK"],
+    arguments: &["--by-email", "--since", "{last_week}"],
     sql: BY_EMAIL_LAST_WEEK,
-    answers: Answers::Equal,
+    ..BY_EMAIL_ALL
 };
 
-const EXPERT: Question = Question {
-    name: "one expert",
-    format: "csv",
-    arguments: &["--expert", "EXPERT"],
+const TOP_EXPERT: Question = Question {
+    name: "top expert",
+    arguments: &["--expert", "{expert}"],
     sql: BY_EXPERT,
-    answers: Answers::Equal,
+    ..BY_EMAIL_ALL
 };
 
-const QUESTIONS: [Question; 8] = [
-    ALL,
+const USUAL_EXPERT: Question = Question {
+    name: "usual expert",
+    expert_rank: 1_000,
+    ..TOP_EXPERT
+};
+
+const QUESTIONS: [Question; 10] = [
+    BY_EMAIL_ALL,
     Question {
         format: "json",
         answers: Answers::Comparable,
-        ..ALL
+        ..BY_EMAIL_ALL
     },
     Question {
         name: "by email, 50 leads",
         format: "table",
         sql: BY_EMAIL_TABLE,
         answers: Answers::Comparable,
-        ..ALL
+        ..BY_EMAIL_ALL
     },
-    LAST_WEEK,
-    EXPERT,
-    Question {
-        name: "one expert, against a bare scan",
-        sql: BY_EXPERT_SCAN,
-        answers: Answers::Comparable,
-        ..EXPERT
-    },
+    BY_EMAIL_RECENT,
+    TOP_EXPERT,
     Question {
         format: "json",
+        sql: BY_EXPERT_JSON,
         answers: Answers::Comparable,
-        ..EXPERT
+        ..TOP_EXPERT
     },
     Question {
-        name: "one expert, 200 clicks",
+        name: "top expert, 200 clicks",
         format: "table",
         sql: BY_EXPERT_TABLE,
         answers: Answers::Comparable,
-        ..EXPERT
+        ..TOP_EXPERT
+    },
+    Question {
+        name: "top expert, bare scan",
+        sql: BY_EXPERT_SCAN,
+        answers: Answers::Comparable,
+        ..TOP_EXPERT
+    },
+    USUAL_EXPERT,
+    Question {
+        name: "usual expert, bare scan",
+        sql: BY_EXPERT_SCAN,
+        answers: Answers::Comparable,
+        ..USUAL_EXPERT
     },
 ];
 
-/// Faster than `first_value` and than a join with each lead's latest click. What is newer has the larger id here, and
-/// leadclicks, which can't know that, orders by time.
+/// Faster than `first_value`, than a join with each lead's latest click, and than either with all memory it wants. What
+/// is newer has the larger id here, and leadclicks, which can't know that, orders by time.
 const BY_EMAIL: &str = "
-    SELECT email, expert_username, NAME AS expert_name, search_query, created_at
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM (SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks)
     LEFT JOIN experts ON username = expert_username
     ORDER BY latest DESC, id DESC";
 const BY_EMAIL_LAST_WEEK: &str = "
-    SELECT email, expert_username, NAME AS expert_name, search_query, created_at
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM (
-        SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks WHERE created_at >= 'LAST_WEEK'
+        SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks WHERE created_at >= '{last_week}'
     )
     LEFT JOIN experts ON username = expert_username
     ORDER BY latest DESC, id DESC";
-/// The clicks of the 50 leads that a table shows, and how many there are of both.
+/// The clicks of the 50 leads that a table shows, and how many there are of both. The `IN` is a quick way past all other
+/// clicks: a quarter of the time.
 const BY_EMAIL_TABLE: &str = "
     WITH leads AS MATERIALIZED (SELECT email AS lead, max(id) AS latest FROM lead_clicks GROUP BY email),
         shown AS MATERIALIZED (SELECT * FROM leads ORDER BY latest DESC LIMIT 50)
-    SELECT email, expert_username, NAME AS expert_name, search_query, created_at,
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at,
         (SELECT count(*) FROM leads) AS leads, (SELECT count(*) FROM lead_clicks) AS clicks
     FROM lead_clicks CROSS JOIN shown ON lead = email LEFT JOIN experts ON username = expert_username
+    WHERE email IN (SELECT lead FROM shown)
     ORDER BY latest DESC, id DESC";
+/// The plus keeps the shell from the index on time: finding the rows in the table and sorting them takes it less.
 const BY_EXPERT: &str = "
-    SELECT email, expert_username, NAME AS expert_name, search_query, created_at
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM lead_clicks LEFT JOIN experts ON username = expert_username
-    WHERE expert_username = 'EXPERT' ORDER BY created_at DESC, id DESC";
-/// The clicks that a table shows, and how many leads and clicks there are.
-const BY_EXPERT_TABLE: &str = "
-    SELECT email, expert_username, NAME AS expert_name, search_query, created_at,
-        (SELECT count(DISTINCT email) FROM lead_clicks WHERE expert_username = 'EXPERT') AS leads,
-        (SELECT count(*) FROM lead_clicks WHERE expert_username = 'EXPERT') AS clicks
-    FROM lead_clicks LEFT JOIN experts ON username = expert_username
-    WHERE expert_username = 'EXPERT' ORDER BY created_at DESC, id DESC LIMIT 200";
+    WHERE expert_username = '{expert}' ORDER BY +created_at DESC, id DESC";
+/// What leadclicks tells of a click where the expert is told once.
+const BY_EXPERT_JSON: &str = "
+    SELECT email, search_query, created_at FROM lead_clicks
+    WHERE expert_username = '{expert}' ORDER BY +created_at DESC, id DESC";
 /// The least that any query for an expert has to do where there is no index: no order, no names.
 const BY_EXPERT_SCAN: &str = "
-    SELECT email, expert_username, search_query, created_at FROM lead_clicks WHERE expert_username = 'EXPERT'";
+    SELECT email, expert_username, search_query, created_at FROM lead_clicks WHERE expert_username = '{expert}'";
+/// The clicks that a table shows, and how many leads and clicks there are.
+const BY_EXPERT_TABLE: &str = "
+    WITH counted AS MATERIALIZED (
+            SELECT count(DISTINCT email) AS leads, count(*) AS clicks FROM lead_clicks
+            WHERE expert_username = '{expert}'
+        ),
+        shown AS MATERIALIZED (
+            SELECT * FROM lead_clicks WHERE expert_username = '{expert}' ORDER BY created_at DESC, id DESC LIMIT 200
+        )
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at, leads, clicks
+    FROM counted CROSS JOIN shown LEFT JOIN experts ON username = expert_username
+    ORDER BY created_at DESC, id DESC";
 const NAME: &str = "coalesce(nullif(trim(first_name || ' ' || last_name), ''), expert_username)";
 
 impl Question {
@@ -134,24 +161,23 @@ impl Question {
         let mut leadclicks = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
         leadclicks.arg("report").args(["--format", self.format]);
         leadclicks.arg("--db").arg(db);
-        leadclicks.args(self.arguments.iter().map(|argument| {
-            argument
-                .replace("EXPERT", &data::expert_username(0))
-                .replace("LAST_WEEK", data::LAST_WEEK)
-        }));
+        let arguments = self.arguments.iter();
+        leadclicks.args(arguments.map(|argument| self.fill(argument, data::LAST_WEEK)));
         leadclicks
     }
 
     fn shell(&self, db: &Path) -> Command {
-        let sql = self
-            .sql
-            .replace("NAME", NAME)
-            .replace("EXPERT", &data::expert_username(0))
-            .replace("LAST_WEEK", data::LAST_WEEK_STORED);
         let mut shell = Command::new("sqlite3");
         shell.args(["-readonly", "-header", &format!("-{}", self.format)]);
-        shell.arg(db).arg(sql);
+        shell.arg(db);
+        shell.arg(self.fill(self.sql, data::LAST_WEEK_STORED));
         shell
+    }
+
+    fn fill(&self, text: &str, last_week: &str) -> String {
+        text.replace("{name}", NAME)
+            .replace("{expert}", &data::expert_username(self.expert_rank))
+            .replace("{last_week}", last_week)
     }
 }
 
@@ -166,6 +192,7 @@ struct Sample {
 
 /// Measures and prints the table.
 pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
+    measure::require("sqlite3")?;
     let mut samples: Vec<Sample> = Vec::new();
     let mut facts = Vec::new();
     for &rows in &plan.rows {
@@ -174,20 +201,23 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
             samples.push(measure(plan, question, rows, &db)?);
         }
         let secs_of = |question: Question| {
-            let mut runs = samples.iter().filter(|sample| sample.rows == rows);
-            let sample = runs
-                .find(|sample| (sample.name, sample.format) == (question.name, question.format));
+            let mut samples = samples.iter().filter(|sample| sample.rows == rows);
+            let sample = samples.find(|sample| sample.name == question.name);
             sample.map_or(f64::NAN, |sample| median_secs(&sample.ours))
         };
-        let first_ms = (0..plan.rounds)
-            .map(|_| first_row_ms(&mut EXPERT.ours(&db)))
-            .collect::<Result<Vec<f64>, _>>()?;
+        let first_ms = |question: Question| {
+            (0..plan.rounds)
+                .map(|_| first_row_ms(&mut question.ours(&db)))
+                .collect::<Result<Vec<f64>, _>>()
+                .map(median)
+        };
         facts.push(format!(
-            "Of {}, the last 7 days by email take 1/{:.0} of the time that all take; the first row about one expert is \
-             there after {:.0} ms.",
-            data::name(rows),
-            secs_of(ALL) / secs_of(LAST_WEEK),
-            median(first_ms)
+            "{}: the last 7 days by email are {:.0} times faster than all; the first row is there after {:.0} ms for the top \
+             expert and {:.0} ms for a usual one.",
+            data::clicks_in_words(rows),
+            secs_of(BY_EMAIL_ALL) / secs_of(BY_EMAIL_RECENT),
+            first_ms(TOP_EXPERT)?,
+            first_ms(USUAL_EXPERT)?,
         ));
     }
     print(&samples);
@@ -202,7 +232,7 @@ fn measure(
     db: &Path,
 ) -> Result<Sample, Box<dyn Error>> {
     let Question { name, format, .. } = *question;
-    eprintln!("report: {}, {name}, {format}", data::name(rows));
+    eprintln!("report: {}, {name}, {format}", data::clicks_in_words(rows));
     // Also the first run, which brings the file into memory.
     if question.answers == Answers::Equal {
         compare(question, db)?;
@@ -228,14 +258,11 @@ fn print(samples: &[Sample]) {
             let pairs = sample.ours.iter().zip(&sample.shells);
             [
                 sample.name.to_owned(),
-                data::name(sample.rows),
+                data::clicks_in_words(sample.rows),
                 sample.format.to_owned(),
                 format!("{:.2}", median_secs(&sample.ours)),
                 format!("{:.2}", median_secs(&sample.shells)),
-                format!(
-                    "{:.2}",
-                    median(pairs.map(|(ours, shell)| ours.secs / shell.secs))
-                ),
+                measure::spread(pairs.map(|(ours, shell)| ours.secs / shell.secs)),
                 format!("{:.0}", median_mb(&sample.ours)),
                 format!("{:.0}", median_mb(&sample.shells)),
             ]
@@ -285,8 +312,8 @@ fn compare(question: &Question, db: &Path) -> Result<(), Box<dyn Error>> {
                 && expected.len() == 5
                 && (0..4).all(|cell| record[cell] == expected[cell])
                 // The shell prints the time as it is stored.
-                && record[4][..10] == expected[4][..10]
-                && record[4][11..26] == expected[4][11..]
+                && record[4].get(..10) == expected[4].get(..10)
+                && record[4].get(11..26) == expected[4].get(11..)
         });
         if !is_same {
             return Err(format!("{}: row {number} differs from the shell's", question.name).into());
@@ -296,7 +323,12 @@ fn compare(question: &Question, db: &Path) -> Result<(), Box<dyn Error>> {
         return Err(format!("{}: the shell has more than {number} rows", question.name).into());
     }
     for mut child in children {
-        child.wait()?;
+        if !child.wait()?.success() {
+            return Err(format!("{}: a program failed", question.name).into());
+        }
+    }
+    if number == 0 {
+        return Err(format!("{}: there are no rows to compare", question.name).into());
     }
     Ok(())
 }

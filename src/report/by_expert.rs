@@ -114,7 +114,7 @@ pub struct ExpertClick {
 /// The clicks of `window` on the expert `username`, at most `clicks_max`.
 ///
 /// # Errors
-/// When the experts can't be read. The iterator's items are errors as [`by_email`]'s.
+/// When the experts can't be read. The iterator's items are errors as [`super::by_email`]'s.
 pub fn by_expert<'db>(
     db: &'db Db,
     username: &str,
