@@ -26,8 +26,11 @@ struct LeadEntry {
     /// The number of the lead's email.
     email: u32,
     click_count: u32,
-    latest_at: Option<Timestamp>,
+    /// The click that was read last, and from [`ByEmail::put_in_order`] on the latest.
     latest: Place,
+    latest_at: Timestamp,
+    /// Whether some click was read after a later one.
+    is_out_of_order: bool,
 }
 
 /// Groups the clicks of `window` by lead, all of them or those of the first `leads_max` leads. Totals count every
@@ -56,11 +59,13 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
         }
         report.read_clicks(&transaction, window, leads_max, &names)
     })?;
+    report.put_in_order();
     Ok(report)
 }
 
 impl ByEmail {
-    /// Numbers the `leads_max` leads who clicked last before all others.
+    /// Numbers the `leads_max` leads who clicked last before all others. Where there are fewer this reads all clicks, so
+    /// that a limit which is never reached costs a second reading.
     fn choose_newest_leads(
         &mut self,
         conn: &Connection,
@@ -81,8 +86,8 @@ impl ByEmail {
         Ok(())
     }
 
-    /// Reads the clicks from the oldest to the newest, which SQLite does two to three times as fast as the other way
-    /// round: it takes the next row of the table from where it stands, and searches for any other
+    /// Reads the clicks from the oldest to the newest, which SQLite does about twice as fast as the other way round: it
+    /// takes the next row of the table from where it stands, and searches for any other
     /// ([sqlite3BtreeTableMoveto](https://sqlite.org/src/file/src/btree.c)).
     fn read_clicks(
         &mut self,
@@ -92,8 +97,8 @@ impl ByEmail {
         names: &Names,
     ) -> Result<(), Problem> {
         let (conditions, parameters) = window.conditions();
-        // In the order of the table a whole one is read fastest, and nearly always that is the order of time. A part
-        // is found by an index on time.
+        // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A part is
+        // found by an index on time.
         let order = if window == Window::default() {
             "id"
         } else {
@@ -104,7 +109,6 @@ impl ByEmail {
              WHERE {conditions} ORDER BY {order}"
         ))?;
         let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
-        let mut out_of_order = Vec::new();
         while let Some(row) = rows.next()? {
             self.totals.clicks += 1;
             let email = self.emails.number(&text(row.get_ref(1)?));
@@ -122,11 +126,8 @@ impl ByEmail {
                 self.expert_names.push(is_named.then(|| name.to_owned()));
             }
             let created_at = created_at(row.get_ref(4)?, row.get_ref(0)?)?;
-            if lead
-                .latest_at
-                .is_some_and(|latest_at| created_at < latest_at)
-            {
-                out_of_order.push(email);
+            if lead.click_count > 0 && created_at < lead.latest_at {
+                lead.is_out_of_order = true;
             }
             lead.latest = self.clicks.push(&StoredClick {
                 older: lead.latest,
@@ -134,19 +135,21 @@ impl ByEmail {
                 expert,
                 search_query: &text(row.get_ref(3)?),
             });
-            lead.latest_at = Some(created_at);
+            lead.latest_at = created_at;
             lead.click_count += 1;
         }
-        out_of_order.sort_unstable();
-        out_of_order.dedup();
-        for email in out_of_order {
-            self.clicks.put_in_order(&mut self.leads[email as usize]);
-        }
-        // Of two clicks of the same time the later one in the table counts as the newer.
-        self.leads
-            .sort_unstable_by_key(|lead| Reverse((lead.latest_at, lead.latest)));
         self.totals.leads = self.emails.len() as u64;
         Ok(())
+    }
+
+    /// The leads and their clicks by time. Of two clicks of the same microsecond the one that was read later is the newer:
+    /// the later one in the table.
+    fn put_in_order(&mut self) {
+        for lead in self.leads.iter_mut().filter(|lead| lead.is_out_of_order) {
+            self.clicks.put_in_order(lead);
+        }
+        self.leads
+            .sort_unstable_by_key(|lead| Reverse((lead.latest_at, lead.latest)));
     }
 
     /// Emails and leads have the same numbers, as far as there are leads.
@@ -155,8 +158,9 @@ impl ByEmail {
             self.leads.push(LeadEntry {
                 email,
                 click_count: 0,
-                latest_at: None,
                 latest: NO_PLACE,
+                latest_at: Timestamp::from_micros(0),
+                is_out_of_order: false,
             });
         }
     }
@@ -306,7 +310,9 @@ impl Clicks {
             older = place;
         }
         lead.latest = older;
-        lead.latest_at = clicks.last().map(|&(created_at, _)| created_at);
+        if let Some(&(latest_at, _)) = clicks.last() {
+            lead.latest_at = latest_at;
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub struct ByExpert<'db> {
 #[derive(Debug)]
 struct Place {
     created_at: Value,
-    /// Only where older clicks may have the same time: comparing the time alone costs half as much.
+    /// Only where older clicks may have the same time: comparing the time alone takes a third less time in all.
     id: Option<Value>,
 }
 
@@ -85,7 +85,7 @@ enum Search {
     /// As SQLite plans it: by an index on the expert where a host app has one, sorting what it finds for each page.
     Planned,
     /// Through all clicks by an index on time, a stretch of time at a time. The stretch is read forwards, which SQLite
-    /// does more than twice as fast as backwards: it takes the next row of the table from where it stands, and searches
+    /// does about twice as fast as backwards: it takes the next row of the table from where it stands, and searches
     /// for any other ([sqlite3BtreeTableMoveto](https://sqlite.org/src/file/src/btree.c)).
     ByTime,
 }
@@ -223,7 +223,7 @@ impl ByExpert<'_> {
 
     fn read_planned_page(&mut self) -> Result<(), Error> {
         let rows_max = self.page_rows.min(self.left);
-        let (conditions, parameters) = self.expert_conditions(Search::Planned);
+        let (conditions, parameters) = self.expert_conditions(Search::Planned, None);
         let sql = format!("{SELECT} WHERE {conditions} {NEWEST_FIRST} LIMIT {rows_max}");
         let page_end = read(self.db, &sql, &parameters, |click, row| {
             self.page.push_back(click);
@@ -242,19 +242,14 @@ impl ByExpert<'_> {
 
     fn read_stretch(&mut self) -> Result<(), Error> {
         let begin = self.stretch_begin()?;
-        let (mut conditions, mut parameters) = self.expert_conditions(Search::ByTime);
-        if let Some(begin) = &begin {
-            let (newer, newer_parameters) = begin.and_newer();
-            conditions.push_str(newer);
-            parameters.extend(newer_parameters);
-        }
+        let (conditions, parameters) = self.expert_conditions(Search::ByTime, begin.as_ref());
         let sql = format!("{SELECT} WHERE {conditions} ORDER BY created_at, id");
         let page_end = read(self.db, &sql, &parameters, |click, _| {
             self.page.push_front(click);
             Ok(())
         })?;
         if page_end == PageEnd::Full && self.page_rows > 1 {
-            // The newest are missing. The stretches stay short from here on, so that few are read twice.
+            // The newest are missing. The stretches grow slowly from here on, so that few are read twice.
             self.page.clear();
             self.page_rows_max = (self.page_rows / 4).max(1);
             self.page_rows = self.page_rows_max;
@@ -266,12 +261,13 @@ impl ByExpert<'_> {
         self.ended = begin.is_none() || self.left == 0;
         self.after = begin;
         self.page_rows = (self.page_rows * 4).min(self.page_rows_max);
+        self.page_rows_max = (self.page_rows_max * 2).min(PAGE_ROWS_MAX);
         Ok(())
     }
 
     /// The oldest of the next [`ByExpert::page_rows`] clicks on whomever; none where fewer are left.
     fn stretch_begin(&self) -> Result<Option<Place>, Error> {
-        let (conditions, parameters) = self.conditions();
+        let (conditions, parameters) = self.conditions(None);
         let sql = format!(
             "SELECT created_at, id FROM lead_clicks WHERE {conditions} {NEWEST_FIRST} LIMIT 2 OFFSET {}",
             self.page_rows - 1
@@ -296,20 +292,29 @@ impl ByExpert<'_> {
         })
     }
 
-    /// The conditions of clicks in the window that were not looked at, and their parameters.
-    fn conditions(&self) -> (String, Vec<Value>) {
-        let (mut conditions, mut parameters) = self.window.conditions();
-        if let Some(after) = &self.after {
-            let (older, older_parameters) = after.and_older();
-            conditions.push_str(older);
-            parameters.extend(older_parameters);
+    /// The conditions of clicks that were not looked at, from `begin` on if there is one, and their parameters. SQLite takes
+    /// one bound of each side for the range of an index and merely filters by the other, so only the tighter is there:
+    /// what was looked at lies in the window, and so does `begin`.
+    fn conditions(&self, begin: Option<&Place>) -> (String, Vec<Value>) {
+        let bounds = Window {
+            since: self.window.since.filter(|_| begin.is_none()),
+            until: self.window.until.filter(|_| self.after.is_none()),
+        };
+        let (mut conditions, mut parameters) = bounds.conditions();
+        let places = [
+            begin.map(Place::and_newer),
+            self.after.as_ref().map(Place::and_older),
+        ];
+        for (condition, place) in places.into_iter().flatten() {
+            conditions.push_str(condition);
+            parameters.extend(place);
         }
         (conditions, parameters)
     }
 
     /// Those of them that are the expert's.
-    fn expert_conditions(&self, search: Search) -> (String, Vec<Value>) {
-        let (mut conditions, mut parameters) = self.conditions();
+    fn expert_conditions(&self, search: Search, begin: Option<&Place>) -> (String, Vec<Value>) {
+        let (mut conditions, mut parameters) = self.conditions(begin);
         conditions.push_str(search.condition());
         parameters.push(text_value(&self.username));
         (conditions, parameters)
@@ -331,7 +336,7 @@ impl ByExpert<'_> {
 
     /// SQLite's plan for a search in its own words.
     fn plan(&self, search: Search) -> Result<String, Error> {
-        let (conditions, parameters) = self.expert_conditions(search);
+        let (conditions, parameters) = self.expert_conditions(search, None);
         let sql = format!("EXPLAIN QUERY PLAN {SELECT} WHERE {conditions} {NEWEST_FIRST}");
         self.db.run(|conn| {
             conn.prepare(&sql)?
@@ -386,6 +391,7 @@ impl Iterator for ByExpert<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         if let Err(error) = self.is_empty() {
             self.ended = true;
+            self.page.clear();
             return Some(Err(error));
         }
         self.page.pop_front().map(Ok)
