@@ -1,8 +1,8 @@
 //! The one thread that inserts clicks.
 //!
-//! Group commit without a timer: while one batch's fsync runs, the next clicks queue, and all that queued become
-//! the next batch. Waiting for a time made it slower (57,000 clicks a second fell to 47,000 with 200 µs, to 26,000
-//! with 1 ms). Waiting while there is other work made it faster: see [`Pace`].
+//! Group commit: while one batch's fsync runs, the next clicks queue, and all that queued become the next batch. Waiting
+//! for more by a timer made it slower (57,000 clicks a second fell to 47,000 with 200 µs, to 26,000 with 1 ms). Waiting
+//! while there is other work made it faster: see [`Pace`].
 
 use std::{
     mem,
@@ -21,19 +21,23 @@ use super::{Checkpoint, Db, Error, error::reason};
 use crate::{click::Click, timestamp::Timestamp};
 
 /// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
-/// click is at most about 10 KB. Beyond it a click is refused at once, so a stalled disk costs no memory.
+/// click is at most about 10 KB, and as much again in the batch that is being stored. Beyond it a click is refused at once, so a stalled disk costs no memory.
 const QUEUE_CLICKS_MAX: usize = 1024;
 
 /// How many clicks one transaction holds at the most: as many as can wait.
 const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
 
 /// How many clicks are enough to commit while the thread that hands them in has more to do; see [`Pace`]. From 256
-/// connections the daemon then takes a quarter more clicks a second; with 64 or 256 it was no more than with 128.
+/// connections the daemon then took a quarter more clicks a second. Half and twice this number gained no more.
 const BUSY_CLICKS_ENOUGH: isize = 128;
 
-/// How long clicks wait for others while the thread that hands them in has more to do: longer than 128 take, and so
-/// short that nobody notices. Only requests that are no clicks can make it last that long.
+/// How long clicks wait for others while the thread that hands them in has more to do. Where 128 take longer than this,
+/// that thread is busy with something else than clicks.
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(3);
+
+/// How many batches may wait for their answers to be passed on; then the writer waits. It is two so that it need not
+/// wait for the one that it has just stored.
+const ANSWERED_BATCHES_MAX: usize = 2;
 
 /// Stores one click.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
@@ -73,9 +77,12 @@ impl Drop for WakesWriter {
 #[derive(Debug)]
 struct Pending {
     click: Click,
-    answer: oneshot::Sender<Result<(), NotStored>>,
-    stored: Result<(), NotStored>,
+    answer: oneshot::Sender<Answer>,
+    /// SQLite has refused the click.
+    refused: bool,
 }
+
+type Answer = Result<(), NotStored>;
 
 impl ClickQueue {
     /// Stores `click` and returns when the transaction that holds it is committed and fsynced.
@@ -93,7 +100,7 @@ impl ClickQueue {
         place.send(Pending {
             click,
             answer,
-            stored: Ok(()),
+            refused: false,
         });
         self.pace.0.add_click();
         answered.await.unwrap_or(Err(NotStored::Unavailable))
@@ -116,7 +123,7 @@ impl ClickQueue {
 pub struct Pace {
     /// How many clicks are queued; below zero for the moment in which a click is taken before it is counted.
     queued: AtomicIsize,
-    /// The thread that hands in clicks has run out of work since the last batch was taken.
+    /// The thread that hands in clicks has emptied its queue of work since the last batch was taken.
     was_idle: AtomicBool,
     writer: OnceLock<Thread>,
 }
@@ -163,7 +170,7 @@ impl Pace {
             if self.was_idle.load(Ordering::SeqCst) {
                 thread::park();
             } else if begin.elapsed() < BUSY_WAIT_MAX {
-                thread::park_timeout(BUSY_WAIT_MAX);
+                thread::park_timeout(BUSY_WAIT_MAX.saturating_sub(begin.elapsed()));
             } else {
                 self.was_idle.store(true, Ordering::SeqCst);
             }
@@ -172,7 +179,8 @@ impl Pace {
 
     /// The next clicks belong to the next batch.
     fn begin_batch(&self) {
-        self.was_idle.store(false, Ordering::SeqCst);
+        // A swap sees what was queued before the thread was idle; a mere store need not.
+        self.was_idle.swap(false, Ordering::SeqCst);
     }
 
     fn remove_clicks(&self, batch: &[Pending]) {
@@ -203,8 +211,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer thread on `db`, which must have been opened for capture, at `pace`. `now` is the clock that
-    /// dates the clicks; where it runs backwards, clicks keep the latest time that was stored.
+    /// Starts the writer thread on `db`, which must have been opened for capture, at a `pace` of its own. `now` is the
+    /// clock that dates the clicks; where it runs backwards, clicks keep the latest time that was stored.
     ///
     /// # Panics
     /// Outside a Tokio runtime: a task of it passes on the answers.
@@ -232,8 +240,8 @@ impl Writer {
         }
         let path = db.path().to_owned();
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
-        let (answers, answered) = mpsc::unbounded_channel();
-        tokio::spawn(answer(answered));
+        let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
+        tokio::spawn(pass_on(answered));
         let (end, ended) = oneshot::channel();
         let counts = Arc::new(WriterCounts::default());
         let thread = WriterThread {
@@ -246,13 +254,15 @@ impl Writer {
             failing: false,
             refusals_told: Vec::new(),
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 // Nobody may be left to hear how it ended.
                 let _ = end.send(thread.run(receiver));
             })
             .map_err(|source| Error::unusable(&path, source))?;
+        // A pace has one writer, and this is it.
+        let _ = pace.writer.set(thread.thread().clone());
         let pace = WakesWriter(pace);
         Ok((Self { counts, ended }, ClickQueue { sender, pace }))
     }
@@ -273,13 +283,13 @@ impl Writer {
     }
 }
 
-/// Answers the clicks of each batch, all from one task: waking theirs one by one from the writer's thread would take it a
-/// system call each. A client waits for each of them, so the connections bound how many there are.
-async fn answer(mut batches: mpsc::UnboundedReceiver<Vec<Pending>>) {
-    while let Some(batch) = batches.recv().await {
-        for pending in batch {
+/// Passes on the answers of each batch, all from one task: waking the clicks' own tasks from the writer's thread would take
+/// it a system call each.
+async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answer)>>) {
+    while let Some(answers) = batches.recv().await {
+        for (sender, answer) in answers {
             // A client that went away does not wait for its answer.
-            let _ = pending.answer.send(pending.stored);
+            let _ = sender.send(answer);
         }
     }
 }
@@ -289,7 +299,7 @@ struct WriterThread<Now> {
     now: Now,
     latest: Option<Timestamp>,
     pace: Arc<Pace>,
-    answers: mpsc::UnboundedSender<Vec<Pending>>,
+    answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
     counts: Arc<WriterCounts>,
     failing: bool,
     /// Why clicks were refused, each reason once: a stranger must not be able to fill the log.
@@ -314,12 +324,10 @@ impl From<rusqlite::Error> for Failure {
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     fn run(mut self, mut receiver: mpsc::Receiver<Pending>) -> Result<Checkpoint, Error> {
-        // It is set once, here.
-        let _ = self.pace.writer.set(thread::current());
         loop {
             self.pace.wait(|| receiver.is_closed());
             self.pace.begin_batch();
-            let mut batch = Vec::new();
+            let mut batch = Vec::with_capacity(receiver.len());
             if receiver.blocking_recv_many(&mut batch, BATCH_CLICKS_MAX) == 0 {
                 break;
             }
@@ -344,13 +352,23 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             }
         };
         self.tell_change(committed.as_ref().err());
-        if committed.is_err() {
-            for pending in batch.iter_mut().filter(|pending| pending.stored.is_ok()) {
-                pending.stored = Err(NotStored::Unavailable);
-            }
-        }
+        let answer = committed.map_err(|_| NotStored::Unavailable);
+        let answers = batch
+            .into_iter()
+            .map(|pending| {
+                let refused = pending.refused;
+                (
+                    pending.answer,
+                    if refused {
+                        Err(NotStored::Refused)
+                    } else {
+                        answer
+                    },
+                )
+            })
+            .collect();
         // The runtime may be gone, and with it everybody who waits for an answer.
-        let _ = self.answers.send(batch);
+        let _ = self.answers.blocking_send(answers);
     }
 
     fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
@@ -375,7 +393,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
         execute("BEGIN IMMEDIATE")?;
         let mut insert = conn.prepare_cached(INSERT)?;
-        for pending in batch.iter_mut().filter(|pending| pending.stored.is_ok()) {
+        for pending in batch.iter_mut().filter(|pending| !pending.refused) {
             let now = (self.now)();
             let created_at = self.latest.map_or(now, |latest| latest.max(now));
             self.latest = Some(created_at);
@@ -390,7 +408,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             match inserted {
                 // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
                 Ok(0) => {
-                    pending.stored = Err(NotStored::Refused);
+                    pending.refused = true;
                     tell_refusal(
                         &mut self.refusals_told,
                         "ignored by a trigger or constraint",
@@ -399,7 +417,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 Ok(_) => {}
                 Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
                 Err(error) => {
-                    pending.stored = Err(NotStored::Refused);
+                    pending.refused = true;
                     tell_refusal(&mut self.refusals_told, &reason(&error));
                     // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click
                     // had done by then.
