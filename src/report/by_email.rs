@@ -64,8 +64,8 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
 }
 
 impl ByEmail {
-    /// Numbers the `leads_max` leads who clicked last before all others. Where there are fewer this reads all clicks, so
-    /// that a limit which is never reached costs a second reading.
+    /// Numbers the `leads_max` leads who clicked last before all others. Where there are fewer this reads all clicks,
+    /// so that a limit which is never reached costs a second reading.
     fn choose_newest_leads(
         &mut self,
         conn: &Connection,
@@ -97,8 +97,8 @@ impl ByEmail {
         names: &Names,
     ) -> Result<(), Problem> {
         let (conditions, parameters) = window.conditions();
-        // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A part is
-        // found by an index on time.
+        // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A part
+        // is found by an index on time.
         let order = if window == Window::default() {
             "id"
         } else {
@@ -142,8 +142,8 @@ impl ByEmail {
         Ok(())
     }
 
-    /// The leads and their clicks by time. Of two clicks of the same microsecond the one that was read later is the newer:
-    /// the later one in the table.
+    /// The leads and their clicks by time. Of two clicks of the same microsecond the one that was read later is the
+    /// newer: the later one in the table.
     fn put_in_order(&mut self) {
         for lead in self.leads.iter_mut().filter(|lead| lead.is_out_of_order) {
             self.clicks.put_in_order(lead);

@@ -292,9 +292,9 @@ impl ByExpert<'_> {
         })
     }
 
-    /// The conditions of clicks that were not looked at, from `begin` on if there is one, and their parameters. SQLite takes
-    /// one bound of each side for the range of an index and merely filters by the other, so only the tighter is there:
-    /// what was looked at lies in the window, and so does `begin`.
+    /// The conditions of clicks that were not looked at, from `begin` on if there is one, and their parameters. SQLite
+    /// takes one bound of each side for the range of an index and merely filters by the other, so only the tighter is
+    /// there: what was looked at lies in the window, and so does `begin`.
     fn conditions(&self, begin: Option<&Place>) -> (String, Vec<Value>) {
         let bounds = Window {
             since: self.window.since.filter(|_| begin.is_none()),

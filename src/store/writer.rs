@@ -21,7 +21,8 @@ use super::{Checkpoint, Db, Error, error::reason};
 use crate::{click::Click, timestamp::Timestamp};
 
 /// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
-/// click is at most about 10 KB, and as much again in the batch that is being stored. Beyond it a click is refused at once, so a stalled disk costs no memory.
+/// click is at most about 10 KB, and as much again in the batch that is being stored. Beyond it a click is refused at
+/// once, so a stalled disk costs no memory.
 const QUEUE_CLICKS_MAX: usize = 1024;
 
 /// How many clicks one transaction holds at the most: as many as can wait.
@@ -283,8 +284,8 @@ impl Writer {
     }
 }
 
-/// Passes on the answers of each batch, all from one task: waking the clicks' own tasks from the writer's thread would take
-/// it a system call each.
+/// Passes on the answers of each batch, all from one task: waking the clicks' own tasks from the writer's thread would
+/// take it a system call each.
 async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answer)>>) {
     while let Some(answers) = batches.recv().await {
         for (sender, answer) in answers {
