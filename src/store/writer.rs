@@ -94,15 +94,16 @@ impl ClickQueue {
     /// [`NotStored`] says why nothing of the click is in the database.
     pub async fn store(&self, click: Click) -> Result<(), NotStored> {
         let (answer, answered) = oneshot::channel();
-        let place = self.sender.try_reserve().map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => NotStored::QueueFull,
-            mpsc::error::TrySendError::Closed(()) => NotStored::Unavailable,
-        })?;
-        place.send(Pending {
-            click,
-            answer,
-            refused: false,
-        });
+        self.sender
+            .try_send(Pending {
+                click,
+                answer,
+                refused: false,
+            })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => NotStored::QueueFull,
+                mpsc::error::TrySendError::Closed(_) => NotStored::Unavailable,
+            })?;
         self.pace.0.add_click();
         answered.await.unwrap_or(Err(NotStored::Unavailable))
     }
@@ -357,15 +358,11 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         let answers = batch
             .into_iter()
             .map(|pending| {
-                let refused = pending.refused;
-                (
-                    pending.answer,
-                    if refused {
-                        Err(NotStored::Refused)
-                    } else {
-                        answer
-                    },
-                )
+                if pending.refused {
+                    (pending.answer, Err(NotStored::Refused))
+                } else {
+                    (pending.answer, answer)
+                }
             })
             .collect();
         // The runtime may be gone, and with it everybody who waits for an answer.
