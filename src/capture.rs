@@ -5,18 +5,22 @@
 
 mod answer;
 mod body;
+mod clients;
 mod connection;
 mod counts;
 mod listen;
 mod origin;
+mod rate;
+mod slots;
 
 use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Method, Request, Response,
+    Method, Request, Response, Version,
     body::{Body, Bytes, Frame, Incoming},
     header::{self, HeaderMap, HeaderValue},
+    http::uri::Authority,
     server::conn::http1,
     service::service_fn,
 };
@@ -24,18 +28,19 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{
-    sync::{Semaphore, watch},
-    time,
-};
+use tokio::time;
 
 use crate::store::{ClickQueue, NotStored, WriterCounts};
 use answer::{Answer, Connection, Preflights, Reply};
-use connection::{Phase, TimedStream};
+use connection::{InRequest, Phase, TimedStream};
 use counts::Counts;
+use rate::Limiter;
+use slots::Slots;
 
-pub use listen::{Address, Listener};
-pub use origin::{Origin, Origins};
+pub use clients::{NotAProxy, Peer, TrustedProxies, TrustedProxy};
+pub use listen::{Address, Listener, NotAnAddress};
+pub use origin::{NotAnOrigin, Origin, Origins};
+pub use rate::{NotARateLimit, RateLimit};
 
 /// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
 /// 30 KB when every character is escaped.
@@ -53,9 +58,9 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take to read a part of an answer; beyond it the connection is closed.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at a time; further ones wait in the kernel's backlog. Each takes some 10 KB
-/// while idle and up to about 75 KB while it sends, so at most some 300 MB. Fewer where the process may not open
-/// as many files.
+/// How many connections are served at a time. When one more comes, those are closed from which a request has been
+/// awaited for the longest. Each takes some 10 KB while idle and up to about 75 KB while it sends, so at most some
+/// 300 MB. Fewer where the process may not open as many files.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
 pub const RETRY_AFTER_SECS: u32 = 2;
@@ -66,8 +71,8 @@ const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
 /// How long to wait before accepting again when the system refuses a connection, for instance when the process
 /// has no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// How often the counts are logged.
-const COUNTS_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the counts are logged, and idle clients forgotten.
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What the capture server is set up with.
 #[derive(Debug)]
@@ -76,6 +81,10 @@ pub struct Settings {
     pub paths: Vec<String>,
     /// The origins of pages that may post.
     pub origins: Origins,
+    /// The proxies whose word on their clients is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// How many requests a client may send.
+    pub rate_limit: RateLimit,
     /// How many connections are served at a time, at most [`CONNECTIONS_MAX`].
     pub connections_max: usize,
     /// How long requests in flight may take after the shutdown begins.
@@ -86,6 +95,8 @@ pub struct Settings {
 struct Server {
     paths: Vec<String>,
     origins: Origins,
+    trusted_proxies: TrustedProxies,
+    limiter: Limiter,
     clicks: ClickQueue,
     counts: Counts,
 }
@@ -103,22 +114,22 @@ pub async fn serve(
     let server = Arc::new(Server {
         paths: settings.paths,
         origins: settings.origins,
+        trusted_proxies: settings.trusted_proxies,
+        limiter: settings.rate_limit.into(),
         clicks,
         counts: Counts::default(),
     });
-    let connections = Connections::default();
+    let connections = Connections {
+        slots: Slots::new(settings.connections_max),
+        finishing: GracefulShutdown::new(),
+    };
     {
         let mut shutdown = pin!(shutdown);
-        let mut counts_logged = pin!(log_counts(&server.counts, writer));
-        let mut accepting = pin!(accept(
-            &listener,
-            &server,
-            &connections,
-            settings.connections_max
-        ));
+        let mut minutes = pin!(each_minute(&server, writer));
+        let mut accepting = pin!(accept(&listener, &server, &connections));
         tokio::select! {
             () = &mut shutdown => {}
-            () = &mut counts_logged => {}
+            () = &mut minutes => {}
             () = &mut accepting => {}
             () = server.clicks.closed() => {}
         }
@@ -131,44 +142,42 @@ pub async fn serve(
     {
         tracing::warn!("clients that were still sending are cut off");
     }
-    drop(connections.cut_off);
+    connections.slots.close_all();
     server.counts.log(writer);
 }
 
-/// The open connections, to end them all.
-#[derive(Default)]
+/// The open connections.
 struct Connections {
+    slots: Slots,
     /// Lets each finish the request that it is at.
     finishing: GracefulShutdown,
-    /// Dropped, it cuts off those that do not.
-    cut_off: watch::Sender<()>,
 }
 
-/// Accepts connections for ever, at most `connections_max` at a time.
-async fn accept(
-    listener: &Listener,
-    server: &Arc<Server>,
-    connections: &Connections,
-    connections_max: usize,
-) {
-    let slots = Arc::new(Semaphore::new(connections_max));
+/// Accepts connections for ever.
+async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connections) {
     let mut refused_before = false;
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 refused_before = false;
-                let connection = connect(stream, Arc::clone(server), &connections.finishing);
-                let mut cut_off = connections.cut_off.subscribe();
+                let phase = Phase::new();
+                let crowded_out = |closed| server.counts.count_crowded_out(closed);
+                let Some(mut slot) = connections.slots.take(&phase, crowded_out).await else {
+                    return;
+                };
+                let connection = connect(
+                    TimedStream::new(stream, phase.clone()),
+                    phase,
+                    peer,
+                    Arc::clone(server),
+                    &connections.finishing,
+                );
                 tokio::spawn(async move {
                     tokio::select! {
                         // What ends it early (a reset, a time limit, a malformed head) is the client's affair.
                         _ = connection => {}
-                        _ = cut_off.changed() => {}
+                        () = slot.must_close() => {}
                     }
-                    drop(slot);
                 });
             }
             // The client went away while it waited to be accepted.
@@ -185,17 +194,17 @@ async fn accept(
 }
 
 fn connect(
-    stream: listen::Stream,
+    stream: TimedStream<listen::Stream>,
+    phase: Phase,
+    peer: Peer,
     server: Arc<Server>,
     finishing: &GracefulShutdown,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
-    let phase = Phase::default();
-    let stream = TimedStream::new(stream, phase.clone());
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
         let in_request = phase.begin_request();
         async move {
-            let response = server.answer(request).await;
+            let response = server.answer(request, peer, &in_request).await;
             drop(in_request);
             Ok::<_, Infallible>(response)
         }
@@ -208,21 +217,27 @@ fn connect(
     finishing.watch(connection)
 }
 
-async fn log_counts(counts: &Counts, writer: &WriterCounts) {
-    let mut minutes = time::interval(COUNTS_INTERVAL);
+async fn each_minute(server: &Server, writer: &WriterCounts) {
+    let mut minutes = time::interval(MINUTE);
     minutes.tick().await;
     loop {
         minutes.tick().await;
-        counts.log(writer);
+        server.counts.log(writer);
+        server.limiter.forget_idle();
     }
 }
 
 impl Server {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        in_request: &InRequest,
+    ) -> Response<Full<Bytes>> {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let Reply { answer, connection } = match self.admit(&request) {
+        let Reply { answer, connection } = match self.admit(&request, peer) {
             Ok(Admitted::Preflight) => Answer::Preflight.into(),
-            Ok(Admitted::Post) => self.capture(request.into_body()).await,
+            Ok(Admitted::Post) => self.capture(request.into_body(), in_request).await,
             // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after this
             // answer can't be known, so the connection ends.
             Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
@@ -245,10 +260,18 @@ impl Server {
     }
 
     /// Decides by the head alone: what a request is, or why it is refused.
-    fn admit(&self, request: &Request<Incoming>) -> Result<Admitted, Answer> {
+    fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<Admitted, Answer> {
         let headers = request.headers();
+        if let Some(client) = self.trusted_proxies.client(peer, headers) {
+            self.limiter
+                .count(client)
+                .map_err(|retry_after_secs| Answer::TooManyRequests { retry_after_secs })?;
+        }
         if head_bytes(request) > HEADER_BYTES_MAX {
             return Err(Answer::HeadersTooLarge);
+        }
+        if !has_valid_host(request) {
+            return Err(Answer::InvalidHost);
         }
         if !self.paths.iter().any(|path| path == request.uri().path()) {
             return Err(Answer::NotFound);
@@ -275,11 +298,12 @@ impl Server {
         Ok(admitted)
     }
 
-    async fn capture(&self, body: Incoming) -> Reply {
+    async fn capture(&self, body: Incoming, in_request: &InRequest) -> Reply {
         let bytes = match read(body).await {
             Ok(bytes) => bytes,
             Err(refusal) => return refusal,
         };
+        in_request.await_answer();
         let click = match body::parse(&bytes) {
             Ok(click) => click,
             Err(refusal) => return Answer::Invalid(refusal).into(),
@@ -369,6 +393,22 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
         + fields
             .map(|(name, value)| name.as_str().len() + value.len())
             .sum::<usize>()
+}
+
+/// Whether a request names its host as [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2) demands, where
+/// another answer than 400 is forbidden: in HTTP/1.1 once, and in 1.0 at most once; empty, or a host with or without a
+/// port. Which host it is plays no part.
+fn has_valid_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(host), None) => {
+            let bytes = host.as_bytes();
+            bytes.is_empty()
+                || Authority::try_from(bytes).is_ok_and(|host| !host.as_str().contains('@'))
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// `application/json`, or the `text/plain` that a browser sends across origins without a preflight; parameters

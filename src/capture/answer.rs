@@ -13,6 +13,7 @@ pub(super) enum Answer {
     Accepted,
     Preflight,
     BrokenBody,
+    InvalidHost,
     OriginNotAllowed,
     NotFound,
     MethodNotAllowed,
@@ -20,6 +21,7 @@ pub(super) enum Answer {
     BodyTooLarge,
     WrongContentType,
     Invalid(body::Refusal),
+    TooManyRequests { retry_after_secs: u32 },
     HeadersTooLarge,
     Overloaded,
     Unavailable,
@@ -60,7 +62,7 @@ impl Answer {
         match self {
             Self::Accepted => StatusCode::ACCEPTED,
             Self::Preflight => StatusCode::NO_CONTENT,
-            Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::BrokenBody | Self::InvalidHost => StatusCode::BAD_REQUEST,
             Self::OriginNotAllowed => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -68,6 +70,7 @@ impl Answer {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::WrongContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -88,6 +91,9 @@ impl Answer {
             Self::Preflight | Self::MethodNotAllowed => {
                 headers.insert(header::ALLOW, HeaderValue::from_static(preflights.allow()));
             }
+            Self::TooManyRequests { retry_after_secs } => {
+                headers.insert(header::RETRY_AFTER, (*retry_after_secs).into());
+            }
             Self::Overloaded | Self::Unavailable => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECS.into());
             }
@@ -102,6 +108,7 @@ impl Answer {
             Self::Accepted => Bytes::from_static(br#"{"status":"accepted"}"#),
             Self::Preflight => Bytes::new(),
             Self::BrokenBody => error("the body ended early or is not framed as HTTP/1.1 says"),
+            Self::InvalidHost => error("the request should have one valid Host header"),
             Self::OriginNotAllowed => error(
                 "this page's origin may not post here; the operator can allow it with --allow-origin",
             ),
@@ -118,6 +125,9 @@ impl Answer {
                 error("the Content-Type should be application/json, or text/plain holding JSON")
             }
             Self::Invalid(refusal) => refusal.to_json(),
+            Self::TooManyRequests { .. } => {
+                error("too many requests from this address; send this one again later")
+            }
             Self::HeadersTooLarge => error(&format!(
                 "the headers have more than {HEADER_BYTES_MAX} bytes"
             )),

@@ -6,10 +6,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -25,7 +22,7 @@ use super::{HEADER_TIMEOUT, WRITE_TIMEOUT};
 pub(super) struct TimedStream<S> {
     inner: S,
     phase: Phase,
-    phase_seen: u32,
+    requests_seen: u64,
     head: Option<Pin<Box<Sleep>>>,
     write: Option<Pin<Box<Sleep>>>,
 }
@@ -35,7 +32,7 @@ impl<S> TimedStream<S> {
         Self {
             inner,
             phase,
-            phase_seen: 0,
+            requests_seen: 0,
             head: None,
             write: None,
         }
@@ -59,29 +56,91 @@ impl<S> TimedStream<S> {
     }
 }
 
-/// Where a connection stands, told by the service that answers its requests: an even number between requests,
-/// an odd one from the end of a request's head to its answer.
-#[derive(Clone, Default)]
-pub(super) struct Phase(Arc<AtomicU32>);
+/// Where a connection stands, told by the service that answers its requests.
+#[derive(Clone)]
+pub(super) struct Phase(Arc<Mutex<State>>);
+
+#[derive(Clone, Copy)]
+struct State {
+    stage: Stage,
+    since: Instant,
+    requests: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Between requests: a head is awaited, or not complete.
+    Head,
+    /// A head is complete, and its body awaited.
+    Body,
+    /// The client has sent what it had to, and awaits its answer.
+    Answer,
+}
+
+/// How long a client has been awaited: who has never sent a request comes first, then who sent one the longest ago.
+pub(super) type Awaited = (HasSentRequest, Instant);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HasSentRequest {
+    No,
+    Yes,
+}
 
 impl Phase {
+    /// A connection that was just opened.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State {
+            stage: Stage::Head,
+            since: Instant::now(),
+            requests: 0,
+        })))
+    }
+
     /// A request's head is complete; its answer is when the guard is dropped.
     pub(super) fn begin_request(&self) -> InRequest {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state();
+        state.requests += 1;
+        state.enter(Stage::Body);
+        drop(state);
         InRequest(self.clone())
     }
 
-    fn number(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    /// Since when the client is awaited; none while it awaits its answer itself.
+    pub(super) fn awaited(&self) -> Option<Awaited> {
+        let state = *self.state();
+        let has_sent = if state.requests == 0 {
+            HasSentRequest::No
+        } else {
+            HasSentRequest::Yes
+        };
+        (state.stage != Stage::Answer).then_some((has_sent, state.since))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enter(&mut self, stage: Stage) {
+        self.stage = stage;
+        self.since = Instant::now();
     }
 }
 
 /// A request is being answered until this is dropped.
 pub(super) struct InRequest(Phase);
 
+impl InRequest {
+    /// The request is complete.
+    pub(super) fn await_answer(&self) {
+        self.0.state().enter(Stage::Answer);
+    }
+}
+
 impl Drop for InRequest {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
+        self.0.state().enter(Stage::Head);
     }
 }
 
@@ -92,12 +151,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let phase = this.phase.number();
-        if phase != this.phase_seen {
-            this.phase_seen = phase;
+        let State {
+            stage, requests, ..
+        } = *this.phase.state();
+        if requests != this.requests_seen {
+            this.requests_seen = requests;
             this.head = None;
         }
-        if phase % 2 == 1 {
+        if stage != Stage::Head {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {

@@ -4,16 +4,19 @@ use std::{
     fmt, fs, io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     str::FromStr,
     task::{Context, Poll},
 };
 
+use listenfd::ListenFd;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
 };
+
+use super::clients::Peer;
 
 /// The mode of a Unix socket: the proxy's user must be in the daemon's group.
 const SOCKET_MODE: u32 = 0o660;
@@ -60,7 +63,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A bound listener. A Unix socket's file is removed when it is dropped.
+/// A bound listener. The file of a Unix socket that it bound is removed when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
@@ -72,8 +75,8 @@ enum Kind {
     Unix {
         listener: UnixListener,
         path: PathBuf,
-        /// The device and inode of the socket's file.
-        identity: (u64, u64),
+        /// The device and inode of the socket's file; none where it is systemd's.
+        identity: Option<(u64, u64)>,
     },
 }
 
@@ -103,11 +106,45 @@ impl Listener {
                 Kind::Unix {
                     listener,
                     path: path.clone(),
-                    identity: (metadata.dev(), metadata.ino()),
+                    identity: Some((metadata.dev(), metadata.ino())),
                 }
             }
         };
         Ok(Self { kind })
+    }
+
+    /// The socket that systemd has bound and passed
+    /// ([`sd_listen_fds`](https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html)), if any. To be
+    /// called once, and before there is a second thread: it removes the variables that tell of the socket.
+    ///
+    /// # Errors
+    /// When there are several, or it is no stream socket that listens.
+    pub fn inherit() -> io::Result<Option<Self>> {
+        let mut sockets = ListenFd::from_env();
+        match sockets.len() {
+            0 => return Ok(None),
+            1 => {}
+            many => {
+                let error = format!("systemd passed {many} sockets, and one is taken");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+            }
+        }
+        if let Ok(Some(listener)) = sockets.take_tcp_listener(0) {
+            listener.set_nonblocking(true)?;
+            let kind = Kind::Tcp(TcpListener::from_std(listener)?);
+            return Ok(Some(Self { kind }));
+        }
+        let Some(listener) = sockets.take_unix_listener(0)? else {
+            return Ok(None);
+        };
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let kind = Kind::Unix {
+            listener: UnixListener::from_std(listener)?,
+            path: address.as_pathname().unwrap_or(Path::new("")).to_owned(),
+            identity: None,
+        };
+        Ok(Some(Self { kind }))
     }
 
     /// The address that is bound, with the port that the system chose.
@@ -121,16 +158,19 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match &self.kind {
             Kind::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, peer) = listener.accept().await?;
                 // An answer is one small write; waiting for more to send would only delay it. It can fail only on
                 // a connection that is gone already, which shows soon enough.
                 let _ = stream.set_nodelay(true);
-                Ok(Stream::Tcp(stream))
+                Ok((Stream::Tcp(stream), Peer::Ip(peer.ip())))
             }
-            Kind::Unix { listener, .. } => Ok(Stream::Unix(listener.accept().await?.0)),
+            Kind::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
         }
     }
 }
@@ -140,7 +180,7 @@ impl Drop for Listener {
         if let Kind::Unix { path, identity, .. } = &self.kind {
             // Another daemon may have put its own there since.
             let is_ours = fs::symlink_metadata(path)
-                .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == *identity);
+                .is_ok_and(|metadata| Some((metadata.dev(), metadata.ino())) == *identity);
             if is_ours {
                 // The next start replaces a socket that is left behind.
                 let _ = fs::remove_file(path);

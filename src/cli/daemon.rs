@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
     pin::pin,
     process::ExitCode,
@@ -19,9 +20,12 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, print_error};
+use super::{DB_DEFAULT, print_error, systemd};
 use crate::{
-    capture::{self, Address, CONNECTIONS_MAX, Listener, Origin, Settings},
+    capture::{
+        self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
+        TrustedProxies, TrustedProxy,
+    },
     store::{Db, Error as StoreError, Pace, Writer},
     timestamp::Timestamp,
     visible::visible,
@@ -44,7 +48,7 @@ pub struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
-    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH
+    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH. A socket that systemd passes is taken instead
     #[arg(
         long,
         value_name = "ADDR",
@@ -74,6 +78,27 @@ pub struct Cli {
         value_delimiter = ','
     )]
     origins: Vec<Origin>,
+    #[arg(
+        help = "A proxy whose X-Forwarded-For tells who its clients are: an address, a network as in 10.0.0.0/8, or unix \
+                for the peers on a Unix socket; may be given more than once, in the variable with commas",
+        long = "trusted-proxy",
+        value_name = "CIDR",
+        env = "LEADCLICKS_TRUSTED_PROXY",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<TrustedProxy>,
+    #[arg(
+        help = "How many requests a client, which is an IPv4 address or an IPv6 /64, may send at once and regains in the \
+                course of a second, minute or hour, as in 5/s, 120/m or 1000/h; or off. Beyond it requests are \
+                answered 429. Clients on this machine are limited only behind a trusted proxy",
+        long,
+        value_name = "RATE",
+        env = "LEADCLICKS_RATE_LIMIT",
+        hide_env_values = true,
+        default_value = "120/m"
+    )]
+    rate_limit: RateLimit,
     /// How long a shutdown may take, as in 10s or 500ms
     #[arg(
         long,
@@ -128,6 +153,7 @@ fn parse_grace(text: &str) -> Result<Duration, &'static str> {
 #[derive(Debug)]
 enum Failure {
     Store(StoreError),
+    Inherit(io::Error),
     Listen { address: Address, error: io::Error },
     Runtime(io::Error),
     WriterGone,
@@ -139,6 +165,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Inherit(error) => write!(
+                f,
+                "cannot use the socket that systemd passes: {error}; give the .socket unit one ListenStream"
+            ),
             Self::Listen { address, error } => write!(
                 f,
                 "cannot listen on {address}: {error}; choose another --listen, or stop what listens there"
@@ -201,6 +231,7 @@ fn start_log(format: LogFormat) {
 }
 
 async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+    let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = Db::open_for_capture(&cli.db)?;
     let db_path = db.path().to_owned();
@@ -208,17 +239,27 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         address: cli.listen.clone(),
         error,
     };
-    let listener = Listener::bind(&cli.listen).await.map_err(listen_failed)?;
+    let listener = match inherited {
+        Some(listener) => listener,
+        None => Listener::bind(&cli.listen).await.map_err(listen_failed)?,
+    };
     let address = listener.address().map_err(listen_failed)?;
     let (writer, clicks) = Writer::start(db, pace, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {
         paths: cli.paths,
         origins: cli.origins.into(),
+        trusted_proxies: cli.trusted_proxies.into(),
+        rate_limit: cli.rate_limit,
         connections_max: connections_max(),
         // The rest is for the writer to store what is queued and to checkpoint.
         drain_timeout: cli.shutdown_grace * 3 / 4,
     };
+    if settings.rate_limit.is_on() {
+        warn_of_unknown_clients(&address, &settings.trusted_proxies);
+    }
     say_ready(&address, &settings.paths, &db_path.display().to_string());
+    systemd::tell_ready();
+    tokio::spawn(systemd::feed_watchdog());
 
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = async {
@@ -236,6 +277,7 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         () = signals.next() => {}
     }
     tracing::info!("stopping");
+    systemd::tell_stopping();
     let _ = stop.send(());
     tokio::select! {
         ended = time::timeout(cli.shutdown_grace, &mut serving) => match ended {
@@ -247,6 +289,27 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
             Err(_) => Err(Failure::NotInTime(cli.shutdown_grace)),
         },
         () = signals.next() => Err(Failure::Interrupted),
+    }
+}
+
+/// A proxy that is not named would be one client for everybody, so such clients are not limited; better said once.
+fn warn_of_unknown_clients(address: &Address, proxies: &TrustedProxies) {
+    let (local, name) = match address {
+        Address::Tcp(address) => {
+            let local: IpAddr = match address.ip() {
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+                address => address,
+            };
+            (Peer::Ip(local), local.to_string())
+        }
+        Address::Unix(_) => (Peer::Unix, "unix".to_owned()),
+    };
+    if proxies.leaves_local_clients_unknown(local) {
+        tracing::warn!(
+            "clients on this machine are not limited in their rate, nor are those behind a proxy on it; if there is one \
+             that sets X-Forwarded-For, name it with --trusted-proxy {name}"
+        );
     }
 }
 

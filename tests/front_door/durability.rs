@@ -9,34 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
-
-use crate::support::{Answer, Client, Daemon, Site, body, post_request, request};
-
-/// Holds the database's write lock until it is dropped, as another program's long transaction does.
-struct WriteLock(Connection);
-
-impl WriteLock {
-    fn take(site: &Site) -> Self {
-        let conn = site.connect();
-        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        Self(conn)
-    }
-
-    fn release(self) {
-        self.0.execute_batch("ROLLBACK").unwrap();
-    }
-}
-
-/// The number behind `name=` in the log's lines of counts, over all lines.
-fn counted(log: &str, name: &str) -> u64 {
-    log.lines()
-        .filter(|line| line.contains(" counts "))
-        .flat_map(|line| line.split(' '))
-        .filter_map(|field| field.strip_prefix(name)?.strip_prefix('='))
-        .map(|number| number.parse::<u64>().unwrap())
-        .sum()
-}
+use crate::support::{
+    Answer, Client, Daemon, Site, WriteLock, body, counted, post_request, request,
+};
 
 #[test]
 fn two_thousand_concurrent_posts_are_two_thousand_rows_in_far_fewer_commits() {
@@ -395,12 +370,7 @@ fn the_time_of_a_click_never_runs_backwards() {
 fn an_idle_daemon_is_small_and_silent() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
-    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-    let resident_kb: u64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-        .and_then(|kilobytes| kilobytes.parse().ok())
-        .expect("VmRSS");
+    let resident_kb = daemon.memory_kb("VmRSS");
     assert!(resident_kb < 10 * 1024, "{resident_kb} kB");
     let (status, log) = daemon.stop();
     assert!(status.success());

@@ -14,6 +14,8 @@ use std::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::privacy;
+
 /// How long anything that a test waits for may take; far more than it needs on a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -377,6 +379,21 @@ impl Daemon {
         assert!(status.success());
     }
 
+    /// How much memory the system says it takes, in KiB: `VmRSS` now, `VmHWM` at the most.
+    pub fn memory_kb(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
+        status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix(name)?
+                    .strip_prefix(':')?
+                    .trim()
+                    .strip_suffix(" kB")
+            })
+            .and_then(|kilobytes| kilobytes.parse().ok())
+            .expect(name)
+    }
+
     /// Waits until the log says `text`.
     pub fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
@@ -420,7 +437,40 @@ impl Drop for Daemon {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !thread::panicking() {
+            privacy::assert_private(&self.log());
+        }
     }
+}
+
+/// Holds the database's write lock until it is dropped, as another program's long transaction does.
+pub struct WriteLock(Connection);
+
+impl WriteLock {
+    pub fn take(site: &Site) -> Self {
+        let conn = site.connect();
+        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Self(conn)
+    }
+
+    pub fn release(self) {
+        self.0.execute_batch("ROLLBACK").unwrap();
+    }
+}
+
+/// The number behind `name=` in the log's lines of counts, over all lines.
+pub fn counted(log: &str, name: &str) -> u64 {
+    log.lines()
+        .filter(|line| line.contains(" counts "))
+        .flat_map(|line| line.split(' '))
+        .filter_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+        .map(|number| number.parse::<u64>().unwrap())
+        .sum()
+}
+
+/// Whether the tests should take minutes, by `tests/run --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("LEADCLICKS_TEST_LONG").is_some()
 }
 
 pub fn body(email: &str, expert_username: &str, search_query: &str) -> String {
@@ -465,12 +515,14 @@ impl<S: Read + Write> Client<S> {
 
     /// Sends a request; an error where the connection ends before its answer does.
     pub fn try_send(&mut self, request: &str) -> io::Result<Answer> {
+        privacy::remember(request.as_bytes());
         self.stream.get_mut().write_all(request.as_bytes())?;
         self.try_read()
     }
 
     #[track_caller]
     pub fn write(&mut self, bytes: &[u8]) {
+        privacy::remember(bytes);
         self.stream.get_mut().write_all(bytes).expect("sent");
     }
 
@@ -505,6 +557,7 @@ impl<S: Read + Write> Client<S> {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         answer.body = String::from_utf8(body).expect("UTF-8");
+        privacy::assert_private(&answer.body);
         Ok(answer)
     }
 

@@ -1,0 +1,286 @@
+//! Who a request comes from, for the limits that count by client: the peer, or behind a trusted proxy whom it names.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use hyper::header::HeaderMap;
+use ipnet::IpNet;
+
+/// The header in which each proxy appends the address that it was asked from, as nginx, Apache, HAProxy, Caddy and the
+/// cloud providers' balancers do.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP peer.
+    Ip(IpAddr),
+    /// A process on this machine, by a Unix socket.
+    Unix,
+}
+
+/// A proxy whose word on its clients' addresses is taken: an address, a network as in `10.0.0.0/8`, or `unix`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrustedProxy {
+    /// Peers of this network.
+    Network(IpNet),
+    /// Peers on the Unix socket.
+    Unix,
+}
+
+/// What is given as a trusted proxy is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAProxy;
+
+impl fmt::Display for NotAProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a trusted proxy is an address as in 127.0.0.1, a network as in 10.0.0.0/8, or unix",
+        )
+    }
+}
+
+impl std::error::Error for NotAProxy {}
+
+impl FromStr for TrustedProxy {
+    type Err = NotAProxy;
+
+    fn from_str(text: &str) -> Result<Self, NotAProxy> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map(Self::Network)
+            .map_err(|_| NotAProxy)
+    }
+}
+
+/// Whom requests are counted for: an address of IPv4, or the /64 network of IPv6 that a household or a server has to
+/// itself, with any number of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Client {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+impl From<IpAddr> for Client {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+/// The proxies that were configured.
+#[derive(Debug, Default)]
+pub struct TrustedProxies {
+    proxies: Vec<TrustedProxy>,
+    told_unreadable: AtomicBool,
+}
+
+impl From<Vec<TrustedProxy>> for TrustedProxies {
+    fn from(proxies: Vec<TrustedProxy>) -> Self {
+        Self {
+            proxies,
+            told_unreadable: AtomicBool::new(false),
+        }
+    }
+}
+
+impl TrustedProxies {
+    /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not named.
+    #[must_use]
+    pub fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
+        let is_local = match local {
+            Peer::Unix => true,
+            Peer::Ip(address) => address.to_canonical().is_loopback(),
+        };
+        is_local && !self.trusts(local)
+    }
+
+    /// The client of a request: the peer, or behind trusted proxies the right-most address in `X-Forwarded-For` that is
+    /// not one of them. What stands to the left of it is the client's own word, and so worth nothing.
+    ///
+    /// None where that can't be known: a peer on this machine that is not trusted may be a proxy in front of all
+    /// clients, and so may be a trusted one that names nobody.
+    pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<Client> {
+        if self.leaves_local_clients_unknown(peer) {
+            return None;
+        }
+        if !self.trusts(peer) {
+            return match peer {
+                Peer::Ip(address) => Some(address.into()),
+                Peer::Unix => None,
+            };
+        }
+        let mut named = None;
+        for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
+            for hop in value.as_bytes().rsplit(|&byte| byte == b',') {
+                let Some(address) = parse_hop(hop) else {
+                    self.tell_unreadable();
+                    return None;
+                };
+                named = Some(address.into());
+                if !self.trusts(Peer::Ip(address)) {
+                    return named;
+                }
+            }
+        }
+        if named.is_none() {
+            self.tell_unreadable();
+        }
+        named
+    }
+
+    fn trusts(&self, peer: Peer) -> bool {
+        self.proxies.iter().any(|proxy| match (proxy, peer) {
+            (TrustedProxy::Unix, Peer::Unix) => true,
+            (TrustedProxy::Network(network), Peer::Ip(address)) => {
+                network.contains(&address.to_canonical())
+            }
+            _ => false,
+        })
+    }
+
+    fn tell_unreadable(&self) {
+        if !self.told_unreadable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a trusted proxy names no client that can be read in X-Forwarded-For, so those requests are not limited; \
+                 let it append the address; told once"
+            );
+        }
+    }
+}
+
+/// An address as proxies write it: some add the port, and then brackets around one of IPv6.
+fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop).ok()?.trim();
+    let address = hop
+        .parse::<IpAddr>()
+        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()))
+        .ok()
+        .or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(proxies: &[&str], peer: &str, forwarded: &[&str]) -> Option<Client> {
+        let proxies: Vec<TrustedProxy> = proxies.iter().map(|text| text.parse().unwrap()).collect();
+        let peer = match peer {
+            "unix" => Peer::Unix,
+            address => Peer::Ip(address.parse().unwrap()),
+        };
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(X_FORWARDED_FOR, value.parse().unwrap());
+        }
+        TrustedProxies::from(proxies).client(peer, &headers)
+    }
+
+    #[track_caller]
+    fn assert_is(found: Option<Client>, address: &str) {
+        assert_eq!(found, Some(address.parse::<IpAddr>().unwrap().into()));
+    }
+
+    #[test]
+    fn a_peer_that_is_no_trusted_proxy_is_the_client_whatever_it_says() {
+        let forged = &["198.51.100.7"];
+        assert_is(client(&[], "203.0.113.9", forged), "203.0.113.9");
+        assert_is(
+            client(&["10.0.0.0/8"], "203.0.113.9", forged),
+            "203.0.113.9",
+        );
+        assert_is(client(&["unix"], "203.0.113.9", forged), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_peer_on_this_machine_that_is_no_trusted_proxy_may_be_any_client() {
+        for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix"] {
+            assert_eq!(
+                client(&["10.0.0.0/8"], peer, &["203.0.113.9"]),
+                None,
+                "{peer}"
+            );
+        }
+    }
+
+    #[test]
+    fn behind_trusted_proxies_the_client_is_the_right_most_address_that_is_none_of_them() {
+        let chain = &["127.0.0.1", "10.0.0.0/8"];
+        for forwarded in [
+            &["203.0.113.9"][..],
+            &["198.51.100.7, 203.0.113.9"],
+            &["nonsense, 203.0.113.9,10.1.2.3"],
+            &["198.51.100.7", "203.0.113.9", "10.1.2.3 ,\t10.0.0.1"],
+            &["203.0.113.9:4711, [::ffff:10.1.2.3]:80"],
+            &["::ffff:203.0.113.9"],
+        ] {
+            assert_is(client(chain, "127.0.0.1", forwarded), "203.0.113.9");
+        }
+        assert_is(client(&["unix"], "unix", &["203.0.113.9"]), "203.0.113.9");
+        assert_is(
+            client(chain, "::ffff:10.0.0.1", &["203.0.113.9"]),
+            "203.0.113.9",
+        );
+    }
+
+    #[test]
+    fn a_client_within_the_trusted_network_is_the_left_most() {
+        assert_is(
+            client(&["10.0.0.0/8"], "10.0.0.1", &["10.4.4.4, 10.0.0.2"]),
+            "10.4.4.4",
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_names_no_address_leaves_the_client_unknown() {
+        for forwarded in [
+            &[][..],
+            &[""],
+            &["unknown"],
+            &["203.0.113.9, _hidden"],
+            &["203.0.113.9,"],
+        ] {
+            assert_eq!(
+                client(&["127.0.0.1"], "127.0.0.1", forwarded),
+                None,
+                "{forwarded:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let of = |text: &str| Client::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(
+            of("2001:db8:0:1::1"),
+            of("2001:db8:0:1:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(of("::ffff:203.0.113.9"), of("203.0.113.9"));
+        assert_is(
+            client(&["::1"], "::1", &["[2001:db8::5]:80"]),
+            "2001:db8::1",
+        );
+        assert_is(client(&["::1"], "::1", &["[2001:db8::5]"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn what_is_no_proxy_is_refused() {
+        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/8/8", "unix:", "*"] {
+            assert_eq!(text.parse::<TrustedProxy>(), Err(NotAProxy), "{text}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! How many requests one client may send.
+
+use std::{
+    fmt,
+    num::NonZeroU32,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    state::keyed::HashMapStateStore,
+};
+
+use super::clients::Client;
+
+/// How many clients are remembered at a time, in some 3 MB. When still more send requests within the time that one
+/// takes to be forgiven, all are forgotten: who commands that many addresses has no use for one address's limit either.
+const CLIENTS_MAX: usize = 65_536;
+
+/// How many requests a client may send at once, and regains in the course of a second, minute or hour; or any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit(Option<Quota>);
+
+/// What is given as a rate limit is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotARateLimit;
+
+impl fmt::Display for NotARateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate limit is a number of requests a second, minute or hour, as in 5/s, 120/m or 1000/h, or off")
+    }
+}
+
+impl std::error::Error for NotARateLimit {}
+
+impl FromStr for RateLimit {
+    type Err = NotARateLimit;
+
+    fn from_str(text: &str) -> Result<Self, NotARateLimit> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let (number, unit) = text.split_once('/').ok_or(NotARateLimit)?;
+        // A number may begin with a plus sign.
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(NotARateLimit);
+        }
+        let number: NonZeroU32 = number.parse().map_err(|_| NotARateLimit)?;
+        let quota = match unit {
+            "s" => Quota::per_second(number),
+            "m" => Quota::per_minute(number),
+            "h" => Quota::per_hour(number),
+            _ => return Err(NotARateLimit),
+        };
+        Ok(Self(Some(quota)))
+    }
+}
+
+impl RateLimit {
+    /// Whether there is any limit.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Counts requests by client. Memory is bounded: see [`CLIENTS_MAX`].
+pub(super) struct Limiter(Option<Mutex<Limited>>);
+
+struct Limited {
+    quota: Quota,
+    clients: RateLimiter<Client, HashMapStateStore<Client>, MonotonicClock>,
+}
+
+impl From<RateLimit> for Limiter {
+    fn from(RateLimit(quota): RateLimit) -> Self {
+        Self(quota.map(|quota| Mutex::new(Limited::new(quota))))
+    }
+}
+
+impl Limiter {
+    /// Counts a request of `client`.
+    ///
+    /// # Errors
+    /// When it has sent too many: after how many seconds, at least one, the next will be taken.
+    pub(super) fn count(&self, client: Client) -> Result<(), u32> {
+        match &self.0 {
+            Some(limited) => limited
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .count(client),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives back the memory of clients that have sent nothing for long enough to be forgiven.
+    pub(super) fn forget_idle(&self) {
+        if let Some(limited) = &self.0 {
+            let limited = limited.lock().unwrap_or_else(PoisonError::into_inner);
+            limited.clients.retain_recent();
+            limited.clients.shrink_to_fit();
+        }
+    }
+}
+
+impl Limited {
+    fn new(quota: Quota) -> Self {
+        let clients = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
+        Self { quota, clients }
+    }
+
+    fn count(&mut self, client: Client) -> Result<(), u32> {
+        if self.clients.len() >= CLIENTS_MAX {
+            self.clients.retain_recent();
+            // Looking through all of them for every newcomer would cost more than it saves.
+            if self.clients.len() > CLIENTS_MAX / 2 {
+                *self = Self::new(self.quota);
+            }
+        }
+        self.clients.check_key(&client).map_err(|refused| {
+            let wait = refused.wait_time_from(self.clients.clock().now());
+            let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            u32::try_from(secs.max(1)).unwrap_or(u32::MAX)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn client(number: u32) -> Client {
+        Client::V4(Ipv4Addr::from_bits(number))
+    }
+
+    #[test]
+    fn what_is_no_rate_limit_is_refused() {
+        for text in [
+            "",
+            "off ",
+            "on",
+            "5",
+            "0/s",
+            "-1/s",
+            "+1/s",
+            "1.5/s",
+            "5/d",
+            "5/s/s",
+            "5 /s",
+            "4294967296/s",
+        ] {
+            assert_eq!(text.parse::<RateLimit>(), Err(NotARateLimit), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_client_regains_its_requests_one_by_one_and_others_are_not_concerned() {
+        let limiter = Limiter::from("3/h".parse::<RateLimit>().unwrap());
+        for _ in 0..3 {
+            assert_eq!(limiter.count(client(1)), Ok(()));
+        }
+        assert_eq!(limiter.count(client(1)), Err(20 * 60));
+        assert_eq!(limiter.count(client(2)), Ok(()));
+        let unlimited = Limiter::from("off".parse::<RateLimit>().unwrap());
+        assert!((0..1000).all(|_| unlimited.count(client(1)).is_ok()));
+    }
+
+    #[test]
+    fn any_number_of_clients_takes_bounded_memory() {
+        let limiter = Limiter::from("1/h".parse::<RateLimit>().unwrap());
+        let last = 5 * u32::try_from(CLIENTS_MAX).unwrap() / 2;
+        let mut known_max = 0;
+        for number in 0..=last {
+            assert_eq!(limiter.count(client(number)), Ok(()));
+            let known = limiter.0.as_ref().unwrap().lock().unwrap().clients.len();
+            known_max = known_max.max(known);
+        }
+        assert_eq!(known_max, CLIENTS_MAX);
+        assert_eq!(limiter.count(client(last)), Err(60 * 60));
+    }
+
+    #[test]
+    fn forgiven_clients_are_forgotten() {
+        let limiter = Limiter::from("1000/s".parse::<RateLimit>().unwrap());
+        limiter.count(client(1)).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        limiter.forget_idle();
+        assert!(limiter.0.unwrap().lock().unwrap().clients.is_empty());
+    }
+}

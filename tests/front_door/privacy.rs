@@ -1,0 +1,176 @@
+//! No email, search or address of anybody is in a log, a panic's message or an error's body.
+//!
+//! Every log of a daemon and every answer that any test reads is looked through (by `support`), and here the daemon is
+//! led through all that it has to say.
+
+use std::{collections::BTreeSet, fs, sync::Mutex};
+
+use crate::support::{Daemon, Site, WriteLock, body, post_request, request};
+
+/// The searches that tests have sent and that are long enough to be told from other words.
+static SEARCHES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+const SEARCH_CHARS_MIN: usize = 8;
+
+/// What tests send in `X-Forwarded-For`: addresses that are set aside for documentation.
+const ADDRESSES: [&str; 4] = ["192.0.2.", "198.51.100.", "203.0.113.", "2001:db8"];
+
+/// Remembers the search of a request that a test sends.
+pub fn remember(request: &[u8]) {
+    let Some(body) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return;
+    };
+    let click: serde_json::Value = serde_json::from_slice(&request[body + 4..]).unwrap_or_default();
+    if let Some(search) = click["search_query"].as_str()
+        && search.chars().count() >= SEARCH_CHARS_MIN
+    {
+        SEARCHES.lock().unwrap().insert(search.to_owned());
+    }
+}
+
+/// The first personal thing in a log or in an error's body, or a panic.
+fn leak(text: &str) -> Option<String> {
+    let email = text
+        .split_whitespace()
+        .find(|word| word.trim_matches('@').contains('@'));
+    if let Some(email) = email {
+        return Some(email.to_owned());
+    }
+    let searches = SEARCHES.lock().unwrap();
+    searches
+        .iter()
+        .map(String::as_str)
+        .chain(ADDRESSES)
+        .chain(["panicked at"])
+        .find(|personal| text.contains(personal))
+        .map(str::to_owned)
+}
+
+#[track_caller]
+pub fn assert_private(text: &str) {
+    if let Some(personal) = leak(text) {
+        panic!("{personal:?} is in\n{text}");
+    }
+}
+
+#[test]
+fn what_is_personal_is_found() {
+    let search = "how much is a fractional CFO";
+    remember(post_request(&body("jane@example.com", "jdoe", search)).as_bytes());
+    assert_eq!(leak("INFO stopped at 127.0.0.1:8787"), None);
+    for personal in [
+        "jane@example.com",
+        search,
+        "203.0.113.9",
+        "2001:db8::1",
+        "panicked at src",
+    ] {
+        assert!(
+            leak(&format!("WARN {personal} is slow")).is_some(),
+            "{personal}"
+        );
+    }
+}
+
+#[test]
+fn whatever_the_daemon_says_is_private() {
+    const SEARCH: &str = "a private matter";
+    let site = Site::new().with_schema(
+        "CREATE TRIGGER refuse BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'refused'
+         BEGIN SELECT raise(ABORT, 'no jane@example.com, please'); END;",
+    );
+    let args = [
+        "--rate-limit",
+        "60/h",
+        "--trusted-proxy",
+        "127.0.0.1",
+        "--allow-origin",
+        "https://www.example.com",
+    ];
+    let daemon = Daemon::start(&site, &args);
+    let good = body("jane@example.com", "jdoe", SEARCH);
+    let from = "X-Forwarded-For: 203.0.113.9\r\n";
+    let origin = format!("{from}Origin: https://elsewhere.example.com\r\n");
+    let too_large = format!("{from}X-Long: {}\r\n", "jane@example.com".repeat(1100));
+    let path = "/api/lead-clicks";
+    for (request, status) in [
+        (request("POST", path, from, &good), 202),
+        (
+            request("POST", path, "X-Forwarded-For: jane@example.com\r\n", &good),
+            202,
+        ),
+        (request("POST", path, from, &format!("{good}{good}")), 422),
+        (
+            request(
+                "POST",
+                path,
+                from,
+                &body("jane@example.com@", "jdoe", SEARCH),
+            ),
+            422,
+        ),
+        (
+            request("POST", path, from, &body(SEARCH, "\u{7}", SEARCH)),
+            422,
+        ),
+        (
+            request(
+                "POST",
+                path,
+                from,
+                &body("jane@example.com", "refused", SEARCH),
+            ),
+            422,
+        ),
+        (
+            request("POST", path, from, &format!("{good}{}", " ".repeat(33_000))),
+            413,
+        ),
+        (request("POST", path, &origin, &good), 403),
+        (request("POST", "/jane@example.com", from, &good), 404),
+        (
+            request(
+                "PUT",
+                "/api/lead-clicks?email=jane@example.com",
+                from,
+                &good,
+            ),
+            405,
+        ),
+        (request("POST", path, &too_large, &good), 431),
+        (
+            request(
+                "POST",
+                path,
+                &format!("{from}Host: jane@example.com\r\n"),
+                &good,
+            ),
+            400,
+        ),
+    ] {
+        assert_eq!(daemon.connect().send(&request).status, status, "{request}");
+    }
+    let text_html = post_request(&good).replace("application/json", "text/html");
+    assert_eq!(daemon.connect().send(&text_html).status, 415);
+    let lock = WriteLock::take(&site);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", SEARCH).status, 503);
+    lock.release();
+    fs::rename(site.db_path(), site.path("jane@example.com.db")).unwrap();
+    assert_eq!(daemon.post("jane@example.com", "jdoe", SEARCH).status, 503);
+    fs::rename(site.path("jane@example.com.db"), site.db_path()).unwrap();
+    let limited = request("POST", path, from, &good);
+    let mut proxy = daemon.connect();
+    let statuses: BTreeSet<u16> = (0..60).map(|_| proxy.send(&limited).status).collect();
+    assert_eq!(statuses, BTreeSet::from([202, 429]));
+    let (_, log) = daemon.stop();
+    for told in [
+        "can't be stored",
+        "are stored again",
+        "refuses a click",
+        "names no client",
+        "counts",
+    ] {
+        assert!(log.contains(told), "no {told:?} in\n{log}");
+    }
+    assert_private(&log);
+}
