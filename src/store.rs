@@ -67,6 +67,7 @@ impl Db {
     pub fn open_for_capture(path: &Path) -> Result<Self, Error> {
         make_file(path)?;
         let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
+        check_file_system(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
         db.run(|conn| {
@@ -97,6 +98,7 @@ impl Db {
     /// As [`Db::open_for_report`], and when the file can't be written to.
     pub fn open_for_change(path: &Path) -> Result<Self, Error> {
         let db = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        check_file_system(&db.path)?;
         db.check_writable()?;
         Ok(db)
     }
@@ -187,6 +189,24 @@ impl Db {
             Checkpoint::Busy
         } else {
             Checkpoint::Finished
+        })
+    }
+
+    /// As [`Db::checkpoint`], without waiting for anybody.
+    fn checkpoint_at_once(&self) -> Result<Checkpoint, Error> {
+        self.run(|conn| conn.busy_timeout(Duration::ZERO))?;
+        let checkpoint = self.checkpoint();
+        self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
+        checkpoint
+    }
+
+    /// Which files are the `-wal` and the `-shm` beside the database.
+    fn files_beside(&self) -> io::Result<FilesBeside> {
+        let identity =
+            |suffix| fs::metadata(beside(&self.path, suffix)).map(|file| (file.dev(), file.ino()));
+        Ok(FilesBeside {
+            wal: identity("-wal")?,
+            shm: identity("-shm")?,
         })
     }
 
@@ -344,6 +364,13 @@ impl Db {
     }
 }
 
+/// The files that SQLite keeps beside a database, each by its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FilesBeside {
+    wal: (u64, u64),
+    shm: (u64, u64),
+}
+
 /// How a checkpoint ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checkpoint {
@@ -382,6 +409,16 @@ fn make_file(path: &Path) -> Result<(), Error> {
         Ok(metadata) if metadata.is_file() => Ok(()),
         Ok(_) => Err(Error::new(path, Problem::NotAFile)),
         Err(error) => Err(Error::unusable(path, error)),
+    }
+}
+
+/// SQLite only says that it can't open a file, or that it may not write to it.
+fn check_file_system(path: &Path) -> Result<(), Error> {
+    match access(path, Access::WRITE_OK).map_err(io::Error::from) {
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+            Err(Error::unusable(path, error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Instants as the database and the reports write them.
 
-use std::{fmt, str};
+use std::{fmt, str, time::Duration};
 
 use jiff::{
     civil,
@@ -97,6 +97,12 @@ impl Timestamp {
         zone.to_datetime(self.instant())
             .strftime("%Y-%m-%d %H:%M")
             .to_string()
+    }
+
+    /// How long after `earlier` it is; nothing if it is before that.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.micros.abs_diff(earlier.micros.min(self.micros)))
     }
 
     pub(crate) fn micros(self) -> i64 {

@@ -168,6 +168,10 @@ fn write_unusable(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -
             f,
             "no permission to open {path}; run as its owner or as a member of its group"
         ),
+        io::ErrorKind::ReadOnlyFilesystem => write!(
+            f,
+            "{path} is on a read-only file system; make that writable, or choose another --db"
+        ),
         _ => write!(f, "cannot use {path}: {source}; check --db"),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::{
     mem,
+    path::PathBuf,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering},
@@ -14,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{ErrorCode, FileControl, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Checkpoint, Db, Error, error::reason};
+use super::{Checkpoint, Db, Error, FilesBeside, error::reason};
 use crate::{click::Click, timestamp::Timestamp};
 
 /// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
@@ -43,8 +44,14 @@ const ANSWERED_BATCHES_MAX: usize = 2;
 /// Stores one click.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
 
+/// How far a click's time may be ahead of the clock before the log tells it: further than a clock that is kept in time by
+/// NTP jumps.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(1);
+
 const MOVED: &str =
-    "the database file was moved, replaced or deleted; put it back, or restart leadclicksd";
+    "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
+
+const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
 
 /// Why a click was not stored. Nothing of it is in the database then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,30 +233,23 @@ impl Writer {
         pace: Arc<Pace>,
         now: impl Fn() -> Timestamp + Send + 'static,
     ) -> Result<(Self, ClickQueue), Error> {
-        let latest = db.run(|conn| {
-            conn.query_row(
-                "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
-                [],
-                |row| row.get_ref(0).map(super::text_of),
-            )
-            .optional()
-        })?;
-        let latest = latest.and_then(|text| Timestamp::parse_stored(&text));
-        if latest > Some(now()) {
-            tracing::warn!(
-                "the newest click is dated in the future; new ones get the same time until the clock is past it"
-            );
-        }
         let path = db.path().to_owned();
+        let database = Database::new(db)?;
+        let mut clock = Clock {
+            now,
+            latest: database.latest,
+            is_behind: false,
+        };
+        clock.date();
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
         let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
         tokio::spawn(pass_on(answered));
         let (end, ended) = oneshot::channel();
         let counts = Arc::new(WriterCounts::default());
         let thread = WriterThread {
-            db,
-            now,
-            latest,
+            path: path.clone(),
+            database: Some(database),
+            clock,
             pace: Arc::clone(&pace),
             answers,
             counts: Arc::clone(&counts),
@@ -297,9 +297,10 @@ async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answe
 }
 
 struct WriterThread<Now> {
-    db: Db,
-    now: Now,
-    latest: Option<Timestamp>,
+    path: PathBuf,
+    /// None after the file at the path was replaced by one that can't be used.
+    database: Option<Database>,
+    clock: Clock<Now>,
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
     counts: Arc<WriterCounts>,
@@ -308,13 +309,83 @@ struct WriterThread<Now> {
     refusals_told: Vec<String>,
 }
 
+/// The open database, and what its files were when it was opened.
+struct Database {
+    db: Db,
+    files: Option<FilesBeside>,
+    /// The time of its newest click.
+    latest: Option<Timestamp>,
+}
+
+impl Database {
+    fn new(db: Db) -> Result<Self, Error> {
+        let latest = db.run(|conn| {
+            conn.query_row(
+                "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
+                [],
+                |row| row.get_ref(0).map(super::text_of),
+            )
+            .optional()
+        })?;
+        Ok(Self {
+            // That query has made them, where there were none.
+            files: db.files_beside().ok(),
+            db,
+            latest: latest.and_then(|text| Timestamp::parse_stored(&text)),
+        })
+    }
+
+    /// Whether one of the open files is no longer the one at its path. What is stored then would not be found.
+    fn has_moved(&self) -> rusqlite::Result<bool> {
+        let mut has_moved = 0;
+        let conn = self.db.conn();
+        conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
+        Ok(has_moved != 0 || self.db.files_beside().ok() != self.files)
+    }
+
+    /// Copies what the WAL holds into the file that it belongs to, wherever that is now; at its new place it would be
+    /// missing.
+    fn complete(&self) -> Result<(), String> {
+        match self.db.checkpoint_at_once() {
+            Ok(Checkpoint::Finished) => Ok(()),
+            Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Dates the clicks, and never back.
+struct Clock<Now> {
+    now: Now,
+    latest: Option<Timestamp>,
+    is_behind: bool,
+}
+
+impl<Now: Fn() -> Timestamp> Clock<Now> {
+    fn date(&mut self) -> Timestamp {
+        let now = (self.now)();
+        let created_at = self.latest.map_or(now, |latest| latest.max(now));
+        self.latest = Some(created_at);
+        let was_behind = self.is_behind;
+        self.is_behind = created_at.since(now) > CLOCK_BEHIND_MAX;
+        match (was_behind, self.is_behind) {
+            (false, true) => tracing::warn!(
+                "the clock is behind the newest click; new ones get the same time until it is past that"
+            ),
+            (true, false) => tracing::info!("the clock is past the newest click again"),
+            _ => {}
+        }
+        created_at
+    }
+}
+
 /// Why a batch is not in the database.
 enum Failure {
     /// One click, which is marked now, took the whole transaction with it by a host app's trigger.
     RolledBack,
     /// No click can be stored at the moment.
     Database(rusqlite::Error),
-    /// The open file is no longer the one at the database's path, so nobody would find the click.
+    /// What is open is no longer what is at the database's path, so nobody would find the click.
     Moved,
 }
 
@@ -337,20 +408,27 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             self.store(batch);
         }
         // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
-        self.db.run(|conn| conn.busy_timeout(Duration::ZERO))?;
-        self.db.checkpoint()
+        match &self.database {
+            Some(database) => database.db.checkpoint_at_once(),
+            None => Ok(Checkpoint::Finished),
+        }
     }
 
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and the
     /// others are stored without it.
     fn store(&mut self, mut batch: Vec<Pending>) {
+        let mut is_reopened = false;
         let committed = loop {
             match self.commit(&mut batch) {
                 Ok(()) => break Ok(()),
                 // Each time round leaves one click more out, so this ends.
                 Err(Failure::RolledBack) => {}
                 Err(Failure::Database(error)) => break Err(reason(&error)),
-                Err(Failure::Moved) => break Err(MOVED.to_owned()),
+                Err(Failure::Moved) if is_reopened => break Err(MOVED.to_owned()),
+                Err(Failure::Moved) => match self.reopen() {
+                    Ok(()) => is_reopened = true,
+                    Err(reason) => break Err(reason),
+                },
             }
         };
         self.tell_change(committed.as_ref().err());
@@ -369,66 +447,46 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         let _ = self.answers.blocking_send(answers);
     }
 
-    fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
-        let done = self.try_commit(batch);
-        if done.is_err() && !self.db.conn().is_autocommit() {
-            // A transaction that can't even be rolled back shows as the next BEGIN's error.
-            let _ = self.db.conn().execute_batch("ROLLBACK");
+    /// Opens what is at the database's path now.
+    fn reopen(&mut self) -> Result<(), String> {
+        if let Some(database) = &self.database {
+            database.complete()?;
         }
-        done
+        // A file that was deleted is not made anew: reports would be empty, and nobody would know why.
+        if !self.path.exists() {
+            return Err(MOVED.to_owned());
+        }
+        // Closed first: both would have the same -wal and -shm.
+        self.database = None;
+        let database = Db::open_for_capture(&self.path)
+            .and_then(Database::new)
+            .map_err(|error| error.to_string())?;
+        self.clock.latest = database.latest;
+        self.database = Some(database);
+        tracing::warn!("the database's files were replaced, and are opened anew");
+        Ok(())
     }
 
-    fn try_commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
-        let execute = |sql| {
-            let mut statement = self.db.conn().prepare_cached(sql)?;
-            statement.execute([])
+    fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
+        let Some(database) = &self.database else {
+            return Err(Failure::Moved);
         };
-        let conn = self.db.conn();
-        let mut has_moved = 0;
-        conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
-        if has_moved != 0 {
+        let conn = database.db.conn();
+        if database.has_moved()? {
             return Err(Failure::Moved);
         }
-        execute("BEGIN IMMEDIATE")?;
-        let mut insert = conn.prepare_cached(INSERT)?;
-        for pending in batch.iter_mut().filter(|pending| !pending.refused) {
-            let now = (self.now)();
-            let created_at = self.latest.map_or(now, |latest| latest.max(now));
-            self.latest = Some(created_at);
-            let click = &pending.click;
-            let changes_before = conn.total_changes();
-            let inserted = insert.execute((
-                click.email(),
-                click.expert_username(),
-                click.search_query(),
-                &*created_at.stored(),
-            ));
-            match inserted {
-                // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
-                Ok(0) => {
-                    pending.refused = true;
-                    tell_refusal(
-                        &mut self.refusals_told,
-                        "ignored by a trigger or constraint",
-                    );
-                }
-                Ok(_) => {}
-                Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
-                Err(error) => {
-                    pending.refused = true;
-                    tell_refusal(&mut self.refusals_told, &reason(&error));
-                    // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click
-                    // had done by then.
-                    if conn.is_autocommit() || conn.total_changes() != changes_before {
-                        return Err(Failure::RolledBack);
-                    }
-                }
+        let done = insert_all(conn, batch, &mut self.clock, &mut self.refusals_told);
+        match done {
+            Ok(()) => {
+                self.counts.commits.fetch_add(1, Ordering::Relaxed);
             }
+            Err(_) if !conn.is_autocommit() => {
+                // A transaction that can't even be rolled back shows as the next BEGIN's error.
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            Err(_) => {}
         }
-        drop(insert);
-        execute("COMMIT")?;
-        self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        done
     }
 
     /// One line when storing begins to fail and one when it works again: a full disk must not fill a log too.
@@ -443,6 +501,50 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             _ => {}
         }
     }
+}
+
+/// Inserts in one transaction what SQLite has not refused yet, and marks what it refuses now.
+fn insert_all(
+    conn: &Connection,
+    batch: &mut [Pending],
+    dates: &mut Clock<impl Fn() -> Timestamp>,
+    refusals_told: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let execute = |sql| conn.prepare_cached(sql)?.execute([]);
+    execute("BEGIN IMMEDIATE")?;
+    let mut insert = conn.prepare_cached(INSERT)?;
+    for pending in batch.iter_mut().filter(|pending| !pending.refused) {
+        let created_at = dates.date();
+        let click = &pending.click;
+        let changes_before = conn.total_changes();
+        let inserted = insert.execute((
+            click.email(),
+            click.expert_username(),
+            click.search_query(),
+            &*created_at.stored(),
+        ));
+        match inserted {
+            // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
+            Ok(0) => {
+                pending.refused = true;
+                tell_refusal(refusals_told, "ignored by a trigger or constraint");
+            }
+            Ok(_) => {}
+            Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
+            Err(error) => {
+                pending.refused = true;
+                tell_refusal(refusals_told, &reason(&error));
+                // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click
+                // had done by then.
+                if conn.is_autocommit() || conn.total_changes() != changes_before {
+                    return Err(Failure::RolledBack);
+                }
+            }
+        }
+    }
+    drop(insert);
+    execute("COMMIT")?;
+    Ok(())
 }
 
 fn tell_refusal(told: &mut Vec<String>, reason: &str) {

@@ -7,6 +7,7 @@ mod capture;
 mod durability;
 mod errors;
 mod experts;
+mod faults;
 mod host_app;
 mod limits;
 mod other_readers;

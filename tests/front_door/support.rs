@@ -305,31 +305,24 @@ impl Daemon {
 
     /// As [`Daemon::start`], by a command that ends with the daemon's own name.
     pub fn start_as(mut command: Command, site: &Site, args: &[&str]) -> Self {
+        command.arg("--db").arg(site.db_path());
+        Self::start_on_own_database(command, site, args)
+    }
+
+    /// As [`Daemon::start_as`], by a command that names its database, too.
+    pub fn start_on_own_database(mut command: Command, site: &Site, args: &[&str]) -> Self {
         let log = site.path("leadclicksd.log");
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let mut child = command
-            .arg("--db")
-            .arg(site.db_path())
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("the log"))
             .spawn()
             .expect("leadclicksd starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        let (send, receive) = mpsc::channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            let read = stdout.read_line(&mut line);
-            // The test may have given up.
-            let _ = send.send(read.map(|_| line));
-        });
-        let ready_line = receive
-            .recv_timeout(PATIENCE)
-            .expect("a ready line in time")
-            .expect("a ready line");
+        let ready_line = first_line(child.stdout.take().expect("a pipe"));
         let daemon = Self {
             child,
             ready_line,
@@ -430,6 +423,22 @@ impl Daemon {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The first line that a program prints, which must come in time.
+pub fn first_line(output: impl Read + Send + 'static) -> String {
+    let mut output = BufReader::new(output);
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        // The test may have given up.
+        let _ = send.send(read.map(|_| line));
+    });
+    receive
+        .recv_timeout(PATIENCE)
+        .expect("a line in time")
+        .expect("a line")
 }
 
 impl Drop for Daemon {

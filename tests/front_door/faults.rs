@@ -1,0 +1,565 @@
+//! What breaks under the daemon: what the client and the log are told, that the daemon goes on by itself when the fault
+//! is gone, and that every click that was answered 202 is there. The table in ARCHITECTURE.md names these tests.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use crate::support::{
+    Answer, Daemon, Ran, Site, WriteLock, body, counted, first_line, post_request,
+    raise_open_files, request,
+};
+
+const FAILING: &str = "ERROR clicks can't be stored, answering 503 until they can";
+const WORKING: &str = "INFO clicks are stored again";
+const REOPENED: &str = "WARN the database's files were replaced, and are opened anew";
+
+/// System calls of a running daemon that fail, by strace, until this is dropped.
+struct Fault(Child);
+
+impl Fault {
+    /// `injection` is a call and its error, as in `fsync:error=EIO`.
+    fn inject(daemon: &Daemon, injection: &str) -> Self {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e"])
+            .arg(format!("trace={}", injection.split(':').next().unwrap()))
+            .args([
+                "-e",
+                &format!("inject={injection}"),
+                "-p",
+                &daemon.pid().to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace");
+        let told = first_line(strace.stderr.take().unwrap());
+        let fault = Self(strace);
+        // It is attached to all threads then.
+        assert!(
+            told.contains(" attached"),
+            "{told}see /proc/sys/kernel/yama/ptrace_scope"
+        );
+        fault
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // At this signal strace lets go of the daemon, which then goes on as if nothing had been.
+        let _ = Command::new("kill")
+            .args(["-INT", &self.0.id().to_string()])
+            .status();
+        let _ = self.0.wait();
+    }
+}
+
+#[track_caller]
+fn assert_unavailable(answer: &Answer) {
+    let error = r#"{"error":"the click could not be stored; send it again later"}"#;
+    assert_eq!((answer.status, &*answer.body), (503, error));
+    assert_eq!(answer.header("retry-after"), Some("2"));
+}
+
+/// The log of a fault: how often storing began to fail, worked again, and `reason` was told.
+#[track_caller]
+fn assert_told_once(log: &str, reason: &str) {
+    let told = [FAILING, WORKING, reason].map(|text| log.matches(text).count());
+    assert_eq!(told, [1, 1, 1], "{reason}\n{log}");
+}
+
+#[track_caller]
+fn assert_intact(site: &Site) {
+    let integrity: String = site.value("PRAGMA integrity_check");
+    assert_eq!(integrity, "ok");
+}
+
+#[test]
+fn a_disk_that_refuses_is_503_and_clicks_are_stored_again_when_it_no_longer_does() {
+    for (injection, reason) in [
+        (
+            "pwrite64:error=ENOSPC",
+            "database or disk is full (SQLite code 13)",
+        ),
+        ("pwrite64:error=EROFS", "(SQLite code 778)"),
+        ("pwrite64:error=EIO", "(SQLite code 778)"),
+        ("fsync:error=EIO", "(SQLite code 1034)"),
+    ] {
+        let site = Site::new();
+        let daemon = Daemon::start(&site, &[]);
+        let mut client = daemon.connect();
+        let mut post = |email: &str| client.send(&post_request(&body(email, "jdoe", "")));
+        assert_eq!(post("before@example.com").status, 202);
+        let fault = Fault::inject(&daemon, injection);
+        for _ in 0..3 {
+            assert_unavailable(&post("refused@example.com"));
+        }
+        drop(fault);
+        assert_eq!(
+            post("after@example.com").status,
+            202,
+            "{injection}\n{}",
+            daemon.log()
+        );
+        assert_eq!(
+            site.emails(),
+            ["before@example.com", "after@example.com"],
+            "{injection}"
+        );
+        assert_told_once(&daemon.log(), reason);
+        daemon.kill();
+        assert_eq!(
+            site.emails(),
+            ["before@example.com", "after@example.com"],
+            "{injection}"
+        );
+        assert_intact(&site);
+    }
+}
+
+/// A daemon whose database is on a disk of its own, of so many `bytes`, in a mount namespace.
+struct SmallDisk {
+    daemon: Daemon,
+    directory: PathBuf,
+}
+
+impl SmallDisk {
+    fn start(site: &Site, bytes: &str) -> Self {
+        let directory = site.path("disk");
+        fs::create_dir(&directory).unwrap();
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+            .arg(r#"mount -t tmpfs -o size="$1" disk "$0" && shift && exec "$@""#)
+            .arg(&directory)
+            .args([bytes, env!("CARGO_BIN_EXE_leadclicksd"), "--db"])
+            .arg(directory.join("leadclicks.db"));
+        let daemon = Daemon::start_on_own_database(command, site, &[]);
+        Self { daemon, directory }
+    }
+
+    /// A file on the disk, as seen from outside.
+    fn path(&self, name: &str) -> PathBuf {
+        let directory = self.directory.strip_prefix("/").unwrap();
+        PathBuf::from(format!("/proc/{}/root", self.daemon.pid()))
+            .join(directory)
+            .join(name)
+    }
+
+    /// The emails that a report tells, from the oldest click to the newest.
+    fn reported(&self, site: &Site) -> Vec<String> {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--user", "--mount", "--preserve-credentials", "--target"])
+            .arg(self.daemon.pid().to_string())
+            .arg(env!("CARGO_BIN_EXE_leadclicks"))
+            .args(["report", "--expert", "jdoe", "--format", "ndjson", "--db"])
+            .arg(self.directory.join("leadclicks.db"))
+            .current_dir(site.path(""))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let ran = Ran::finish(command, b"");
+        assert!(ran.status.success(), "{ran}");
+        let clicks = ran.stdout.lines().rev();
+        clicks
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["email"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
+    let site = Site::new();
+    let disk = SmallDisk::start(&site, "1m");
+    let mut client = disk.daemon.connect();
+    let mut stored = Vec::new();
+    // Searches that fill the disk by themselves.
+    let click = |number: usize| {
+        body(
+            &format!("lead{number}@example.com"),
+            "jdoe",
+            &"x".repeat(2000),
+        )
+    };
+    for number in 0.. {
+        assert!(number < 1000, "the disk does not fill");
+        let answer = client.send(&post_request(&click(number)));
+        if answer.status != 202 {
+            assert_unavailable(&answer);
+            break;
+        }
+        stored.push(format!("lead{number}@example.com"));
+    }
+    assert!(stored.len() > 10, "{}", stored.len());
+    // What the database file needs when the WAL is copied into it.
+    let mut filler = File::create(disk.path("filler")).unwrap();
+    let _ = filler.write_all(&vec![0; 1024 * 1024]);
+    for number in 2000..2003 {
+        assert_unavailable(&client.send(&post_request(&click(number))));
+    }
+    assert_eq!(disk.reported(&site), stored);
+    fs::remove_file(disk.path("filler")).unwrap();
+    drop(filler);
+    // Enough room for small clicks, where large ones found none.
+    let reset = Command::new("nsenter")
+        .args([
+            "--user",
+            "--mount",
+            "--preserve-credentials",
+            "--target",
+            &disk.daemon.pid().to_string(),
+            "mount",
+        ])
+        .args(["-o", "remount,size=4m"])
+        .arg(&disk.directory)
+        .status()
+        .unwrap();
+    assert!(reset.success());
+    let answer = client.send(&post_request(&body("after@example.com", "jdoe", "")));
+    assert_eq!(answer.status, 202, "{}", disk.daemon.log());
+    stored.push("after@example.com".to_owned());
+    assert_eq!(disk.reported(&site), stored);
+    assert_told_once(
+        &disk.daemon.log(),
+        "database or disk is full (SQLite code 13)",
+    );
+}
+
+#[test]
+fn a_read_only_file_system_is_told_at_the_start() {
+    let site = Site::new().with_schema("");
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$0" --listen 127.0.0.1:0 --db "$1/leadclicks.db""#;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_leadclicksd"))
+        .arg(site.path("").canonicalize().unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let ran = Ran::finish(command, b"");
+    let path = site.db_path().canonicalize().unwrap();
+    let error = format!(
+        "leadclicksd: {} is on a read-only file system; make that writable, or choose another --db\n",
+        path.display()
+    );
+    ran.assert(1, "", &error);
+}
+
+#[test]
+fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_went() {
+    let site = Site::new();
+    let other = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, created_at)
+         VALUES ('other@example.com', 'jdoe', '2026-11-01 09:30:00.000000')",
+    );
+    other
+        .connect()
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let daemon = Daemon::start(&site, &[]);
+    for _ in 0..3 {
+        assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    }
+    // Its WAL stays where it was, and has all of the clicks.
+    assert!(!site.read("leadclicks.db-wal").is_empty());
+    fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+    fs::copy(other.db_path(), site.db_path()).unwrap();
+    assert_eq!(
+        daemon.post("after@example.com", "jdoe", "").status,
+        202,
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(site.emails(), ["other@example.com", "after@example.com"]);
+    assert_intact(&site);
+    let moved = Connection::open(site.path("moved.db")).unwrap();
+    let count = "SELECT count(*) FROM lead_clicks WHERE email = 'before@example.com'";
+    assert_eq!(
+        moved
+            .query_row(count, [], |row| row.get::<_, u64>(0))
+            .unwrap(),
+        3
+    );
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(REOPENED).count(), 1, "{log}");
+    assert!(!log.contains(FAILING), "{log}");
+}
+
+#[test]
+fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    for name in ["leadclicks.db", "leadclicks.db-wal", "leadclicks.db-shm"] {
+        fs::remove_file(site.path(name)).unwrap();
+    }
+    for _ in 0..2 {
+        assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    }
+    assert_eq!(site.files(), ["leadclicksd.log"]);
+    // Something that can't be used does not end it.
+    site.write(
+        "leadclicks.db",
+        "no database at all, but long enough to be looked at",
+    );
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    fs::remove_file(site.db_path()).unwrap();
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    site.write("leadclicks.db", "");
+    assert_eq!(
+        daemon.post("after@example.com", "jdoe", "").status,
+        202,
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(site.emails(), ["after@example.com"]);
+    let reason =
+        "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
+    assert_told_once(&daemon.log(), reason);
+}
+
+#[test]
+fn a_wal_that_is_deleted_costs_no_click() {
+    for deleted in [
+        &["leadclicks.db-wal"][..],
+        &["leadclicks.db-shm"],
+        &["leadclicks.db-wal", "leadclicks.db-shm"],
+    ] {
+        let site = Site::new();
+        let daemon = Daemon::start(&site, &[]);
+        assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+        for name in deleted {
+            fs::remove_file(site.path(name)).unwrap();
+        }
+        assert_eq!(
+            daemon.post("after@example.com", "jdoe", "").status,
+            202,
+            "{}",
+            daemon.log()
+        );
+        assert_eq!(
+            daemon.log().matches(REOPENED).count(),
+            1,
+            "{}",
+            daemon.log()
+        );
+        daemon.kill();
+        assert_eq!(
+            site.emails(),
+            ["before@example.com", "after@example.com"],
+            "{deleted:?}"
+        );
+        assert_intact(&site);
+    }
+}
+
+#[test]
+fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    let reader = site.connect();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
+        .unwrap();
+    assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+    site.write("leadclicks.db", "");
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    assert_eq!(
+        daemon.post("after@example.com", "jdoe", "").status,
+        202,
+        "{}",
+        daemon.log()
+    );
+    assert_eq!(site.emails(), ["after@example.com"]);
+    let moved = Connection::open(site.path("moved.db")).unwrap();
+    let clicks: u64 = moved
+        .query_row("SELECT count(*) FROM lead_clicks", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(clicks, 2);
+    assert_told_once(
+        &daemon.log(),
+        "the database file was moved, replaced or deleted while another program reads it; end that program",
+    );
+}
+
+#[test]
+fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
+    let intact = Site::new().with_schema("");
+    intact
+        .connect()
+        .execute_batch("PRAGMA journal_mode = delete")
+        .unwrap();
+    let intact = intact.read("leadclicks.db");
+    let mut damaged = intact.clone();
+    damaged[100..4096].fill(0xff);
+    for (bytes, error) in [
+        (
+            &b"a text that is no database, and long enough to be looked at"[..],
+            "is not an SQLite database; check --db",
+        ),
+        (
+            &damaged,
+            ": database disk image is malformed; the file is damaged; restore a backup",
+        ),
+        (
+            &intact[..4096],
+            ": database disk image is malformed; the file is damaged; restore a backup",
+        ),
+    ] {
+        let site = Site::new();
+        site.write("leadclicks.db", bytes);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command
+            .args(["--listen", "127.0.0.1:0", "--db"])
+            .arg(site.db_path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let ran = Ran::finish(command, b"");
+        assert_eq!((ran.status.code(), &*ran.stdout), (Some(1), ""), "{ran}");
+        assert!(
+            ran.stderr.ends_with(&format!("{error}\n")) && ran.stderr.lines().count() == 1,
+            "{ran}"
+        );
+        assert_eq!(site.read("leadclicks.db"), bytes);
+        // A backup in its place is all that it takes.
+        site.write("leadclicks.db", &intact);
+        let daemon = Daemon::start(&site, &[]);
+        assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_back_never_dates_a_click_before_an_earlier_one() {
+    let library = fs::read_dir("/usr/lib")
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
+        .find(|path| path.exists())
+        .expect("libfaketime, of Debian's package faketime");
+    let site = Site::new();
+    let clock = site.write("clock", "+0");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let daemon = Daemon::start_as(command, &site, &[]);
+    for offset in ["+0", "-3600", "-3600", "+3600", "+0"] {
+        fs::write(&clock, offset).unwrap();
+        assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    }
+    let conn = site.connect();
+    let mut times = conn
+        .prepare("SELECT strftime('%s', created_at) FROM lead_clicks ORDER BY id")
+        .unwrap();
+    let times: Vec<i64> = times
+        .query_map([], |row| row.get::<_, String>(0))
+        .unwrap()
+        .map(|time| time.unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(
+        (times[1], times[2], times[4]),
+        (times[0], times[0], times[3])
+    );
+    assert!((3590..3700).contains(&(times[3] - times[0])), "{times:?}");
+    let (_, log) = daemon.stop();
+    let behind = "WARN the clock is behind the newest click; new ones get the same time until it is past that";
+    assert_eq!(log.matches(behind).count(), 2, "{log}");
+    assert_eq!(
+        log.matches("INFO the clock is past the newest click again")
+            .count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
+    // One batch, and a queue behind it.
+    const POSTS: usize = 2 * 1024;
+    raise_open_files();
+    let site = Site::new();
+    let mut daemon = Daemon::start(&site, &[]);
+    let mut clients: Vec<_> = (0..POSTS).map(|_| daemon.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.send(&request("GET", "/", "", "")).status, 404);
+    }
+    let lock = WriteLock::take(&site);
+    for (number, client) in clients.iter_mut().enumerate() {
+        let click = body(&format!("lead{number}@example.com"), "jdoe", "");
+        client.write(post_request(&click).as_bytes());
+    }
+    thread::sleep(Duration::from_millis(500));
+    daemon.signal("TERM");
+    daemon.wait_for_log("INFO stopping");
+    lock.release();
+    let answers: Vec<u16> = clients
+        .iter_mut()
+        .map(|client| client.read().status)
+        .collect();
+    assert!(daemon.wait().success(), "{}", daemon.log());
+    let accepted = answers.iter().filter(|status| **status == 202).count();
+    let refused = answers.iter().filter(|status| **status == 503).count();
+    assert_eq!(accepted + refused, POSTS);
+    assert!(accepted >= 1024, "{accepted}");
+    // Looked at before any other connection, which might tidy up on closing.
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+    assert_eq!(site.clicks().len(), accepted);
+}
+
+#[test]
+fn without_a_free_file_descriptor_connections_wait_and_are_served_when_there_is_one() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let mut before = daemon.connect();
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    assert_eq!(before.send(&click).status, 202);
+    let fault = Fault::inject(&daemon, "accept4:error=EMFILE");
+    let mut waiting = daemon.connect();
+    waiting.write(click.as_bytes());
+    daemon.wait_for_log("ERROR can't accept a connection, trying again");
+    // Those that are there go on.
+    assert_eq!(before.send(&click).status, 202);
+    drop(fault);
+    assert_eq!(waiting.read().status, 202);
+    assert_eq!(site.clicks().len(), 3);
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches("can't accept a connection").count(), 1, "{log}");
+}
+
+#[test]
+fn a_limit_of_few_open_files_serves_many_connections_one_after_the_other() {
+    let site = Site::new();
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=80", env!("CARGO_BIN_EXE_leadclicksd")]);
+    let daemon = Daemon::start_as(command, &site, &[]);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        let mut client = daemon.connect();
+        assert_eq!(client.send(&click).status, 202);
+        clients.push(client);
+    }
+    assert_eq!(site.clicks().len(), 200);
+    let (_, log) = daemon.stop();
+    assert!(!log.contains("can't accept"), "{log}");
+    assert!(counted(&log, "crowded_out") > 0, "{log}");
+}
