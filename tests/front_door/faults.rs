@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -13,53 +13,13 @@ use std::{
 use rusqlite::Connection;
 
 use crate::support::{
-    Answer, Daemon, Ran, Site, WriteLock, body, counted, first_line, post_request,
-    raise_open_files, request,
+    Answer, Daemon, Fault, Ran, Site, WriteLock, body, counted, post_request, raise_open_files,
+    request,
 };
 
 const FAILING: &str = "ERROR clicks can't be stored, answering 503 until they can";
 const WORKING: &str = "INFO clicks are stored again";
 const REOPENED: &str = "WARN the database's files were replaced, and are opened anew";
-
-/// System calls of a running daemon that fail, by strace, until this is dropped.
-struct Fault(Child);
-
-impl Fault {
-    /// `injection` is a call and its error, as in `fsync:error=EIO`.
-    fn inject(daemon: &Daemon, injection: &str) -> Self {
-        let mut strace = Command::new("strace")
-            .args(["-f", "-o", "/dev/null", "-e"])
-            .arg(format!("trace={}", injection.split(':').next().unwrap()))
-            .args([
-                "-e",
-                &format!("inject={injection}"),
-                "-p",
-                &daemon.pid().to_string(),
-            ])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("strace");
-        let told = first_line(strace.stderr.take().unwrap());
-        let fault = Self(strace);
-        // It is attached to all threads then.
-        assert!(
-            told.contains(" attached"),
-            "{told}see /proc/sys/kernel/yama/ptrace_scope"
-        );
-        fault
-    }
-}
-
-impl Drop for Fault {
-    fn drop(&mut self) {
-        // At this signal strace lets go of the daemon, which then goes on as if nothing had been.
-        let _ = Command::new("kill")
-            .args(["-INT", &self.0.id().to_string()])
-            .status();
-        let _ = self.0.wait();
-    }
-}
 
 #[track_caller]
 fn assert_unavailable(answer: &Answer) {

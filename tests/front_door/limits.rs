@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::support::{
-    Answer, Client, Daemon, PATIENCE, Ran, Site, WriteLock, body, is_long, post_request,
-    raise_open_files, request,
+    Answer, Client, Daemon, Fault, PATIENCE, Ran, Site, WriteLock, body, counted, is_long,
+    post_request, raise_open_files, request,
 };
 
 /// How long the attack of slow connections takes.
@@ -333,4 +333,72 @@ fn connections_that_wait_for_their_answer_are_not_closed_to_make_room() {
     }
     assert_eq!(others.last_mut().unwrap().send(&click).status, 202);
     assert_eq!(site.clicks().len(), 16);
+}
+
+#[test]
+fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
+    const CONNECTIONS: &str = "3000";
+    const SCRIPT: &str = r#"
+        wrk.method, wrk.path = "POST", "/api/lead-clicks"
+        wrk.headers["Content-Type"] = "application/json"
+        wrk.body = '{"email":"jane@example.com","expert_username":"jdoe"}'
+        function done(summary)
+            local errors = summary.errors
+            local broken = errors.connect + errors.read + errors.write + errors.timeout
+            io.write(string.format("\n%d %d %d\n", summary.requests, errors.status, broken))
+        end"#;
+    let site = Site::new();
+    let script = site.write("load.lua", SCRIPT);
+    let daemon = Daemon::start(&site, &[]);
+    // A disk that takes 1024 clicks in two seconds.
+    let slow_disk = Fault::inject(&daemon, "fsync:delay_enter=2s");
+    let mut wrk = Command::new("prlimit");
+    wrk.args([
+        "--nofile=8192",
+        "wrk",
+        "--threads",
+        "1",
+        "--connections",
+        CONNECTIONS,
+    ])
+    .args(["--duration", "8s", "--timeout", "10s", "--script"])
+    .arg(script)
+    .arg(format!("http://{}", daemon.address()))
+    .stdin(Stdio::null())
+    .stdout(Stdio::piped())
+    .stderr(Stdio::piped());
+    let ran = Ran::finish(wrk, b"");
+    assert!(ran.status.success(), "{ran}");
+    let numbers: Vec<usize> = ran
+        .stdout
+        .lines()
+        .last()
+        .unwrap()
+        .split(' ')
+        .map(|number| number.parse().unwrap())
+        .collect();
+    let [requests, refused, broken] = numbers[..] else {
+        panic!("{ran}");
+    };
+    let accepted = requests - refused;
+    let memory_kb = daemon.memory_kb("VmHWM");
+    // It goes on at once, and at the disk's speed.
+    assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
+    drop(slow_disk);
+    assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
+    let (_, log) = daemon.stop();
+    let stored = site.clicks().len() - 2;
+    eprintln!(
+        "{requests} requests, {accepted} accepted, {stored} stored, {refused} refused; {memory_kb} kB"
+    );
+    assert_eq!(broken, 0, "{ran}");
+    // Those that wrk no longer waited for are stored, too.
+    assert!(
+        accepted > 1024 && (accepted..accepted + 2 * 1024).contains(&stored),
+        "{ran}\n{log}"
+    );
+    assert!(refused > 3 * accepted, "{ran}");
+    assert!(counted(&log, "overloaded") >= refused as u64, "{log}");
+    assert_eq!(counted(&log, "unavailable"), 0, "{log}");
+    assert!(memory_kb < 200 * 1024, "{memory_kb} kB");
 }

@@ -16,3 +16,4 @@ mod privacy;
 mod readme;
 mod report;
 mod reset;
+mod systemd;

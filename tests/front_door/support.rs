@@ -309,15 +309,24 @@ impl Daemon {
         Self::start_on_own_database(command, site, args)
     }
 
+    /// Starts the daemon on `site`'s database by a command that ends with its name, and has a standard input.
+    pub fn start_with_stdin(mut command: Command, site: &Site) -> Self {
+        command.arg("--db").arg(site.db_path());
+        Self::wait_until_ready(command, site)
+    }
+
     /// As [`Daemon::start_as`], by a command that names its database, too.
     pub fn start_on_own_database(mut command: Command, site: &Site, args: &[&str]) -> Self {
-        let log = site.path("leadclicksd.log");
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
+        command.args(args).stdin(Stdio::null());
+        Self::wait_until_ready(command, site)
+    }
+
+    fn wait_until_ready(mut command: Command, site: &Site) -> Self {
+        let log = site.path("leadclicksd.log");
         let mut child = command
-            .args(args)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("the log"))
             .spawn()
@@ -464,6 +473,46 @@ impl WriteLock {
 
     pub fn release(self) {
         self.0.execute_batch("ROLLBACK").unwrap();
+    }
+}
+
+/// System calls of a running daemon that fail or are slow, by strace, until this is dropped.
+pub struct Fault(Child);
+
+impl Fault {
+    /// `injection` is a call and what becomes of it, as in `fsync:error=EIO`.
+    pub fn inject(daemon: &Daemon, injection: &str) -> Self {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e"])
+            .arg(format!("trace={}", injection.split(':').next().unwrap()))
+            .args([
+                "-e",
+                &format!("inject={injection}"),
+                "-p",
+                &daemon.pid().to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("strace");
+        let told = first_line(strace.stderr.take().unwrap());
+        let fault = Self(strace);
+        // It is attached to all threads then.
+        assert!(
+            told.contains(" attached"),
+            "{told}see /proc/sys/kernel/yama/ptrace_scope"
+        );
+        fault
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // At this signal strace lets go of the daemon, which then goes on as if nothing had been.
+        let _ = Command::new("kill")
+            .args(["-INT", &self.0.id().to_string()])
+            .status();
+        let _ = self.0.wait();
     }
 }
 

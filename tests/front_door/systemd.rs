@@ -1,0 +1,268 @@
+//! The daemon as a service of systemd: what it tells, the socket that it is passed, and the unit in `bin/systemd`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{TcpListener, UdpSocket},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::support::{Client, Daemon, PATIENCE, Ran, Site, WriteLock, body, post_request};
+
+fn units() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bin/systemd")
+}
+
+#[test]
+fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
+    let site = Site::new();
+    let notices = UnixDatagram::bind(site.path("notify")).unwrap();
+    notices.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut bytes = [0; 100];
+        let length = notices.recv(&mut bytes).expect("a notice");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    command
+        .env("NOTIFY_SOCKET", site.path("notify"))
+        .env("WATCHDOG_USEC", "200000");
+    let mut daemon = Daemon::start_as(command, &site, &[]);
+    assert_eq!(next(), "READY=1\n");
+    // A disk that makes the writer wait is no reason to end the daemon.
+    let lock = WriteLock::take(&site);
+    let mut client = daemon.connect();
+    client.write(post_request(&body("jane@example.com", "jdoe", "")).as_bytes());
+    for _ in 0..5 {
+        assert_eq!(next(), "WATCHDOG=1\n");
+    }
+    lock.release();
+    assert_eq!(client.read().status, 202);
+    daemon.signal("TERM");
+    let stopping = std::iter::repeat_with(next).find(|notice| notice != "WATCHDOG=1\n");
+    assert_eq!(stopping.as_deref(), Some("STOPPING=1\n"));
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn a_systemd_that_cannot_be_told_is_no_failure() {
+    let site = Site::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    command
+        .env("NOTIFY_SOCKET", site.path("nobody"))
+        .env("WATCHDOG_USEC", "no number");
+    let daemon = Daemon::start_as(command, &site, &[]);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    let (status, log) = daemon.stop();
+    assert!(status.success());
+    assert!(log.contains(r#"WARN can't tell systemd error=No such file or directory (os error 2) state="READY=1""#), "{log}");
+}
+
+/// The daemon's own name behind a command that passes its standard input on as systemd passes a socket, `count` times.
+fn activated(socket: impl Into<OwnedFd>, count: usize) -> Command {
+    let script = r#"export LISTEN_PID=$$ LISTEN_FDS=$0; exec "$@" 3<&0 4<&0 </dev/null"#;
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            script,
+            &count.to_string(),
+            env!("CARGO_BIN_EXE_leadclicksd"),
+        ])
+        .stdin(socket.into());
+    command
+}
+
+#[test]
+fn the_socket_that_systemd_passes_is_served() {
+    let site = Site::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Who comes before the daemon runs is served when it does.
+    let mut early = Client::new(std::net::TcpStream::connect(address).unwrap());
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    early.write(click.as_bytes());
+    let command = activated(listener.try_clone().unwrap(), 1);
+    let daemon = Daemon::start_with_stdin(command, &site);
+    assert_eq!(daemon.address(), address.to_string());
+    assert_eq!(early.read().status, 202);
+    assert!(daemon.stop().0.success());
+    // It stays open for the next one.
+    let mut late = Client::new(std::net::TcpStream::connect(address).unwrap());
+    late.write(click.as_bytes());
+    let daemon = Daemon::start_with_stdin(activated(listener, 1), &site);
+    assert_eq!(late.read().status, 202);
+    drop(daemon);
+    assert_eq!(site.clicks().len(), 2);
+}
+
+#[test]
+fn a_unix_socket_that_systemd_passes_is_served_and_left_in_place() {
+    let site = Site::new();
+    let path = site.path("passed.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let daemon = Daemon::start_with_stdin(activated(listener, 1), &site);
+    assert!(
+        daemon
+            .ready_line
+            .contains(&format!("POST unix:{}/api/lead-clicks", path.display())),
+        "{}",
+        daemon.ready_line
+    );
+    let stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    assert_eq!(Client::new(stream).send(&click).status, 202);
+    assert!(daemon.stop().0.success());
+    assert!(path.exists());
+}
+
+#[test]
+fn what_systemd_passes_and_cannot_be_served_is_told() {
+    let refused = |mut command: Command, error: &str| {
+        let site = Site::new();
+        command
+            .arg("--db")
+            .arg(site.db_path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let ran = Ran::finish(command, b"");
+        assert_eq!(ran.status.code(), Some(1), "{ran}");
+        assert!(ran.stderr.contains(error), "{ran}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran}");
+        assert!(site.files().is_empty(), "{:?}", site.files());
+    };
+    let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
+    refused(
+        activated(listener(), 2),
+        "cannot use the socket that systemd passes: systemd passed 2 sockets, and one is taken; \
+         give the .socket unit one ListenStream",
+    );
+    refused(
+        activated(UdpSocket::bind("127.0.0.1:0").unwrap(), 1),
+        "cannot use the socket that systemd passes: ",
+    );
+}
+
+#[test]
+fn the_units_are_valid_and_the_service_is_hardened() {
+    let site = Site::new();
+    let service = fs::read_to_string(units().join("leadclicksd.service")).unwrap();
+    let installed = service.replace(
+        "/usr/local/bin/leadclicksd",
+        env!("CARGO_BIN_EXE_leadclicksd"),
+    );
+    assert_ne!(installed, service);
+    let unit = site.write("leadclicksd.service", installed);
+    let socket = site.write(
+        "leadclicksd.socket",
+        fs::read(units().join("leadclicksd.socket")).unwrap(),
+    );
+    let analyze = |args: &[&str], units: &[&Path]| {
+        let mut command = Command::new("systemd-analyze");
+        command
+            .args(args)
+            .args(units)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ran::finish(command, b"")
+    };
+    analyze(&["verify"], &[&unit, &socket]).assert(0, "", "");
+    // 1.2 of 10, where less is better: what is left is that it may use the network.
+    let secure = analyze(
+        &["security", "--offline=true", "--no-pager", "--threshold=13"],
+        &[&unit],
+    );
+    assert!(secure.status.success(), "{secure}");
+}
+
+/// The system calls of a set of systemd's, with those of the sets in it.
+fn system_calls(set: &str) -> BTreeSet<String> {
+    let listed = Command::new("systemd-analyze")
+        .args(["--no-pager", "syscall-filter", set])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    listed
+        .lines()
+        .skip(1)
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .flat_map(|name| {
+            if name.starts_with('@') {
+                system_calls(name)
+            } else {
+                BTreeSet::from([name.to_owned()])
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn the_service_lets_the_daemon_call_all_that_it_calls() {
+    let site = Site::new();
+    let service = fs::read_to_string(units().join("leadclicksd.service")).unwrap();
+    let mut allowed = BTreeSet::new();
+    for filter in service
+        .lines()
+        .filter_map(|line| line.strip_prefix("SystemCallFilter="))
+    {
+        match filter.strip_prefix('~') {
+            Some(sets) => {
+                for call in sets.split(' ').flat_map(system_calls) {
+                    allowed.remove(&call);
+                }
+            }
+            None => allowed.extend(filter.split(' ').flat_map(system_calls)),
+        }
+    }
+    assert!(
+        allowed.contains("fsync") && !allowed.contains("chown"),
+        "{allowed:?}"
+    );
+    let socket = format!("unix:{}", site.path("leadclicksd.sock").display());
+    let mut called = BTreeSet::new();
+    for listen in ["127.0.0.1:0", &socket] {
+        let trace = site.path("trace");
+        let mut command = Command::new("strace");
+        command
+            .args(["-D", "-f", "-o"])
+            .arg(&trace)
+            .arg(env!("CARGO_BIN_EXE_leadclicksd"));
+        command.env("NOTIFY_SOCKET", site.path("nobody"));
+        let daemon = Daemon::start_as(command, &site, &["--listen", listen]);
+        if listen != socket {
+            for _ in 0..3 {
+                assert_eq!(
+                    daemon
+                        .post("jane@example.com", "jdoe", &"x".repeat(2000))
+                        .status,
+                    202
+                );
+            }
+            fs::remove_file(site.path("leadclicks.db-wal")).unwrap();
+            assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+        }
+        assert!(daemon.stop().0.success());
+        let trace = fs::read_to_string(&trace).unwrap();
+        called.extend(trace.lines().filter_map(|line| {
+            let (name, _) = line.split_once(' ')?.1.trim().split_once('(')?;
+            name.chars()
+                .all(|char| char.is_ascii_alphanumeric() || char == '_')
+                .then(|| name.to_owned())
+        }));
+    }
+    assert!(
+        called.contains("fsync") && called.contains("accept4"),
+        "{called:?}"
+    );
+    // SQLite calls it for the files beside the database where root runs it, and the service's user is not root.
+    called.remove("fchown");
+    let forbidden: Vec<_> = called.difference(&allowed).collect();
+    assert!(forbidden.is_empty(), "{forbidden:?}");
+}
