@@ -382,8 +382,13 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     };
     let accepted = requests - refused;
     let memory_kb = daemon.memory_kb("VmHWM");
-    // It goes on at once, and at the disk's speed.
-    assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
+    // As soon as the disk has taken what is queued there is room, which is no longer than the 503 said.
+    let mut after = daemon.post("after@example.com", "jdoe", "");
+    if after.status == 503 {
+        thread::sleep(Duration::from_secs(2));
+        after = daemon.post("after@example.com", "jdoe", "");
+    }
+    assert_eq!(after.status, 202);
     drop(slow_disk);
     assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
     let (_, log) = daemon.stop();
