@@ -404,7 +404,7 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
         accepted > 1024 && (accepted..=accepted + CONNECTIONS).contains(&stored),
         "{ran}\n{log}"
     );
-    assert!(refused > 3 * accepted, "{ran}");
+    assert!(refused > accepted, "{ran}");
     assert!(counted(&log, "overloaded") >= refused as u64, "{log}");
     assert_eq!(counted(&log, "unavailable"), 0, "{log}");
     assert!(memory_kb < 200 * 1024, "{memory_kb} kB");
