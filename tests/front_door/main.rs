@@ -10,6 +10,7 @@ mod experts;
 mod faults;
 mod host_app;
 mod limits;
+mod model;
 mod other_readers;
 mod permissions;
 mod privacy;

@@ -1,0 +1,569 @@
+//! Random use against a simple model: posts, reports, resets with backups, imports, restarts and kills at the same
+//! time. After each step the database, the reports and the backups are what the model in `rules` allows.
+//!
+//! What happens follows from a seed, which is printed with the steps where the test fails. Who is faster is the
+//! operating system's affair, so a replay may need some tries. Two variables:
+//!
+//! - `LEADCLICKS_TEST_SEED=7` replays the steps of that seed, as in
+//!   `LEADCLICKS_TEST_SEED=7 cargo test --test front_door model`.
+//! - `LEADCLICKS_TEST_LONG=1` goes on for ten minutes, with a new seed every twenty seconds, or with the given one again
+//!   and again.
+
+mod plan;
+mod reports;
+mod rules;
+
+use std::{
+    env, fs,
+    hash::{BuildHasher, RandomState},
+    io::{ErrorKind, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, body, post_request};
+use plan::{Click, Event, Manner, Plan, Question, STEPS_MIN, Step};
+use reports::{Line, Names, Row};
+use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
+
+/// How long the steps of one seed go on.
+const SEED_TIME: Duration = Duration::from_secs(20);
+const LONG_TIME: Duration = Duration::from_mins(10);
+
+#[test]
+fn random_use_with_kills_and_resets_leaves_what_a_simple_model_says() {
+    let given = env::var("LEADCLICKS_TEST_SEED").ok();
+    let given: Option<u64> = given.map(|seed| seed.parse().expect("a seed is a number"));
+    let is_long = env::var("LEADCLICKS_TEST_LONG").is_ok_and(|value| value == "1");
+    let begin = Instant::now();
+    loop {
+        let seed = given.unwrap_or_else(|| RandomState::new().hash_one("model"));
+        eprintln!("LEADCLICKS_TEST_SEED={seed}");
+        follow(Plan::new(seed));
+        if !is_long || begin.elapsed() > LONG_TIME {
+            break;
+        }
+    }
+}
+
+fn follow(mut plan: Plan) {
+    let begin = Instant::now();
+    let mut run = Run::start(plan.is_host_app);
+    while run.counts.steps < STEPS_MIN || begin.elapsed() < SEED_TIME {
+        let step = plan.step();
+        eprintln!("step {}: {step}", run.counts.steps);
+        run.take(&step);
+    }
+    let daemon = run.world.daemon.lock().unwrap().take();
+    let (status, log) = daemon.expect("a daemon").stop();
+    assert!(status.success(), "{log}");
+    run.check(run.world.now());
+    eprintln!("{:#?}", run.counts);
+}
+
+/// The real programs on one database, and what they should make of it.
+struct Run {
+    world: World,
+    model: Model,
+    names: Names,
+    /// What the database holds after the last step.
+    rows: Vec<Row>,
+    counts: Counts,
+}
+
+/// What all who do something at the same time share.
+struct World {
+    site: Site,
+    /// None while it is being started again.
+    daemon: Mutex<Option<Daemon>>,
+    clock: AtomicU64,
+}
+
+/// How much was tried, to judge a run by.
+#[derive(Debug, Default)]
+struct Counts {
+    steps: usize,
+    accepted: usize,
+    refused: usize,
+    unanswered: usize,
+    restarts: usize,
+    resets: usize,
+    /// Those that found the database locked.
+    resets_refused: usize,
+    backups: usize,
+    accepted_beside_resets: usize,
+    reports: usize,
+}
+
+/// What came of an event.
+enum Came {
+    Restart { daemon_gone: Tick },
+    Report(Look),
+    Reset(Reset),
+    Import(Names),
+    Nothing,
+}
+
+impl Run {
+    fn start(is_host_app: bool) -> Self {
+        let (site, names) = if is_host_app {
+            (Site::new().with_database(HOST_APP), Names::HostApp)
+        } else {
+            (Site::new(), Names::Imported { edition: 0 })
+        };
+        let world = World {
+            daemon: Mutex::new(Some(start_daemon(&site))),
+            site,
+            clock: AtomicU64::new(1),
+        };
+        Self {
+            world,
+            model: Model::default(),
+            names,
+            rows: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Lets a step happen and checks what came of it.
+    fn take(&mut self, step: &Step) {
+        let (posted, came) = self.world.let_happen(step, self.names);
+        check_answers(step, &posted);
+        let mut happened = Happened {
+            posted,
+            ..self.world.now()
+        };
+        let names_before = self.names;
+        for came in came {
+            match came {
+                Came::Restart { daemon_gone } => happened.daemon_gone = Some(daemon_gone),
+                Came::Report(look) => happened.looks.push(look),
+                Came::Reset(reset) => happened.reset = Some(reset),
+                Came::Import(names) => self.names = names,
+                Came::Nothing => {}
+            }
+        }
+        for line in happened.looks.iter().flat_map(|look| &look.lines) {
+            let names = [names_before, self.names].map(|names| names.of(&line.expert));
+            assert!(names.contains(&line.expert_name), "not {names:?}: {line:?}");
+        }
+        self.counts.add(&happened);
+        let outcome = happened.reset.as_ref().map(|reset| reset.outcome);
+        let wiped = self.check(happened);
+        if let Some(outcome) = outcome {
+            let is_alone = step.connections.is_empty() && step.events.len() == 1;
+            let is_done = matches!(outcome, Wiped::Rows(_) | Wiped::Unknown);
+            assert!(
+                is_done || !is_alone,
+                "a reset with nothing in its way came to {outcome:?}"
+            );
+        }
+        if let Some(Wiped::Rows(_)) = outcome {
+            self.check_bytes_are_gone(&wiped);
+        }
+        self.check_report(&step.question);
+        self.counts.steps += 1;
+    }
+
+    fn check(&mut self, happened: Happened) -> Vec<Click> {
+        self.rows.clone_from(&happened.rows);
+        self.model.check(happened)
+    }
+
+    /// A report beside which nothing else happens is known to the letter.
+    fn check_report(&mut self, question: &Question) {
+        loop {
+            let window = reports::window(question, &self.rows);
+            let arguments = reports::arguments(question, window);
+            let told = reports::parse(question, &self.world.report(&arguments));
+            let expected = reports::expected(question, &self.rows, self.names);
+            let now = self.world.now();
+            if now.rows == self.rows {
+                check_lines(&arguments, &told, &expected);
+                break;
+            }
+            // A click whose client did not wait for the answer came late.
+            self.check(now);
+        }
+    }
+
+    /// No connection of this process to the database may be open: reading the file would end its locks.
+    fn check_bytes_are_gone(&self, wiped: &[Click]) {
+        let emails = self.model.emails();
+        for name in ["leadclicks.db", "leadclicks.db-wal"] {
+            let bytes = fs::read(self.world.site.path(name)).unwrap_or_default();
+            let [leads, clicks] = [("lead", b'@'), ("#", b';')].map(|(before, after)| {
+                let numbers = bytes.windows(before.len()).enumerate();
+                numbers
+                    .filter(|(_, window)| *window == before.as_bytes())
+                    .filter_map(|(at, _)| number_before(&bytes[at + before.len()..], after))
+                    .collect::<std::collections::HashSet<usize>>()
+            });
+            for click in wiped {
+                assert!(
+                    !clicks.contains(&click.number),
+                    "{click:?} is still in {name}"
+                );
+                let lead = number_before(&click.email.as_bytes()["lead".len()..], b'@').unwrap();
+                let is_gone = !leads.contains(&lead) || emails.contains(&*click.email);
+                assert!(is_gone, "{} is still in {name}", click.email);
+            }
+        }
+    }
+}
+
+/// The number at the beginning of `bytes` if `after` stands behind it.
+fn number_before(bytes: &[u8], after: u8) -> Option<usize> {
+    let digits = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let number = std::str::from_utf8(&bytes[..digits]).ok()?.parse().ok()?;
+    (bytes.get(digits) == Some(&after)).then_some(number)
+}
+
+/// Only an end of the daemon may leave a client without an answer, and only trouble have its click refused.
+fn check_answers(step: &Step, posted: &[Posted]) {
+    let fate_of = |number| {
+        posted
+            .iter()
+            .find(|posted| posted.click.number == number)
+            .unwrap()
+            .fate
+    };
+    let ends = step.has(|event| matches!(event, Event::Kill { .. } | Event::Stop { .. }));
+    for (click, manner) in step.connections.iter().flatten() {
+        if *manner == Manner::Whole {
+            let fate = fate_of(click.number);
+            assert!(ends || fate != Fate::Unknown, "no answer: {click:?}");
+            let is_quiet = step.events.is_empty();
+            assert!(
+                !is_quiet || fate != Fate::Refused,
+                "refused without a reason: {click:?}"
+            );
+        }
+    }
+}
+
+fn check_lines(arguments: &[String], told: &[Line], expected: &[Line]) {
+    let lines = 0..told.len().max(expected.len());
+    if let Some(first) = lines.into_iter().find(|&n| told.get(n) != expected.get(n)) {
+        panic!(
+            "{arguments:?} tells {} clicks, not {}; the first that differs, by {first}:\n{:#?}\nshould be\n{:#?}",
+            told.len(),
+            expected.len(),
+            told.get(first),
+            expected.get(first)
+        );
+    }
+}
+
+impl Counts {
+    fn add(&mut self, happened: &Happened) {
+        for posted in &happened.posted {
+            *match posted.fate {
+                Fate::Accepted(_) => &mut self.accepted,
+                Fate::Refused => &mut self.refused,
+                Fate::Unknown => &mut self.unanswered,
+            } += 1;
+        }
+        self.restarts += usize::from(happened.daemon_gone.is_some());
+        self.reports += 1 + happened.looks.len();
+        if let Some(reset) = &happened.reset {
+            let is_beside = |posted: &&Posted| {
+                let is_after = matches!(posted.fate, Fate::Accepted(at) if at > reset.began);
+                is_after && posted.sent < reset.ended
+            };
+            self.accepted_beside_resets += happened.posted.iter().filter(is_beside).count();
+            self.resets += 1;
+            self.resets_refused += usize::from(reset.outcome == Wiped::Nothing);
+            self.backups += usize::from(matches!(reset.backup, Backup::Written(_)));
+        }
+    }
+}
+
+impl World {
+    /// What the database holds now.
+    fn now(&self) -> Happened {
+        Happened {
+            over: self.tick(),
+            rows: rows_of(&self.site.db_path()),
+            ..Happened::default()
+        }
+    }
+
+    fn tick(&self) -> Tick {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    fn let_happen(&self, step: &Step, names: Names) -> (Vec<Posted>, Vec<Came>) {
+        thread::scope(|scope| {
+            let posting: Vec<_> = step
+                .connections
+                .iter()
+                .map(|posts| scope.spawn(|| self.post_all(posts)))
+                .collect();
+            let happening: Vec<_> = step
+                .events
+                .iter()
+                .map(|&(delay_ms, event)| {
+                    scope.spawn(move || {
+                        thread::sleep(Duration::from_millis(delay_ms));
+                        self.happen(event, names)
+                    })
+                })
+                .collect();
+            let posted = posting
+                .into_iter()
+                .flat_map(|thread| thread.join().expect("posts"));
+            let posted = posted.collect();
+            let came = happening
+                .into_iter()
+                .map(|thread| thread.join().expect("an event"));
+            (posted, came.collect())
+        })
+    }
+
+    fn post_all(&self, posts: &[(Click, Manner)]) -> Vec<Posted> {
+        let mut kept_alive = None;
+        let mut posted = Vec::new();
+        for (click, manner) in posts {
+            let mut client = kept_alive
+                .take()
+                .unwrap_or_else(|| Client::new(self.connect()));
+            let expert = if *manner == Manner::Invalid {
+                ""
+            } else {
+                click.expert
+            };
+            let request = post_request(&body(&click.email, expert, &click.query));
+            let whole = request.len();
+            let sent = self.tick();
+            let fate = match manner {
+                Manner::HangsUp => self.send_and_leave(&request[..whole], Fate::Unknown),
+                Manner::CutOff => self.send_and_leave(&request[..whole - 1], Fate::Refused),
+                Manner::Whole | Manner::Invalid => match client.try_send(&request) {
+                    Ok(answer) => {
+                        kept_alive = Some(client);
+                        match (answer.status, manner) {
+                            (202, Manner::Whole) => Fate::Accepted(self.tick()),
+                            (422, Manner::Invalid) | (503, Manner::Whole) => Fate::Refused,
+                            _ => panic!("{click:?} {manner:?}: {answer:?}"),
+                        }
+                    }
+                    Err(error) => {
+                        assert_ne!(error.kind(), ErrorKind::WouldBlock, "no answer in time");
+                        match manner {
+                            Manner::Invalid => Fate::Refused,
+                            _ => Fate::Unknown,
+                        }
+                    }
+                },
+            };
+            let click = click.clone();
+            posted.push(Posted { click, sent, fate });
+        }
+        posted
+    }
+
+    fn send_and_leave(&self, request: &str, fate: Fate) -> Fate {
+        // Where the daemon is gone by now nothing arrives, which is a fate too.
+        let _ = self.connect().write_all(request.as_bytes());
+        fate
+    }
+
+    /// A connection to the daemon, as soon as there is one.
+    fn connect(&self) -> UnixStream {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match UnixStream::connect(self.site.path("socket")) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                    return stream;
+                }
+                Err(error) => assert!(Instant::now() < deadline, "no connection: {error}"),
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn happen(&self, event: Event, names: Names) -> Came {
+        match event {
+            Event::Kill { down_ms } => self.restart(Daemon::kill, down_ms),
+            Event::Stop { down_ms } => {
+                let stop = |daemon: Daemon| {
+                    let (status, log) = daemon.stop();
+                    assert!(status.success(), "{status}\n{log}");
+                };
+                self.restart(stop, down_ms)
+            }
+            Event::Report(question) => {
+                let began = self.tick();
+                let printed = self.report(&reports::arguments(&question, None));
+                Came::Report(Look {
+                    began,
+                    ended: self.tick(),
+                    question,
+                    lines: reports::parse(&question, &printed),
+                })
+            }
+            Event::Reset {
+                backup,
+                killed_after_ms,
+            } => self.reset(backup, killed_after_ms),
+            Event::Import { edition } => Came::Import(self.import(edition, names)),
+            Event::Lock { ms } => {
+                let conn = self.site.connect();
+                conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+                thread::sleep(Duration::from_millis(ms));
+                conn.execute_batch("ROLLBACK").unwrap();
+                Came::Nothing
+            }
+            Event::Reader { ms } => {
+                let conn = self.site.connect();
+                conn.execute_batch("BEGIN").unwrap();
+                let rows = select_rows(&conn);
+                thread::sleep(Duration::from_millis(ms));
+                assert_eq!(select_rows(&conn), rows, "a reader's state changed");
+                Came::Nothing
+            }
+            Event::Move { ms } => {
+                let elsewhere = self.site.path("elsewhere.db");
+                fs::rename(self.site.db_path(), &elsewhere).unwrap();
+                thread::sleep(Duration::from_millis(ms));
+                fs::rename(elsewhere, self.site.db_path()).unwrap();
+                Came::Nothing
+            }
+        }
+    }
+
+    fn restart(&self, end: impl FnOnce(Daemon), down_ms: u64) -> Came {
+        let mut daemon = self.daemon.lock().unwrap();
+        end(daemon.take().expect("a daemon"));
+        let daemon_gone = self.tick();
+        thread::sleep(Duration::from_millis(down_ms));
+        *daemon = Some(start_daemon(&self.site));
+        Came::Restart { daemon_gone }
+    }
+
+    fn reset(&self, with_backup: bool, killed_after_ms: Option<u64>) -> Came {
+        let began = self.tick();
+        let name = format!("backup-{began}.db");
+        let mut arguments = vec!["reset", "--yes"];
+        if with_backup {
+            arguments.extend(["--backup", &name]);
+        }
+        let patience = killed_after_ms.map_or(PATIENCE, Duration::from_millis);
+        let ran = self.run(&arguments, patience);
+        let ended = self.tick();
+        let outcome = match ran.status.code() {
+            Some(0) => Wiped::Rows(deleted(&ran)),
+            Some(1) if ran.stderr.contains("the rows are deleted, but") => Wiped::Uncounted,
+            Some(1) if ran.stderr.contains("database is locked") => Wiped::Nothing,
+            _ if killed_after_ms.is_some() => Wiped::Unknown,
+            _ => panic!("{ran}"),
+        };
+        let path = self.site.path(&name);
+        let backup = if path.exists() {
+            Backup::Written(rows_of(&path))
+        } else if with_backup {
+            Backup::Missing
+        } else {
+            Backup::NotAsked
+        };
+        Came::Reset(Reset {
+            began,
+            ended,
+            outcome,
+            backup,
+        })
+    }
+
+    /// Imports the names of an edition; returns whose names the reports tell from then on.
+    fn import(&self, edition: usize, names: Names) -> Names {
+        let file = format!("experts-{edition}.csv");
+        self.site.write(&file, reports::export(edition));
+        let ran = self.run(&["experts", "import", &file], PATIENCE);
+        match (ran.status.code(), names) {
+            (Some(0), Names::Imported { .. }) => Names::Imported { edition },
+            (Some(1), Names::HostApp) if ran.stderr.contains("is not leadclicks' own") => names,
+            (Some(1), _) if ran.stderr.contains("database is locked") => names,
+            _ => panic!("{ran}"),
+        }
+    }
+
+    fn report(&self, arguments: &[String]) -> String {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let ran = self.run(&arguments, PATIENCE);
+        let is_quiet = ran.stderr.is_empty() || ran.stderr.starts_with("leadclicks: no clicks ");
+        assert!(ran.status.success() && is_quiet, "{ran}");
+        ran.stdout
+    }
+
+    /// Runs `leadclicks` to its end, or until it is killed.
+    fn run(&self, arguments: &[&str], patience: Duration) -> Ran {
+        let script = "exec timeout --signal=KILL \"$0\" leadclicks \"$@\"";
+        let mut command = self.site.shell(script);
+        command
+            .arg(format!("{}", patience.as_secs_f64()))
+            .args(arguments);
+        Ran::finish(command, b"")
+    }
+}
+
+/// The number of rows that a reset says it has deleted.
+fn deleted(ran: &Ran) -> usize {
+    let sentence = ran
+        .stdout
+        .lines()
+        .last()
+        .and_then(|line| line.strip_prefix("deleted "));
+    let number = sentence.and_then(|text| text.split(' ').next()?.replace(',', "").parse().ok());
+    number.unwrap_or_else(|| panic!("{ran}"))
+}
+
+fn start_daemon(site: &Site) -> Daemon {
+    // An address that stays the same, and that no other test's daemon can get.
+    let listen = format!("unix:{}", site.path("socket").display());
+    Daemon::start(site, &["--listen", &listen])
+}
+
+/// What a database holds, which must be whole.
+fn rows_of(path: &Path) -> Vec<Row> {
+    let conn = Connection::open(path).expect("the database");
+    conn.busy_timeout(PATIENCE).unwrap();
+    let check: String = conn
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok", "{}", path.display());
+    select_rows(&conn)
+}
+
+/// The clicks in the order of their ids.
+fn select_rows(conn: &Connection) -> Vec<Row> {
+    conn.prepare(
+        "SELECT id, email, expert_username, search_query, created_at FROM lead_clicks ORDER BY id",
+    )
+    .unwrap()
+    .query_map([], |row| {
+        Ok(Row {
+            id: row.get(0)?,
+            email: row.get(1)?,
+            expert: row.get(2)?,
+            query: row.get(3)?,
+            created_at: row.get(4)?,
+        })
+    })
+    .unwrap()
+    .map(Result::unwrap)
+    .collect()
+}

@@ -1,0 +1,268 @@
+//! What happens: an endless list of steps that follows from a seed alone.
+
+use std::fmt;
+
+use fastrand::Rng;
+
+/// Experts whom leads click. Those in [`IMPORTED`] get names when experts are imported.
+const EXPERTS: [&str; 4] = ["jdoe", "zoë", "=sum", "ghost"];
+pub const IMPORTED: [&str; 3] = ["jdoe", "zoë", "=sum"];
+
+/// What a search begins with; see [`Click::query`].
+const SEARCHES: [&str; 5] = ["", "rust", "=1+1", "two\nlines, \"quoted\"", "Zürich 🦀"];
+
+/// How many steps there are at least, on however slow a machine.
+pub const STEPS_MIN: usize = 10;
+
+/// How many leads back a click may belong to a lead who has clicked already.
+const LEADS_BACK: usize = 40;
+
+/// Longer than the busy timeout, so that clicks are answered 503 and commands fail.
+const LONG_LOCK_MS: u64 = 5_500;
+
+/// A click that no other click equals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    pub number: usize,
+    pub email: String,
+    pub expert: &'static str,
+    /// Ends with `#NUMBER;`, by which the click is known again wherever it turns up.
+    pub query: String,
+}
+
+/// How a client behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Sends a click and reads the answer.
+    Whole,
+    /// Sends a click that breaks a rule of the contract, and reads the answer.
+    Invalid,
+    /// Sends a click and is gone before the answer comes.
+    HangsUp,
+    /// Is gone before all of the click is sent.
+    CutOff,
+}
+
+/// What happens once in a step beside the posts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// SIGKILL, and a start some milliseconds later.
+    Kill { down_ms: u64 },
+    /// SIGTERM, and a start some milliseconds later.
+    Stop { down_ms: u64 },
+    /// A report whose clicks are still coming in.
+    Report(Question),
+    /// `reset --yes`, maybe with a backup, maybe killed by SIGKILL after some milliseconds.
+    Reset {
+        backup: bool,
+        killed_after_ms: Option<u64>,
+    },
+    /// `experts import` of names of this edition.
+    Import { edition: usize },
+    /// Another program holds the write lock.
+    Lock { ms: u64 },
+    /// Another program reads for a while, so that no checkpoint can finish.
+    Reader { ms: u64 },
+    /// The file is moved away and back again.
+    Move { ms: u64 },
+}
+
+/// What a report is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question {
+    /// The clicks on one expert, or by email.
+    pub expert: Option<&'static str>,
+    pub format: Format,
+    pub limit: Option<usize>,
+    /// From which click on and before which, in hundredths of all clicks; only where nothing else happens.
+    pub window: Option<(usize, usize)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Ndjson,
+    Csv,
+    RawCsv,
+}
+
+pub struct Step {
+    /// What each connection posts, one click after the other.
+    pub connections: Vec<Vec<(Click, Manner)>>,
+    /// Each with how many milliseconds after the step's begin it happens.
+    pub events: Vec<(u64, Event)>,
+    /// What is asked when all of this is over.
+    pub question: Question,
+}
+
+impl Step {
+    pub fn has(&self, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(|(_, event)| is_it(event))
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let posts: Vec<_> = self.connections.iter().flatten().collect();
+        let numbers = || posts.iter().map(|(click, _)| click.number);
+        write!(f, "{} posts", posts.len())?;
+        if let (Some(first), Some(last)) = (numbers().min(), numbers().max()) {
+            let connections = self.connections.len();
+            write!(f, " (#{first} to #{last}) by {connections} connections")?;
+        }
+        for (delay_ms, event) in &self.events {
+            write!(f, "; after {delay_ms} ms {event:?}")?;
+        }
+        write!(f, "; then {:?}", self.question)
+    }
+}
+
+/// The steps of one seed.
+pub struct Plan {
+    /// Whether the database is a host app's.
+    pub is_host_app: bool,
+    rng: Rng,
+    /// The step in which a lock is held for long: once, since it takes a quarter of the test's time.
+    long_lock_at: usize,
+    steps: usize,
+    clicks: usize,
+    editions: usize,
+}
+
+impl Plan {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        Self {
+            is_host_app: rng.u8(..3) == 0,
+            long_lock_at: rng.usize(1..STEPS_MIN),
+            steps: 0,
+            rng,
+            clicks: 0,
+            editions: 0,
+        }
+    }
+
+    pub fn step(&mut self) -> Step {
+        self.steps += 1;
+        let events = self.events();
+        let load = self.rng.u8(if self.steps == self.long_lock_at {
+            3..10
+        } else {
+            0..10
+        });
+        let (connections, clicks) = match load {
+            0 => (0, 0),
+            1 | 2 => (1, self.rng.usize(1..4)),
+            _ => (self.rng.usize(2..12), self.rng.usize(20..800)),
+        };
+        let mut posts = vec![Vec::new(); connections];
+        for _ in 0..clicks {
+            let post = (self.click(), self.manner());
+            posts[self.rng.usize(..connections)].push(post);
+        }
+        Step {
+            connections: posts,
+            events,
+            question: self.question(true),
+        }
+    }
+
+    fn events(&mut self) -> Vec<(u64, Event)> {
+        if self.steps == self.long_lock_at {
+            let reset = Event::Reset {
+                backup: true,
+                killed_after_ms: None,
+            };
+            return vec![
+                (0, Event::Lock { ms: LONG_LOCK_MS }),
+                (self.rng.u64(10..60), reset),
+            ];
+        }
+        if self.one_in(25) {
+            let ms = self.rng.u64(1..100);
+            return vec![(self.rng.u64(..20), Event::Move { ms })];
+        }
+        let mut events = Vec::new();
+        if self.one_in(3) {
+            let down_ms = self.rng.u64(..40);
+            events.push(if self.rng.bool() {
+                Event::Kill { down_ms }
+            } else {
+                Event::Stop { down_ms }
+            });
+        }
+        if self.one_in(3) {
+            events.push(Event::Report(self.question(false)));
+        }
+        if self.one_in(4) {
+            events.push(Event::Reset {
+                backup: self.rng.bool(),
+                killed_after_ms: self.one_in(3).then(|| self.rng.u64(1..25)),
+            });
+        }
+        if self.one_in(8) {
+            self.editions += 1;
+            events.push(Event::Import {
+                edition: self.editions,
+            });
+        }
+        if self.one_in(5) {
+            let ms = self.rng.u64(1..300);
+            events.push(Event::Lock { ms });
+        }
+        if self.one_in(5) {
+            let ms = self.rng.u64(1..300);
+            events.push(Event::Reader { ms });
+        }
+        events
+            .into_iter()
+            .map(|event| (self.rng.u64(..40), event))
+            .collect()
+    }
+
+    fn click(&mut self) -> Click {
+        self.clicks += 1;
+        let number = self.clicks;
+        let back = self.rng.usize(..LEADS_BACK);
+        let lead = if self.rng.bool() {
+            number
+        } else {
+            number.saturating_sub(back)
+        };
+        let search = self.rng.choice(SEARCHES).unwrap_or_default();
+        Click {
+            number,
+            email: format!("lead{lead}@example.com"),
+            expert: self.expert(),
+            query: format!("{search}#{number};"),
+        }
+    }
+
+    fn expert(&mut self) -> &'static str {
+        EXPERTS[self.rng.usize(..EXPERTS.len())]
+    }
+
+    fn manner(&mut self) -> Manner {
+        match self.rng.u8(..60) {
+            0 => Manner::Invalid,
+            1 => Manner::HangsUp,
+            2 => Manner::CutOff,
+            _ => Manner::Whole,
+        }
+    }
+
+    fn question(&mut self, may_have_window: bool) -> Question {
+        let formats = [Format::Json, Format::Ndjson, Format::Csv, Format::RawCsv];
+        Question {
+            expert: self.one_in(2).then(|| self.expert()),
+            format: formats[self.rng.usize(..formats.len())],
+            limit: self.one_in(3).then(|| self.rng.usize(1..100)),
+            window: (may_have_window && self.one_in(4))
+                .then(|| (self.rng.usize(..100), self.rng.usize(..100))),
+        }
+    }
+
+    fn one_in(&mut self, times: u32) -> bool {
+        self.rng.u32(..times) == 0
+    }
+}

@@ -1,0 +1,209 @@
+//! What a report says, and what it should say, by code that shares nothing with the product's.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::plan::{Format, IMPORTED, Question};
+
+/// A row of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub id: i64,
+    pub email: String,
+    pub expert: String,
+    pub query: String,
+    pub created_at: String,
+}
+
+/// A click that a report tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    pub email: String,
+    pub expert: String,
+    pub expert_name: String,
+    pub query: String,
+    /// As the database has it.
+    pub created_at: String,
+}
+
+/// The command line of a report.
+pub fn arguments(question: &Question, window: Option<(&str, &str)>) -> Vec<String> {
+    let mut arguments = vec!["report".to_owned()];
+    let mut add = |texts: &[&str]| arguments.extend(texts.iter().map(|&text| text.to_owned()));
+    match question.expert {
+        Some(expert) => add(&[&format!("--expert={expert}")]),
+        None => add(&["--by-email"]),
+    }
+    match question.format {
+        Format::Json => add(&["--format", "json"]),
+        Format::Ndjson => add(&["--format", "ndjson"]),
+        Format::Csv => add(&["--format", "csv"]),
+        Format::RawCsv => add(&["--format", "csv", "--raw-csv"]),
+    }
+    if let Some(limit) = question.limit {
+        add(&["--limit", &limit.to_string()]);
+    }
+    if let Some((since, until)) = window {
+        add(&["--since", &rfc3339(since), "--until", &rfc3339(until)]);
+    }
+    arguments
+}
+
+/// The window that a question asks for; none where no time lies between its ends.
+pub fn window<'a>(question: &Question, rows: &'a [Row]) -> Option<(&'a str, &'a str)> {
+    let (begin, end) = question.window?;
+    let at = |hundredth: usize| Some(&*rows.get(hundredth * rows.len() / 100)?.created_at);
+    let (since, until) = (at(begin)?, at(end)?);
+    (since < until).then_some((since, until))
+}
+
+/// What a report of `rows`, which are in the order of their ids, says.
+pub fn expected(question: &Question, rows: &[Row], names: Names) -> Vec<Line> {
+    let window = window(question, rows);
+    let mut rows: Vec<&Row> = rows
+        .iter()
+        .filter(|row| question.expert.is_none_or(|expert| row.expert == expert))
+        .filter(|row| {
+            window.is_none_or(|(since, until)| (since..until).contains(&&*row.created_at))
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse((&row.created_at, row.id)));
+    let limit = question.limit.unwrap_or(usize::MAX);
+    if question.expert.is_some() {
+        rows.truncate(limit);
+    } else {
+        let mut seen = HashSet::new();
+        let leads = rows
+            .iter()
+            .filter(|row| seen.insert(&row.email))
+            .take(limit);
+        let of_lead = |lead: &&Row| {
+            let email = lead.email.clone();
+            rows.iter().filter(move |row| row.email == email)
+        };
+        rows = leads
+            .copied()
+            .collect::<Vec<_>>()
+            .iter()
+            .flat_map(of_lead)
+            .copied()
+            .collect();
+    }
+    let line = |row: &Row| Line {
+        email: row.email.clone(),
+        expert: row.expert.clone(),
+        expert_name: names.of(&row.expert),
+        query: row.query.clone(),
+        created_at: row.created_at.clone(),
+    };
+    rows.into_iter().map(line).collect()
+}
+
+/// Whose names the reports tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Those of [`crate::support::HOST_APP`].
+    HostApp,
+    /// Those that were imported last; edition 0 is before the first import.
+    Imported { edition: usize },
+}
+
+impl Names {
+    pub fn of(self, expert: &str) -> String {
+        match self {
+            Self::HostApp if expert == "jdoe" => "Jane Doe".to_owned(),
+            Self::Imported { edition } if edition > 0 && IMPORTED.contains(&expert) => {
+                format!("First{edition} Last, {expert}")
+            }
+            _ => expert.to_owned(),
+        }
+    }
+}
+
+/// The marketplace's export with the names of an edition.
+pub fn export(edition: usize) -> String {
+    let rows = IMPORTED.map(|expert| format!("{expert},First{edition},\"Last, {expert}\"\n"));
+    format!("Username,First Name,Last Name\n{}", rows.concat())
+}
+
+/// Reads what a report printed.
+pub fn parse(question: &Question, printed: &str) -> Vec<Line> {
+    match question.format {
+        Format::Json => parse_json(question, printed),
+        Format::Ndjson => printed
+            .lines()
+            .map(|line| line_of(&serde_json::from_str(line).expect(line), &Value::Null))
+            .collect(),
+        Format::Csv => parse_csv(printed, |cell| match cell.strip_prefix('\'') {
+            Some(formula) if formula.starts_with('=') => formula,
+            _ => {
+                assert!(!cell.starts_with('='), "a spreadsheet would run {cell}");
+                cell
+            }
+        }),
+        Format::RawCsv => parse_csv(printed, |cell| cell),
+    }
+}
+
+fn parse_json(question: &Question, printed: &str) -> Vec<Line> {
+    let whole: Value = serde_json::from_str(printed).expect("JSON");
+    let parts = match question.expert {
+        Some(expert) => {
+            assert_eq!(whole["expert_username"], expert);
+            std::slice::from_ref(&whole)
+        }
+        None => whole["leads"].as_array().expect("leads"),
+    };
+    let mut emails = HashSet::new();
+    let mut lines_of = |part: &Value| -> Vec<Line> {
+        assert!(emails.insert(part["email"].to_string()), "twice: {part}");
+        let clicks = part["clicks"].as_array().expect("clicks");
+        assert!(question.expert.is_some() || !clicks.is_empty(), "{part}");
+        clicks.iter().map(|click| line_of(click, part)).collect()
+    };
+    parts.iter().flat_map(&mut lines_of).collect()
+}
+
+/// A click of JSON; what it does not say itself stands in what is around it.
+fn line_of(click: &Value, around: &Value) -> Line {
+    let text = |name: &str| {
+        let value = click.get(name).or(around.get(name));
+        value.and_then(Value::as_str).expect(name).to_owned()
+    };
+    Line {
+        email: text("email"),
+        expert: text("expert_username"),
+        expert_name: text("expert_name"),
+        query: text("search_query"),
+        created_at: stored(&text("created_at")),
+    }
+}
+
+fn parse_csv(printed: &str, original: impl Fn(&str) -> &str) -> Vec<Line> {
+    let mut reader = csv::Reader::from_reader(printed.as_bytes());
+    let header = "email,expert_username,expert_name,search_query,created_at";
+    assert!(printed.starts_with(header), "{printed}");
+    let records = reader.records().map(|record| record.expect("CSV"));
+    records
+        .map(|record| {
+            let cell = |index: usize| original(&record[index]).to_owned();
+            Line {
+                email: cell(0),
+                expert: cell(1),
+                expert_name: cell(2),
+                query: cell(3),
+                created_at: stored(&cell(4)),
+            }
+        })
+        .collect()
+}
+
+fn rfc3339(stored: &str) -> String {
+    format!("{}Z", stored.replace(' ', "T"))
+}
+
+fn stored(rfc3339: &str) -> String {
+    let utc = rfc3339.strip_suffix('Z').expect("a time in UTC");
+    utc.replace('T', " ")
+}

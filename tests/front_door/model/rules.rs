@@ -1,0 +1,403 @@
+//! What must hold.
+//!
+//! - A click that was answered 202 is there exactly once, until a reset wipes it.
+//! - A click that was refused, or not sent to its end, is nowhere.
+//! - A click without an answer may be there, at most once. Once seen it stays; not seen when its daemon is gone, it
+//!   is nowhere.
+//! - A reset wipes every click that was answered before it began, and none that was sent after it ended. Its backup
+//!   holds exactly what it wipes.
+//! - Of two clicks, one answered before the other was sent, the former has the lower id and no later time.
+//! - A report tells one state of all this between its begin and its end, in its documented order.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::{
+    plan::{Click, Question},
+    reports::{Line, Row},
+};
+
+/// A moment in the order of all that the test saw.
+pub type Tick = u64;
+
+/// Numbers of clicks.
+type Numbers = BTreeSet<usize>;
+
+/// What a client knows of its click.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// 202, read at this moment; or seen in the database by then.
+    Accepted(Tick),
+    /// 422 or 503, or the click was not sent to its end.
+    Refused,
+    /// The connection ended before an answer.
+    Unknown,
+}
+
+#[derive(Debug)]
+pub struct Posted {
+    pub click: Click,
+    /// Before its first byte.
+    pub sent: Tick,
+    pub fate: Fate,
+}
+
+#[derive(Debug)]
+pub struct Reset {
+    pub began: Tick,
+    pub ended: Tick,
+    pub outcome: Wiped,
+    /// What the backup holds, in the order of the ids.
+    pub backup: Backup,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wiped {
+    /// All there was: so many rows.
+    Rows(usize),
+    /// All there was, without saying how much: the bytes are left in the WAL.
+    Uncounted,
+    /// The reset says that it deleted nothing.
+    Nothing,
+    /// It was killed.
+    Unknown,
+}
+
+#[derive(Debug)]
+pub enum Backup {
+    NotAsked,
+    /// None was written although one was asked for.
+    Missing,
+    Written(Vec<Row>),
+}
+
+/// A report that was made while other things happened.
+#[derive(Debug)]
+pub struct Look {
+    pub began: Tick,
+    pub ended: Tick,
+    pub question: Question,
+    pub lines: Vec<Line>,
+}
+
+/// What happened in a step.
+#[derive(Debug, Default)]
+pub struct Happened {
+    pub posted: Vec<Posted>,
+    pub reset: Option<Reset>,
+    pub looks: Vec<Look>,
+    /// When the daemon was gone that ran at the step's begin.
+    pub daemon_gone: Option<Tick>,
+    /// When all of this was over.
+    pub over: Tick,
+    /// What the database holds then, in the order of the ids.
+    pub rows: Vec<Row>,
+}
+
+/// All clicks, and what is known of them after the last step.
+#[derive(Default)]
+pub struct Model {
+    posted: BTreeMap<usize, Posted>,
+    /// In the database.
+    there: Numbers,
+    /// Without an answer, and maybe still on their way into the database.
+    open: Numbers,
+}
+
+impl Model {
+    /// Checks a step and takes it over. Returns the clicks that it has wiped.
+    pub fn check(&mut self, mut step: Happened) -> Vec<Click> {
+        let posted = std::mem::take(&mut step.posted);
+        let of_step: Numbers = posted.iter().map(|posted| posted.click.number).collect();
+        let by_number = posted
+            .into_iter()
+            .map(|posted| (posted.click.number, posted));
+        self.posted.extend(by_number);
+        let accepted = of_step
+            .iter()
+            .copied()
+            .filter(|n| self.accepted(*n) != Tick::MAX);
+        let must: Numbers = self.there.iter().copied().chain(accepted).collect();
+        let unknown = of_step
+            .iter()
+            .copied()
+            .filter(|n| self.posted[n].fate == Fate::Unknown);
+        self.open.extend(unknown);
+
+        let now = self.numbers(&step.rows);
+        self.check_subset(
+            &now,
+            &(&must | &self.open),
+            "in the database, but refused, wiped or never stored",
+        );
+        let wiped = match &step.reset {
+            Some(reset) => self.check_reset(reset, &must, &now),
+            None => Numbers::new(),
+        };
+        let lost = &(&must - &now) - &wiped;
+        self.check_subset(&lost, &Numbers::new(), "lost");
+        self.check_order(&wiped, &step);
+        for look in &step.looks {
+            let seen = self.check_look(look, &must, step.reset.as_ref());
+            self.check_subset(&seen, &(&now | &wiped), "told by a report, but gone");
+        }
+
+        for number in &now & &self.open {
+            self.posted.get_mut(&number).unwrap().fate = Fate::Accepted(step.over);
+        }
+        self.open = &(&self.open - &now) - &wiped;
+        let gone = step.daemon_gone.unwrap_or(0);
+        self.open.retain(|number| self.posted[number].sent > gone);
+        self.there = now;
+        wiped
+            .iter()
+            .map(|number| self.posted[number].click.clone())
+            .collect()
+    }
+
+    /// The emails that may be in the database.
+    pub fn emails(&self) -> HashSet<&str> {
+        let numbers = self.there.union(&self.open);
+        numbers
+            .map(|number| &*self.posted[number].click.email)
+            .collect()
+    }
+
+    /// Checks a reset, and returns what it wiped of what is known to have been there.
+    fn check_reset(&self, reset: &Reset, must: &Numbers, now: &Numbers) -> Numbers {
+        let may = must | &self.open;
+        let missing = must - now;
+        let before = self.filter(must, |posted| {
+            self.accepted(posted.click.number) < reset.began
+        });
+        let after = self.filter(&may, |posted| posted.sent > reset.ended);
+        let backup = match &reset.backup {
+            Backup::Written(rows) => Some(self.numbers(rows)),
+            Backup::NotAsked | Backup::Missing => None,
+        };
+        if let Some(backup) = &backup {
+            self.check_subset(
+                backup,
+                &(&may - &after),
+                "in the backup, but not stored when it was made",
+            );
+            self.check_subset(&before, backup, "not in the backup, but stored before it");
+        }
+        let has_wiped = match reset.outcome {
+            Wiped::Rows(_) | Wiped::Uncounted => true,
+            Wiped::Nothing => false,
+            Wiped::Unknown => !missing.is_empty(),
+        };
+        if !has_wiped {
+            return Numbers::new();
+        }
+        self.check_subset(
+            &before,
+            &missing,
+            "still there after a reset that began later",
+        );
+        self.check_subset(
+            &missing,
+            &(&may - &after),
+            "wiped by a reset that had ended",
+        );
+        if let Some(backup) = &backup {
+            self.check_subset(&missing, backup, "wiped, but not in the backup");
+            self.check_subset(backup, &(&may - now), "not wiped, but in the backup");
+        }
+        assert!(
+            !matches!(reset.backup, Backup::Missing),
+            "wiped without the backup"
+        );
+        if let Wiped::Rows(rows) = reset.outcome {
+            let rows_min = backup.as_ref().unwrap_or(&missing).len();
+            let rows_max = backup.as_ref().unwrap_or(&(&may - now)).len();
+            assert!(
+                (rows_min..=rows_max).contains(&rows),
+                "{rows} rows deleted by its own account, not {rows_min} to {rows_max}"
+            );
+        }
+        backup.unwrap_or(missing)
+    }
+
+    /// Checks that what was wiped, and then what is there, came in the order in which the clients saw it.
+    fn check_order(&self, wiped: &Numbers, step: &Happened) {
+        let backup = match &step.reset {
+            Some(Reset {
+                backup: Backup::Written(rows),
+                ..
+            }) if !wiped.is_empty() => &rows[..],
+            _ => &[],
+        };
+        let sent_at = |number: &usize| self.posted[number].sent;
+        let mut last_sent = 0;
+        if backup.is_empty() {
+            last_sent = wiped.iter().map(sent_at).max().unwrap_or(0);
+        }
+        for row in backup.iter().chain(&step.rows) {
+            let number = number_of(&row.query);
+            assert!(
+                self.accepted(number) > last_sent,
+                "#{number} comes after a click that was sent when it had been answered"
+            );
+            last_sent = last_sent.max(sent_at(&number));
+        }
+    }
+
+    /// Checks a report, and returns the clicks that it tells and that no reset can have wiped.
+    fn check_look(&self, look: &Look, must: &Numbers, reset: Option<&Reset>) -> Numbers {
+        let rows: Vec<usize> = look
+            .lines
+            .iter()
+            .map(|line| number_of(&line.query))
+            .collect();
+        let seen: Numbers = rows.iter().copied().collect();
+        assert_eq!(rows.len(), seen.len(), "a click is told twice: {look:#?}");
+        for line in &look.lines {
+            self.check_click(&line.email, &line.expert, &line.query);
+        }
+        check_look_order(look);
+
+        let reset = reset.filter(|reset| reset.outcome != Wiped::Nothing);
+        let surely_wiped = |posted: &Posted| {
+            reset.is_some_and(|reset| {
+                reset.outcome != Wiped::Unknown
+                    && reset.ended < look.began
+                    && self.accepted(posted.click.number) < reset.began
+            })
+        };
+        let maybe_wiped = |posted: &Posted| {
+            reset.is_some_and(|reset| reset.began < look.ended && posted.sent < reset.ended)
+        };
+        let is_asked = |posted: &Posted| {
+            look.question
+                .expert
+                .is_none_or(|expert| posted.click.expert == expert)
+        };
+        let may = self.filter(&(must | &self.open), |posted| {
+            is_asked(posted) && posted.sent < look.ended && !surely_wiped(posted)
+        });
+        self.check_subset(&seen, &may, "told, but not there");
+
+        // What was answered before another click was sent was there before it.
+        let state = seen.iter().map(|number| self.posted[number].sent).max();
+        let state = state.unwrap_or(0).max(look.began);
+        let must = self.filter(must, |posted| {
+            is_asked(posted) && self.accepted(posted.click.number) < state && !maybe_wiped(posted)
+        });
+        let emails: HashSet<&str> = look.lines.iter().map(|line| &*line.email).collect();
+        let told = match look.question.expert {
+            Some(_) => seen.len(),
+            None => emails.len(),
+        };
+        let limit = look.question.limit.unwrap_or(usize::MAX);
+        assert!(told <= limit, "more than the limit: {look:#?}");
+        let must = self.filter(&must, |posted| {
+            let is_of_lead =
+                look.question.expert.is_none() && emails.contains(&*posted.click.email);
+            told < limit || is_of_lead
+        });
+        self.check_subset(&must, &seen, "not told, but there");
+        self.filter(&seen, |posted| {
+            reset.is_none_or(|reset| posted.sent > reset.ended)
+        })
+    }
+
+    /// The clicks of a database, which must be whole and in the order of their time.
+    fn numbers(&self, rows: &[Row]) -> Numbers {
+        let mut numbers = Numbers::new();
+        for row in rows {
+            self.check_click(&row.email, &row.expert, &row.query);
+            assert!(
+                numbers.insert(number_of(&row.query)),
+                "stored twice: {row:?}"
+            );
+        }
+        for pair in rows.windows(2) {
+            assert!(
+                pair[0].created_at <= pair[1].created_at,
+                "time runs backwards: {pair:#?}"
+            );
+        }
+        numbers
+    }
+
+    /// Checks that a click was posted as it is told.
+    fn check_click(&self, email: &str, expert: &str, query: &str) {
+        let posted = self.posted.get(&number_of(query));
+        let click = posted.map(|posted| {
+            (
+                &*posted.click.email,
+                posted.click.expert,
+                &*posted.click.query,
+            )
+        });
+        assert_eq!(
+            click,
+            Some((email, expert, query)),
+            "a click that was never posted"
+        );
+    }
+
+    /// When a click was answered 202; never where it was not.
+    fn accepted(&self, number: usize) -> Tick {
+        match self.posted[&number].fate {
+            Fate::Accepted(at) => at,
+            Fate::Refused | Fate::Unknown => Tick::MAX,
+        }
+    }
+
+    fn filter(&self, numbers: &Numbers, keep: impl Fn(&Posted) -> bool) -> Numbers {
+        numbers
+            .iter()
+            .copied()
+            .filter(|number| keep(&self.posted[number]))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check_subset(&self, part: &Numbers, whole: &Numbers, what_else: &str) {
+        let others: Vec<&Posted> = part
+            .difference(whole)
+            .map(|number| &self.posted[number])
+            .collect();
+        let shown = &others[..others.len().min(10)];
+        assert!(
+            others.is_empty(),
+            "{} clicks are {what_else}, among them {shown:#?}",
+            others.len()
+        );
+    }
+}
+
+/// Newest first; by email the lead of the newest click first, and each lead once.
+fn check_look_order(look: &Look) {
+    let descends = |times: &[&str]| times.is_sorted_by(|newer, older| newer >= older);
+    let is_of_lead =
+        |one: &Line, other: &Line| look.question.expert.is_some() || one.email == other.email;
+    let mut heads = Vec::new();
+    let mut emails = HashSet::new();
+    for lines in look.lines.chunk_by(is_of_lead) {
+        let times: Vec<&str> = lines.iter().map(|line| &*line.created_at).collect();
+        assert!(descends(&times), "not newest first: {lines:#?}");
+        assert!(
+            emails.insert(&lines[0].email),
+            "a lead is told twice: {}",
+            lines[0].email
+        );
+        heads.push(times[0]);
+    }
+    assert!(
+        descends(&heads),
+        "the leads are not newest first: {look:#?}"
+    );
+}
+
+/// The number that a query ends with.
+fn number_of(query: &str) -> usize {
+    let number = query
+        .rsplit_once('#')
+        .and_then(|(_, end)| end.strip_suffix(';'));
+    number
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("no click's query: {query:?}"))
+}
