@@ -187,12 +187,19 @@ pub struct Ran {
 
 impl Ran {
     pub fn finish(mut command: Command, input: &[u8]) -> Self {
-        let name = format!("{command:?}");
-        let mut child = command.spawn().expect(&name);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read to the end is the test's own affair.
             let _ = stdin.write_all(input);
         }
+        Self::wait(&command, child)
+    }
+
+    /// As [`Ran::finish`], for a program that `command` has started.
+    pub fn wait(command: &Command, child: Child) -> Self {
+        let name = format!("{command:?}");
         let output = child.wait_with_output().expect(&name);
         Self {
             command: name,

@@ -52,10 +52,10 @@ pub enum Event {
     Stop { down_ms: u64 },
     /// A report whose clicks are still coming in.
     Report(Question),
-    /// `reset --yes`, maybe with a backup, maybe killed by SIGKILL after some milliseconds.
+    /// `reset --yes`, maybe with a backup, maybe ended by SIGKILL.
     Reset {
         backup: bool,
-        killed_after_ms: Option<u64>,
+        killed: Option<Killed>,
     },
     /// `experts import` of names of this edition.
     Import { edition: usize },
@@ -65,6 +65,14 @@ pub enum Event {
     Reader { ms: u64 },
     /// The file is moved away and back again.
     Move { ms: u64 },
+}
+
+/// When a reset is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Killed {
+    AfterMs(u64),
+    /// As soon as there is a file that is to become the backup.
+    WritingBackup,
 }
 
 /// What a report is asked.
@@ -171,7 +179,7 @@ impl Plan {
         if self.steps == self.long_lock_at {
             let reset = Event::Reset {
                 backup: true,
-                killed_after_ms: None,
+                killed: None,
             };
             return vec![
                 (0, Event::Lock { ms: LONG_LOCK_MS }),
@@ -194,11 +202,16 @@ impl Plan {
         if self.one_in(3) {
             events.push(Event::Report(self.question(false)));
         }
-        if self.one_in(4) {
-            events.push(Event::Reset {
-                backup: self.rng.bool(),
-                killed_after_ms: self.one_in(3).then(|| self.rng.u64(1..25)),
+        if self.one_in(3) {
+            let backup = self.rng.u8(..3) > 0;
+            let killed = self.one_in(3).then(|| {
+                if backup && self.rng.bool() {
+                    Killed::WritingBackup
+                } else {
+                    Killed::AfterMs(self.rng.u64(1..25))
+                }
             });
+            events.push(Event::Reset { backup, killed });
         }
         if self.one_in(8) {
             self.editions += 1;
