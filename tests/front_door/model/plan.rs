@@ -219,12 +219,12 @@ impl Plan {
                 edition: self.editions,
             });
         }
-        if self.one_in(5) {
-            let ms = self.rng.u64(1..300);
+        if self.one_in(4) {
+            let ms = self.rng.u64(1..150);
             events.push(Event::Lock { ms });
         }
-        if self.one_in(5) {
-            let ms = self.rng.u64(1..300);
+        if self.one_in(3) {
+            let ms = self.rng.u64(1..200);
             events.push(Event::Reader { ms });
         }
         events
