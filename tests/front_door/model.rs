@@ -6,8 +6,8 @@
 //!
 //! - `LEADCLICKS_TEST_SEED=7` replays the steps of that seed, as in
 //!   `LEADCLICKS_TEST_SEED=7 cargo test --test front_door model`.
-//! - `LEADCLICKS_TEST_LONG=1` goes on for ten minutes, with a new seed every twenty seconds, or with the given one again
-//!   and again.
+//! - `LEADCLICKS_TEST_LONG=1` goes on for ten minutes, with a new seed every twenty seconds, or with the given one
+//!   again and again.
 
 mod plan;
 mod reports;

@@ -2,10 +2,10 @@
 //!
 //! - A click that was answered 202 is there exactly once, until a reset wipes it.
 //! - A click that was refused, or not sent to its end, is nowhere.
-//! - A click without an answer may be there, at most once. Once seen it stays; not seen when its daemon is gone, it
-//!   is nowhere.
+//! - A click without an answer may be there, at most once. Once seen it stays; not seen when its daemon is gone and the
+//!   next one has stored another, it is nowhere.
 //! - A reset wipes every click that was answered before it began, and none that was sent after it ended. Its backup
-//!   holds exactly what it wipes.
+//!   holds exactly what it wipes. One that is killed does so or wipes nothing.
 //! - Of two clicks, one answered before the other was sent, the former has the lower id and no later time.
 //! - A report tells one state of all this between its begin and its end, in its documented order.
 
@@ -101,34 +101,32 @@ pub struct Model {
     there: Numbers,
     /// Without an answer, and maybe still on their way into the database.
     open: Numbers,
+    /// When the last daemon was gone that is.
+    daemon_gone: Tick,
+    /// A reset that was killed and has wiped nothing, but still may; see [`Model::settle`].
+    killed_reset: Option<Reset>,
 }
 
 impl Model {
     /// Checks a step and takes it over. Returns the clicks that it has wiped.
     pub fn check(&mut self, mut step: Happened) -> Vec<Click> {
-        let posted = std::mem::take(&mut step.posted);
-        let of_step: Numbers = posted.iter().map(|posted| posted.click.number).collect();
-        let by_number = posted
-            .into_iter()
-            .map(|posted| (posted.click.number, posted));
-        self.posted.extend(by_number);
-        let accepted = of_step
-            .iter()
-            .copied()
-            .filter(|n| self.accepted(*n) != Tick::MAX);
-        let must: Numbers = self.there.iter().copied().chain(accepted).collect();
-        let unknown = of_step
-            .iter()
-            .copied()
-            .filter(|n| self.posted[n].fate == Fate::Unknown);
-        self.open.extend(unknown);
-
+        let mut must = self.there.clone();
+        for posted in step.posted.drain(..) {
+            let number = posted.click.number;
+            match posted.fate {
+                Fate::Accepted(_) => must.insert(number),
+                Fate::Unknown => self.open.insert(number),
+                Fate::Refused => false,
+            };
+            self.posted.insert(number, posted);
+        }
         let now = self.numbers(&step.rows);
         self.check_subset(
             &now,
             &(&must | &self.open),
             "in the database, but refused, wiped or never stored",
         );
+        step.reset = step.reset.or(self.killed_reset.take());
         let wiped = match &step.reset {
             Some(reset) => self.check_reset(reset, &must, &now),
             None => Numbers::new(),
@@ -141,17 +139,36 @@ impl Model {
             self.check_subset(&seen, &(&now | &wiped), "told by a report, but gone");
         }
 
-        for number in &now & &self.open {
-            self.posted.get_mut(&number).unwrap().fate = Fate::Accepted(step.over);
-        }
-        self.open = &(&self.open - &now) - &wiped;
-        let gone = step.daemon_gone.unwrap_or(0);
-        self.open.retain(|number| self.posted[number].sent > gone);
-        self.there = now;
+        self.daemon_gone = step.daemon_gone.unwrap_or(self.daemon_gone);
+        let last_sent = (&must - &self.there)
+            .iter()
+            .map(|n| self.posted[n].sent)
+            .max();
+        self.settle(&now, &wiped, step.over, last_sent.unwrap_or(0));
+        self.killed_reset = step.reset.filter(|reset| {
+            reset.outcome == Wiped::Unknown && wiped.is_empty() && last_sent < Some(reset.ended)
+        });
         wiped
             .iter()
             .map(|number| self.posted[number].click.clone())
             .collect()
+    }
+
+    /// What is known after a step whose last accepted click was sent at `last_sent`.
+    ///
+    /// A program that is killed while it commits may leave its transaction in the WAL without anybody seeing it. Who
+    /// opens the database when all others have closed it, or were killed, takes that transaction for committed, unless
+    /// somebody has written in the meantime.
+    fn settle(&mut self, now: &Numbers, wiped: &Numbers, over: Tick, last_sent: Tick) {
+        for number in now & &self.open {
+            self.posted.get_mut(&number).unwrap().fate = Fate::Accepted(over);
+        }
+        self.open = &(&self.open - now) - wiped;
+        if last_sent > self.daemon_gone {
+            self.open
+                .retain(|number| self.posted[number].sent > self.daemon_gone);
+        }
+        self.there.clone_from(now);
     }
 
     /// The emails that may be in the database.
