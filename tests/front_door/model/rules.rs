@@ -268,7 +268,12 @@ impl Model {
             .map(|line| number_of(&line.query))
             .collect();
         let seen: Numbers = rows.iter().copied().collect();
-        assert_eq!(rows.len(), seen.len(), "a click is told twice: {look:#?}");
+        assert_eq!(
+            rows.len(),
+            seen.len(),
+            "a click is told twice: {:?}",
+            look.question
+        );
         for line in &look.lines {
             self.check_click(&line.email, &line.expert, &line.query);
         }
@@ -307,7 +312,7 @@ impl Model {
             None => emails.len(),
         };
         let limit = look.question.limit.unwrap_or(usize::MAX);
-        assert!(told <= limit, "more than the limit: {look:#?}");
+        assert!(told <= limit, "more than the limit: {:?}", look.question);
         let must = self.filter(&must, |posted| {
             let is_of_lead =
                 look.question.expert.is_none() && emails.contains(&*posted.click.email);
@@ -395,7 +400,7 @@ fn check_look_order(look: &Look) {
     let mut emails = HashSet::new();
     for lines in look.lines.chunk_by(is_of_lead) {
         let times: Vec<&str> = lines.iter().map(|line| &*line.created_at).collect();
-        assert!(descends(&times), "not newest first: {lines:#?}");
+        assert!(descends(&times), "not newest first: {times:?}");
         assert!(
             emails.insert(&lines[0].email),
             "a lead is told twice: {}",
@@ -405,7 +410,7 @@ fn check_look_order(look: &Look) {
     }
     assert!(
         descends(&heads),
-        "the leads are not newest first: {look:#?}"
+        "the leads are not newest first: {heads:?}"
     );
 }
 
