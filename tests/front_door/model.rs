@@ -30,7 +30,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, body, post_request};
+use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, body, is_long, post_request};
 use plan::{Click, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
 use reports::{Line, Names, Row};
 use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
@@ -45,13 +45,12 @@ const LONG_TIME: Duration = Duration::from_mins(10);
 fn random_use_with_kills_and_resets_leaves_what_a_simple_model_says() {
     let given = env::var("LEADCLICKS_TEST_SEED").ok();
     let given: Option<u64> = given.map(|seed| seed.parse().expect("a seed is a number"));
-    let is_long = env::var("LEADCLICKS_TEST_LONG").is_ok_and(|value| value == "1");
     let begin = Instant::now();
     loop {
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one("model"));
         eprintln!("LEADCLICKS_TEST_SEED={seed}");
         follow(Plan::new(seed));
-        if !is_long || begin.elapsed() > LONG_TIME {
+        if !is_long() || begin.elapsed() > LONG_TIME {
             break;
         }
     }
