@@ -13,10 +13,14 @@ use std::{
 use listenfd::ListenFd;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
 };
 
 use super::clients::Peer;
+
+/// How many connections may wait to be accepted, where the system does not allow fewer (`net.core.somaxconn`). Whose
+/// connection finds no place tries again after a second, so a burst of visitors needs more than the usual 128.
+const BACKLOG: u32 = 4096;
 
 /// The mode of a Unix socket: the proxy's user must be in the daemon's group.
 const SOCKET_MODE: u32 = 0o660;
@@ -87,7 +91,16 @@ impl Listener {
     /// What the system says; [`io::ErrorKind::AddrInUse`] also when the path is something else than a dead socket.
     pub async fn bind(address: &Address) -> io::Result<Self> {
         let kind = match address {
-            Address::Tcp(address) => Kind::Tcp(TcpListener::bind(address).await?),
+            Address::Tcp(address) => {
+                let socket = match address {
+                    SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                    SocketAddr::V6(_) => TcpSocket::new_v6()?,
+                };
+                // Connections of an earlier daemon may linger at the address.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                Kind::Tcp(socket.listen(BACKLOG)?)
+            }
             Address::Unix(path) => {
                 if let Ok(metadata) = fs::symlink_metadata(path) {
                     // One whose backlog is full is in use, too, and gives another error, at once.
@@ -100,7 +113,9 @@ impl Listener {
                     }
                     fs::remove_file(path)?;
                 }
-                let listener = UnixListener::bind(path)?;
+                let socket = UnixSocket::new_stream()?;
+                socket.bind(path)?;
+                let listener = socket.listen(BACKLOG)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
                 let metadata = fs::symlink_metadata(path)?;
                 Kind::Unix {

@@ -8,6 +8,7 @@ mod durability;
 mod errors;
 mod experts;
 mod faults;
+mod heavy;
 mod host_app;
 mod limits;
 mod model;
