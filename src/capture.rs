@@ -28,7 +28,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::time;
+use tokio::{task, time};
 
 use crate::store::{ClickQueue, NotStored, WriterCounts};
 use answer::{Answer, Connection, Preflights, Reply};
@@ -179,6 +179,8 @@ async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connect
                         () = slot.must_close() => {}
                     }
                 });
+                // Without this thousands are accepted, and the first of them closed for the last, before one is heard.
+                task::yield_now().await;
             }
             // The client went away while it waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
