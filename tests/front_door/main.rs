@@ -4,6 +4,7 @@ mod python;
 mod support;
 
 mod capture;
+mod corpora;
 mod durability;
 mod errors;
 mod experts;

@@ -1,0 +1,76 @@
+//! Dominic Sayers' email addresses, each with what it is, as the package isemail has them.
+
+use super::json;
+use crate::support::{Daemon, Site, body, post_request};
+
+/// What deserves an answer 202 by the contract: one `@` with text on both sides, no white space, no control character,
+/// at most 320 characters, once it is trimmed.
+fn keeps_the_rule(address: &str) -> bool {
+    let characters: Vec<char> = address.trim().chars().collect();
+    let at_signs: Vec<usize> = (0..characters.len())
+        .filter(|&place| characters[place] == '@')
+        .collect();
+    let is_blank_or_control =
+        |character: &char| character.is_whitespace() || character.is_control();
+    characters.len() <= 320
+        && !characters.iter().any(is_blank_or_control)
+        && matches!(at_signs[..], [at] if at > 0 && at + 1 < characters.len())
+}
+
+/// Whether mail can be sent to an address, by what the collection calls it; a header may be the only place for it.
+fn is_valid(diagnosis: &str) -> bool {
+    !diagnosis.starts_with("err") && !diagnosis.starts_with("rfc5322")
+}
+
+fn addresses() -> Vec<(String, String)> {
+    let addresses: Vec<(String, String)> = json("isemail/test/tests.json");
+    assert!(addresses.len() >= 180, "{} addresses", addresses.len());
+    addresses
+}
+
+#[test]
+fn an_address_is_taken_if_and_only_if_it_keeps_the_contracts_rule() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let mut client = daemon.connect();
+    let mut stored = Vec::new();
+    for (address, diagnosis) in addresses() {
+        let answer = client.send(&post_request(&body(&address, "jdoe", "")));
+        let status = if keeps_the_rule(&address) { 202 } else { 422 };
+        assert_eq!(answer.status, status, "{address:?} ({diagnosis})");
+        if status == 202 {
+            stored.push(address.trim().to_ascii_lowercase());
+        }
+    }
+    assert_eq!(site.emails(), stored);
+}
+
+#[test]
+fn an_address_that_mail_can_be_sent_to_is_refused_only_for_white_space_and_control_characters() {
+    let refused: Vec<String> = addresses()
+        .into_iter()
+        .filter(|(address, diagnosis)| is_valid(diagnosis) && !keeps_the_rule(address))
+        .map(|(address, _)| address)
+        .collect();
+    // Quoted texts, comments and the blanks that long headers are folded at, which no form's visitor types.
+    assert_eq!(
+        refused,
+        [
+            "\"test\\ test\"@iana.org",
+            "\"test\\\0\"@iana.org",
+            "\"test\r\n test\"@iana.org",
+            " test @iana.org",
+            "test@ iana .com",
+            "test . test@iana.org",
+            "\"\u{7f}\"@iana.org",
+            "\"\\\u{7f}\"@iana.org",
+            "(\u{7f})test@iana.org",
+            "\"\\\n\"@iana.org",
+            "\"\u{7}\"@iana.org",
+            "\"\\\u{7}\"@iana.org",
+            "(\u{7})test@iana.org",
+            "test@iana. org",
+            "(comment\r\n comment)test@iana.org",
+        ]
+    );
+}
