@@ -304,6 +304,20 @@ fn a_body_that_is_cut_off_stores_nothing() {
 }
 
 #[test]
+fn a_client_that_ends_its_side_after_a_click_is_answered_too() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    for _ in 0..20 {
+        let mut client = daemon.connect();
+        client.write(post_request(&body("a@example.com", "x", "")).as_bytes());
+        client.end_sending();
+        assert_eq!(client.read().status, 202);
+        assert!(client.is_closed());
+    }
+    assert_eq!(site.clicks().len(), 20);
+}
+
+#[test]
 fn pages_of_allowed_origins_may_post_and_read_errors_too() {
     let site = Site::new();
     let daemon = Daemon::start(
