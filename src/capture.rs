@@ -214,6 +214,8 @@ fn connect(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
+        // Who has sent all and says so by ending its side still waits for the answer.
+        .half_close(true)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     finishing.watch(connection)
