@@ -2,8 +2,10 @@
 //! malformed requests. `tests/run` fetches the collections; none of them is part of this repository.
 
 mod emails;
+mod gunicorn;
 mod json;
 mod naughty;
+mod requests;
 
 use std::{
     fs,
