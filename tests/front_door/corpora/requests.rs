@@ -178,6 +178,48 @@ const CODINGS: &[Row] = &[
 ];
 
 #[test]
+fn a_body_is_chunked_once_and_coded_no_further() {
+    assert_rows(FURTHER_CODINGS, chunked_with);
+}
+
+/// In `Transfer-Encoding`: no sender may chunk twice, and a coding that is not understood can't be undone.
+const FURTHER_CODINGS: &[Row] = &[
+    (
+        "twice",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        CODING_REFUSED,
+    ),
+    (
+        "in two lines",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        CODING_REFUSED,
+    ),
+    (
+        "also gzip",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        CODING_REFUSED,
+    ),
+    (
+        "also gzip in another line",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+        CODING_REFUSED,
+    ),
+    (
+        "also identity",
+        "Transfer-Encoding: identity, chunked\r\n",
+        CODING_REFUSED,
+    ),
+];
+
+#[test]
+fn a_body_that_is_chunked_and_has_a_length_too_is_refused() {
+    let refused = BOTH
+        .iter()
+        .map(|&(name, fields, _)| (name, fields, REFUSED));
+    assert_rows(&refused.collect::<Vec<_>>(), chunked_with);
+}
+
+#[test]
 fn nothing_is_smuggled_behind_a_body_that_is_chunked_and_has_a_length_too() {
     assert_rows(BOTH, chunked_with);
 }
