@@ -33,11 +33,8 @@ impl Timestamp {
     /// for anything else, also for other forms of a time: as text they would sort wrongly among these.
     #[must_use]
     pub fn parse_stored(text: &str) -> Option<Self> {
-        let datetime = parse_fixed(text.as_bytes()).or_else(|| {
-            let time = text.get(10..)?.strip_prefix(' ')?;
-            let has_no_zone = time.bytes().all(|byte| b"0123456789:.".contains(&byte));
-            text.parse().ok().filter(|_| has_no_zone)
-        })?;
+        let bytes = text.as_bytes();
+        let datetime = parse_fixed(bytes).or_else(|| parse_fixed(&with_six_digits(bytes)?))?;
         // The last hours of 9999, which some programs write for "never", are after jiff's last instant.
         let instant = Offset::UTC
             .to_timestamp(datetime)
@@ -180,6 +177,20 @@ fn parse_fixed(bytes: &[u8]) -> Option<civil::DateTime> {
     .ok()
 }
 
+/// The same with a fraction of six digits, where it has more, fewer or none. Its other bytes are not looked at.
+fn with_six_digits(bytes: &[u8]) -> Option<[u8; STORED_LEN]> {
+    let (_, fraction) = bytes.split_at_checked("YYYY-MM-DD HH:MM:SS".len())?;
+    let surplus = bytes.get(STORED_LEN..).unwrap_or_default();
+    if fraction == b"." || !surplus.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut fixed = *b"0000-00-00 00:00:00.000000";
+    for (to, from) in fixed.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Some(fixed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +225,11 @@ mod tests {
     fn what_other_programs_store_is_read_as_utc() {
         let expected = Timestamp::parse_stored("2026-11-01 09:30:00.000000");
         assert!(expected.is_some());
-        for text in ["2026-11-01 09:30:00", "2026-11-01 09:30:00.000"] {
+        for text in [
+            "2026-11-01 09:30:00",
+            "2026-11-01 09:30:00.000",
+            "2026-11-01 09:30:00.000000999",
+        ] {
             assert_eq!(Timestamp::parse_stored(text), expected, "{text}");
         }
         let never = Timestamp::parse_stored("9999-12-31 23:59:59.000000");
