@@ -42,6 +42,15 @@ pub use listen::{Address, Listener, NotAnAddress};
 pub use origin::{NotAnOrigin, Origin, Origins};
 pub use rate::{NotARateLimit, RateLimit};
 
+/// For tests/fuzz: a body's click, or the body of the 422 that refuses it.
+///
+/// # Errors
+/// What breaks the contract, as JSON.
+#[cfg(fuzzing)]
+pub fn parse_body(bytes: &[u8]) -> Result<crate::click::Click, Bytes> {
+    body::parse(bytes).map_err(|refusal| refusal.to_json())
+}
+
 /// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
 /// 30 KB when every character is escaped.
 pub const BODY_BYTES_MAX: usize = 32 * 1024;

@@ -7,6 +7,10 @@ mod instant;
 mod output;
 mod systemd;
 
+/// For tests/fuzz.
+#[cfg(fuzzing)]
+pub use instant::{Instant, NotAnInstant};
+
 use std::{fmt, io::Write};
 
 use crate::visible::visible;

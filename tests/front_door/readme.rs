@@ -157,6 +157,7 @@ fn readme_names_every_command_and_flag_and_no_others() {
         "--expert-card-accent",
         "--groups",
         "--home-dir",
+        "--long",
         "--now",
         "--quick",
         "--release",

@@ -1,0 +1,187 @@
+//! A body is a click that keeps the contract, or is refused for exactly the rules that it breaks. What the body says
+//! is asked of `serde_json::Value`, and the rules are stated anew.
+#![no_main]
+
+use leadclicks::{capture, click::Click};
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+fuzz_target!(|bytes: &[u8]| {
+    let parsed = capture::parse_body(bytes);
+    let problems = match &parsed {
+        Ok(click) => {
+            assert_keeps_the_contract(click);
+            Vec::new()
+        }
+        Err(refusal) => problems(refusal, bytes),
+    };
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(said)) => assert_is_what_was_said(parsed.as_ref().ok(), &problems, &said),
+        Ok(_) => assert_eq!(problems, [Problem::new("", "model_attributes_type")]),
+        // Ignored values may hold numbers, escapes and bytes that a `Value` can't.
+        Err(_) if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {}
+        Err(_) => assert_eq!(problems, [Problem::new("", "json_invalid")]),
+    }
+});
+
+fn assert_keeps_the_contract(click: &Click) {
+    assert_eq!(email_problem(click.email()), None);
+    assert_eq!(username_problem(click.expert_username()), None);
+    assert_eq!(query_problem(click.search_query()), None);
+    assert_eq!(click.email(), click.email().trim());
+    assert_eq!(click.expert_username(), click.expert_username().trim());
+    assert!(!click.email().contains(|c: char| c.is_ascii_uppercase()));
+}
+
+/// A field, or `""` for the whole body, and FastAPI's type of what is wrong with it.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    field: String,
+    kind: String,
+}
+
+impl Problem {
+    fn new(field: &str, kind: &str) -> Self {
+        let [field, kind] = [field, kind].map(str::to_owned);
+        Self { field, kind }
+    }
+}
+
+type Rule = fn(&str) -> Option<&'static str>;
+const RULES: [(&str, Rule); 3] = [
+    ("email", |text| email_problem(text.trim())),
+    ("expert_username", |text| username_problem(text.trim())),
+    ("search_query", query_problem),
+];
+
+/// The object's click, or every field that breaks its rule once, whichever they are.
+fn assert_is_what_was_said(
+    click: Option<&Click>,
+    problems: &[Problem],
+    said: &serde_json::Map<String, Value>,
+) {
+    let expected: Vec<Problem> = RULES
+        .iter()
+        .filter_map(|(field, rule)| {
+            let kind = match said.get(*field) {
+                None if *field == "search_query" => None,
+                None => Some("missing"),
+                Some(Value::String(text)) => rule(text),
+                Some(_) => Some("string_type"),
+            };
+            kind.map(|kind| Problem::new(field, kind))
+        })
+        .collect();
+    assert_eq!(problems.len(), expected.len(), "{problems:?} {expected:?}");
+    for problem in &expected {
+        assert!(problems.contains(problem), "{problems:?} {expected:?}");
+    }
+    let text = |field| said.get(field).and_then(Value::as_str).unwrap_or_default();
+    if let Some(click) = click {
+        assert_eq!(click.email(), text("email").trim().to_ascii_lowercase());
+        assert_eq!(click.expert_username(), text("expert_username").trim());
+        assert_eq!(click.search_query(), text("search_query"));
+    }
+}
+
+fn email_problem(email: &str) -> Option<&'static str> {
+    let parts: Vec<&str> = email.split('@').collect();
+    match email.chars().count() {
+        0 => Some("string_too_short"),
+        321.. => Some("string_too_long"),
+        _ if email.chars().any(|c| c.is_control() || c.is_whitespace()) => Some("value_error"),
+        _ if parts.len() != 2 || parts.contains(&"") => Some("value_error"),
+        _ => None,
+    }
+}
+
+fn username_problem(username: &str) -> Option<&'static str> {
+    match username.chars().count() {
+        0 => Some("string_too_short"),
+        101.. => Some("string_too_long"),
+        _ if username.chars().any(char::is_control) => Some("value_error"),
+        _ => None,
+    }
+}
+
+fn query_problem(query: &str) -> Option<&'static str> {
+    (query.chars().count() > 2000).then_some("string_too_long")
+}
+
+/// All that a refusal may say. It is fixed but for the place in a broken document, which is a number: so nothing of
+/// the input's text can stand in it.
+const MESSAGES: [(&str, &str); 9] = [
+    (
+        "model_attributes_type",
+        "Input should be a valid dictionary or object to extract fields from",
+    ),
+    ("missing", "Field required"),
+    ("string_type", "Input should be a valid string"),
+    (
+        "string_too_short",
+        "String should have at least 1 character",
+    ),
+    (
+        "string_too_long",
+        "String should have at most 320 characters",
+    ),
+    (
+        "string_too_long",
+        "String should have at most 100 characters",
+    ),
+    (
+        "string_too_long",
+        "String should have at most 2000 characters",
+    ),
+    (
+        "value_error",
+        "Value error, this should have no control characters",
+    ),
+    (
+        "value_error",
+        "Value error, this should have one @ with text on both sides and no white space",
+    ),
+];
+
+/// What the refusal, which is of FastAPI's shape to the letter, says is wrong; something always is.
+fn problems(refusal: &[u8], bytes: &[u8]) -> Vec<Problem> {
+    let refusal: Value = serde_json::from_slice(refusal).expect("a refusal is JSON");
+    let details = refusal["detail"].as_array().expect("a list of details");
+    assert_eq!(refusal.as_object().map(serde_json::Map::len), Some(1));
+    assert!(!details.is_empty());
+    details
+        .iter()
+        .map(|detail| problem(detail, bytes))
+        .collect()
+}
+
+fn problem(detail: &Value, bytes: &[u8]) -> Problem {
+    let [kind, msg] = ["type", "msg"].map(|key| detail[key].as_str().expect("a text"));
+    assert_eq!(detail.as_object().map(serde_json::Map::len), Some(3));
+    let loc = detail["loc"].as_array().expect("a list");
+    assert_eq!(loc[0], "body");
+    if kind == "json_invalid" {
+        assert_is_a_place(&loc[1..], msg, bytes);
+        return Problem::new("", kind);
+    }
+    assert!(MESSAGES.contains(&(kind, msg)), "{kind} {msg}");
+    match &loc[1..] {
+        [] => Problem::new("", kind),
+        [Value::String(field)] => Problem::new(field, kind),
+        _ => panic!("{loc:?}"),
+    }
+}
+
+fn assert_is_a_place(loc: &[Value], msg: &str, bytes: &[u8]) {
+    let byte = loc[0].as_u64().expect("a number");
+    assert!(loc.len() == 1 && byte <= bytes.len() as u64, "{loc:?}");
+    let place = msg
+        .strip_prefix("JSON decode error at line ")
+        .and_then(|place| place.split_once(" column "));
+    let (line, column) = place.expect("a line and a column");
+    let [line, column]: [usize; 2] = [line, column].map(|number| number.parse().expect("a number"));
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    assert!((1..=lines.len()).contains(&line), "{msg}");
+    assert!(column <= lines[line - 1].len() + 1, "{msg}");
+}

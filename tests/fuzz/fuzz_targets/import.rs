@@ -1,0 +1,128 @@
+//! A file of experts is refused as a whole, or every row of it is an expert within the bounds or skipped and told;
+//! what is exported can be imported.
+#![no_main]
+
+use std::collections::HashSet;
+
+use leadclicks::{
+    experts::Expert,
+    import::{self, NAME_CHARS_MAX, Parsed, Unreadable},
+    render::csv::{Guard, experts},
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|file: &[u8]| {
+    let parsed = import::parse(file);
+    match &parsed {
+        Ok(parsed) => {
+            assert_all_rows_are_told(parsed, file);
+            assert_lines_are_right(parsed, file);
+            assert_eq!(&exported_and_imported(&parsed.experts), &parsed.experts);
+        }
+        Err(Unreadable::Header(_)) => {}
+        Err(Unreadable::OpenQuote(line)) => assert!((1..=lines(file)).contains(line), "{line}"),
+        Err(error @ (Unreadable::TooLarge | Unreadable::Io(_))) => panic!("{error}"),
+    }
+    assert_a_line_before_it_changes_nothing_else(parsed, file);
+});
+
+fn assert_all_rows_are_told(parsed: &Parsed, file: &[u8]) {
+    let rows = csv::ReaderBuilder::new()
+        .flexible(true)
+        .from_reader(file)
+        .into_byte_records()
+        .count();
+    assert_eq!(parsed.experts.len() + parsed.skipped.len(), rows);
+    let mut usernames = HashSet::new();
+    for expert in &parsed.experts {
+        assert_is_within_bounds(expert);
+        assert!(
+            usernames.insert(&expert.username),
+            "{expert:?} stands twice"
+        );
+    }
+    // A carriage return alone ends a row and begins no line.
+    assert!(parsed.skipped.is_sorted_by_key(|skipped| skipped.line));
+    for skipped in &parsed.skipped {
+        assert!((1..=lines(file)).contains(&skipped.line), "{skipped:?}");
+        assert!(!skipped.reason.is_empty());
+    }
+}
+
+/// Where no quote stands, and no carriage return alone, each line that is not blank is a row. The first is the header.
+fn assert_lines_are_right(parsed: &Parsed, file: &[u8]) {
+    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    let lone_return = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
+    if file.contains(&b'"') || file.ends_with(b"\r") || file.windows(2).any(lone_return) {
+        return;
+    }
+    let mut skipped = parsed.skipped.iter().map(|skipped| skipped.line).peekable();
+    let mut experts = parsed.experts.iter();
+    let rows = (1..).zip(file.split(|byte| *byte == b'\n'));
+    for (line, row) in rows.filter(|(_, row)| !matches!(row, [] | [b'\r'])).skip(1) {
+        if skipped.next_if_eq(&line).is_none() {
+            let Expert { username, .. } = experts.next().expect("a row is an expert or skipped");
+            let stands_there = row
+                .windows(username.len())
+                .any(|part| part == username.as_bytes());
+            assert!(stands_there, "{username:?} is not on line {line}");
+        }
+    }
+    assert_eq!((skipped.next(), experts.next()), (None, None));
+}
+
+fn assert_is_within_bounds(expert: &Expert) {
+    let Expert {
+        username,
+        first_name,
+        last_name,
+    } = expert;
+    assert!((1..=100).contains(&username.chars().count()), "{expert:?}");
+    assert!(!username.contains(char::is_control), "{expert:?}");
+    for text in [username, first_name, last_name] {
+        assert!(text.chars().count() <= NAME_CHARS_MAX, "{expert:?}");
+        assert_eq!(text, text.trim());
+    }
+}
+
+fn exported_and_imported(before: &[Expert]) -> Vec<Expert> {
+    let mut file = Vec::new();
+    experts(&mut file, before, Guard::Quote).expect("memory takes everything");
+    let parsed = import::parse(&*file).expect("what is exported can be imported");
+    assert_eq!(parsed.skipped, []);
+    parsed.experts
+}
+
+fn assert_a_line_before_it_changes_nothing_else(
+    mut parsed: Result<Parsed, Unreadable>,
+    file: &[u8],
+) {
+    // A byte order mark is one only at the very beginning.
+    if file.starts_with(b"\xef\xbb\xbf") {
+        return;
+    }
+    match &mut parsed {
+        Ok(parsed) => parsed
+            .skipped
+            .iter_mut()
+            .for_each(|skipped| skipped.line += 1),
+        Err(Unreadable::OpenQuote(line)) => *line += 1,
+        Err(_) => {}
+    }
+    let moved = import::parse(&*[b"\n", file].concat());
+    match (moved, parsed) {
+        (Ok(moved), Ok(parsed)) => {
+            assert_eq!(moved.experts, parsed.experts);
+            let lines = |parsed: &Parsed| -> Vec<u64> {
+                parsed.skipped.iter().map(|skipped| skipped.line).collect()
+            };
+            assert_eq!(lines(&moved), lines(&parsed));
+        }
+        (Err(moved), Err(parsed)) => assert_eq!(moved.to_string(), parsed.to_string()),
+        (moved, parsed) => panic!("{moved:?} {parsed:?}"),
+    }
+}
+
+fn lines(file: &[u8]) -> u64 {
+    file.split(|byte| *byte == b'\n').count() as u64
+}

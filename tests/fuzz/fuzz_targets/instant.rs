@@ -1,0 +1,52 @@
+//! What `--since` and `--until` take is refused or an instant that a database can hold.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use jiff::{Zoned, tz::TimeZone};
+use leadclicks::{cli::Instant, timestamp::Timestamp};
+use libfuzzer_sys::fuzz_target;
+
+/// Half past nine on the Monday after Berlin's clocks went back.
+static NOW: LazyLock<Zoned> = LazyLock::new(|| {
+    let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a time zone");
+    let now: jiff::Timestamp = "2026-10-26T08:30:00Z".parse().expect("a time");
+    now.to_zoned(zone)
+});
+
+fuzz_target!(|text: &str| {
+    let Ok(instant) = text.parse::<Instant>() else {
+        return;
+    };
+    let Ok(timestamp) = instant.resolve(&NOW) else {
+        return;
+    };
+    let written = timestamp.rfc3339();
+    assert!(
+        ("0000-01-01"..="9999-12-31").contains(&&written[..10]),
+        "{text} is {}",
+        &*written
+    );
+    assert_eq!(resolved(&written), timestamp, "{text}");
+    match instant {
+        Instant::Ago(_) => assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}"),
+        Instant::Exact(exact) => assert_eq!(timestamp, Timestamp::new(exact)),
+        // Either reading of a local time is on the clock, unless the clock skipped it and shows an hour less.
+        Instant::Local(datetime) => {
+            let shown = timestamp.local(NOW.time_zone());
+            let given = |hours: i64| {
+                let datetime = datetime.saturating_sub(jiff::Span::new().hours(hours));
+                datetime.strftime("%Y-%m-%d %H:%M").to_string()
+            };
+            assert!(
+                shown == given(0) || shown == given(1),
+                "{text} is shown as {shown}"
+            );
+        }
+    }
+});
+
+fn resolved(text: &str) -> Timestamp {
+    let instant: Instant = text.parse().expect("what reports show is taken");
+    instant.resolve(&NOW).expect("it has been within the years")
+}
