@@ -254,6 +254,8 @@ impl Server {
             // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after this
             // answer can't be known, so the connection ends.
             Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
+            // Where the body ends is another's guess.
+            Err(Answer::UnknownCoding) => Answer::UnknownCoding.and_close(),
             Err(refusal) => match drain(request.into_body(), 2 * BODY_BYTES_MAX).await {
                 Ok(()) => refusal.into(),
                 Err(Undrained) => refusal.and_close(),
@@ -285,6 +287,9 @@ impl Server {
         }
         if !has_valid_host(request) {
             return Err(Answer::InvalidHost);
+        }
+        if !has_known_coding(headers) {
+            return Err(Answer::UnknownCoding);
         }
         if !self.paths.iter().any(|path| path == request.uri().path()) {
             return Err(Answer::NotFound);
@@ -420,6 +425,18 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
             bytes.is_empty()
                 || Authority::try_from(bytes).is_ok_and(|host| !host.as_str().contains('@'))
         }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether the body is coded by nothing but chunks, and these once. hyper looks at the last coding alone, and what stands
+/// before it could make a proxy see other requests than the daemon; [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)
+/// says 501.
+fn has_known_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     }
 }

@@ -14,6 +14,7 @@ pub(super) enum Answer {
     Preflight,
     BrokenBody,
     InvalidHost,
+    UnknownCoding,
     OriginNotAllowed,
     NotFound,
     MethodNotAllowed,
@@ -63,6 +64,7 @@ impl Answer {
             Self::Accepted => StatusCode::ACCEPTED,
             Self::Preflight => StatusCode::NO_CONTENT,
             Self::BrokenBody | Self::InvalidHost => StatusCode::BAD_REQUEST,
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::OriginNotAllowed => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -109,6 +111,7 @@ impl Answer {
             Self::Preflight => Bytes::new(),
             Self::BrokenBody => error("the body ended early or is not framed as HTTP/1.1 says"),
             Self::InvalidHost => error("the request should have one valid Host header"),
+            Self::UnknownCoding => error("the Transfer-Encoding should be chunked, or left out"),
             Self::OriginNotAllowed => error(
                 "this page's origin may not post here; the operator can allow it with --allow-origin",
             ),

@@ -30,6 +30,7 @@ impl Counts {
             Answer::TooManyRequests { .. } => &self.too_many,
             Answer::BrokenBody
             | Answer::InvalidHost
+            | Answer::UnknownCoding
             | Answer::NotFound
             | Answer::MethodNotAllowed
             | Answer::BodyTooSlow

@@ -14,7 +14,7 @@ use crate::support::Ran;
 #[track_caller]
 pub fn run(name: &str, args: &[&OsStr], input: &str) -> Value {
     let python = std::env::var_os("LEADCLICKS_TEST_PYTHON").expect(
-        "LEADCLICKS_TEST_PYTHON names a Python with tests/requirements.txt installed: \
+        "LEADCLICKS_TEST_PYTHON names a Python with tests/python/requirements.txt installed: \
          run tests/run, which makes one, instead of cargo test",
     );
     let program = Path::new(env!("CARGO_MANIFEST_DIR"))

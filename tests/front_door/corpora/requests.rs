@@ -212,14 +212,6 @@ const FURTHER_CODINGS: &[Row] = &[
 ];
 
 #[test]
-fn a_body_that_is_chunked_and_has_a_length_too_is_refused() {
-    let refused = BOTH
-        .iter()
-        .map(|&(name, fields, _)| (name, fields, REFUSED));
-    assert_rows(&refused.collect::<Vec<_>>(), chunked_with);
-}
-
-#[test]
 fn nothing_is_smuggled_behind_a_body_that_is_chunked_and_has_a_length_too() {
     assert_rows(BOTH, chunked_with);
 }
