@@ -5,6 +5,7 @@
 //! while there is other work made it faster: see [`Pace`].
 
 use std::{
+    fs::File,
     mem,
     path::PathBuf,
     sync::{
@@ -12,10 +13,10 @@ use std::{
         atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering},
     },
     thread::{self, Thread},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension, config::DbConfig};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Checkpoint, Db, Error, FilesBeside, error::reason};
@@ -312,6 +313,11 @@ struct WriterThread<Now> {
 /// The open database, and what its files were when it was opened.
 struct Database {
     db: Db,
+    /// The database's file, to ask for the time of its last change. After `db`, so that it is closed later: closing any
+    /// descriptor of a file takes all of the process's locks on it, SQLite's too.
+    file: Option<File>,
+    /// When the file was changed last, as far as this program has changed it.
+    changed: Option<SystemTime>,
     files: Option<FilesBeside>,
     /// The time of its newest click.
     latest: Option<Timestamp>,
@@ -327,10 +333,13 @@ impl Database {
             )
             .optional()
         })?;
+        let file = File::open(db.path()).ok();
         Ok(Self {
             // That query has made them, where there were none.
             files: db.files_beside().ok(),
+            changed: last_change(file.as_ref()),
             db,
+            file,
             latest: latest.and_then(|text| Timestamp::parse_stored(&text)),
         })
     }
@@ -343,15 +352,36 @@ impl Database {
         Ok(has_moved != 0 || self.db.files_beside().ok() != self.files)
     }
 
+    /// To be called after each change, for [`Database::complete`].
+    fn note_change(&mut self) {
+        self.changed = last_change(self.file.as_ref());
+    }
+
     /// Copies what the WAL holds into the file that it belongs to, wherever that is now; at its new place it would be
-    /// missing.
+    /// missing. Where another program has changed the file since, it has not seen that WAL, and copying would destroy
+    /// what it wrote; then the WAL is given up, and the log says so.
     fn complete(&self) -> Result<(), String> {
+        if last_change(self.file.as_ref()) != self.changed {
+            self.db
+                .conn()
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+                .map_err(|error| reason(&error))?;
+            tracing::error!(
+                "the -wal file was deleted or left behind, and another program has changed the database since; clicks that \
+                 only the -wal had are lost"
+            );
+            return Ok(());
+        }
         match self.db.checkpoint_at_once() {
             Ok(Checkpoint::Finished) => Ok(()),
             Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+fn last_change(file: Option<&File>) -> Option<SystemTime> {
+    file?.metadata().ok()?.modified().ok()
 }
 
 /// Dates the clicks, and never back.
@@ -409,8 +439,13 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
         // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
         match &self.database {
+            Some(database) if database.has_moved().unwrap_or(false) => {
+                // Of what could not be completed the log has told, and closing tries once more.
+                let _ = database.complete();
+                Ok(Checkpoint::Busy)
+            }
             Some(database) => database.db.checkpoint_at_once(),
-            None => Ok(Checkpoint::Finished),
+            None => Ok(Checkpoint::Busy),
         }
     }
 
@@ -468,7 +503,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     }
 
     fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
-        let Some(database) = &self.database else {
+        let Some(database) = &mut self.database else {
             return Err(Failure::Moved);
         };
         let conn = database.db.conn();
@@ -486,6 +521,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             }
             Err(_) => {}
         }
+        database.note_change();
         done
     }
 

@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
-    process::{Command, Stdio},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -460,9 +460,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
         command
             .args(["--listen", &listen, "--db"])
-            .arg(site.db_path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .arg(site.db_path());
         Ran::finish(command, b"").assert(
             1,
             "",

@@ -123,9 +123,7 @@ impl SmallDisk {
             .args(["report", "--expert", "jdoe", "--format", "ndjson", "--db"])
             .arg(self.directory.join("leadclicks.db"))
             .current_dir(site.path(""))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdin(Stdio::null());
         let ran = Ran::finish(command, b"");
         assert!(ran.status.success(), "{ran}");
         let clicks = ran.stdout.lines().rev();
@@ -207,9 +205,7 @@ fn a_read_only_file_system_is_told_at_the_start() {
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
         .arg(env!("CARGO_BIN_EXE_leadclicksd"))
         .arg(site.path("").canonicalize().unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stdin(Stdio::null());
     let ran = Ran::finish(command, b"");
     let path = site.db_path().canonicalize().unwrap();
     let error = format!(
@@ -328,6 +324,40 @@ fn a_wal_that_is_deleted_costs_no_click() {
 }
 
 #[test]
+fn what_another_program_wrote_after_the_wal_was_deleted_is_kept() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
+        fs::remove_file(site.path(name)).unwrap();
+    }
+    let other = site.connect();
+    for number in 0..1000 {
+        let sql = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+                   VALUES (?1, 'jdoe', hex(randomblob(500)), '2026-11-01 09:30:00.000000')";
+        other
+            .execute(sql, [format!("other{number}@example.com")])
+            .unwrap();
+    }
+    drop(other);
+    assert_eq!(
+        daemon.post("after@example.com", "jdoe", "").status,
+        202,
+        "{}",
+        daemon.log()
+    );
+    let (status, log) = daemon.stop();
+    assert!(status.success());
+    assert_intact(&site);
+    // The click that only the WAL had is gone, as the log says.
+    assert_eq!(site.clicks().len(), 1001);
+    assert_eq!(site.emails().last().unwrap(), "after@example.com");
+    let told = "ERROR the -wal file was deleted or left behind, and another program has changed the database since; \
+                clicks that only the -wal had are lost";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+}
+
+#[test]
 fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -389,9 +419,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
         command
             .args(["--listen", "127.0.0.1:0", "--db"])
-            .arg(site.db_path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .arg(site.db_path());
         let ran = Ran::finish(command, b"");
         assert_eq!((ran.status.code(), &*ran.stdout), (Some(1), ""), "{ran}");
         assert!(

@@ -133,9 +133,7 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     .args(["--duration", "8s", "--timeout", "10s", "--script"])
     .arg(script)
     .arg(format!("http://{}", daemon.address()))
-    .stdin(Stdio::null())
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped());
+    .stdin(Stdio::null());
     let ran = Ran::finish(wrk, b"");
     assert!(ran.status.success(), "{ran}");
     let numbers: Vec<usize> = ran

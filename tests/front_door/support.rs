@@ -188,6 +188,8 @@ pub struct Ran {
 impl Ran {
     pub fn finish(mut command: Command, input: &[u8]) -> Self {
         let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         if let Some(mut stdin) = child.stdin.take() {

@@ -9,7 +9,7 @@ use std::{
         unix::net::{UnixDatagram, UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::support::{Client, Daemon, PATIENCE, Ran, Site, WriteLock, body, post_request};
@@ -126,11 +126,7 @@ fn a_unix_socket_that_systemd_passes_is_served_and_left_in_place() {
 fn what_systemd_passes_and_cannot_be_served_is_told() {
     let refused = |mut command: Command, error: &str| {
         let site = Site::new();
-        command
-            .arg("--db")
-            .arg(site.db_path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.arg("--db").arg(site.db_path());
         let ran = Ran::finish(command, b"");
         assert_eq!(ran.status.code(), Some(1), "{ran}");
         assert!(ran.stderr.contains(error), "{ran}");
@@ -165,11 +161,7 @@ fn the_units_are_valid_and_the_service_is_hardened() {
     );
     let analyze = |args: &[&str], units: &[&Path]| {
         let mut command = Command::new("systemd-analyze");
-        command
-            .args(args)
-            .args(units)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(args).args(units);
         Ran::finish(command, b"")
     };
     analyze(&["verify"], &[&unit, &socket]).assert(0, "", "");

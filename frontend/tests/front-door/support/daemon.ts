@@ -24,6 +24,7 @@ export interface Stored {
 export class Daemon {
   #process: ChildProcess | undefined;
   #flags: string[] = [];
+  #log = "";
   /** `127.0.0.1:PORT`, the same after a restart. */
   address = "127.0.0.1:0";
 
@@ -58,11 +59,16 @@ export class Daemon {
   async restart(): Promise<void> {
     if (this.#process) return;
     const args = ["--db", this.db, "--listen", this.address, ...this.#flags];
-    const process = spawn(join(BIN_DIR, "leadclicksd"), args, { stdio: ["ignore", "pipe", "inherit"] });
+    const process = spawn(join(BIN_DIR, "leadclicksd"), args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#process = process;
+    process.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#log += text;
+    });
     await once(process, "spawn");
     const lines = createInterface({ input: process.stdout });
-    const [ready] = await once(lines, "line", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const [ready] = await once(lines, "line", { signal: AbortSignal.timeout(PATIENCE_MS) }).catch((error) => {
+      throw new Error(`leadclicksd is not ready: ${error}\n${this.#log}`);
+    });
     const address = /http:\/\/(127\.0\.0\.1:\d+)\//.exec(ready)?.[1];
     if (!address) throw new Error(`no address in the ready line: ${ready}`);
     this.address = address;
@@ -77,7 +83,8 @@ export class Daemon {
       await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
     }
     const code = process.exitCode;
-    if (code !== 0) throw new Error(`leadclicksd exited with ${code}`);
+    if (code !== 0) throw new Error(`leadclicksd exited with ${code}\n${this.#log}`);
+    if (/\S@\S|panicked at/.test(this.#log)) throw new Error(`an email or a panic is in the log\n${this.#log}`);
   }
 
   async remove(): Promise<void> {
