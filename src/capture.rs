@@ -28,7 +28,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use tokio::{task, time};
+use tokio::{
+    task,
+    time::{self, Instant},
+};
 
 use crate::store::{ClickQueue, NotStored, WriterCounts};
 use answer::{Answer, Connection, Preflights, Reply};
@@ -67,9 +70,10 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take to read a part of an answer; beyond it the connection is closed.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at a time. When one more comes, those are closed from which a request has been
-/// awaited for the longest. Each takes 12 to 17 KB while it sends nothing or a head, and up to about 75 KB while it sends
-/// a body, so at most some 300 MB. Fewer where the process may not open as many files.
+/// How many connections are served at a time. When one more comes, those are closed that have been open for the longest
+/// without posting a click, and never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a
+/// head, and up to about 75 KB while it sends a body, so at most some 300 MB. Fewer where the process may not open as many
+/// files.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
 pub const RETRY_AFTER_SECS: u32 = 2;
@@ -164,11 +168,10 @@ struct Connections {
 
 /// Accepts connections for ever.
 async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connections) {
-    let mut refused_before = false;
+    let mut told: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                refused_before = false;
                 let phase = Phase::new();
                 let crowded_out = |closed| server.counts.count_crowded_out(closed);
                 let Some(mut slot) = connections.slots.take(&phase, crowded_out).await else {
@@ -194,10 +197,10 @@ async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connect
             // The client went away while it waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if !refused_before {
+                if told.is_none_or(|told| told.elapsed() > MINUTE) {
                     tracing::error!(%error, "can't accept a connection, trying again");
+                    told = Some(Instant::now());
                 }
-                refused_before = true;
                 time::sleep(ACCEPT_RETRY).await;
             }
         }
@@ -321,11 +324,11 @@ impl Server {
             Ok(bytes) => bytes,
             Err(refusal) => return refusal,
         };
-        in_request.await_answer();
         let click = match body::parse(&bytes) {
             Ok(click) => click,
             Err(refusal) => return Answer::Invalid(refusal).into(),
         };
+        in_request.await_answer();
         let answer = match self.clicks.store(click).await {
             Ok(()) => Answer::Accepted,
             Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),

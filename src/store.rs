@@ -4,6 +4,7 @@
 //! no mark is left in the file's header, since both may be a host app's.
 
 mod error;
+mod standing;
 mod writer;
 
 use std::{
@@ -66,21 +67,38 @@ impl Db {
     /// without a `lead_clicks` table, or when that table lacks a column or demands one that a click has not.
     pub fn open_for_capture(path: &Path) -> Result<Self, Error> {
         make_file(path)?;
-        let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
-        check_file_system(&path)?;
-        let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        db.check_writable()?;
+        let db = Self::connect_for_capture(path)?;
         db.run(|conn| {
             if is_blank(conn)? {
                 conn.execute_batch(&format!("BEGIN IMMEDIATE;\n{SCHEMA}\nCOMMIT;"))?;
             }
             Ok(())
         })?;
-        db.check_clicks()?;
-        db.check_takes_clicks()?;
-        // Last, because it is written into the file: one that is refused stays as it was.
-        db.use_wal()?;
+        db.prepare_for_capture()?;
         Ok(db)
+    }
+
+    /// As [`Db::open_for_capture`], for a file that has taken the place of another while the daemon runs. An empty one is
+    /// refused: it may be about to be filled from a backup.
+    fn reopen_for_capture(path: &Path) -> Result<Self, Error> {
+        let db = Self::connect_for_capture(path)?;
+        db.prepare_for_capture()?;
+        Ok(db)
+    }
+
+    fn connect_for_capture(path: &Path) -> Result<Self, Error> {
+        let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
+        check_file_system(&path)?;
+        let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.check_writable()?;
+        Ok(db)
+    }
+
+    fn prepare_for_capture(&self) -> Result<(), Error> {
+        self.check_clicks()?;
+        self.check_takes_clicks()?;
+        // Last, because it is written into the file: one that is refused stays as it was.
+        self.use_wal()
     }
 
     /// Opens the existing database at `path` to read it. Neither creates nor changes anything.
@@ -198,16 +216,6 @@ impl Db {
         let checkpoint = self.checkpoint();
         self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
         checkpoint
-    }
-
-    /// Which files are the `-wal` and the `-shm` beside the database.
-    fn files_beside(&self) -> io::Result<FilesBeside> {
-        let identity =
-            |suffix| fs::metadata(beside(&self.path, suffix)).map(|file| (file.dev(), file.ino()));
-        Ok(FilesBeside {
-            wal: identity("-wal")?,
-            shm: identity("-shm")?,
-        })
     }
 
     /// Copies the WAL into the database file and empties it, so that nothing of deleted rows is left there. Tries for
@@ -362,13 +370,6 @@ impl Db {
             None => Ok(()),
         }
     }
-}
-
-/// The files that SQLite keeps beside a database, each by its device and inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FilesBeside {
-    wal: (u64, u64),
-    shm: (u64, u64),
 }
 
 /// How a checkpoint ended.

@@ -53,10 +53,18 @@ impl FromStr for TrustedProxy {
         if text == "unix" {
             return Ok(Self::Unix);
         }
-        text.parse()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map(Self::Network)
-            .map_err(|_| NotAProxy)
+        let network = text
+            .parse()
+            .or_else(|_| {
+                text.parse::<IpAddr>()
+                    .map(|address| address.to_canonical().into())
+            })
+            .map_err(|_| NotAProxy)?;
+        match network {
+            // Peers of IPv4 are compared as that, also on a socket of IPv6.
+            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(NotAProxy),
+            _ => Ok(Self::Network(network)),
+        }
     }
 }
 
@@ -126,8 +134,11 @@ impl TrustedProxies {
         for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
             for hop in value.as_bytes().rsplit(|&byte| byte == b',') {
                 let Some(address) = parse_hop(hop) else {
-                    self.tell_unreadable();
-                    return None;
+                    if named.is_none() {
+                        self.tell_unreadable();
+                    }
+                    // Who named something that is no address is the last that is known.
+                    return named;
                 };
                 named = Some(address.into());
                 if !self.trusts(Peer::Ip(address)) {
@@ -245,6 +256,16 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_that_says_something_unreadable_of_its_client_is_the_client() {
+        let chain = &["127.0.0.1", "10.0.0.0/8"];
+        assert_is(client(chain, "127.0.0.1", &["zz, 10.1.1.1"]), "10.1.1.1");
+        assert_is(
+            client(chain, "127.0.0.1", &["203.0.113.9, , 10.1.1.1"]),
+            "10.1.1.1",
+        );
+    }
+
+    #[test]
     fn a_trusted_proxy_that_names_no_address_leaves_the_client_unknown() {
         for forwarded in [
             &[][..],
@@ -279,7 +300,15 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_is_refused() {
-        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/8/8", "unix:", "*"] {
+        for text in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.0/8/8",
+            "::ffff:10.0.0.0/104",
+            "unix:",
+            "*",
+        ] {
             assert_eq!(text.parse::<TrustedProxy>(), Err(NotAProxy), "{text}");
         }
     }

@@ -63,8 +63,11 @@ pub(super) struct Phase(Arc<Mutex<State>>);
 #[derive(Clone, Copy)]
 struct State {
     stage: Stage,
-    since: Instant,
+    /// How many heads were complete.
     requests: u64,
+    opened: Instant,
+    /// When the latest click was there; none if there was none.
+    click_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,13 +80,13 @@ enum Stage {
     Answer,
 }
 
-/// How long a client has been awaited: who has never sent a request comes first, then who sent one the longest ago.
-pub(super) type Awaited = (HasSentRequest, Instant);
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum HasSentRequest {
-    No,
-    Yes,
+/// How much a connection that waits for its client deserves to be kept; the least comes first. One that has posted clicks is
+/// kept before all others, and among them the one that posted last; of the others, the one that was opened last. What was
+/// refused by its head alone is no merit: a client over its rate may go on sending such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Merit {
+    Opened(Instant),
+    PostedClick(Instant),
 }
 
 impl Phase {
@@ -91,8 +94,9 @@ impl Phase {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             stage: Stage::Head,
-            since: Instant::now(),
             requests: 0,
+            opened: Instant::now(),
+            click_at: None,
         })))
     }
 
@@ -100,20 +104,19 @@ impl Phase {
     pub(super) fn begin_request(&self) -> InRequest {
         let mut state = self.state();
         state.requests += 1;
-        state.enter(Stage::Body);
+        state.stage = Stage::Body;
         drop(state);
         InRequest(self.clone())
     }
 
-    /// Since when the client is awaited; none while it awaits its answer itself.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
+    /// None while the client awaits its answer.
+    pub(super) fn merit(&self) -> Option<Merit> {
         let state = *self.state();
-        let has_sent = if state.requests == 0 {
-            HasSentRequest::No
-        } else {
-            HasSentRequest::Yes
-        };
-        (state.stage != Stage::Answer).then_some((has_sent, state.since))
+        (state.stage != Stage::Answer).then(|| {
+            state
+                .click_at
+                .map_or(Merit::Opened(state.opened), Merit::PostedClick)
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,26 +124,21 @@ impl Phase {
     }
 }
 
-impl State {
-    fn enter(&mut self, stage: Stage) {
-        self.stage = stage;
-        self.since = Instant::now();
-    }
-}
-
 /// A request is being answered until this is dropped.
 pub(super) struct InRequest(Phase);
 
 impl InRequest {
-    /// The request is complete.
+    /// A click is there, and its client awaits the answer.
     pub(super) fn await_answer(&self) {
-        self.0.state().enter(Stage::Answer);
+        let mut state = self.0.state();
+        state.stage = Stage::Answer;
+        state.click_at = Some(Instant::now());
     }
 }
 
 impl Drop for InRequest {
     fn drop(&mut self) {
-        self.0.state().enter(Stage::Head);
+        self.0.state().stage = Stage::Head;
     }
 }
 

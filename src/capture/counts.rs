@@ -46,7 +46,7 @@ impl Counts {
     pub(super) fn count_crowded_out(&self, connections: usize) {
         if connections > 0 && self.crowded_out.fetch_add(connections as u64, Relaxed) == 0 {
             tracing::warn!(
-                "all connections are taken, closing those that have sent no request for the longest"
+                "all connections are taken, closing those that have been open for the longest without posting a click"
             );
         }
     }

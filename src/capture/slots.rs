@@ -21,9 +21,9 @@ const PART_CLOSED: usize = 64;
 
 /// A number of slots for connections.
 ///
-/// When all are taken and another connection comes, those are closed from which a request has been awaited for the
-/// longest, first of all those that have never sent one. So a stranger who opens thousands and sends nothing, or all too
-/// slowly, keeps nobody out: whoever sends at once is served before it is its turn to go.
+/// When all are taken and another connection comes, those are closed that have been open for the longest without posting a
+/// click; where all have posted one, those whose last is the longest ago. So a stranger who opens thousands and sends
+/// nothing, all too slowly or what is refused keeps nobody out: whoever posts at once is served before it is its turn to go.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,
@@ -57,7 +57,7 @@ impl Slots {
         let permit = loop {
             let permit = Arc::clone(&self.free).acquire_owned();
             if self.free.available_permits() == 0 {
-                closed(self.open().close_longest_awaited(self.part_closed));
+                closed(self.open().close_least_deserving(self.part_closed));
             }
             match time::timeout(ROOM_RETRY, permit).await {
                 Ok(permit) => break permit.ok()?,
@@ -93,11 +93,11 @@ impl Slots {
 }
 
 impl Open {
-    fn close_longest_awaited(&mut self, connections_max: usize) -> usize {
+    fn close_least_deserving(&mut self, connections_max: usize) -> usize {
         let mut awaited: Vec<_> = self
             .connections
             .iter()
-            .filter_map(|(key, connection)| Some((connection.phase.awaited()?, *key)))
+            .filter_map(|(key, connection)| Some((connection.phase.merit()?, *key)))
             .collect();
         let closed = awaited.len().min(connections_max);
         if closed < awaited.len() {

@@ -294,18 +294,21 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
 
 /// A proxy that is not named would be one client for everybody, so such clients are not limited; better said once.
 fn warn_of_unknown_clients(address: &Address, proxies: &TrustedProxies) {
-    let (local, name) = match address {
-        Address::Tcp(address) => {
-            let local: IpAddr = match address.ip() {
-                IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-                address => address,
-            };
-            (Peer::Ip(local), local.to_string())
-        }
-        Address::Unix(_) => (Peer::Unix, "unix".to_owned()),
+    let v4 = Peer::Ip(Ipv4Addr::LOCALHOST.into());
+    let v6 = Peer::Ip(Ipv6Addr::LOCALHOST.into());
+    let (locals, name): (&[Peer], _) = match address {
+        Address::Tcp(address) => match address.ip() {
+            IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() => (&[v4], "127.0.0.1"),
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => (&[v6], "::1"),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (&[v4, v6], "127.0.0.1"),
+            _ => return,
+        },
+        Address::Unix(_) => (&[Peer::Unix], "unix"),
     };
-    if proxies.leaves_local_clients_unknown(local) {
+    if locals
+        .iter()
+        .all(|local| proxies.leaves_local_clients_unknown(*local))
+    {
         tracing::warn!(
             "clients on this machine are not limited in their rate, nor are those behind a proxy on it; if there is one \
              that sets X-Forwarded-For, name it with --trusted-proxy {name}"

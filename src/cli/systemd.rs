@@ -1,7 +1,10 @@
 //! What systemd is told of the daemon's state, where systemd runs it
 //! ([`sd_notify`](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)).
 
-use std::future;
+use std::{
+    future,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use sd_notify::NotifyState;
 use tokio::time;
@@ -32,8 +35,11 @@ pub(super) async fn feed_watchdog() {
 
 /// Does nothing where there is no systemd to tell.
 fn tell(state: NotifyState<'_>) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
     let name = state.to_string();
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, state = name, "can't tell systemd");
+    if let Err(error) = sd_notify::notify(&[state])
+        && !TOLD.swap(true, Ordering::Relaxed)
+    {
+        tracing::warn!(%error, state = name, "can't tell systemd; told once");
     }
 }

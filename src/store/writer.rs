@@ -5,7 +5,6 @@
 //! while there is other work made it faster: see [`Pace`].
 
 use std::{
-    fs::File,
     mem,
     path::PathBuf,
     sync::{
@@ -13,13 +12,17 @@ use std::{
         atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering},
     },
     thread::{self, Thread},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, FileControl, OptionalExtension, config::DbConfig};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Checkpoint, Db, Error, FilesBeside, error::reason};
+use super::{
+    Checkpoint, Db, Error,
+    error::reason,
+    standing::{Database, Standing},
+};
 use crate::{click::Click, timestamp::Timestamp};
 
 /// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
@@ -51,8 +54,6 @@ const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 const MOVED: &str =
     "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
-
-const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
 
 /// Why a click was not stored. Nothing of it is in the database then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +239,7 @@ impl Writer {
         let database = Database::new(db)?;
         let mut clock = Clock {
             now,
-            latest: database.latest,
+            latest: database.latest()?,
             is_behind: false,
         };
         clock.date();
@@ -310,80 +311,6 @@ struct WriterThread<Now> {
     refusals_told: Vec<String>,
 }
 
-/// The open database, and what its files were when it was opened.
-struct Database {
-    db: Db,
-    /// The database's file, to ask for the time of its last change. After `db`, so that it is closed later: closing any
-    /// descriptor of a file takes all of the process's locks on it, SQLite's too.
-    file: Option<File>,
-    /// When the file was changed last, as far as this program has changed it.
-    changed: Option<SystemTime>,
-    files: Option<FilesBeside>,
-    /// The time of its newest click.
-    latest: Option<Timestamp>,
-}
-
-impl Database {
-    fn new(db: Db) -> Result<Self, Error> {
-        let latest = db.run(|conn| {
-            conn.query_row(
-                "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
-                [],
-                |row| row.get_ref(0).map(super::text_of),
-            )
-            .optional()
-        })?;
-        let file = File::open(db.path()).ok();
-        Ok(Self {
-            // That query has made them, where there were none.
-            files: db.files_beside().ok(),
-            changed: last_change(file.as_ref()),
-            db,
-            file,
-            latest: latest.and_then(|text| Timestamp::parse_stored(&text)),
-        })
-    }
-
-    /// Whether one of the open files is no longer the one at its path. What is stored then would not be found.
-    fn has_moved(&self) -> rusqlite::Result<bool> {
-        let mut has_moved = 0;
-        let conn = self.db.conn();
-        conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
-        Ok(has_moved != 0 || self.db.files_beside().ok() != self.files)
-    }
-
-    /// To be called after each change, for [`Database::complete`].
-    fn note_change(&mut self) {
-        self.changed = last_change(self.file.as_ref());
-    }
-
-    /// Copies what the WAL holds into the file that it belongs to, wherever that is now; at its new place it would be
-    /// missing. Where another program has changed the file since, it has not seen that WAL, and copying would destroy
-    /// what it wrote; then the WAL is given up, and the log says so.
-    fn complete(&self) -> Result<(), String> {
-        if last_change(self.file.as_ref()) != self.changed {
-            self.db
-                .conn()
-                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-                .map_err(|error| reason(&error))?;
-            tracing::error!(
-                "the -wal file was deleted or left behind, and another program has changed the database since; clicks that \
-                 only the -wal had are lost"
-            );
-            return Ok(());
-        }
-        match self.db.checkpoint_at_once() {
-            Ok(Checkpoint::Finished) => Ok(()),
-            Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
-fn last_change(file: Option<&File>) -> Option<SystemTime> {
-    file?.metadata().ok()?.modified().ok()
-}
-
 /// Dates the clicks, and never back.
 struct Clock<Now> {
     now: Now,
@@ -438,15 +365,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             self.store(batch);
         }
         // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
-        match &self.database {
-            Some(database) if database.has_moved().unwrap_or(false) => {
-                // Of what could not be completed the log has told, and closing tries once more.
-                let _ = database.complete();
-                Ok(Checkpoint::Busy)
-            }
-            Some(database) => database.db.checkpoint_at_once(),
-            None => Ok(Checkpoint::Busy),
-        }
+        self.database.map_or(Ok(Checkpoint::Busy), Database::close)
     }
 
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and the
@@ -484,19 +403,23 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
 
     /// Opens what is at the database's path now.
     fn reopen(&mut self) -> Result<(), String> {
-        if let Some(database) = &self.database {
-            database.complete()?;
-        }
         // A file that was deleted is not made anew: reports would be empty, and nobody would know why.
         if !self.path.exists() {
+            if let Some(database) = &mut self.database {
+                database.wait_for_return()?;
+            }
             return Err(MOVED.to_owned());
         }
-        // Closed first: both would have the same -wal and -shm.
+        if let Some(database) = &mut self.database {
+            database.leave()?;
+        }
+        // Closed before the next is opened, which may have the same -wal and -shm.
         self.database = None;
-        let database = Db::open_for_capture(&self.path)
+        let (database, latest) = Db::reopen_for_capture(&self.path)
             .and_then(Database::new)
+            .and_then(|database| database.latest().map(|latest| (database, latest)))
             .map_err(|error| error.to_string())?;
-        self.clock.latest = database.latest;
+        self.clock.latest = latest;
         self.database = Some(database);
         tracing::warn!("the database's files were replaced, and are opened anew");
         Ok(())
@@ -507,7 +430,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             return Err(Failure::Moved);
         };
         let conn = database.db.conn();
-        if database.has_moved()? {
+        if database.standing()? != Standing::AllStand {
             return Err(Failure::Moved);
         }
         let done = insert_all(conn, batch, &mut self.clock, &mut self.refusals_told);

@@ -461,7 +461,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
         command
             .args(["--listen", &listen, "--db"])
             .arg(site.db_path());
-        Ran::finish(command, b"").assert(
+        Ran::of(command).assert(
             1,
             "",
             &format!(

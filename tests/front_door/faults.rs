@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -19,6 +19,8 @@ use crate::support::{
 
 const FAILING: &str = "ERROR clicks can't be stored, answering 503 until they can";
 const WORKING: &str = "INFO clicks are stored again";
+const GIVEN_UP: &str = "ERROR another program has changed the database without the -wal file that was deleted or left \
+                        behind; clicks that only this one had are lost";
 const REOPENED: &str = "WARN the database's files were replaced, and are opened anew";
 
 #[track_caller]
@@ -124,7 +126,7 @@ impl SmallDisk {
             .arg(self.directory.join("leadclicks.db"))
             .current_dir(site.path(""))
             .stdin(Stdio::null());
-        let ran = Ran::finish(command, b"");
+        let ran = Ran::of(command);
         assert!(ran.status.success(), "{ran}");
         let clicks = ran.stdout.lines().rev();
         clicks
@@ -206,7 +208,7 @@ fn a_read_only_file_system_is_told_at_the_start() {
         .arg(env!("CARGO_BIN_EXE_leadclicksd"))
         .arg(site.path("").canonicalize().unwrap())
         .stdin(Stdio::null());
-    let ran = Ran::finish(command, b"");
+    let ran = Ran::of(command);
     let path = site.db_path().canonicalize().unwrap();
     let error = format!(
         "leadclicksd: {} is on a read-only file system; make that writable, or choose another --db\n",
@@ -215,17 +217,188 @@ fn a_read_only_file_system_is_told_at_the_start() {
     ran.assert(1, "", &error);
 }
 
+/// A whole database with one click in it, and no other file.
+struct Backup(Site);
+
+fn backup() -> Backup {
+    let site = Site::new().with_schema("");
+    insert(&site.connect(), "backup@example.com");
+    Backup(site)
+}
+
+impl Backup {
+    /// Puts it at once in place of the database of `site`.
+    fn put_at(&self, site: &Site) {
+        fs::copy(self.0.db_path(), site.path("restored.db")).unwrap();
+        fs::rename(site.path("restored.db"), site.db_path()).unwrap();
+    }
+}
+
+/// What a host app does.
+fn insert(conn: &Connection, email: &str) {
+    let sql = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+               VALUES (?1, 'jdoe', hex(randomblob(500)), '2026-11-01 09:30:00.000000')";
+    conn.execute(sql, [email]).unwrap();
+}
+
+fn emails_in(path: &Path) -> Vec<String> {
+    let conn = Connection::open(path).unwrap();
+    let mut emails = conn
+        .prepare("SELECT email FROM lead_clicks ORDER BY id")
+        .unwrap();
+    let emails = emails.query_map([], |row| row.get(0)).unwrap();
+    emails.map(Result::unwrap).collect()
+}
+
+/// A site with a daemon and some clicks whose pages are in the WAL alone.
+fn captured(count: usize) -> (Site, Daemon) {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let mut client = daemon.connect();
+    for _ in 0..count {
+        let click = body("before@example.com", "jdoe", &"x".repeat(500));
+        assert_eq!(client.send(&post_request(&click)).status, 202);
+    }
+    (site, daemon)
+}
+
+#[track_caller]
+fn assert_stored(daemon: &Daemon) {
+    let answer = daemon.post("after@example.com", "jdoe", "");
+    assert_eq!(answer.status, 202, "{}", daemon.log());
+}
+
+#[test]
+fn a_host_app_that_keeps_a_replaced_database_open_does_not_write_into_the_new_one() {
+    let (site, daemon) = captured(20);
+    let host_app = site.connect();
+    insert(&host_app, "host@example.com");
+    fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+    backup().put_at(&site);
+    for _ in 0..30 {
+        assert_stored(&daemon);
+    }
+    insert(&host_app, "host@example.com");
+    host_app
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    drop(host_app);
+    assert_stored(&daemon);
+    daemon.kill();
+    assert_intact(&site);
+    assert_eq!(
+        site.emails(),
+        [vec!["backup@example.com"], vec!["after@example.com"; 31]].concat()
+    );
+    let moved = emails_in(&site.path("moved.db"));
+    assert_eq!(
+        moved,
+        [vec!["before@example.com"; 20], vec!["host@example.com"; 2]].concat()
+    );
+}
+
+#[test]
+fn a_wal_that_had_to_be_given_up_is_never_read_into_the_database_that_took_its_place() {
+    for ends_without_a_click in [false, true] {
+        let (site, daemon) = captured(20);
+        let host_app = site.connect();
+        insert(&host_app, "host@example.com");
+        host_app
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .unwrap();
+        fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+        backup().put_at(&site);
+        if !ends_without_a_click {
+            assert_stored(&daemon);
+        }
+        let (status, log) = daemon.stop();
+        assert!(status.success());
+        drop(host_app);
+        assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
+        assert!(
+            site.path("leadclicks.db-wal.left").exists(),
+            "{:?}",
+            site.files()
+        );
+        assert_intact(&site);
+        let after: &[_] = if ends_without_a_click {
+            &[]
+        } else {
+            &["after@example.com"]
+        };
+        assert_eq!(site.emails(), [&["backup@example.com"], after].concat());
+        assert_eq!(emails_in(&site.path("moved.db")).len(), 21);
+    }
+}
+
+#[test]
+fn what_was_checkpointed_in_part_before_a_database_was_moved_is_whole_at_the_end() {
+    let (site, daemon) = captured(150);
+    let reader = site.connect();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
+        .unwrap();
+    for _ in 0..3 {
+        assert_stored(&daemon);
+    }
+    fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    backup().put_at(&site);
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    drop(reader);
+    assert_stored(&daemon);
+    let log = daemon.log();
+    assert!(!log.contains(GIVEN_UP), "{log}");
+    daemon.kill();
+    assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
+    let moved = emails_in(&site.path("moved.db"));
+    assert_eq!(
+        moved,
+        [
+            vec!["before@example.com"; 150],
+            vec!["after@example.com"; 3]
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn what_another_program_wrote_with_an_index_of_its_own_is_kept_with_the_daemons_clicks() {
+    let (site, daemon) = captured(5);
+    fs::remove_file(site.path("leadclicks.db-shm")).unwrap();
+    let host_app = site.connect();
+    insert(&host_app, "host@example.com");
+    assert_stored(&daemon);
+    insert(&host_app, "host@example.com");
+    drop(host_app);
+    daemon.kill();
+    assert_intact(&site);
+    let expected = [
+        vec!["before@example.com"; 5],
+        vec!["host@example.com", "after@example.com", "host@example.com"],
+    ];
+    assert_eq!(site.emails(), expected.concat());
+}
+
+#[test]
+fn what_another_program_has_in_a_wal_of_its_own_is_kept() {
+    let (site, daemon) = captured(60);
+    for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
+        fs::remove_file(site.path(name)).unwrap();
+    }
+    let host_app = site.connect();
+    insert(&host_app, "host@example.com");
+    assert_stored(&daemon);
+    drop(host_app);
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
+    assert_intact(&site);
+    assert_eq!(site.emails(), ["host@example.com", "after@example.com"]);
+}
+
 #[test]
 fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_went() {
     let site = Site::new();
-    let other = Site::new().with_schema(
-        "INSERT INTO lead_clicks (email, expert_username, created_at)
-         VALUES ('other@example.com', 'jdoe', '2026-11-01 09:30:00.000000')",
-    );
-    other
-        .connect()
-        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
-        .unwrap();
     let daemon = Daemon::start(&site, &[]);
     for _ in 0..3 {
         assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
@@ -233,14 +406,14 @@ fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_
     // Its WAL stays where it was, and has all of the clicks.
     assert!(!site.read("leadclicks.db-wal").is_empty());
     fs::rename(site.db_path(), site.path("moved.db")).unwrap();
-    fs::copy(other.db_path(), site.db_path()).unwrap();
+    backup().put_at(&site);
     assert_eq!(
         daemon.post("after@example.com", "jdoe", "").status,
         202,
         "{}",
         daemon.log()
     );
-    assert_eq!(site.emails(), ["other@example.com", "after@example.com"]);
+    assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     assert_intact(&site);
     let moved = Connection::open(site.path("moved.db")).unwrap();
     let count = "SELECT count(*) FROM lead_clicks WHERE email = 'before@example.com'";
@@ -275,14 +448,17 @@ fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     fs::remove_file(site.db_path()).unwrap();
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    // It may be about to be filled.
     site.write("leadclicks.db", "");
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    backup().put_at(&site);
     assert_eq!(
         daemon.post("after@example.com", "jdoe", "").status,
         202,
         "{}",
         daemon.log()
     );
-    assert_eq!(site.emails(), ["after@example.com"]);
+    assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let reason =
         "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
     assert_told_once(&daemon.log(), reason);
@@ -352,9 +528,7 @@ fn what_another_program_wrote_after_the_wal_was_deleted_is_kept() {
     // The click that only the WAL had is gone, as the log says.
     assert_eq!(site.clicks().len(), 1001);
     assert_eq!(site.emails().last().unwrap(), "after@example.com");
-    let told = "ERROR the -wal file was deleted or left behind, and another program has changed the database since; \
-                clicks that only the -wal had are lost";
-    assert_eq!(log.matches(told).count(), 1, "{log}");
+    assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
 }
 
 #[test]
@@ -368,7 +542,10 @@ fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done(
         .unwrap();
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
     fs::rename(site.db_path(), site.path("moved.db")).unwrap();
+    // It may be about to be filled.
     site.write("leadclicks.db", "");
+    assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+    backup().put_at(&site);
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
@@ -378,7 +555,7 @@ fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done(
         "{}",
         daemon.log()
     );
-    assert_eq!(site.emails(), ["after@example.com"]);
+    assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let moved = Connection::open(site.path("moved.db")).unwrap();
     let clicks: u64 = moved
         .query_row("SELECT count(*) FROM lead_clicks", [], |row| row.get(0))
@@ -420,7 +597,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
         command
             .args(["--listen", "127.0.0.1:0", "--db"])
             .arg(site.db_path());
-        let ran = Ran::finish(command, b"");
+        let ran = Ran::of(command);
         assert_eq!((ran.status.code(), &*ran.stdout), (Some(1), ""), "{ran}");
         assert!(
             ran.stderr.ends_with(&format!("{error}\n")) && ran.stderr.lines().count() == 1,

@@ -96,8 +96,7 @@ fn ten_thousand_slow_connections_keep_nobody_out() {
     assert_eq!(site.clicks().len(), 2 * waits.len() + 1);
     let (status, log) = daemon.stop();
     assert!(status.success());
-    let told =
-        "WARN all connections are taken, closing those that have sent no request for the longest";
+    let told = "WARN all connections are taken, closing those that have been open for the longest without posting a click";
     assert!(log.contains(told), "{log}");
     drop(slow);
 }
@@ -134,7 +133,7 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     .arg(script)
     .arg(format!("http://{}", daemon.address()))
     .stdin(Stdio::null());
-    let ran = Ran::finish(wrk, b"");
+    let ran = Ran::of(wrk);
     assert!(ran.status.success(), "{ran}");
     let numbers: Vec<usize> = ran
         .stdout

@@ -211,7 +211,7 @@ fn a_client_of_another_machine_is_limited_by_its_own_address_whatever_it_says() 
         .arg(env!("CARGO_BIN_EXE_leadclicksd"))
         .current_dir(site.path(""))
         .stdin(Stdio::null());
-    let ran = Ran::finish(command, b"");
+    let ran = Ran::of(command);
     assert!(ran.status.success(), "{ran}");
     assert!(ran.stdout.starts_with("202 202 429 429 "), "{ran}");
     assert!(!ran.stdout.contains(UNLIMITED), "{ran}");

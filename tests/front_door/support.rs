@@ -186,10 +186,14 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Runs a command to its end, with pipes for what it prints.
+    pub fn of(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::finish(command, b"")
+    }
+
     pub fn finish(mut command: Command, input: &[u8]) -> Self {
         let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         if let Some(mut stdin) = child.stdin.take() {

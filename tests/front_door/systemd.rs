@@ -60,7 +60,7 @@ fn a_systemd_that_cannot_be_told_is_no_failure() {
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     let (status, log) = daemon.stop();
     assert!(status.success());
-    assert!(log.contains(r#"WARN can't tell systemd error=No such file or directory (os error 2) state="READY=1""#), "{log}");
+    assert!(log.contains(r#"WARN can't tell systemd; told once error=No such file or directory (os error 2) state="READY=1""#), "{log}");
 }
 
 /// The daemon's own name behind a command that passes its standard input on as systemd passes a socket, `count` times.
@@ -127,7 +127,7 @@ fn what_systemd_passes_and_cannot_be_served_is_told() {
     let refused = |mut command: Command, error: &str| {
         let site = Site::new();
         command.arg("--db").arg(site.db_path());
-        let ran = Ran::finish(command, b"");
+        let ran = Ran::of(command);
         assert_eq!(ran.status.code(), Some(1), "{ran}");
         assert!(ran.stderr.contains(error), "{ran}");
         assert_eq!(ran.stderr.lines().count(), 1, "{ran}");
@@ -162,7 +162,7 @@ fn the_units_are_valid_and_the_service_is_hardened() {
     let analyze = |args: &[&str], units: &[&Path]| {
         let mut command = Command::new("systemd-analyze");
         command.args(args).args(units);
-        Ran::finish(command, b"")
+        Ran::of(command)
     };
     analyze(&["verify"], &[&unit, &socket]).assert(0, "", "");
     // 1.2 of 10, where less is better: what is left is that it may use the network.

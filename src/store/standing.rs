@@ -1,0 +1,254 @@
+//! The open database, and whether its files still stand where they were opened.
+//!
+//! SQLite finds a WAL by its name beside the database, so files that are moved, replaced or deleted under a running
+//! program come apart: a click would go where nobody looks for it, or a WAL would be read into another database
+//! ([How to corrupt](https://sqlite.org/howtocorrupt.html#unlinking_or_renaming_a_database_file_while_in_use)).
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    time::SystemTime,
+};
+
+use rusqlite::{FileControl, OptionalExtension, config::DbConfig};
+
+use super::{Checkpoint, Db, Error, beside, error::reason};
+use crate::timestamp::Timestamp;
+
+const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
+
+/// The open database, and what its files are.
+pub(super) struct Database {
+    pub(super) db: Db,
+    /// After `db`, so that it is closed later: closing any descriptor of the database takes all of the process's locks on
+    /// it, SQLite's too.
+    files: Files,
+}
+
+struct Files {
+    main: File,
+    wal: File,
+    wal_identity: Identity,
+    shm_identity: Identity,
+    /// When the database file was changed last, as far as that was by way of the WAL that is open here.
+    changed: SystemTime,
+}
+
+/// A file's device and inode.
+type Identity = (u64, u64);
+
+/// Which of the files are no longer those at their paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    AllStand,
+    /// The database is elsewhere or deleted; its WAL may be where it was, elsewhere or deleted.
+    MainGone,
+    /// The database is in place, and its WAL is not.
+    WalGone,
+    /// Only the index of the WAL is gone.
+    ShmGone,
+}
+
+/// How a database was left whose files have come apart.
+enum Left {
+    /// All of it is in the database file.
+    Complete,
+    /// What only the WAL had must not be copied into the database file any more.
+    WalGivenUp,
+    /// The WAL is in place and whole, and whoever opens the database next reads it.
+    ToRecovery,
+}
+
+impl Database {
+    /// # Errors
+    /// When the database can't be read, or its files can't be looked at.
+    pub(super) fn new(db: Db) -> Result<Self, Error> {
+        // Reading makes the files beside it, where there were none.
+        db.columns("lead_clicks")?;
+        let files = Files::open(&db).map_err(|error| Error::unusable(db.path(), error))?;
+        Ok(Self { db, files })
+    }
+
+    /// The time of the newest click.
+    pub(super) fn latest(&self) -> Result<Option<Timestamp>, Error> {
+        let latest: Option<String> = self.db.run(|conn| {
+            conn.query_row(
+                "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
+                [],
+                |row| row.get_ref(0).map(super::text_of),
+            )
+            .optional()
+        })?;
+        Ok(latest.and_then(|text| Timestamp::parse_stored(&text)))
+    }
+
+    pub(super) fn standing(&self) -> rusqlite::Result<Standing> {
+        let mut has_moved = 0;
+        let conn = self.db.conn();
+        conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
+        Ok(if has_moved != 0 {
+            Standing::MainGone
+        } else if !self.stands("-wal", self.files.wal_identity) {
+            Standing::WalGone
+        } else if !self.stands("-shm", self.files.shm_identity) {
+            Standing::ShmGone
+        } else {
+            Standing::AllStand
+        })
+    }
+
+    /// To be called after each commit, and whenever all files stand: what changed the database until then knew its WAL.
+    pub(super) fn note_change(&mut self) {
+        if let Ok(changed) = self.files.last_change() {
+            self.files.changed = changed;
+        }
+    }
+
+    /// Copies what the WAL holds into the database file, wherever that is now, where that destroys nothing.
+    ///
+    /// # Errors
+    /// When that can't be done at the moment, with the reason.
+    fn complete(&mut self, standing: Standing) -> Result<Left, String> {
+        if standing == Standing::ShmGone {
+            // Another program may have made its own index of the same WAL and written more: only both together are all.
+            self.close_without_checkpoint()?;
+            return Ok(Left::ToRecovery);
+        }
+        if self.is_bypassed(standing) {
+            self.close_without_checkpoint()?;
+            return Ok(Left::WalGivenUp);
+        }
+        let checkpoint = self.db.checkpoint_at_once();
+        // Also one that did not get to the end has changed the file.
+        self.note_change();
+        match checkpoint {
+            Ok(Checkpoint::Finished) => Ok(Left::Complete),
+            Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Whether another program may have written to the database without knowing of the WAL that is open here; to copy
+    /// that over what it wrote would destroy both.
+    fn is_bypassed(&self, standing: Standing) -> bool {
+        let Ok(changed) = self.files.last_change() else {
+            return true;
+        };
+        // As long as the WAL has a name, who opens the database finds it, unless only the database was moved.
+        let wal_has_name = self.files.wal.metadata().is_ok_and(|wal| wal.nlink() > 0);
+        let wal_was_left = self.stands("-wal", self.files.wal_identity);
+        let is_known = standing == Standing::MainGone && wal_has_name && !wal_was_left;
+        let has_new_wal = standing == Standing::WalGone
+            && fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
+        has_new_wal || (!is_known && changed != self.files.changed)
+    }
+
+    fn close_without_checkpoint(&self) -> Result<(), String> {
+        self.db
+            .conn()
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .map(|_| ())
+            .map_err(|error| reason(&error))
+    }
+
+    /// Completes the database as far as that is possible, while nothing has taken its place.
+    ///
+    /// # Errors
+    /// As [`Database::leave`].
+    pub(super) fn wait_for_return(&mut self) -> Result<(), String> {
+        self.complete(Standing::MainGone).map(|_| ())
+    }
+
+    /// Prepares for closing the database, so that what is at its path now can be opened: what the WAL holds is in its own
+    /// file then, and no WAL of this one lies beside another. Nothing else can be done with it then than to drop it.
+    ///
+    /// # Errors
+    /// When that can't be done at the moment, with the reason.
+    pub(super) fn leave(&mut self) -> Result<(), String> {
+        let standing = self.standing().map_err(|error| reason(&error))?;
+        let left = self.complete(standing)?;
+        if standing == Standing::MainGone {
+            // Programs that have the old files open go on with them by their descriptors.
+            self.put_away("-shm", self.files.shm_identity);
+            self.put_away("-wal", self.files.wal_identity);
+        }
+        if matches!(left, Left::WalGivenUp) {
+            tracing::error!(
+                "another program has changed the database without the -wal file that was deleted or left behind; clicks \
+                 that only this one had are lost, but for what is in a file whose name ends in -wal.left"
+            );
+        }
+        Ok(())
+    }
+
+    /// Empties the WAL without waiting for anybody, and closes the database.
+    ///
+    /// # Errors
+    /// When the database can't be written to.
+    pub(super) fn close(mut self) -> Result<Checkpoint, Error> {
+        if matches!(self.standing(), Ok(Standing::AllStand) | Err(_)) {
+            return self.db.checkpoint_at_once();
+        }
+        // What is beside another database now must not be taken for that one's.
+        if let Err(reason) = self.leave() {
+            tracing::error!(
+                reason,
+                "the database that was moved, replaced or deleted could not be completed"
+            );
+        }
+        Ok(Checkpoint::Busy)
+    }
+
+    /// Gives a file beside the database another name, if it is this one's. An empty one, and the index of a WAL, which is
+    /// made anew from it, is deleted.
+    fn put_away(&self, suffix: &str, identity: Identity) {
+        if !self.stands(suffix, identity) {
+            return;
+        }
+        let path = self.beside(suffix);
+        let is_worthless =
+            suffix == "-shm" || fs::metadata(&path).is_ok_and(|file| file.len() == 0);
+        let done = if is_worthless {
+            fs::remove_file(&path)
+        } else {
+            let mut left = path.clone().into_os_string();
+            left.push(".left");
+            fs::rename(&path, left)
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "can't move a file of the replaced database away");
+        }
+    }
+
+    fn stands(&self, suffix: &str, identity: Identity) -> bool {
+        fs::metadata(self.beside(suffix)).is_ok_and(|file| identity_of(&file) == identity)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        beside(self.db.path(), suffix)
+    }
+}
+
+impl Files {
+    fn open(db: &Db) -> io::Result<Self> {
+        let main = File::open(db.path())?;
+        let wal = File::open(beside(db.path(), "-wal"))?;
+        Ok(Self {
+            changed: main.metadata()?.modified()?,
+            wal_identity: identity_of(&wal.metadata()?),
+            shm_identity: identity_of(&fs::metadata(beside(db.path(), "-shm"))?),
+            main,
+            wal,
+        })
+    }
+
+    fn last_change(&self) -> io::Result<SystemTime> {
+        self.main.metadata()?.modified()
+    }
+}
+
+fn identity_of(file: &fs::Metadata) -> Identity {
+    (file.dev(), file.ino())
+}
