@@ -8,11 +8,12 @@ use std::{
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use rusqlite::{FileControl, OptionalExtension, config::DbConfig};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::{Checkpoint, Db, Error, beside, error::reason};
 use crate::timestamp::Timestamp;
@@ -36,8 +37,8 @@ struct Files {
     changed: SystemTime,
 }
 
-/// A file's device and inode.
-type Identity = (u64, u64);
+/// A file's device, as two numbers, and its inode.
+type Identity = (u32, u32, u64);
 
 /// Which of the files are no longer those at their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,7 +224,7 @@ impl Database {
     }
 
     fn stands(&self, suffix: &str, identity: Identity) -> bool {
-        fs::metadata(self.beside(suffix)).is_ok_and(|file| identity_of(&file) == identity)
+        identity_of(&self.beside(suffix)).is_ok_and(|found| found == identity)
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -237,8 +238,8 @@ impl Files {
         let wal = File::open(beside(db.path(), "-wal"))?;
         Ok(Self {
             changed: main.metadata()?.modified()?,
-            wal_identity: identity_of(&wal.metadata()?),
-            shm_identity: identity_of(&fs::metadata(beside(db.path(), "-shm"))?),
+            wal_identity: identity_of(&beside(db.path(), "-wal"))?,
+            shm_identity: identity_of(&beside(db.path(), "-shm"))?,
             main,
             wal,
         })
@@ -249,6 +250,10 @@ impl Files {
     }
 }
 
-fn identity_of(file: &fs::Metadata) -> Identity {
-    (file.dev(), file.ino())
+/// Asks for nothing else: since Linux 6.13 who asks for a file's times makes the next write give it a new one, and the WAL's
+/// fsync then has to write that too, which took a click on a single connection 0.25 ms instead of 0.21
+/// ([multigrain timestamps](https://docs.kernel.org/filesystems/multigrain-ts.html)).
+fn identity_of(path: &Path) -> io::Result<Identity> {
+    let file = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
+    Ok((file.stx_dev_major, file.stx_dev_minor, file.stx_ino))
 }
