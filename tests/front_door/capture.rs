@@ -241,8 +241,20 @@ fn headers_over_the_limit_are_431() {
         (431, r#"{"error":"the headers have more than 16384 bytes"}"#)
     );
     assert_eq!(client.send(&with_header(10)).status, 202);
-    // Beyond what hyper buffers it answers by itself.
+    // Beyond what hyper buffers, or 100 fields, it answers by itself.
     assert_eq!(client.send(&with_header(60_000)).status, 431);
+    let with_fields = |fields: usize| {
+        let click = body("a@example.com", "x", "");
+        request(
+            "POST",
+            "/api/lead-clicks",
+            &"X: y\r\n".repeat(fields),
+            &click,
+        )
+    };
+    // The request has three of its own.
+    assert_eq!(daemon.connect().send(&with_fields(97)).status, 202);
+    assert_eq!(daemon.connect().send(&with_fields(98)).status, 431);
 }
 
 #[test]

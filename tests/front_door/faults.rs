@@ -173,8 +173,8 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
     assert_eq!(disk.reported(&site), stored);
     fs::remove_file(disk.path("filler")).unwrap();
     drop(filler);
-    // Enough room for small clicks, where large ones found none.
-    let reset = Command::new("nsenter")
+    // The clicks had filled it without the filler.
+    let enlarged = Command::new("nsenter")
         .args([
             "--user",
             "--mount",
@@ -187,7 +187,7 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
         .arg(&disk.directory)
         .status()
         .unwrap();
-    assert!(reset.success());
+    assert!(enlarged.success());
     let answer = client.send(&post_request(&body("after@example.com", "jdoe", "")));
     assert_eq!(answer.status, 202, "{}", disk.daemon.log());
     stored.push("after@example.com".to_owned());
@@ -685,6 +685,10 @@ fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
     let refused = answers.iter().filter(|status| **status == 503).count();
     assert_eq!(accepted + refused, POSTS);
     assert!(accepted >= 1024, "{accepted}");
+    // Only what found no place in the queue was refused, and that before the end.
+    let log = daemon.log();
+    assert_eq!(counted(&log, "overloaded"), refused as u64, "{log}");
+    assert_eq!(counted(&log, "unavailable"), 0, "{log}");
     // Looked at before any other connection, which might tidy up on closing.
     assert_eq!(site.read("leadclicks.db-wal"), b"");
     assert_eq!(site.clicks().len(), accepted);

@@ -1,9 +1,11 @@
 //! Very many clients at once. `tests/run` runs these alone, since they take all that a small machine has.
 
 use std::{
+    collections::HashSet,
     io::{ErrorKind, Write},
     net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -62,6 +64,7 @@ fn ten_thousand_slow_connections_keep_nobody_out() {
     let mut kept_alive = daemon.connect();
     assert_eq!(kept_alive.send(&click).status, 202);
     slow.go_on();
+    assert_eq!(slow.open.len(), SlowHeads::CONNECTIONS, "see ulimit -Hn");
     let ends = Instant::now() + if is_long() { LONG_ATTACK } else { ATTACK };
     let attack = thread::spawn(move || {
         while Instant::now() < ends {
@@ -90,7 +93,12 @@ fn ten_thousand_slow_connections_keep_nobody_out() {
         percentile(100),
     );
     assert!(slow.opened > SlowHeads::CONNECTIONS);
-    assert!(percentile(99) < Duration::from_secs(1), "{waits:?}");
+    assert!(waits.len() >= 20, "{}", waits.len());
+    assert!(percentile(50) < Duration::from_secs(1), "{waits:?}");
+    if is_long() {
+        // Where something else takes the processor, connections find the backlog full and try again after a second.
+        assert!(percentile(99) < Duration::from_secs(1), "{waits:?}");
+    }
     // Some 30 KB a connection, of 4096; half as much in a release.
     assert!(memory_kb < 200 * 1024, "{memory_kb} kB");
     assert_eq!(site.clicks().len(), 2 * waits.len() + 1);
@@ -99,6 +107,24 @@ fn ten_thousand_slow_connections_keep_nobody_out() {
     let told = "WARN all connections are taken, closing those that have been open for the longest without posting a click";
     assert!(log.contains(told), "{log}");
     drop(slow);
+}
+
+/// Posts clicks, each of another lead, and returns the emails of those that were answered 202.
+fn post_until(done: &AtomicBool, daemon: &Daemon, client: usize) -> Vec<String> {
+    let mut connection = daemon.connect();
+    let mut acknowledged = Vec::new();
+    for number in 0.. {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        let email = format!("lead{client}-{number}@example.com");
+        let answer = connection.send(&post_request(&body(&email, "jdoe", "")));
+        match answer.status {
+            202 => acknowledged.push(email),
+            status => assert_eq!(status, 503),
+        }
+    }
+    acknowledged
 }
 
 #[test]
@@ -133,7 +159,22 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     .arg(script)
     .arg(format!("http://{}", daemon.address()))
     .stdin(Stdio::null());
-    let ran = Ran::of(wrk);
+    let done = AtomicBool::new(false);
+    let (ran, acknowledged) = thread::scope(|scope| {
+        let posts: Vec<_> = (0..8)
+            .map(|client| {
+                let (daemon, done) = (&daemon, &done);
+                scope.spawn(move || post_until(done, daemon, client))
+            })
+            .collect();
+        let ran = Ran::of(wrk);
+        done.store(true, Ordering::Relaxed);
+        let acknowledged: Vec<String> = posts
+            .into_iter()
+            .flat_map(|posts| posts.join().unwrap())
+            .collect();
+        (ran, acknowledged)
+    });
     assert!(ran.status.success(), "{ran}");
     let numbers: Vec<usize> = ran
         .stdout
@@ -158,17 +199,25 @@ fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     drop(slow_disk);
     assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
     let (_, log) = daemon.stop();
-    let stored = site.clicks().len() - 3;
+    let emails = site.emails();
+    let stored = emails
+        .iter()
+        .filter(|email| *email == "jane@example.com")
+        .count();
     eprintln!(
         "{requests} requests, {accepted} accepted, {stored} stored, {refused} refused; {memory_kb} kB"
     );
+    assert!(!acknowledged.is_empty(), "{log}");
+    let emails: HashSet<String> = emails.into_iter().collect();
+    let lost = acknowledged.iter().find(|email| !emails.contains(*email));
+    assert_eq!(lost, None);
     assert_eq!(broken, [0; 4], "connect, read, write, timeout\n{ran}");
     // Of each connection the click that wrk no longer waited for may be stored, too.
     assert!(
         accepted > 1024 && (accepted..=accepted + CONNECTIONS).contains(&stored),
         "{ran}\n{log}"
     );
-    assert!(refused > accepted, "{ran}");
+    assert!(refused >= 3 * accepted, "{ran}");
     assert!(counted(&log, "overloaded") >= refused as u64, "{log}");
     assert_eq!(counted(&log, "unavailable"), 0, "{log}");
     assert!(memory_kb < 200 * 1024, "{memory_kb} kB");

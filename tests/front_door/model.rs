@@ -69,6 +69,13 @@ fn follow(mut plan: Plan) {
     assert!(status.success(), "{log}");
     run.check(run.world.now());
     eprintln!("{:#?}", run.counts);
+    let tried = [
+        run.counts.accepted,
+        run.counts.restarts,
+        run.counts.resets,
+        run.counts.reports,
+    ];
+    assert!(tried.iter().all(|count| *count > 0), "{tried:?}");
 }
 
 /// The real programs on one database, and what they should make of it.
@@ -231,11 +238,17 @@ fn check_answers(step: &Step, posted: &[Posted]) {
         .map(|posted| (posted.click.number, posted.fate))
         .collect();
     let daemon_ends = step.has(|event| matches!(event, Event::Kill { .. } | Event::Stop { .. }));
+    let is_locked = step.has(|event| {
+        matches!(
+            event,
+            Event::Lock { .. } | Event::Reset { .. } | Event::Move { .. }
+        )
+    });
     for (click, manner) in step.connections.iter().flatten() {
         let fate = fates[&click.number];
         let is_excused = match fate {
             Fate::Accepted(_) => true,
-            Fate::Refused => *manner != Manner::Whole || !step.events.is_empty(),
+            Fate::Refused => *manner != Manner::Whole || is_locked || daemon_ends,
             Fate::Unknown => *manner == Manner::HangsUp || daemon_ends,
         };
         assert!(is_excused, "without a reason {fate:?}: {click:?}");

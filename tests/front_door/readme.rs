@@ -157,11 +157,11 @@ fn readme_names_every_command_and_flag_and_no_others() {
         "--expert-card-accent",
         "--groups",
         "--home-dir",
+        "--locked",
         "--long",
         "--now",
         "--quick",
         "--release",
-        "--root",
         "--system",
     ]);
     assert_eq!(&(&flags(README) - &foreign) - &usual, &told - &usual);
