@@ -72,8 +72,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are served at a time. When one more comes, those are closed that have been open for the longest
 /// without posting a click, and never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a
-/// head, and up to about 75 KB while it sends a body, so at most some 300 MB. Fewer where the process may not open as many
-/// files.
+/// head, and up to about 75 KB while it sends a body, so at most some 300 MB. Fewer where the process may not open as
+/// many files.
 pub const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
 pub const RETRY_AFTER_SECS: u32 = 2;
@@ -432,9 +432,9 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// Whether the body is coded by nothing but chunks, and these once. hyper looks at the last coding alone, and what stands
-/// before it could make a proxy see other requests than the daemon; [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)
-/// says 501.
+/// Whether the body is coded by nothing but chunks, and these once. hyper looks at the last coding alone, and what
+/// stands before it could make a proxy see other requests than the daemon; [RFC
+/// 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) says 501.
 fn has_known_coding(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {

@@ -78,8 +78,8 @@ impl Db {
         Ok(db)
     }
 
-    /// As [`Db::open_for_capture`], for a file that has taken the place of another while the daemon runs. An empty one is
-    /// refused: it may be about to be filled from a backup.
+    /// As [`Db::open_for_capture`], for a file that has taken the place of another while the daemon runs. An empty one
+    /// is refused: it may be about to be filled from a backup.
     fn reopen_for_capture(path: &Path) -> Result<Self, Error> {
         let db = Self::connect_for_capture(path)?;
         db.prepare_for_capture()?;

@@ -14,7 +14,8 @@ use crate::{
     print_table,
 };
 
-/// What is asked of both. In its texts `{expert}`, `{name}` and `{last_week}` stand for what [`Question::fill`] puts there.
+/// What is asked of both. In its texts `{expert}`, `{name}` and `{last_week}` stand for what [`Question::fill`] puts
+/// there.
 struct Question {
     name: &'static str,
     /// How many experts are clicked more often than the one who is asked for.
@@ -120,8 +121,8 @@ const BY_EMAIL_LAST_WEEK: &str = "
     )
     LEFT JOIN experts ON username = expert_username
     ORDER BY latest DESC, id DESC";
-/// The clicks of the 50 leads that a table shows, and how many there are of both. The `IN` is a quick way past all other
-/// clicks: a quarter of the time.
+/// The clicks of the 50 leads that a table shows, and how many there are of both. The `IN` is a quick way past all
+/// other clicks: a quarter of the time.
 const BY_EMAIL_TABLE: &str = "
     WITH leads AS MATERIALIZED (SELECT email AS lead, max(id) AS latest FROM lead_clicks GROUP BY email),
         shown AS MATERIALIZED (SELECT * FROM leads ORDER BY latest DESC LIMIT 50)

@@ -105,7 +105,8 @@ impl From<Vec<TrustedProxy>> for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not named.
+    /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not
+    /// named.
     #[must_use]
     pub fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
         let is_local = match local {

@@ -80,9 +80,9 @@ enum Stage {
     Answer,
 }
 
-/// How much a connection that waits for its client deserves to be kept; the least comes first. One that has posted clicks is
-/// kept before all others, and among them the one that posted last; of the others, the one that was opened last. What was
-/// refused by its head alone is no merit: a client over its rate may go on sending such.
+/// How much a connection that waits for its client deserves to be kept; the least comes first. One that has posted
+/// clicks is kept before all others, and among them the one that posted last; of the others, the one that was opened
+/// last. What was refused by its head alone is no merit: a client over its rate may go on sending such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Merit {
     Opened(Instant),

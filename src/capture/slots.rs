@@ -21,9 +21,10 @@ const PART_CLOSED: usize = 64;
 
 /// A number of slots for connections.
 ///
-/// When all are taken and another connection comes, those are closed that have been open for the longest without posting a
-/// click; where all have posted one, those whose last is the longest ago. So a stranger who opens thousands and sends
-/// nothing, all too slowly or what is refused keeps nobody out: whoever posts at once is served before it is its turn to go.
+/// When all are taken and another connection comes, those are closed that have been open for the longest without
+/// posting a click; where all have posted one, those whose last is the longest ago. So a stranger who opens thousands
+/// and sends nothing, all too slowly or what is refused keeps nobody out: whoever posts at once is served before it is
+/// its turn to go.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,

@@ -48,7 +48,8 @@ pub struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
-    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH. A socket that systemd passes is taken instead
+    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH. A socket that systemd passes is taken
+    /// instead
     #[arg(
         long,
         value_name = "ADDR",

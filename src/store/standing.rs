@@ -23,8 +23,8 @@ const STILL_READ: &str = "the database file was moved, replaced or deleted while
 /// The open database, and what its files are.
 pub(super) struct Database {
     pub(super) db: Db,
-    /// After `db`, so that it is closed later: closing any descriptor of the database takes all of the process's locks on
-    /// it, SQLite's too.
+    /// After `db`, so that it is closed later: closing any descriptor of the database takes all of the process's locks
+    /// on it, SQLite's too.
     files: Files,
 }
 
@@ -162,8 +162,9 @@ impl Database {
         self.complete(Standing::MainGone).map(|_| ())
     }
 
-    /// Prepares for closing the database, so that what is at its path now can be opened: what the WAL holds is in its own
-    /// file then, and no WAL of this one lies beside another. Nothing else can be done with it then than to drop it.
+    /// Prepares for closing the database, so that what is at its path now can be opened: what the WAL holds is in its
+    /// own file then, and no WAL of this one lies beside another. Nothing else can be done with it then than to drop
+    /// it.
     ///
     /// # Errors
     /// When that can't be done at the moment, with the reason.
@@ -202,8 +203,8 @@ impl Database {
         Ok(Checkpoint::Busy)
     }
 
-    /// Gives a file beside the database another name, if it is this one's. An empty one, and the index of a WAL, which is
-    /// made anew from it, is deleted.
+    /// Gives a file beside the database another name, if it is this one's. An empty one, and the index of a WAL, which
+    /// is made anew from it, is deleted.
     fn put_away(&self, suffix: &str, identity: Identity) {
         if !self.stands(suffix, identity) {
             return;
@@ -250,8 +251,8 @@ impl Files {
     }
 }
 
-/// Asks for nothing else: since Linux 6.13 who asks for a file's times makes the next write give it a new one, and the WAL's
-/// fsync then has to write that too, which took a click on a single connection 0.25 ms instead of 0.21
+/// Asks for nothing else: since Linux 6.13 who asks for a file's times makes the next write give it a new one, and the
+/// WAL's fsync then has to write that too, which took a click on a single connection 0.25 ms instead of 0.21
 /// ([multigrain timestamps](https://docs.kernel.org/filesystems/multigrain-ts.html)).
 fn identity_of(path: &Path) -> io::Result<Identity> {
     let file = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;

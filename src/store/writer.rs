@@ -1,8 +1,8 @@
 //! The one thread that inserts clicks.
 //!
-//! Group commit: while one batch's fsync runs, the next clicks queue, and all that queued become the next batch. Waiting
-//! for more by a timer made it slower (57,000 clicks a second fell to 47,000 with 200 µs, to 26,000 with 1 ms). Waiting
-//! while there is other work made it faster: see [`Pace`].
+//! Group commit: while one batch's fsync runs, the next clicks queue, and all that queued become the next batch.
+//! Waiting for more by a timer made it slower (57,000 clicks a second fell to 47,000 with 200 µs, to 26,000 with 1 ms).
+//! Waiting while there is other work made it faster: see [`Pace`].
 
 use std::{
     mem,
@@ -48,8 +48,8 @@ const ANSWERED_BATCHES_MAX: usize = 2;
 /// Stores one click.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
 
-/// How far a click's time may be ahead of the clock before the log tells it: further than a clock that is kept in time by
-/// NTP jumps.
+/// How far a click's time may be ahead of the clock before the log tells it: further than a clock that is kept in time
+/// by NTP jumps.
 const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(1);
 
 const MOVED: &str =
@@ -368,8 +368,8 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         self.database.map_or(Ok(Checkpoint::Busy), Database::close)
     }
 
-    /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and the
-    /// others are stored without it.
+    /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and
+    /// the others are stored without it.
     fn store(&mut self, mut batch: Vec<Pending>) {
         let mut is_reopened = false;
         let committed = loop {

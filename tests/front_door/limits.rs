@@ -204,7 +204,8 @@ fn on_a_unix_socket_the_proxy_is_named_unix() {
     assert!(!log.contains(UNLIMITED), "{log}");
 }
 
-/// In a network of its own, with an address that is not loopback's; as every user may make one, where the system lets it.
+/// In a network of its own, with an address that is not loopback's; as every user may make one, where the system lets
+/// it.
 #[test]
 fn a_client_of_another_machine_is_limited_by_its_own_address_whatever_it_says() {
     let site = Site::new();
