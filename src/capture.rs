@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, Version,
     body::{Body, Bytes, Frame, Incoming},
-    header::{self, HeaderMap, HeaderValue},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
     http::uri::Authority,
     server::conn::http1,
     service::service_fn,
@@ -420,15 +420,14 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
 /// another answer than 400 is forbidden: in HTTP/1.1 once, and in 1.0 at most once; empty, or a host with or without a
 /// port. Which host it is plays no part.
 fn has_valid_host(request: &Request<Incoming>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => request.version() < Version::HTTP_11,
-        (Some(host), None) => {
+    match only_value(request.headers(), &header::HOST) {
+        Ok(None) => request.version() < Version::HTTP_11,
+        Ok(Some(host)) => {
             let bytes = host.as_bytes();
             bytes.is_empty()
                 || Authority::try_from(bytes).is_ok_and(|host| !host.as_str().contains('@'))
         }
-        (Some(_), Some(_)) => false,
+        Err(Several) => false,
     }
 }
 
@@ -436,11 +435,26 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
 /// stands before it could make a proxy see other requests than the daemon; [RFC
 /// 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) says 501.
 fn has_known_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
+    match only_value(headers, &header::TRANSFER_ENCODING) {
+        Ok(coding) => {
+            coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        }
+        Err(Several) => false,
+    }
+}
+
+/// A header stands more than once.
+struct Several;
+
+/// The value of a header that should stand once at the most.
+fn only_value<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Several> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Several),
     }
 }
 

@@ -199,23 +199,17 @@ impl Db {
     }
 
     /// Copies the WAL into the database file and empties it; tells whether that could be finished, which another
-    /// connection's reading or writing prevents. Waits for those as long as the busy timeout says.
-    pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let busy: bool = self
-            .run(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)))?;
-        Ok(if busy {
+    /// connection's reading or writing prevents. Waits for those for as long as `patience`.
+    fn checkpoint(&self, patience: Duration) -> Result<Checkpoint, Error> {
+        self.run(|conn| conn.busy_timeout(patience))?;
+        let busy: Result<bool, Error> = self
+            .run(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)));
+        self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
+        Ok(if busy? {
             Checkpoint::Busy
         } else {
             Checkpoint::Finished
         })
-    }
-
-    /// As [`Db::checkpoint`], without waiting for anybody.
-    fn checkpoint_at_once(&self) -> Result<Checkpoint, Error> {
-        self.run(|conn| conn.busy_timeout(Duration::ZERO))?;
-        let checkpoint = self.checkpoint();
-        self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
-        checkpoint
     }
 
     /// Copies the WAL into the database file and empties it, so that nothing of deleted rows is left there. Tries for
@@ -227,16 +221,13 @@ impl Db {
         // A single try would either give up at once, while another connection checkpoints, whatever the busy timeout;
         // or wait for a reader with the write lock in its hand, and hold up every click for as long.
         let deadline = Instant::now() + BUSY_TIMEOUT;
-        self.run(|conn| conn.busy_timeout(CHECKPOINT_TRY))?;
-        let checkpoint = loop {
-            let checkpoint = self.checkpoint()?;
+        loop {
+            let checkpoint = self.checkpoint(CHECKPOINT_TRY)?;
             if checkpoint == Checkpoint::Finished || Instant::now() > deadline {
-                break checkpoint;
+                return Ok(checkpoint);
             }
             thread::sleep(CHECKPOINT_TRY);
-        };
-        self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
-        Ok(checkpoint)
+        }
     }
 
     fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {

@@ -23,6 +23,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Whether it is surely on this machine.
+    fn is_local(self) -> bool {
+        match self {
+            Self::Unix => true,
+            Self::Ip(address) => address.to_canonical().is_loopback(),
+        }
+    }
+}
+
 /// A proxy whose word on its clients' addresses is taken: an address, a network as in `10.0.0.0/8`, or `unix`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustedProxy {
@@ -109,11 +119,7 @@ impl TrustedProxies {
     /// named.
     #[must_use]
     pub fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
-        let is_local = match local {
-            Peer::Unix => true,
-            Peer::Ip(address) => address.to_canonical().is_loopback(),
-        };
-        is_local && !self.trusts(local)
+        local.is_local() && !self.trusts(local)
     }
 
     /// The client of a request: the peer, or behind trusted proxies the right-most address in `X-Forwarded-For` that is
@@ -122,13 +128,10 @@ impl TrustedProxies {
     /// None where that can't be known: a peer on this machine that is not trusted may be a proxy in front of all
     /// clients, and so may be a trusted one that names nobody.
     pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<Client> {
-        if self.leaves_local_clients_unknown(peer) {
-            return None;
-        }
         if !self.trusts(peer) {
             return match peer {
-                Peer::Ip(address) => Some(address.into()),
-                Peer::Unix => None,
+                Peer::Ip(address) if !peer.is_local() => Some(address.into()),
+                _ => None,
             };
         }
         let mut named = None;

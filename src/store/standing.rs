@@ -9,7 +9,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use rusqlite::{FileControl, OptionalExtension, config::DbConfig};
@@ -30,11 +30,17 @@ pub(super) struct Database {
 
 struct Files {
     main: File,
-    wal: File,
-    wal_identity: Identity,
-    shm_identity: Identity,
+    wal_file: File,
+    wal: Beside,
+    shm: Beside,
     /// When the database file was changed last, as far as that was by way of the WAL that is open here.
     changed: SystemTime,
+}
+
+/// A file that SQLite keeps beside the database.
+struct Beside {
+    path: PathBuf,
+    identity: Identity,
 }
 
 /// A file's device, as two numbers, and its inode.
@@ -52,29 +58,22 @@ pub(super) enum Standing {
     ShmGone,
 }
 
-/// How a database was left whose files have come apart.
-enum Left {
-    /// All of it is in the database file.
-    Complete,
-    /// What only the WAL had must not be copied into the database file any more.
-    WalGivenUp,
-    /// The WAL is in place and whole, and whoever opens the database next reads it.
-    ToRecovery,
+/// What became of a WAL whose database's files have come apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wal {
+    /// It is in the database file, or in place and whole for whoever opens the database next.
+    Kept,
+    /// What only it had must not be copied into the database file any more.
+    GivenUp,
 }
 
 impl Database {
+    /// Also tells the time of the newest click.
+    ///
     /// # Errors
     /// When the database can't be read, or its files can't be looked at.
-    pub(super) fn new(db: Db) -> Result<Self, Error> {
-        // Reading makes the files beside it, where there were none.
-        db.columns("lead_clicks")?;
-        let files = Files::open(&db).map_err(|error| Error::unusable(db.path(), error))?;
-        Ok(Self { db, files })
-    }
-
-    /// The time of the newest click.
-    pub(super) fn latest(&self) -> Result<Option<Timestamp>, Error> {
-        let latest: Option<String> = self.db.run(|conn| {
+    pub(super) fn new(db: Db) -> Result<(Self, Option<Timestamp>), Error> {
+        let latest: Option<String> = db.run(|conn| {
             conn.query_row(
                 "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
                 [],
@@ -82,7 +81,10 @@ impl Database {
             )
             .optional()
         })?;
-        Ok(latest.and_then(|text| Timestamp::parse_stored(&text)))
+        // Reading has made the files beside it, where there were none.
+        let files = Files::open(&db).map_err(|error| Error::unusable(db.path(), error))?;
+        let latest = latest.and_then(|text| Timestamp::parse_stored(&text));
+        Ok((Self { db, files }, latest))
     }
 
     pub(super) fn standing(&self) -> rusqlite::Result<Standing> {
@@ -91,9 +93,9 @@ impl Database {
         conn.file_control(None::<&str>, FileControl::HasMoved(&mut has_moved))?;
         Ok(if has_moved != 0 {
             Standing::MainGone
-        } else if !self.stands("-wal", self.files.wal_identity) {
+        } else if !self.files.wal.stands() {
             Standing::WalGone
-        } else if !self.stands("-shm", self.files.shm_identity) {
+        } else if !self.files.shm.stands() {
             Standing::ShmGone
         } else {
             Standing::AllStand
@@ -111,21 +113,21 @@ impl Database {
     ///
     /// # Errors
     /// When that can't be done at the moment, with the reason.
-    fn complete(&mut self, standing: Standing) -> Result<Left, String> {
+    fn complete(&mut self, standing: Standing) -> Result<Wal, String> {
         if standing == Standing::ShmGone {
             // Another program may have made its own index of the same WAL and written more: only both together are all.
             self.close_without_checkpoint()?;
-            return Ok(Left::ToRecovery);
+            return Ok(Wal::Kept);
         }
         if self.is_bypassed(standing) {
             self.close_without_checkpoint()?;
-            return Ok(Left::WalGivenUp);
+            return Ok(Wal::GivenUp);
         }
-        let checkpoint = self.db.checkpoint_at_once();
+        let checkpoint = self.db.checkpoint(Duration::ZERO);
         // Also one that did not get to the end has changed the file.
         self.note_change();
         match checkpoint {
-            Ok(Checkpoint::Finished) => Ok(Left::Complete),
+            Ok(Checkpoint::Finished) => Ok(Wal::Kept),
             Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
             Err(error) => Err(error.to_string()),
         }
@@ -138,11 +140,14 @@ impl Database {
             return true;
         };
         // As long as the WAL has a name, who opens the database finds it, unless only the database was moved.
-        let wal_has_name = self.files.wal.metadata().is_ok_and(|wal| wal.nlink() > 0);
-        let wal_was_left = self.stands("-wal", self.files.wal_identity);
-        let is_known = standing == Standing::MainGone && wal_has_name && !wal_was_left;
+        let wal_has_name = self
+            .files
+            .wal_file
+            .metadata()
+            .is_ok_and(|wal| wal.nlink() > 0);
+        let is_known = standing == Standing::MainGone && wal_has_name && !self.files.wal.stands();
         let has_new_wal = standing == Standing::WalGone
-            && fs::metadata(self.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
+            && fs::metadata(&self.files.wal.path).is_ok_and(|wal| wal.len() > 0);
         has_new_wal || (!is_known && changed != self.files.changed)
     }
 
@@ -170,13 +175,12 @@ impl Database {
     /// When that can't be done at the moment, with the reason.
     pub(super) fn leave(&mut self) -> Result<(), String> {
         let standing = self.standing().map_err(|error| reason(&error))?;
-        let left = self.complete(standing)?;
+        let wal = self.complete(standing)?;
         if standing == Standing::MainGone {
             // Programs that have the old files open go on with them by their descriptors.
-            self.put_away("-shm", self.files.shm_identity);
-            self.put_away("-wal", self.files.wal_identity);
+            self.files.put_away();
         }
-        if matches!(left, Left::WalGivenUp) {
+        if wal == Wal::GivenUp {
             tracing::error!(
                 "another program has changed the database without the -wal file that was deleted or left behind; clicks \
                  that only this one had are lost, but for what is in a file whose name ends in -wal.left"
@@ -191,7 +195,7 @@ impl Database {
     /// When the database can't be written to.
     pub(super) fn close(mut self) -> Result<Checkpoint, Error> {
         if matches!(self.standing(), Ok(Standing::AllStand) | Err(_)) {
-            return self.db.checkpoint_at_once();
+            return self.db.checkpoint(Duration::ZERO);
         }
         // What is beside another database now must not be taken for that one's.
         if let Err(reason) = self.leave() {
@@ -202,45 +206,16 @@ impl Database {
         }
         Ok(Checkpoint::Busy)
     }
-
-    /// Gives a file beside the database another name, if it is this one's. An empty one, and the index of a WAL, which
-    /// is made anew from it, is deleted.
-    fn put_away(&self, suffix: &str, identity: Identity) {
-        if !self.stands(suffix, identity) {
-            return;
-        }
-        let path = self.beside(suffix);
-        let is_worthless =
-            suffix == "-shm" || fs::metadata(&path).is_ok_and(|file| file.len() == 0);
-        let done = if is_worthless {
-            fs::remove_file(&path)
-        } else {
-            let mut left = path.clone().into_os_string();
-            left.push(".left");
-            fs::rename(&path, left)
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "can't move a file of the replaced database away");
-        }
-    }
-
-    fn stands(&self, suffix: &str, identity: Identity) -> bool {
-        identity_of(&self.beside(suffix)).is_ok_and(|found| found == identity)
-    }
-
-    fn beside(&self, suffix: &str) -> PathBuf {
-        beside(self.db.path(), suffix)
-    }
 }
 
 impl Files {
     fn open(db: &Db) -> io::Result<Self> {
         let main = File::open(db.path())?;
-        let wal = File::open(beside(db.path(), "-wal"))?;
+        let wal = Beside::find(db, "-wal")?;
         Ok(Self {
             changed: main.metadata()?.modified()?,
-            wal_identity: identity_of(&beside(db.path(), "-wal"))?,
-            shm_identity: identity_of(&beside(db.path(), "-shm"))?,
+            wal_file: File::open(&wal.path)?,
+            shm: Beside::find(db, "-shm")?,
             main,
             wal,
         })
@@ -248,6 +223,41 @@ impl Files {
 
     fn last_change(&self) -> io::Result<SystemTime> {
         self.main.metadata()?.modified()
+    }
+
+    /// Takes those that are still in place from beside what is at the database's path now. The WAL gets another name, unless
+    /// it is empty; its index is made anew from it.
+    fn put_away(&self) {
+        if self.shm.stands() {
+            tell_not_put_away(fs::remove_file(&self.shm.path));
+        }
+        if self.wal.stands() {
+            let is_empty = self.wal_file.metadata().is_ok_and(|wal| wal.len() == 0);
+            tell_not_put_away(if is_empty {
+                fs::remove_file(&self.wal.path)
+            } else {
+                fs::rename(&self.wal.path, beside(&self.wal.path, ".left"))
+            });
+        }
+    }
+}
+
+fn tell_not_put_away(done: io::Result<()>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "can't move a file of the replaced database away");
+    }
+}
+
+impl Beside {
+    fn find(db: &Db, suffix: &str) -> io::Result<Self> {
+        let path = beside(db.path(), suffix);
+        let identity = identity_of(&path)?;
+        Ok(Self { path, identity })
+    }
+
+    /// Whether it is still the file at its path.
+    fn stands(&self) -> bool {
+        identity_of(&self.path).is_ok_and(|found| found == self.identity)
     }
 }
 

@@ -236,10 +236,10 @@ impl Writer {
         now: impl Fn() -> Timestamp + Send + 'static,
     ) -> Result<(Self, ClickQueue), Error> {
         let path = db.path().to_owned();
-        let database = Database::new(db)?;
+        let (database, latest) = Database::new(db)?;
         let mut clock = Clock {
             now,
-            latest: database.latest()?,
+            latest,
             is_behind: false,
         };
         clock.date();
@@ -417,7 +417,6 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         self.database = None;
         let (database, latest) = Db::reopen_for_capture(&self.path)
             .and_then(Database::new)
-            .and_then(|database| database.latest().map(|latest| (database, latest)))
             .map_err(|error| error.to_string())?;
         self.clock.latest = latest;
         self.database = Some(database);
