@@ -10,9 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{
-    Answer, Client, Daemon, PATIENCE, Ran, Site, body, mode, post_request, request,
-};
+use crate::support::{Answer, Client, Daemon, Ran, Site, body, mode, post_request, request};
 
 const ACCEPTED: &str = r#"{"status":"accepted"}"#;
 
@@ -456,9 +454,8 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
     let listen = format!("unix:{}", socket.display());
     let click = post_request(&body("a@example.com", "x", ""));
     let post = || {
-        let stream = UnixStream::connect(&socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client::new(stream).send(&click).status
+        let mut client = Client::<UnixStream>::connect(&socket);
+        client.send(&click).status
     };
     let daemon = Daemon::start(&site, &["--listen", &listen]);
     assert_eq!(post(), 202);
@@ -469,11 +466,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
     let daemon = Daemon::start(&site, &["--listen", &listen]);
     assert_eq!(post(), 202);
     let refused = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
-        command
-            .args(["--listen", &listen, "--db"])
-            .arg(site.db_path());
-        Ran::of(command).assert(
+        Ran::daemon(&site, &listen).assert(
             1,
             "",
             &format!(

@@ -13,29 +13,13 @@ use std::{
 use rusqlite::Connection;
 
 use crate::support::{
-    Answer, Daemon, Fault, Ran, Site, WriteLock, body, counted, post_request, raise_open_files,
-    request,
+    Daemon, FAILING, Fault, Ran, Site, WriteLock, assert_told_once, assert_unavailable, body,
+    counted, post_request, raise_open_files, request,
 };
 
-const FAILING: &str = "ERROR clicks can't be stored, answering 503 until they can";
-const WORKING: &str = "INFO clicks are stored again";
 const GIVEN_UP: &str = "ERROR another program has changed the database without the -wal file that was deleted or left \
                         behind; clicks that only this one had are lost";
 const REOPENED: &str = "WARN the database's files were replaced, and are opened anew";
-
-#[track_caller]
-fn assert_unavailable(answer: &Answer) {
-    let error = r#"{"error":"the click could not be stored; send it again later"}"#;
-    assert_eq!((answer.status, &*answer.body), (503, error));
-    assert_eq!(answer.header("retry-after"), Some("2"));
-}
-
-/// The log of a fault: how often storing began to fail, worked again, and `reason` was told.
-#[track_caller]
-fn assert_told_once(log: &str, reason: &str) {
-    let told = [FAILING, WORKING, reason].map(|text| log.matches(text).count());
-    assert_eq!(told, [1, 1, 1], "{reason}\n{log}");
-}
 
 #[track_caller]
 fn assert_intact(site: &Site) {
@@ -115,17 +99,24 @@ impl SmallDisk {
             .join(name)
     }
 
-    /// The emails that a report tells, from the oldest click to the newest.
-    fn reported(&self, site: &Site) -> Vec<String> {
+    /// A program that sees the disk as the daemon does.
+    fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args(["--user", "--mount", "--preserve-credentials", "--target"])
             .arg(self.daemon.pid().to_string())
-            .arg(env!("CARGO_BIN_EXE_leadclicks"))
+            .arg(program)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The emails that a report tells, from the oldest click to the newest.
+    fn reported(&self, site: &Site) -> Vec<String> {
+        let mut command = self.command(env!("CARGO_BIN_EXE_leadclicks"));
+        command
             .args(["report", "--expert", "jdoe", "--format", "ndjson", "--db"])
             .arg(self.directory.join("leadclicks.db"))
-            .current_dir(site.path(""))
-            .stdin(Stdio::null());
+            .current_dir(site.path(""));
         let ran = Ran::of(command);
         assert!(ran.status.success(), "{ran}");
         let clicks = ran.stdout.lines().rev();
@@ -174,15 +165,8 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
     fs::remove_file(disk.path("filler")).unwrap();
     drop(filler);
     // The clicks had filled it without the filler.
-    let enlarged = Command::new("nsenter")
-        .args([
-            "--user",
-            "--mount",
-            "--preserve-credentials",
-            "--target",
-            &disk.daemon.pid().to_string(),
-            "mount",
-        ])
+    let enlarged = disk
+        .command("mount")
         .args(["-o", "remount,size=4m"])
         .arg(&disk.directory)
         .status()
@@ -407,12 +391,7 @@ fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_
     assert!(!site.read("leadclicks.db-wal").is_empty());
     fs::rename(site.db_path(), site.path("moved.db")).unwrap();
     backup().put_at(&site);
-    assert_eq!(
-        daemon.post("after@example.com", "jdoe", "").status,
-        202,
-        "{}",
-        daemon.log()
-    );
+    assert_stored(&daemon);
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     assert_intact(&site);
     let moved = Connection::open(site.path("moved.db")).unwrap();
@@ -452,12 +431,7 @@ fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
     site.write("leadclicks.db", "");
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     backup().put_at(&site);
-    assert_eq!(
-        daemon.post("after@example.com", "jdoe", "").status,
-        202,
-        "{}",
-        daemon.log()
-    );
+    assert_stored(&daemon);
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let reason =
         "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
@@ -477,12 +451,7 @@ fn a_wal_that_is_deleted_costs_no_click() {
         for name in deleted {
             fs::remove_file(site.path(name)).unwrap();
         }
-        assert_eq!(
-            daemon.post("after@example.com", "jdoe", "").status,
-            202,
-            "{}",
-            daemon.log()
-        );
+        assert_stored(&daemon);
         assert_eq!(
             daemon.log().matches(REOPENED).count(),
             1,
@@ -509,19 +478,10 @@ fn what_another_program_wrote_after_the_wal_was_deleted_is_kept() {
     }
     let other = site.connect();
     for number in 0..1000 {
-        let sql = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
-                   VALUES (?1, 'jdoe', hex(randomblob(500)), '2026-11-01 09:30:00.000000')";
-        other
-            .execute(sql, [format!("other{number}@example.com")])
-            .unwrap();
+        insert(&other, &format!("other{number}@example.com"));
     }
     drop(other);
-    assert_eq!(
-        daemon.post("after@example.com", "jdoe", "").status,
-        202,
-        "{}",
-        daemon.log()
-    );
+    assert_stored(&daemon);
     let (status, log) = daemon.stop();
     assert!(status.success());
     assert_intact(&site);
@@ -549,12 +509,7 @@ fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done(
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
-    assert_eq!(
-        daemon.post("after@example.com", "jdoe", "").status,
-        202,
-        "{}",
-        daemon.log()
-    );
+    assert_stored(&daemon);
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let moved = Connection::open(site.path("moved.db")).unwrap();
     let clicks: u64 = moved
@@ -593,11 +548,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
     ] {
         let site = Site::new();
         site.write("leadclicks.db", bytes);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
-        command
-            .args(["--listen", "127.0.0.1:0", "--db"])
-            .arg(site.db_path());
-        let ran = Ran::of(command);
+        let ran = Ran::daemon(&site, "127.0.0.1:0");
         assert_eq!((ran.status.code(), &*ran.stdout), (Some(1), ""), "{ran}");
         assert!(
             ran.stderr.ends_with(&format!("{error}\n")) && ran.stderr.lines().count() == 1,

@@ -1,12 +1,6 @@
 //! A database that belongs to another application is used as it stands, or refused and left as it was.
 
-use std::{
-    ffi::OsStr,
-    fs,
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{ffi::OsStr, fs, thread, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -62,18 +56,10 @@ fn row_count(site: &Site, table: &str) -> u64 {
         .unwrap()
 }
 
-/// Runs the daemon, which must give up by itself.
 #[track_caller]
 fn refused(site: &Site, error: &str) {
-    let mut command = Command::new("timeout");
-    command
-        .args(["30", env!("CARGO_BIN_EXE_leadclicksd")])
-        .args(["--listen", "127.0.0.1:0", "--db"])
-        .arg(site.db_path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
     let error = format!("leadclicksd: {}{error}\n", site.db_path().display());
-    Ran::finish(command, b"").assert(1, "", &error);
+    Ran::daemon(site, "127.0.0.1:0").assert(1, "", &error);
 }
 
 #[test]

@@ -11,8 +11,7 @@ use std::{
 use crate::{
     privacy::assert_private,
     support::{
-        Answer, Client, Daemon, PATIENCE, Ran, Site, WriteLock, body, post_request,
-        raise_open_files, request,
+        Answer, Client, Daemon, Ran, Site, WriteLock, body, post_request, raise_open_files, request,
     },
 };
 
@@ -181,9 +180,8 @@ fn on_a_unix_socket_the_proxy_is_named_unix() {
     let socket = site.path("leadclicksd.sock");
     let listen = format!("unix:{}", socket.display());
     let post = || {
-        let stream = UnixStream::connect(&socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client::new(stream).send(&forwarded("203.0.113.9")).status
+        let mut client = Client::<UnixStream>::connect(&socket);
+        client.send(&forwarded("203.0.113.9")).status
     };
     let daemon = Daemon::start(&site, &["--listen", &listen, "--rate-limit", "1/h"]);
     assert_eq!([post(), post()], [202, 202]);

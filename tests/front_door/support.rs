@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
     net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -190,6 +191,15 @@ impl Ran {
     pub fn of(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self::finish(command, b"")
+    }
+
+    /// Runs `leadclicksd` on `site`'s database, which must give up by itself.
+    pub fn daemon(site: &Site, listen: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command
+            .args(["--listen", listen, "--db"])
+            .arg(site.db_path());
+        Self::of(command)
     }
 
     pub fn finish(mut command: Command, input: &[u8]) -> Self {
@@ -537,6 +547,23 @@ impl Drop for Fault {
     }
 }
 
+pub const FAILING: &str = "ERROR clicks can't be stored, answering 503 until they can";
+pub const WORKING: &str = "INFO clicks are stored again";
+
+#[track_caller]
+pub fn assert_unavailable(answer: &Answer) {
+    let error = r#"{"error":"the click could not be stored; send it again later"}"#;
+    assert_eq!((answer.status, &*answer.body), (503, error));
+    assert_eq!(answer.header("retry-after"), Some("2"));
+}
+
+/// The log of a fault: how often storing began to fail, worked again, and `reason` was told.
+#[track_caller]
+pub fn assert_told_once(log: &str, reason: &str) {
+    let told = [FAILING, WORKING, reason].map(|text| log.matches(text).count());
+    assert_eq!(told, [1, 1, 1], "{reason}\n{log}");
+}
+
 /// The number behind `name=` in the log's lines of counts, over all lines.
 pub fn counted(log: &str, name: &str) -> u64 {
     log.lines()
@@ -643,6 +670,14 @@ impl<S: Read + Write> Client<S> {
     /// Whether the other side has closed the connection, waiting for it.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+    }
+}
+
+impl Client<UnixStream> {
+    pub fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self::new(stream)
     }
 }
 

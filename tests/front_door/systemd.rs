@@ -114,10 +114,9 @@ fn a_unix_socket_that_systemd_passes_is_served_and_left_in_place() {
         "{}",
         daemon.ready_line
     );
-    let stream = UnixStream::connect(&path).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut client = Client::<UnixStream>::connect(&path);
     let click = post_request(&body("jane@example.com", "jdoe", ""));
-    assert_eq!(Client::new(stream).send(&click).status, 202);
+    assert_eq!(client.send(&click).status, 202);
     assert!(daemon.stop().0.success());
     assert!(path.exists());
 }
