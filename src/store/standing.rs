@@ -225,8 +225,8 @@ impl Files {
         self.main.metadata()?.modified()
     }
 
-    /// Takes those that are still in place from beside what is at the database's path now. The WAL gets another name, unless
-    /// it is empty; its index is made anew from it.
+    /// Takes those that are still in place from beside what is at the database's path now. The WAL gets another name,
+    /// unless it is empty; its index is made anew from it.
     fn put_away(&self) {
         if self.shm.stands() {
             tell_not_put_away(fs::remove_file(&self.shm.path));
