@@ -1,0 +1,96 @@
+//! `leadclicks experts`
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+
+use super::format::{Format, OutputArgs};
+use crate::{
+    cli::{failure::Failure, output, print_error},
+    experts,
+    import::{self, Unreadable},
+    render::{csv, json, table},
+    store::Db,
+};
+
+/// List the experts, or import them
+#[derive(Debug, Subcommand)]
+pub(super) enum ExpertsCommand {
+    /// Import experts from the marketplace's CSV export
+    ///
+    /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores
+    /// all others. Inserts or updates by username, all or nothing; experts that are not in the file stay.
+    #[command(after_help = "\
+Examples:
+  leadclicks experts import experts.csv
+  leadclicks experts import - < experts.csv")]
+    Import {
+        /// The CSV file, in UTF-8; - for standard input
+        file: PathBuf,
+    },
+    /// List the experts by username
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
+    match command {
+        ExpertsCommand::Import { file } => import(db, file),
+        ExpertsCommand::List { output } => list(db, output),
+    }
+}
+
+fn import(db: &Path, file: &Path) -> Result<(), Failure> {
+    let db = Db::open_for_change(db)?;
+    let failed = |error: Unreadable| Failure::Import {
+        path: file.to_owned(),
+        error,
+    };
+    let parsed = if file == Path::new("-") {
+        import::parse(io::stdin().lock())
+    } else {
+        File::open(file)
+            .map_err(Unreadable::Io)
+            .and_then(import::parse)
+    }
+    .map_err(failed)?;
+    let imported = import::import(&db, &parsed.experts)?;
+    for skipped in &parsed.skipped {
+        let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
+        print_error("leadclicks", &line);
+    }
+    output::say_done(&format!(
+        "{} new, {} changed, {} unchanged, {} skipped",
+        imported.new,
+        imported.changed,
+        imported.unchanged,
+        parsed.skipped.len()
+    ));
+    Ok(())
+}
+
+fn list(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
+    output.check()?;
+    let db = &Db::open_for_report(db)?;
+    let experts = experts::list(db)?;
+    if experts.is_empty() {
+        let sentence = format!(
+            "no experts yet in {}; see `leadclicks experts import --help`",
+            db.path().display()
+        );
+        print_error("leadclicks", &sentence);
+    }
+    output::write(db, output.output.as_deref(), |out| match output.format {
+        Format::Table if experts.is_empty() => Ok(()),
+        Format::Table => table::experts(out, &experts, &output::screen()),
+        Format::Csv => csv::experts(out, &experts, output.guard()),
+        Format::Json => json::experts(out, &experts),
+        Format::Ndjson => json::expert_lines(out, &experts),
+    })
+}
