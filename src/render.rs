@@ -3,15 +3,19 @@
 //! Renderers know no SQL and write wherever they are told to; rows leave as they come wherever the report allows.
 
 pub mod csv;
+mod ink;
 pub mod json;
+pub mod summary;
 pub mod table;
 
 use std::{fmt, io};
 
 use crate::{
-    report::{ByExpert, ClickRow},
+    report::{ClickRow, Timeline},
     store,
 };
+
+pub use ink::Ink;
 
 /// Why a report could not be written to its end.
 #[derive(Debug)]
@@ -45,29 +49,29 @@ impl From<io::Error> for Error {
     }
 }
 
-/// `1 lead`, `2 leads`.
+/// `1 lead`, `2 leads`, `2 searches`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match number {
+        1 => "",
+        _ if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
     format!("{number} {noun}{plural}")
 }
 
-/// Gives every click of a one-expert report to `write` as a full row.
+/// Gives every click of a timeline to `write`, as it is read.
 fn for_each_row(
-    report: ByExpert<'_>,
+    mut timeline: Timeline<'_>,
     mut write: impl FnMut(&ClickRow<'_>) -> io::Result<()>,
 ) -> Result<(), Error> {
-    let expert_username = report.username().to_owned();
-    let expert_name = report.name().to_owned();
-    for click in report {
-        let click = click?;
-        write(&ClickRow {
-            email: &click.email,
-            expert_username: &expert_username,
-            expert_name: &expert_name,
-            search_query: &click.search_query,
-            created_at: click.created_at,
-        })?;
+    while let Some(click) = timeline.next() {
+        write(&timeline.row(&click?))?;
     }
     Ok(())
+}
+
+/// A share of the whole as programs get it: four digits after the point.
+fn rounded(share: f64) -> f64 {
+    (share * 10_000.0).round() / 10_000.0
 }

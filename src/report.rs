@@ -1,11 +1,15 @@
-//! The questions that the admin asks: which leads clicked whom, and who clicked one expert.
+//! The questions that the admin asks: which leads clicked whom, who clicked one expert, who is wanted most, and when.
 //!
-//! Rows come newest first, ties by id descending. No read transaction is open while a report is printed: a
+//! Clicks come newest first, ties by id descending. No read transaction is open while a report is printed: a
 //! reader that waits for a pager or a slow pipe would keep the daemon's WAL growing.
 
+mod by_day;
 mod by_email;
-mod by_expert;
+mod ranking;
+mod selection;
+mod summary;
 mod texts;
+mod timeline;
 
 use std::borrow::Cow;
 
@@ -17,8 +21,12 @@ use crate::{
     timestamp::Timestamp,
 };
 
+pub use by_day::{ByDay, Day, by_day};
 pub use by_email::{ByEmail, Lead, by_email};
-pub use by_expert::{ByExpert, ExpertClick, by_expert};
+pub use ranking::{RankBy, Ranked, Ranking, ranking};
+pub use selection::{Selection, Window};
+pub use summary::{NewLead, SUMMARY_DAYS, SUMMARY_ROWS, Summary, summary};
+pub use timeline::{Click, Subject, Timeline, TimelineTotals, timeline};
 
 /// A click as a report tells it. The fields are the columns of the CSV, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,36 +41,6 @@ pub struct ClickRow<'a> {
     pub search_query: &'a str,
     /// When the click was stored.
     pub created_at: Timestamp,
-}
-
-/// Which clicks a report is about: those from `since` on and before `until`. Half-open, so that adjoining
-/// windows share no click.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Window {
-    /// The first instant that counts; from the beginning where there is none.
-    pub since: Option<Timestamp>,
-    /// The first instant that no longer counts; up to now where there is none.
-    pub until: Option<Timestamp>,
-}
-
-impl Window {
-    /// The conditions and their parameters. They compare text, which sorts as the instants do.
-    fn conditions(&self) -> (String, Vec<Value>) {
-        let bounds = [
-            ("created_at >= ?", self.since),
-            ("created_at < ?", self.until),
-        ];
-        let (conditions, parameters): (Vec<&str>, Vec<Value>) = bounds
-            .into_iter()
-            .filter_map(|(condition, at)| Some((condition, text_value(&at?.stored_bound()))))
-            .unzip();
-        let conditions = if conditions.is_empty() {
-            "TRUE".to_owned()
-        } else {
-            conditions.join(" AND ")
-        };
-        (conditions, parameters)
-    }
 }
 
 fn text_value(text: &str) -> Value {

@@ -171,6 +171,21 @@ impl Db {
         work(&self.conn).map_err(|problem| self.error(problem))
     }
 
+    /// Runs `work` on one state of the database: all that it reads is as of the same commit. Within another such work it
+    /// is that one's. While it lasts the WAL can't be cut back, so `work` should only read and not print.
+    ///
+    /// # Errors
+    /// Those of `work`, and when the database can't be read.
+    pub fn snapshot<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        if !self.conn.is_autocommit() {
+            return work(self);
+        }
+        self.run(|conn| conn.execute_batch("BEGIN"))?;
+        let done = work(self);
+        let ended = self.run(|conn| conn.execute_batch("ROLLBACK"));
+        done.and_then(|value| ended.map(|()| value))
+    }
+
     /// Runs `work` in a transaction that holds the write lock from its start: a read that turns into a write
     /// would fail at once with `SQLITE_BUSY_SNAPSHOT`, whatever the busy timeout. An error rolls back.
     pub(crate) fn write<T>(

@@ -96,6 +96,12 @@ impl Timestamp {
             .to_string()
     }
 
+    /// The date on the calendar of `zone`.
+    #[must_use]
+    pub fn date(self, zone: &TimeZone) -> civil::Date {
+        zone.to_datetime(self.instant()).date()
+    }
+
     /// How long after `earlier` it is; nothing if it is before that.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -1,9 +1,3 @@
-export type {
-  LeadClickEntry,
-  LeadClickOnExpert,
-  LeadClicksByEmail,
-  LeadClicksByExpertResponse,
-  LeadClicksResponse,
-} from "./admin/types.js";
+export type * from "./admin/types.js";
 export { type CaptureOptions, captureLeadClick, type LeadClick } from "./captureLeadClick.js";
 export { hasOptedOut, optIn, optOut } from "./optOut.js";

@@ -5,6 +5,7 @@ mod experts;
 mod format;
 mod report;
 mod reset;
+mod summary;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -38,7 +39,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not con
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Report(report::ReportArgs),
+    Report(Box<report::ReportArgs>),
+    Summary(summary::SummaryArgs),
     #[command(subcommand)]
     Experts(experts::ExpertsCommand),
     Reset(reset::ResetArgs),
@@ -61,6 +63,7 @@ impl Cli {
     fn run(&self, now: &Zoned) -> Result<(), Failure> {
         match &self.command {
             Command::Report(args) => report::run(&self.db, args, now),
+            Command::Summary(args) => summary::run(&self.db, args, now),
             Command::Experts(command) => experts::run(&self.db, command),
             Command::Reset(args) => reset::run(&self.db, args),
         }

@@ -1,12 +1,14 @@
 use std::{fmt, str::FromStr};
 
-use jiff::{Span, Zoned, civil, tz::TimeZone};
+use jiff::{Span, ToSpan, Zoned, civil, tz::TimeZone};
 
 use crate::timestamp::Timestamp;
 
 /// An instant as `--since` and `--until` take it, not yet bound to a clock and a time zone.
 #[derive(Debug, Clone, Copy)]
 pub enum Instant {
+    /// `today` or `yesterday`: the beginning of the day that is so many days before this one.
+    Day(i64),
     /// `7d`: that long before now. Days and weeks are the calendar's.
     Ago(Span),
     /// `2026-11-01` or `2026-11-01 09:30`: local time; a day means its beginning.
@@ -22,7 +24,7 @@ pub struct NotAnInstant;
 impl fmt::Display for NotAnInstant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a time is 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z",
+            "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z",
         )
     }
 }
@@ -33,6 +35,11 @@ impl FromStr for Instant {
     type Err = NotAnInstant;
 
     fn from_str(text: &str) -> Result<Self, NotAnInstant> {
+        match text {
+            "today" => return Ok(Self::Day(0)),
+            "yesterday" => return Ok(Self::Day(1)),
+            _ => {}
+        }
         if let Some(span) = parse_span(text) {
             return Ok(Self::Ago(span));
         }
@@ -56,6 +63,10 @@ impl Instant {
     /// [`NotAnInstant`] when it lies outside the years 0 to 9999.
     pub fn resolve(self, now: &Zoned) -> Result<Timestamp, NotAnInstant> {
         let instant = match self {
+            Self::Day(days_ago) => now
+                .date()
+                .checked_sub(days_ago.days())
+                .and_then(|date| in_zone(date.into(), now.time_zone())),
             Self::Ago(span) => now.checked_sub(span).map(|then| then.timestamp()),
             Self::Local(datetime) => in_zone(datetime, now.time_zone()),
             Self::Exact(exact) => Ok(exact),
@@ -72,6 +83,11 @@ impl Instant {
 /// A local time that the clocks skip, or show twice, is the earlier of its two readings.
 fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp, jiff::Error> {
     zone.to_ambiguous_timestamp(datetime).earlier()
+}
+
+/// A time zone by its name in the system's database.
+pub(super) fn parse_time_zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| "a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` shows those that are known".to_owned())
 }
 
 fn parse_span(text: &str) -> Option<Span> {
@@ -115,6 +131,8 @@ mod tests {
     #[test]
     fn every_form_that_help_names_is_taken() {
         for (given, instant) in [
+            ("today", "2026-10-25T23:00:00.000000Z"),
+            ("yesterday", "2026-10-24T22:00:00.000000Z"),
             ("90m", "2026-10-26T07:00:00.000000Z"),
             ("24h", "2026-10-25T08:30:00.000000Z"),
             // A day ago the clocks had not gone back until three.

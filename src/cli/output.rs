@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 use crate::{
-    render::{self, table::Screen},
+    render::{self, Ink, table::Screen},
     store::{Db, FILE_MODE, temporary_file},
 };
 
@@ -91,18 +92,25 @@ fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
     temporary_file(directory, FILE_MODE & mode_before)
 }
 
-/// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and the local time zone.
-pub(super) fn screen() -> Screen {
+/// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and whether standard output shows
+/// colours: a terminal does, unless `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` says no, and `CLICOLOR_FORCE` makes anything
+/// ([no-color.org](https://no-color.org), [CLICOLOR](https://bixense.com/clicolors/)).
+pub(super) fn screen(zone: TimeZone) -> Screen {
     let terminal = terminal_size::terminal_size_of(io::stdout())
         .or_else(|| terminal_size::terminal_size_of(io::stderr()))
         .map(|(width, _)| width.0);
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let ink = match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => Ink::Plain,
+        _ => Ink::Colour,
+    };
     Screen {
         width: terminal
             .or_else(columns)
             .unwrap_or(WIDTH_DEFAULT)
             .max(WIDTH_MIN),
-        zone: TimeZone::system(),
+        zone,
+        ink,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, io};
 
-use super::{Error, for_each_row};
+use super::{Error, for_each_row, rounded};
 use crate::{
     experts::Expert,
-    report::{ByEmail, ByExpert, ClickRow},
+    report::{ByDay, ByEmail, ClickRow, RankBy, Ranking, Timeline},
     spreadsheet,
 };
 
@@ -41,14 +41,62 @@ pub fn by_email(out: impl io::Write, report: &ByEmail, guard: Guard) -> Result<(
     Ok(clicks.writer.flush()?)
 }
 
-/// Writes the clicks on one expert as they are read.
+/// Writes the clicks of a timeline as they are read.
 ///
 /// # Errors
 /// When `out` takes no more, or the database can't be read on.
-pub fn by_expert(out: impl io::Write, report: ByExpert<'_>, guard: Guard) -> Result<(), Error> {
+pub fn timeline(out: impl io::Write, report: Timeline<'_>, guard: Guard) -> Result<(), Error> {
     let mut clicks = Clicks::new(out, guard)?;
     for_each_row(report, |click| clicks.write(click))?;
     Ok(clicks.writer.flush()?)
+}
+
+/// Writes a row an expert or a search.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn ranking(out: impl io::Write, report: &Ranking, guard: Guard) -> Result<(), Error> {
+    let mut writer = csv::Writer::from_writer(out);
+    let subject: &[&str] = match report.by() {
+        RankBy::Expert => &["expert_username", "expert_name"],
+        RankBy::Query => &["search_query"],
+    };
+    record(
+        &mut writer,
+        &[subject, &["clicks", "leads", "share", "latest_click_at"]].concat(),
+    )?;
+    for ranked in report.ranked() {
+        let mut cells = vec![guard.apply(&ranked.subject)];
+        if report.by() == RankBy::Expert {
+            cells.push(guard.apply(report.names().of(&ranked.subject)));
+        }
+        cells.extend([
+            ranked.clicks.to_string().into(),
+            ranked.leads.to_string().into(),
+            rounded(report.share(ranked)).to_string().into(),
+            ranked.latest_at.rfc3339().to_string().into(),
+        ]);
+        record(&mut writer, &cells)?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// Writes a row a day.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_day(out: impl io::Write, report: &ByDay) -> Result<(), Error> {
+    let mut writer = csv::Writer::from_writer(out);
+    record(&mut writer, &["day", "clicks", "leads"])?;
+    for day in report.days() {
+        let cells = [
+            day.date.to_string(),
+            day.clicks.to_string(),
+            day.leads.to_string(),
+        ];
+        record(&mut writer, &cells)?;
+    }
+    Ok(writer.flush()?)
 }
 
 /// Writes experts with the columns that `experts import` reads.

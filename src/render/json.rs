@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Error, for_each_row};
+use super::{Error, for_each_row, rounded};
 use crate::{
     experts::Expert,
-    report::{ByEmail, ByExpert, ClickRow},
+    report::{ByDay, ByEmail, ClickRow, Day, RankBy, Ranking, Subject, Summary, Timeline, Totals},
     timestamp::Timestamp,
 };
 
@@ -17,13 +17,6 @@ use crate::{
 /// # Errors
 /// When `out` takes no more.
 pub fn by_email(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
-    #[derive(Serialize)]
-    struct Click<'a> {
-        expert_username: &'a str,
-        expert_name: &'a str,
-        search_query: &'a str,
-        created_at: Timestamp,
-    }
     let mut leads = List::begin(&mut out, b"{\"leads\":[")?;
     for lead in report.leads() {
         leads.separate()?;
@@ -31,12 +24,7 @@ pub fn by_email(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
         value(leads.out, lead.email())?;
         let mut clicks = List::begin(leads.out, b",\"clicks\":[")?;
         for click in lead.clicks() {
-            clicks.item(&Click {
-                expert_username: click.expert_username,
-                expert_name: click.expert_name,
-                search_query: click.search_query,
-                created_at: click.created_at,
-            })?;
+            clicks.item(&ClickOfLead::of(&click))?;
         }
         clicks.out.write_all(b"]}")?;
     }
@@ -44,30 +32,120 @@ pub fn by_email(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
     Ok(out.flush()?)
 }
 
-/// Writes `{"expert_username":…,"expert_name":…,"clicks":[…]}` and a line break, the clicks as they are read.
+/// Writes `{"expert_username":…,"expert_name":…,"clicks":[…]}` or `{"email":…,"clicks":[…]}` and a line break, the
+/// clicks as they are read. What all clicks have in common stands before them alone.
 ///
 /// # Errors
 /// When `out` takes no more, or the database can't be read on.
-pub fn by_expert(mut out: impl Write, report: ByExpert<'_>) -> Result<(), Error> {
-    #[derive(Serialize)]
-    struct Click<'a> {
-        email: &'a str,
-        search_query: &'a str,
-        created_at: Timestamp,
+pub fn timeline(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> {
+    let subject = report.subject().clone();
+    match &subject {
+        Subject::Expert(username) => {
+            out.write_all(b"{\"expert_username\":")?;
+            value(&mut out, username)?;
+            out.write_all(b",\"expert_name\":")?;
+            value(&mut out, report.names().of(username))?;
+        }
+        Subject::Lead(email) => {
+            out.write_all(b"{\"email\":")?;
+            value(&mut out, email)?;
+        }
     }
-    out.write_all(b"{\"expert_username\":")?;
-    value(&mut out, report.username())?;
-    out.write_all(b",\"expert_name\":")?;
-    value(&mut out, report.name())?;
     let mut clicks = List::begin(&mut out, b",\"clicks\":[")?;
-    for_each_row(report, |click| {
-        clicks.item(&Click {
-            email: click.email,
-            search_query: click.search_query,
-            created_at: click.created_at,
-        })
+    for_each_row(report, |click| match &subject {
+        Subject::Expert(_) => clicks.item(&ClickOnExpert::of(click)),
+        Subject::Lead(_) => clicks.item(&ClickOfLead::of(click)),
     })?;
     out.write_all(b"]}\n")?;
+    Ok(out.flush()?)
+}
+
+/// Writes `{"clicks":…,"leads":…,"experts":[…]}`, or `"queries"`, and a line break. The numbers count every click, so that
+/// they are what a share is a share of.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn ranking(mut out: impl Write, report: &Ranking) -> Result<(), Error> {
+    let ranked: Vec<RankedRow<'_>> = ranked_rows(report).collect();
+    let (experts, queries) = match report.by() {
+        RankBy::Expert => (Some(ranked), None),
+        RankBy::Query => (None, Some(ranked)),
+    };
+    let Totals { clicks, leads } = report.totals();
+    let all = RankingDocument {
+        clicks,
+        leads,
+        experts,
+        queries,
+    };
+    line(&mut out, &all)?;
+    Ok(out.flush()?)
+}
+
+/// Writes a line an expert or a search.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn ranking_lines(mut out: impl Write, report: &Ranking) -> Result<(), Error> {
+    for ranked in ranked_rows(report) {
+        line(&mut out, &ranked)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes `{"clicks":…,"leads":…,"days":[{"day":…,"clicks":…,"leads":…}]}` and a line break.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_day(mut out: impl Write, report: &ByDay) -> Result<(), Error> {
+    let Totals { clicks, leads } = report.totals();
+    let all = DaysDocument {
+        clicks,
+        leads,
+        days: day_rows(report.days()),
+    };
+    line(&mut out, &all)?;
+    Ok(out.flush()?)
+}
+
+/// Writes a line a day.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_day_lines(mut out: impl Write, report: &ByDay) -> Result<(), Error> {
+    for day in day_rows(report.days()) {
+        line(&mut out, &day)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes an object with everything that the summary's screen has, and a line break.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn summary(mut out: impl Write, summary: &Summary) -> Result<(), Error> {
+    let newest_leads = summary.newest_leads.iter().map(|lead| NewLeadRow {
+        email: &lead.email,
+        first_click_at: lead.first_at,
+        expert_username: &lead.expert_username,
+        expert_name: summary.names.of(&lead.expert_username),
+        search_query: &lead.search_query,
+        clicks: lead.clicks,
+    });
+    let all = SummaryDocument {
+        clicks: summary.totals.clicks,
+        leads: summary.totals.leads,
+        experts: summary.experts,
+        first_click_at: summary.first_at,
+        latest_click_at: summary.latest_at,
+        this_week: CountRow::of(summary.this_week),
+        last_week_by_now: CountRow::of(summary.last_week),
+        days: day_rows(&summary.days),
+        top_experts: ranked_rows(&summary.top_experts).collect(),
+        top_queries: ranked_rows(&summary.top_queries).collect(),
+        newest_leads: newest_leads.collect(),
+    };
+    line(&mut out, &all)?;
     Ok(out.flush()?)
 }
 
@@ -101,7 +179,7 @@ pub fn by_email_lines(mut out: impl Write, report: &ByEmail) -> Result<(), Error
 ///
 /// # Errors
 /// When `out` takes no more, or the database can't be read on.
-pub fn by_expert_lines(mut out: impl Write, report: ByExpert<'_>) -> Result<(), Error> {
+pub fn timeline_lines(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> {
     for_each_row(report, |click: &ClickRow<'_>| line(&mut out, click))?;
     Ok(out.flush()?)
 }
@@ -115,6 +193,147 @@ pub fn expert_lines(mut out: impl Write, experts: &[Expert]) -> Result<(), Error
         line(&mut out, expert)?;
     }
     Ok(out.flush()?)
+}
+
+#[derive(Serialize)]
+struct ClickOfLead<'a> {
+    expert_username: &'a str,
+    expert_name: &'a str,
+    search_query: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> ClickOfLead<'a> {
+    fn of(click: &ClickRow<'a>) -> Self {
+        Self {
+            expert_username: click.expert_username,
+            expert_name: click.expert_name,
+            search_query: click.search_query,
+            created_at: click.created_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ClickOnExpert<'a> {
+    email: &'a str,
+    search_query: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> ClickOnExpert<'a> {
+    fn of(click: &ClickRow<'a>) -> Self {
+        Self {
+            email: click.email,
+            search_query: click.search_query,
+            created_at: click.created_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RankingDocument<'a> {
+    clicks: u64,
+    leads: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    experts: Option<Vec<RankedRow<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queries: Option<Vec<RankedRow<'a>>>,
+}
+
+/// An expert with username and name, or a search.
+#[derive(Serialize)]
+struct RankedRow<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expert_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expert_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_query: Option<&'a str>,
+    clicks: u64,
+    leads: u64,
+    share: f64,
+    latest_click_at: Timestamp,
+}
+
+fn ranked_rows(report: &Ranking) -> impl Iterator<Item = RankedRow<'_>> {
+    report.ranked().iter().map(|ranked| {
+        let subject = &*ranked.subject;
+        let is_expert = report.by() == RankBy::Expert;
+        RankedRow {
+            expert_username: is_expert.then_some(subject),
+            expert_name: is_expert.then(|| report.names().of(subject)),
+            search_query: (!is_expert).then_some(subject),
+            clicks: ranked.clicks,
+            leads: ranked.leads,
+            share: rounded(report.share(ranked)),
+            latest_click_at: ranked.latest_at,
+        }
+    })
+}
+
+#[derive(Serialize)]
+struct DaysDocument {
+    clicks: u64,
+    leads: u64,
+    days: Vec<DayRow>,
+}
+
+#[derive(Serialize)]
+struct DayRow {
+    day: String,
+    clicks: u64,
+    leads: u64,
+}
+
+fn day_rows(days: &[Day]) -> Vec<DayRow> {
+    days.iter()
+        .map(|day| DayRow {
+            day: day.date.to_string(),
+            clicks: day.clicks,
+            leads: day.leads,
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct SummaryDocument<'a> {
+    clicks: u64,
+    leads: u64,
+    experts: u64,
+    first_click_at: Option<Timestamp>,
+    latest_click_at: Option<Timestamp>,
+    this_week: CountRow,
+    last_week_by_now: CountRow,
+    days: Vec<DayRow>,
+    top_experts: Vec<RankedRow<'a>>,
+    top_queries: Vec<RankedRow<'a>>,
+    newest_leads: Vec<NewLeadRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct CountRow {
+    clicks: u64,
+    leads: u64,
+}
+
+impl CountRow {
+    fn of(totals: Totals) -> Self {
+        Self {
+            clicks: totals.clicks,
+            leads: totals.leads,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NewLeadRow<'a> {
+    email: &'a str,
+    first_click_at: Timestamp,
+    expert_username: &'a str,
+    expert_name: &'a str,
+    search_query: &'a str,
+    clicks: u64,
 }
 
 /// A JSON array that is written item by item.

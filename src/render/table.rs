@@ -1,6 +1,9 @@
 //! Tables for people: local time, the width of the terminal, and nothing that steers it.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    ops::RangeInclusive,
+};
 
 use comfy_table::{
     CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width,
@@ -8,10 +11,10 @@ use comfy_table::{
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Error, counted};
+use super::{Error, Ink, counted, ink};
 use crate::{
     experts::Expert,
-    report::{ByEmail, ByExpert, Totals},
+    report::{ByDay, ByEmail, RankBy, Ranking, Subject, Timeline, TimelineTotals, Totals},
     reset::TableRows,
     visible::visible,
 };
@@ -23,10 +26,15 @@ pub struct Screen {
     pub width: u16,
     /// The reader's time zone.
     pub zone: TimeZone,
+    /// Whether it shows colours.
+    pub ink: Ink,
 }
 
 /// The blanks that comfy-table puts before and after a cell.
 const PADDING: (u16, u16) = (1, 1);
+
+/// How wide a bar in a table is at the most, in characters.
+const BAR_COLUMNS: u16 = 10;
 
 /// How many lines a click takes at the most: a search may have 2,000 characters, and one such must not push all others
 /// off the screen. The other formats have it whole.
@@ -63,38 +71,186 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
         table.set_constraints(columns);
         indent(&mut table);
         let email = visible(lead.email());
-        writeln!(out, "{email}  {}", counted(lead.click_count(), "click"))?;
-        print(&mut out, &table)?;
+        let clicks = counted(lead.click_count(), "click");
+        let ink = screen.ink;
+        writeln!(out, "{}  {}", ink.heading(email), ink.aside(clicks))?;
+        print(&mut out, &table, Header::None, ink)?;
         writeln!(out)?;
     }
-    let limited = Limited::Leads;
-    footer(&mut out, report.shown(), report.totals(), limited, screen)
+    let totals = report.totals();
+    let counts = [
+        counted(totals.leads, "lead"),
+        counted(totals.clicks, "click"),
+    ];
+    footer(&mut out, &counts, screen, "times")?;
+    let more = Totals {
+        leads: totals.leads - report.shown().leads,
+        clicks: totals.clicks - report.shown().clicks,
+    };
+    if more.leads > 0 {
+        let more_leads = counted(more.leads, "more lead");
+        let more = format!("{more_leads} with {}", counted(more.clicks, "click"));
+        not_shown(&mut out, &more, totals.leads, screen)?;
+    }
+    Ok(out.flush()?)
 }
 
-/// Writes the clicks on one expert, and a footer that counts what is shown and what is not.
+/// Writes the clicks of a timeline, and a footer that counts what is shown and what is not.
 ///
 /// # Errors
 /// When `out` takes no more, or the database can't be read on.
-pub fn by_expert(mut out: impl Write, report: ByExpert<'_>, screen: &Screen) -> Result<(), Error> {
+pub fn timeline(
+    mut out: impl Write,
+    mut report: Timeline<'_>,
+    screen: &Screen,
+) -> Result<(), Error> {
     let totals = report.totals()?;
-    let title = expert(report.username(), report.name());
+    let subject = report.subject().clone();
+    let (title, other) = match &subject {
+        Subject::Expert(username) => (expert(username, report.names().of(username)), "Lead"),
+        Subject::Lead(email) => (visible(email).into_owned(), "Expert"),
+    };
     let mut table = new_table(screen);
-    table.set_header(["Time", "Lead", "Search"]);
-    let mut shown = Totals::default();
-    for click in report {
+    table.set_header(["Time", other, "Search"]);
+    let mut shown = 0;
+    while let Some(click) = report.next() {
         let click = click?;
+        let click = report.row(&click);
         table.add_row(row([
             click.created_at.local(&screen.zone),
-            visible(&click.email).into_owned(),
-            visible(&click.search_query).into_owned(),
+            match &subject {
+                Subject::Expert(_) => visible(click.email).into_owned(),
+                Subject::Lead(_) => expert(click.expert_username, click.expert_name),
+            },
+            visible(click.search_query).into_owned(),
         ]));
-        shown.clicks += 1;
+        shown += 1;
     }
     table.set_constraints([ColumnConstraint::ContentWidth]);
-    writeln!(out, "{title}\n")?;
-    print(&mut out, &table)?;
+    writeln!(out, "{}\n", screen.ink.heading(title))?;
+    print(&mut out, &table, Header::Line, screen.ink)?;
     writeln!(out)?;
-    footer(&mut out, shown, totals, Limited::Clicks, screen)
+    let TimelineTotals {
+        leads,
+        experts,
+        clicks,
+    } = totals;
+    let others = match subject {
+        Subject::Expert(_) => counted(leads, "lead"),
+        Subject::Lead(_) => counted(experts, "expert"),
+    };
+    footer(
+        &mut out,
+        &[others, counted(clicks, "click")],
+        screen,
+        "times",
+    )?;
+    // A click may arrive between counting and listing.
+    let more = clicks.saturating_sub(shown);
+    if more > 0 {
+        not_shown(&mut out, &counted(more, "more click"), clicks, screen)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes the first places with a bar each, and a footer that counts what is shown and what is not.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result<(), Error> {
+    let (title, noun) = match report.by() {
+        RankBy::Expert => ("Expert", "expert"),
+        RankBy::Query => ("Search", "search"),
+    };
+    let mut table = new_table(screen);
+    table.set_header([title, "Clicks", "Share", "Leads", "Latest click", ""]);
+    let most = report.ranked().first().map_or(0, |first| first.clicks);
+    for ranked in report.ranked() {
+        table.add_row(row([
+            ranked_subject(report, &ranked.subject),
+            ranked.clicks.to_string(),
+            format!("{:.1}%", report.share(ranked) * 100.0),
+            ranked.leads.to_string(),
+            ranked.latest_at.local(&screen.zone),
+            ink::bar(ranked.clicks, most, BAR_COLUMNS),
+        ]));
+    }
+    align_right(&mut table, 1..=3);
+    keep_width(&mut table, 1..=5);
+    print(&mut out, &table, Header::Line, screen.ink)?;
+    writeln!(out)?;
+    let totals = report.totals();
+    let counts = [
+        counted(report.ranked_in_all(), noun),
+        counted(totals.leads, "lead"),
+        counted(totals.clicks, "click"),
+    ];
+    footer(&mut out, &counts, screen, "times")?;
+    let all = report.ranked_in_all();
+    let more = all - report.ranked().len() as u64;
+    if more > 0 {
+        not_shown(
+            &mut out,
+            &counted(more, &format!("more {noun}")),
+            all,
+            screen,
+        )?;
+    }
+    Ok(out.flush()?)
+}
+
+/// An expert with the name, or a search, as a person reads it.
+pub(super) fn ranked_subject(report: &Ranking, subject: &str) -> String {
+    match report.by() {
+        RankBy::Expert => expert(subject, report.names().of(subject)),
+        RankBy::Query if subject.trim().is_empty() => "(no search)".to_owned(),
+        RankBy::Query => visible(subject.trim()).into_owned(),
+    }
+}
+
+/// Writes a sparkline of the days that are shown, the days with a bar each, and a footer that counts what is shown and
+/// what is not.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn by_day(mut out: impl Write, report: &ByDay, screen: &Screen) -> Result<(), Error> {
+    if let (Some(newest), Some(oldest)) = (report.days().first(), report.days().last()) {
+        let mut clicks: Vec<u64> = report.days().iter().map(|day| day.clicks).collect();
+        // Room for a date and two blanks on both sides.
+        clicks.truncate(usize::from(screen.width).saturating_sub(26));
+        clicks.reverse();
+        let from = report.days().get(clicks.len() - 1).unwrap_or(oldest).date;
+        let line = screen.ink.drawing(ink::sparkline(&clicks));
+        writeln!(out, " {from} {line} {}\n", newest.date)?;
+    }
+    let mut table = new_table(screen);
+    table.set_header(["Day", "Clicks", "Leads", ""]);
+    let days = report.days().iter();
+    let most = days.clone().map(|day| day.clicks).max().unwrap_or_default();
+    for day in days {
+        table.add_row([
+            day.date.strftime("%a %Y-%m-%d").to_string(),
+            day.clicks.to_string(),
+            day.leads.to_string(),
+            ink::bar(day.clicks, most, BAR_COLUMNS * 2),
+        ]);
+    }
+    align_right(&mut table, 1..=2);
+    print(&mut out, &table, Header::Line, screen.ink)?;
+    writeln!(out)?;
+    let totals = report.totals();
+    let counts = [
+        counted(report.days_in_all(), "day"),
+        counted(totals.leads, "lead"),
+        counted(totals.clicks, "click"),
+    ];
+    footer(&mut out, &counts, screen, "days")?;
+    let all = report.days_in_all();
+    let more = all - report.days().len() as u64;
+    if more > 0 {
+        not_shown(&mut out, &counted(more, "earlier day"), all, screen)?;
+    }
+    Ok(out.flush()?)
 }
 
 /// Writes the experts and how many they are.
@@ -108,8 +264,9 @@ pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Resu
         let cells = [&expert.username, &expert.first_name, &expert.last_name];
         table.add_row(cells.map(|cell| visible(cell).into_owned()));
     }
-    print(&mut out, &table)?;
-    writeln!(out, "\n{}", counted(experts.len() as u64, "expert"))?;
+    print(&mut out, &table, Header::Line, screen.ink)?;
+    let experts = counted(experts.len() as u64, "expert");
+    writeln!(out, "\n{}", screen.ink.aside(experts))?;
     Ok(out.flush()?)
 }
 
@@ -117,20 +274,14 @@ pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Resu
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn table_rows(mut out: impl Write, tables: &[TableRows], width: u16) -> io::Result<()> {
-    let screen = Screen {
-        width,
-        zone: TimeZone::UTC,
-    };
-    let mut table = new_table(&screen);
+pub fn table_rows(mut out: impl Write, tables: &[TableRows], screen: &Screen) -> io::Result<()> {
+    let mut table = new_table(screen);
     table.set_header(["Table", "Rows"]);
     for entry in tables {
         table.add_row([entry.table.to_owned(), entry.rows.to_string()]);
     }
-    if let Some(rows) = table.column_mut(1) {
-        rows.set_cell_alignment(CellAlignment::Right);
-    }
-    print(&mut out, &table)
+    align_right(&mut table, 1..=1);
+    print(&mut out, &table, Header::Line, screen.ink)
 }
 
 fn new_table(screen: &Screen) -> Table {
@@ -160,12 +311,43 @@ fn indent(table: &mut Table) {
     }
 }
 
-/// Without the blanks that pad the last column: they would wrap when the window is made narrower.
-fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
-    writeln!(out, "{}", table.trim_fmt())
+fn align_right(table: &mut Table, columns: RangeInclusive<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
 }
 
-fn expert(username: &str, name: &str) -> String {
+/// Lets others of the columns be wrapped.
+fn keep_width(table: &mut Table, columns: RangeInclusive<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
+/// Whether a table has a line of headings over it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Header {
+    None,
+    Line,
+}
+
+/// Without the blanks that pad the last column: they would wrap when the window is made narrower.
+fn print(out: &mut impl Write, table: &Table, header: Header, ink: Ink) -> io::Result<()> {
+    for (number, line) in table.trim_fmt().lines().enumerate() {
+        if number == 0 && header == Header::Line {
+            writeln!(out, "{}", ink.heading(line))?;
+        } else {
+            writeln!(out, "{}", ink.with_bar(line))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn expert(username: &str, name: &str) -> String {
     let (username, name) = (visible(username), visible(name));
     if username == name {
         name.into_owned()
@@ -174,46 +356,28 @@ fn expert(username: &str, name: &str) -> String {
     }
 }
 
-/// What a report's limit counts.
-#[derive(Clone, Copy)]
-enum Limited {
-    Leads,
-    Clicks,
+/// Writes what there is in all, and by which zone's clocks the `dated` are told.
+fn footer(out: &mut impl Write, counts: &[String], screen: &Screen, dated: &str) -> io::Result<()> {
+    let counts = counts.join(", ");
+    writeln!(
+        out,
+        "{}",
+        screen
+            .ink
+            .aside(format!("{counts}; {}", times(screen, dated)))
+    )
 }
 
-fn footer(
-    out: &mut impl Write,
-    shown: Totals,
-    totals: Totals,
-    limited: Limited,
-    screen: &Screen,
-) -> Result<(), Error> {
-    let leads = counted(totals.leads, "lead");
-    let clicks = counted(totals.clicks, "click");
-    let zone = match screen.zone.iana_name() {
-        Some(name) => format!("times in {name}"),
-        None if screen.zone.is_unknown() => "times in UTC".to_owned(),
-        None => "local times".to_owned(),
-    };
-    // A click may arrive between counting and listing.
-    let more_clicks = totals.clicks.saturating_sub(shown.clicks);
-    writeln!(out, "{leads}, {clicks}; {zone}")?;
-    if more_clicks > 0 {
-        match limited {
-            Limited::Leads => writeln!(
-                out,
-                "{} with {} not shown; --limit {} shows all",
-                counted(totals.leads - shown.leads, "more lead"),
-                counted(more_clicks, "click"),
-                totals.leads
-            )?,
-            Limited::Clicks => writeln!(
-                out,
-                "{} not shown; --limit {} shows all",
-                counted(more_clicks, "more click"),
-                totals.clicks
-            )?,
-        }
+/// By which clocks the `dated` are told.
+pub(super) fn times(screen: &Screen, dated: &str) -> String {
+    match screen.zone.iana_name() {
+        Some(name) => format!("{dated} in {name}"),
+        None if screen.zone.is_unknown() => format!("{dated} in UTC"),
+        None => format!("local {dated}"),
     }
-    Ok(out.flush()?)
+}
+
+fn not_shown(out: &mut impl Write, more: &str, all: u64, screen: &Screen) -> io::Result<()> {
+    let line = format!("{more} not shown; --limit {all} shows all");
+    writeln!(out, "{}", screen.ink.aside(line))
 }

@@ -2,14 +2,19 @@ use std::{cmp::Reverse, num::NonZeroU64, str};
 
 use rusqlite::Connection;
 
-use super::{ClickRow, Totals, Window, created_at, text, texts::Texts};
+use super::{
+    ClickRow, Selection, Totals, Window, created_at,
+    selection::{self, Conditions},
+    text,
+    texts::Texts,
+};
 use crate::{
     experts::Names,
     store::{Db, Error, Problem},
     timestamp::Timestamp,
 };
 
-/// The clicks of a window grouped by lead; the lead with the latest click first.
+/// The selected clicks grouped by lead; the lead with the latest click first.
 #[derive(Debug)]
 pub struct ByEmail {
     emails: Texts,
@@ -33,15 +38,19 @@ struct LeadEntry {
     is_out_of_order: bool,
 }
 
-/// Groups the clicks of `window` by lead, all of them or those of the first `leads_max` leads. Totals count every
-/// lead in the window either way.
+/// Groups the clicks of `selection` by lead, all of them or those of the first `leads_max` leads. Totals count every
+/// lead either way.
 ///
 /// Everything that will be shown is in memory on return: 21 bytes and the query's text for each click, and some 50
 /// bytes and the email's text for each lead.
 ///
 /// # Errors
 /// When the database can't be read, or holds a click whose time is none.
-pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Result<ByEmail, Error> {
+pub fn by_email(
+    db: &Db,
+    selection: &Selection,
+    leads_max: Option<NonZeroU64>,
+) -> Result<ByEmail, Error> {
     let names = Names::load(db)?;
     let mut report = ByEmail {
         emails: Texts::new(),
@@ -51,13 +60,23 @@ pub fn by_email(db: &Db, window: Window, leads_max: Option<NonZeroU64>) -> Resul
         leads: Vec::new(),
         totals: Totals::default(),
     };
-    db.read(|conn| {
-        // Both scans see the same clicks.
-        let transaction = conn.unchecked_transaction()?;
-        if let Some(leads_max) = leads_max {
-            report.choose_newest_leads(&transaction, window, leads_max)?;
-        }
-        report.read_clicks(&transaction, window, leads_max, &names)
+    let conditions = selection.conditions();
+    // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A window
+    // is found by an index on time.
+    let order = if selection.window == Window::default() {
+        "id"
+    } else {
+        "created_at, id"
+    };
+    // Both scans see the same clicks.
+    db.snapshot(|db| {
+        db.read(|conn| {
+            selection::prepare(conn)?;
+            if let Some(leads_max) = leads_max {
+                report.choose_newest_leads(conn, &conditions, leads_max)?;
+            }
+            report.read_clicks(conn, &conditions, order, leads_max, &names)
+        })
     })?;
     report.put_in_order();
     Ok(report)
@@ -69,14 +88,14 @@ impl ByEmail {
     fn choose_newest_leads(
         &mut self,
         conn: &Connection,
-        window: Window,
+        conditions: &Conditions,
         leads_max: NonZeroU64,
     ) -> Result<(), Problem> {
-        let (conditions, parameters) = window.conditions();
         let mut statement = conn.prepare(&format!(
-            "SELECT email FROM lead_clicks WHERE {conditions} ORDER BY created_at DESC, id DESC"
+            "SELECT email FROM lead_clicks WHERE {} ORDER BY created_at DESC, id DESC",
+            conditions.sql()
         ))?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
+        let mut rows = statement.query(conditions.parameters())?;
         while (self.leads.len() as u64) < leads_max.get()
             && let Some(row) = rows.next()?
         {
@@ -92,23 +111,17 @@ impl ByEmail {
     fn read_clicks(
         &mut self,
         conn: &Connection,
-        window: Window,
+        conditions: &Conditions,
+        order: &str,
         leads_max: Option<NonZeroU64>,
         names: &Names,
     ) -> Result<(), Problem> {
-        let (conditions, parameters) = window.conditions();
-        // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A part
-        // is found by an index on time.
-        let order = if window == Window::default() {
-            "id"
-        } else {
-            "created_at, id"
-        };
         let mut statement = conn.prepare(&format!(
             "SELECT id, email, expert_username, search_query, created_at FROM lead_clicks
-             WHERE {conditions} ORDER BY {order}"
+             WHERE {} ORDER BY {order}",
+            conditions.sql()
         ))?;
-        let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
+        let mut rows = statement.query(conditions.parameters())?;
         while let Some(row) = rows.next()? {
             self.totals.clicks += 1;
             let email = self.emails.number(&text(row.get_ref(1)?));
@@ -165,7 +178,7 @@ impl ByEmail {
         }
     }
 
-    /// The leads that are shown, each with all its clicks in the window.
+    /// The leads that are shown, each with all its selected clicks.
     #[must_use]
     pub fn leads(&self) -> impl ExactSizeIterator<Item = Lead<'_>> {
         self.leads.iter().map(|entry| Lead {
@@ -174,7 +187,7 @@ impl ByEmail {
         })
     }
 
-    /// All leads and clicks in the window, shown or not.
+    /// All selected leads and clicks, shown or not.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.totals
@@ -204,7 +217,7 @@ impl<'a> Lead<'a> {
         self.report.emails.get(self.entry.email)
     }
 
-    /// How many clicks the lead has in the window.
+    /// How many selected clicks the lead has.
     #[must_use]
     pub fn click_count(&self) -> u64 {
         self.entry.click_count.into()

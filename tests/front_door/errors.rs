@@ -156,8 +156,8 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
 fn a_question_that_makes_no_sense_is_a_usage_error() {
     let site = Site::new();
     let usage = "\n\nFor more information, try '--help'.\n";
-    let question = "\n\nUsage: leadclicks report <--by-email|--expert <USERNAME>>\n\nFor more information, try '--help'.\n";
-    let instant = "a time is 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
+    let question = "\n\nUsage: leadclicks report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
+    let instant = "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
     let window =
         "leadclicks: --since is not before --until, so no click can lie between them\n".to_owned();
     let raw_csv = "leadclicks: --raw-csv goes with --format csv\n".to_owned();
@@ -165,14 +165,12 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
         (
             &["report"][..],
             format!(
-                "error: the following required arguments were not provided:\n  <--by-email|--expert <USERNAME>>{question}"
+                "error: the following required arguments were not provided:\n  <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>{question}"
             ),
         ),
         (
-            &["report", "--by-email", "--expert", "jdoe"],
-            format!(
-                "error: the argument '--by-email' cannot be used with '--expert <USERNAME>'{question}"
-            ),
+            &["report", "--by-email", "--by-day"],
+            format!("error: the argument '--by-email' cannot be used with '--by-day'{question}"),
         ),
         (
             &["report", "--by-email", "--limit", "0"],
@@ -187,6 +185,12 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
         (
             &["report", "--by-email", "--until", "-7d"],
             format!("error: invalid value '-7d' for '--until <TIME>': {instant}{usage}"),
+        ),
+        (
+            &["report", "--by-day", "--tz", "Mars/Olympus"],
+            format!(
+                "error: invalid value 'Mars/Olympus' for '--tz <ZONE>': a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` shows those that are known{usage}"
+            ),
         ),
         (
             &["report", "--by-email", "--since", "999999w"],

@@ -16,6 +16,7 @@ mod model;
 mod other_readers;
 mod permissions;
 mod privacy;
+mod rankings;
 mod readme;
 mod report;
 mod reset;

@@ -48,25 +48,32 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// Replaces every `YYYY-MM-DD HH:MM`, and what of seconds and zone follows it, by one word.
+/// Replaces every `YYYY-MM-DD`, a weekday before it, and what of a time follows it, by one word.
 fn without_times(text: &str) -> String {
-    const SHAPE: &str = "dddd-dd-dd dd:dd";
+    const SHAPE: &str = "dddd-dd-dd";
+    const WEEKDAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
     let mut rest = text;
     let mut out = String::new();
     while let Some(first) = rest.chars().next() {
-        let is_time = rest.len() >= SHAPE.len()
+        let is_date = rest.len() >= SHAPE.len()
             && rest
                 .bytes()
                 .zip(SHAPE.bytes())
                 .all(|(byte, shape)| match shape {
                     b'd' => byte.is_ascii_digit(),
-                    b' ' => byte == b' ' || byte == b'T',
                     other => byte == other,
                 });
-        if is_time {
+        if is_date {
+            let before = out.len().saturating_sub(4);
+            if WEEKDAYS.iter().any(|day| out.ends_with(day)) {
+                out.truncate(before);
+            }
             out += "TIME";
-            rest = rest[SHAPE.len()..]
-                .trim_start_matches(|c: char| c.is_ascii_digit() || ":.Z".contains(c));
+            rest = &rest[SHAPE.len()..];
+            let time = rest.strip_prefix([' ', 'T']).unwrap_or_default();
+            if time.starts_with(|c: char| c.is_ascii_digit()) {
+                rest = time.trim_start_matches(|c: char| c.is_ascii_digit() || ":.Z".contains(c));
+            }
         } else {
             out.push(first);
             rest = &rest[first.len_utf8()..];

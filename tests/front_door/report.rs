@@ -27,7 +27,7 @@ const FIXTURE: &str = "
 
 const CSV_HEADER: &str = "email,expert_username,expert_name,search_query,created_at\n";
 
-fn fixture() -> Site {
+pub fn fixture() -> Site {
     Site::new().with_schema(FIXTURE)
 }
 
@@ -672,6 +672,36 @@ fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_ind
                 == shuffled_csv(within.iter().filter(|row| row.3 == "zoe")),
             "{indexes}"
         );
+        let of_lead = |row: &&Shuffled| row.2 == "lead7@example.com";
+        assert!(
+            csv(&["--email", " Lead7@Example.com"]) == shuffled_csv(rows.iter().filter(of_lead)),
+            "{indexes}"
+        );
+        let of_both = within
+            .iter()
+            .filter(of_lead)
+            .filter(|row| row.3 == "jdoe" && row.1.to_string().contains('2'));
+        let lead7 = [
+            "--email",
+            "lead7@example.com",
+            "--expert",
+            "jdoe",
+            "--query",
+            "2",
+        ];
+        assert!(
+            csv(&[&lead7, &window[..]].concat()) == shuffled_csv(of_both),
+            "{indexes}"
+        );
+        let of_query: Vec<Shuffled> = rows
+            .iter()
+            .filter(|row| row.1.to_string().starts_with("99"))
+            .cloned()
+            .collect();
+        assert!(
+            csv(&["--by-email", "--query", "SEARCH 99"]) == by_lead(&of_query, usize::MAX),
+            "{indexes}"
+        );
     }
 }
 
@@ -886,6 +916,16 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
             &["--expert", "jdoe"],
             format!("leadclicks: no clicks on 'jdoe' yet in {path}\n"),
             "{\"expert_username\":\"jdoe\",\"expert_name\":\"jdoe\",\"clicks\":[]}\n",
+        ),
+        (
+            &["--email", "Amy@example.com "],
+            format!("leadclicks: no clicks by this lead yet in {path}\n"),
+            "{\"email\":\"amy@example.com\",\"clicks\":[]}\n",
+        ),
+        (
+            &["--by-email", "--query", "rust", "--expert", "jdoe"],
+            format!("leadclicks: no clicks on 'jdoe' after such a search yet in {path}\n"),
+            "{\"leads\":[]}\n",
         ),
         (
             &["--by-email", "--since", "7d"],

@@ -130,12 +130,19 @@ impl Site {
         command
     }
 
-    /// Runs `script`, in which `leadclicks` is a command, by a shell on a terminal of its own.
+    /// Runs `script`, in which `leadclicks` is a command, by a shell on a terminal of its own, without colours.
     pub fn on_terminal(&self, script: &str) -> Terminal {
+        self.on_terminal_with(&[("NO_COLOR", "1")], script)
+    }
+
+    /// As [`Site::on_terminal`], with variables that say something about colours.
+    pub fn on_terminal_with(&self, variables: &[(&str, &str)], script: &str) -> Terminal {
         let mut command = self.program("script");
         command
             .args(["--quiet", "--return", "--command", script, "/dev/null"])
             .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped());
         Terminal::start(command)
     }
@@ -150,8 +157,11 @@ impl Site {
             .current_dir(self.dir.path())
             .env("PATH", path)
             .env("TZ", "UTC")
+            .env_remove("CLICOLOR")
+            .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
+            .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

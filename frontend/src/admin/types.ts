@@ -1,6 +1,9 @@
 /**
- * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email` and
- * {@link LeadClicksByExpertResponse} with `--expert`. The emails and searches came from visitors: escape them.
+ * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`,
+ * {@link LeadClicksByExpertResponse} with `--expert`, {@link LeadTimelineResponse} with `--email`,
+ * {@link ExpertRankingResponse} with `--by-expert`, {@link QueryRankingResponse} with `--by-query` and
+ * {@link DailyClicksResponse} with `--by-day`; and {@link SummaryResponse} is what `leadclicks summary --format json`
+ * prints. The emails and searches came from visitors: escape them.
  */
 
 /** A lead's click on an expert. */
@@ -40,4 +43,93 @@ export interface LeadClicksByExpertResponse {
   /** As in {@link LeadClickEntry}. */
   expert_name: string;
   clicks: LeadClickOnExpert[];
+}
+
+/** The clicks of one lead, newest first. */
+export interface LeadTimelineResponse {
+  email: string;
+  clicks: LeadClickEntry[];
+}
+
+/** How many clicks there were, and by how many different leads. */
+export interface ClickCounts {
+  clicks: number;
+  leads: number;
+}
+
+/** What an expert and a search have in common in a ranking. */
+export interface RankedEntry extends ClickCounts {
+  /** Of all clicks that the report selects, from 0 to 1, with four digits after the point. */
+  share: number;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  latest_click_at: string;
+}
+
+/** An expert in a ranking. */
+export interface RankedExpert extends RankedEntry {
+  expert_username: string;
+  /** As in {@link LeadClickEntry}. */
+  expert_name: string;
+}
+
+/** A search in a ranking. Those that differ only in case and white space are one, told as it was typed last. */
+export interface RankedQuery extends RankedEntry {
+  search_query: string;
+}
+
+/** Experts, the one with the most clicks first. The counts are of all clicks that the report selects. */
+export interface ExpertRankingResponse extends ClickCounts {
+  experts: RankedExpert[];
+}
+
+/** Searches, the one with the most clicks first. The counts are of all clicks that the report selects. */
+export interface QueryRankingResponse extends ClickCounts {
+  queries: RankedQuery[];
+}
+
+/** A day in the time zone that was asked for. */
+export interface DayCounts extends ClickCounts {
+  /** `2026-11-22` */
+  day: string;
+}
+
+/** The days from the first click to the last, the newest first. The counts are of all clicks that the report selects. */
+export interface DailyClicksResponse extends ClickCounts {
+  days: DayCounts[];
+}
+
+/** A lead's first click. */
+export interface NewLead {
+  email: string;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  first_click_at: string;
+  expert_username: string;
+  /** As in {@link LeadClickEntry}. */
+  expert_name: string;
+  /** As in {@link LeadClickEntry}. */
+  search_query: string;
+  /** How many clicks the lead has by now. */
+  clicks: number;
+}
+
+/** What there is to know at a glance. */
+export interface SummaryResponse extends ClickCounts {
+  /** How many different experts were ever clicked. */
+  experts: number;
+  /** `null` where there is no click. */
+  first_click_at: string | null;
+  /** `null` where there is no click. */
+  latest_click_at: string | null;
+  /** From Monday on. */
+  this_week: ClickCounts;
+  /** Up to the same day and time. */
+  last_week_by_now: ClickCounts;
+  /** The last 30 days, today the last. */
+  days: DayCounts[];
+  /** Of those days. */
+  top_experts: RankedExpert[];
+  /** Of those days. */
+  top_queries: RankedQuery[];
+  /** Those whose first click is the newest. */
+  newest_leads: NewLead[];
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use jiff::tz::TimeZone;
 
 use super::format::{Format, OutputArgs};
 use crate::{
@@ -88,7 +89,7 @@ fn list(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
     }
     output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if experts.is_empty() => Ok(()),
-        Format::Table => table::experts(out, &experts, &output::screen()),
+        Format::Table => table::experts(out, &experts, &output.screen(&TimeZone::UTC)),
         Format::Csv => csv::experts(out, &experts, output.guard()),
         Format::Json => json::experts(out, &experts),
         Format::Ndjson => json::expert_lines(out, &experts),

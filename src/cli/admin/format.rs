@@ -1,10 +1,14 @@
 //! Flags that commands with a table, CSV or JSON share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
 
-use crate::{cli::failure::Failure, render::csv::Guard};
+use crate::{
+    cli::{failure::Failure, output},
+    render::{Ink, csv::Guard, table::Screen},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
@@ -38,6 +42,18 @@ impl OutputArgs {
             Guard::Off
         } else {
             Guard::Quote
+        }
+    }
+
+    /// For whom a table is made. One that goes to a file has no colours.
+    pub(super) fn screen(&self, zone: &TimeZone) -> Screen {
+        let screen = output::screen(zone.clone());
+        match self.output.as_deref() {
+            Some(path) if path != Path::new("-") => Screen {
+                ink: Ink::Plain,
+                ..screen
+            },
+            _ => screen,
         }
     }
 

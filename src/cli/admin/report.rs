@@ -3,56 +3,93 @@
 use std::{num::NonZeroU64, path::Path};
 
 use clap::{ArgGroup, Args};
-use jiff::Zoned;
+use jiff::{Zoned, tz::TimeZone};
 
 use super::format::{Format, OutputArgs};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, NotAnInstant},
+        instant::{Instant, NotAnInstant, parse_time_zone},
         output, print_error,
     },
     render::{csv, json, table},
-    report::{self, ByExpert, Window},
+    report::{self, RankBy, Selection, Subject, Window},
     store::Db,
 };
 
-/// How many leads a by-email table shows without `--limit`.
-const TABLE_LEADS: NonZeroU64 = NonZeroU64::new(50).unwrap();
-/// How many clicks a one-expert table shows without `--limit`.
+/// How many leads, experts, searches or days a table shows without `--limit`.
+const TABLE_ROWS: NonZeroU64 = NonZeroU64::new(50).unwrap();
+/// How many clicks a table of one expert or one lead shows without `--limit`.
 const TABLE_CLICKS: NonZeroU64 = NonZeroU64::new(200).unwrap();
 
-/// Show who clicked whom
+/// Show who clicked whom, when and how often
 #[derive(Debug, Args)]
 #[command(
-    group(ArgGroup::new("question").required(true).args(["by_email", "expert"])),
+    group(ArgGroup::new("question").required(true).multiple(true)
+        .args(["by_email", "by_expert", "by_query", "by_day", "expert", "email"])),
+    group(ArgGroup::new("by").args(["by_email", "by_expert", "by_query", "by_day"])),
     after_help = "\
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
+  leadclicks report --by-expert --since 30d
+  leadclicks report --by-query --expert jdoe
+  leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
   leadclicks report --expert jdoe --limit 20
+  leadclicks report --email jane@example.com
 
-Times are local in a table, and in UTC in the other formats."
+Times are local in a table, and in UTC in the other formats. Days are local in all of them."
+)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag, and clap lets only one be given"
 )]
 pub(super) struct ReportArgs {
     /// All clicks grouped by lead, the lead with the latest click first
     #[arg(long)]
     by_email: bool,
-    /// The clicks on one expert, newest first
+    /// The experts by their number of clicks, the most wanted first
+    #[arg(long)]
+    by_expert: bool,
+    /// What leads searched for before they clicked, the most frequent first; upper and lower case are the same
+    #[arg(long)]
+    by_query: bool,
+    /// Clicks and leads a day, the newest day first
+    #[arg(long)]
+    by_day: bool,
+    /// The clicks on one expert, newest first; with another question only the clicks on this expert
     #[arg(long, value_name = "USERNAME")]
     expert: Option<String>,
-    /// Only clicks from this time on: 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
-    /// 2026-11-01T09:30:00Z
+    /// The clicks of one lead, newest first; with another question only the clicks of this lead
+    #[arg(long)]
+    email: Option<String>,
+    /// Only clicks after a search that this text stands in; upper and lower case are the same
+    #[arg(long, value_name = "TEXT")]
+    query: Option<String>,
+    /// Only clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
+    /// time) or 2026-11-01T09:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<Instant>,
     /// Only clicks before this time, given like --since
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<Instant>,
-    /// At most this many leads, or clicks of one expert; a table stops at 50 leads or 200 clicks without it
+    /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
+    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
+    tz: Option<TimeZone>,
+    /// At most this many leads, experts, searches, days, or clicks of one expert or lead; a table stops at 50, or at 200
+    /// clicks, without it
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit)]
     limit: Option<NonZeroU64>,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// What is asked.
+enum Question {
+    ByEmail,
+    Ranking(RankBy),
+    ByDay,
+    Timeline(Subject),
 }
 
 fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
@@ -62,13 +99,48 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check()?;
-    let window = window(args, now)?;
-    let db = Db::open_for_report(db)?;
-    match &args.expert {
-        // Stored usernames are trimmed.
-        Some(username) => report_by_expert(&db, username.trim(), window, args),
-        None => report_by_email(&db, window, args),
+    let now = match &args.tz {
+        Some(zone) => &now.with_time_zone(zone.clone()),
+        None => now,
+    };
+    let selection = selection(args, now)?;
+    let db = &Db::open_for_report(db)?;
+    let zone = now.time_zone();
+    match question(args, &selection) {
+        Question::ByEmail => by_email(db, &selection, args, zone),
+        Question::Ranking(by) => ranking(db, by, &selection, args, zone),
+        Question::ByDay => by_day(db, &selection, args, zone),
+        Question::Timeline(subject) => timeline(db, subject, &selection, args, zone),
     }
+}
+
+/// One expert or one lead is a question by itself, and a condition of any other.
+fn question(args: &ReportArgs, selection: &Selection) -> Question {
+    match (&selection.email, &selection.expert) {
+        _ if args.by_email => Question::ByEmail,
+        _ if args.by_expert => Question::Ranking(RankBy::Expert),
+        _ if args.by_query => Question::Ranking(RankBy::Query),
+        (Some(email), _) if !args.by_day => Question::Timeline(Subject::Lead(email.clone())),
+        (None, Some(username)) if !args.by_day => {
+            Question::Timeline(Subject::Expert(username.clone()))
+        }
+        _ => Question::ByDay,
+    }
+}
+
+fn selection(args: &ReportArgs, now: &Zoned) -> Result<Selection, Failure> {
+    // As clicks are stored.
+    let expert = args.expert.as_deref().map(|text| text.trim().to_owned());
+    let email = args
+        .email
+        .as_deref()
+        .map(|text| text.trim().to_ascii_lowercase());
+    Ok(Selection {
+        window: window(args, now)?,
+        expert,
+        email,
+        query: args.query.clone(),
+    })
 }
 
 fn window(args: &ReportArgs, now: &Zoned) -> Result<Window, Failure> {
@@ -90,47 +162,95 @@ fn window(args: &ReportArgs, now: &Zoned) -> Result<Window, Failure> {
     }
 }
 
-fn report_by_email(db: &Db, window: Window, args: &ReportArgs) -> Result<(), Failure> {
+fn by_email(
+    db: &Db,
+    selection: &Selection,
+    args: &ReportArgs,
+    zone: &TimeZone,
+) -> Result<(), Failure> {
     let output = &args.output;
-    let limit = limit(args, TABLE_LEADS);
-    let grouped = report::by_email(db, window, limit)?;
+    let grouped = report::by_email(db, selection, limit(args, TABLE_ROWS))?;
     let is_empty = grouped.totals().clicks == 0;
     if is_empty {
-        tell_empty(db, "no clicks", window, "");
+        tell_empty(db, selection, "");
     }
     output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
-        Format::Table => table::by_email(out, &grouped, &output::screen()),
+        Format::Table => table::by_email(out, &grouped, &output.screen(zone)),
         Format::Csv => csv::by_email(out, &grouped, output.guard()),
         Format::Json => json::by_email(out, &grouped),
         Format::Ndjson => json::by_email_lines(out, &grouped),
     })
 }
 
-fn report_by_expert(
+fn ranking(
     db: &Db,
-    username: &str,
-    window: Window,
+    by: RankBy,
+    selection: &Selection,
     args: &ReportArgs,
+    zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let mut clicks: ByExpert<'_> =
-        report::by_expert(db, username, window, limit(args, TABLE_CLICKS))?;
-    let is_empty = clicks.is_empty()?;
+    let ranking = report::ranking(db, by, selection, limit(args, TABLE_ROWS))?;
+    let is_empty = ranking.ranked().is_empty();
     if is_empty {
-        let hint = if clicks.is_known() {
+        tell_empty(db, selection, "");
+    }
+    output::write(db, output.output.as_deref(), |out| match output.format {
+        Format::Table if is_empty => Ok(()),
+        Format::Table => table::ranking(out, &ranking, &output.screen(zone)),
+        Format::Csv => csv::ranking(out, &ranking, output.guard()),
+        Format::Json => json::ranking(out, &ranking),
+        Format::Ndjson => json::ranking_lines(out, &ranking),
+    })
+}
+
+fn by_day(
+    db: &Db,
+    selection: &Selection,
+    args: &ReportArgs,
+    zone: &TimeZone,
+) -> Result<(), Failure> {
+    let output = &args.output;
+    let by_day = report::by_day(db, selection, zone, limit(args, TABLE_ROWS))?;
+    let is_empty = by_day.days().is_empty();
+    if is_empty {
+        tell_empty(db, selection, "");
+    }
+    output::write(db, output.output.as_deref(), |out| match output.format {
+        Format::Table if is_empty => Ok(()),
+        Format::Table => table::by_day(out, &by_day, &output.screen(zone)),
+        Format::Csv => csv::by_day(out, &by_day),
+        Format::Json => json::by_day(out, &by_day),
+        Format::Ndjson => json::by_day_lines(out, &by_day),
+    })
+}
+
+fn timeline(
+    db: &Db,
+    subject: Subject,
+    selection: &Selection,
+    args: &ReportArgs,
+    zone: &TimeZone,
+) -> Result<(), Failure> {
+    let output = &args.output;
+    let mut timeline = report::timeline(db, subject, selection, limit(args, TABLE_CLICKS))?;
+    let is_empty = timeline.is_empty()?;
+    if is_empty {
+        let is_known = |username: &String| timeline.names().know(username);
+        let hint = if selection.expert.as_ref().is_none_or(is_known) {
             ""
         } else {
             "; see `leadclicks experts list` for the experts that are known"
         };
-        tell_empty(db, &format!("no clicks on '{username}'"), window, hint);
+        tell_empty(db, selection, hint);
     }
     output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if is_empty => Ok(()),
-        Format::Table => table::by_expert(out, clicks, &output::screen()),
-        Format::Csv => csv::by_expert(out, clicks, output.guard()),
-        Format::Json => json::by_expert(out, clicks),
-        Format::Ndjson => json::by_expert_lines(out, clicks),
+        Format::Table => table::timeline(out, timeline, &output.screen(zone)),
+        Format::Csv => csv::timeline(out, timeline, output.guard()),
+        Format::Json => json::timeline(out, timeline),
+        Format::Ndjson => json::timeline_lines(out, timeline),
     })
 }
 
@@ -142,12 +262,25 @@ fn limit(args: &ReportArgs, table_default: NonZeroU64) -> Option<NonZeroU64> {
     }
 }
 
-fn tell_empty(db: &Db, nothing: &str, window: Window, hint: &str) {
-    let when = if window == Window::default() {
+fn tell_empty(db: &Db, selection: &Selection, hint: &str) {
+    // An email or a search does not belong into what may end in a log.
+    let which = [
+        selection
+            .expert
+            .as_ref()
+            .map(|expert| format!(" on '{expert}'")),
+        selection.email.as_ref().map(|_| " by this lead".to_owned()),
+        selection
+            .query
+            .as_ref()
+            .map(|_| " after such a search".to_owned()),
+    ];
+    let which: String = which.into_iter().flatten().collect();
+    let when = if selection.window == Window::default() {
         "yet"
     } else {
         "in that time"
     };
-    let sentence = format!("{nothing} {when} in {}{hint}", db.path().display());
+    let sentence = format!("no clicks{which} {when} in {}{hint}", db.path().display());
     print_error("leadclicks", &sentence);
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::confirm::confirm;
 use crate::{
@@ -45,8 +46,9 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let found = reset::count(&db)?;
     let path = db.path().display().to_string();
-    let shown = output::say(&format!("{}\n", visible(&path)))
-        .and_then(|()| table::table_rows(io::stdout().lock(), &found, output::screen().width));
+    let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
+        table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
+    });
     if args.dry_run {
         let no_backup = if args.backup.is_some() {
             ", and no backup written"

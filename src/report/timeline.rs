@@ -2,31 +2,63 @@ use std::{collections::VecDeque, num::NonZeroU64};
 
 use rusqlite::{OptionalExtension, Row, types::Value};
 
-use super::{Totals, Window, created_at, text_value};
+use super::{
+    ClickRow, Selection, Window, created_at,
+    selection::{self, Conditions, Indexes},
+};
 use crate::{
     experts::Names,
     store::{Db, Error, Problem, text_of},
     timestamp::Timestamp,
 };
 
-/// The clicks on one expert, newest first, read page by page as they are iterated. Clicks that are stored in the
-/// meantime are not among them.
+/// The clicks on one expert or of one lead, newest first, read page by page as they are iterated. Clicks that are stored
+/// in the meantime are not among them.
 #[derive(Debug)]
-pub struct ByExpert<'db> {
+pub struct Timeline<'db> {
     db: &'db Db,
-    username: String,
-    name: String,
-    is_known: bool,
-    window: Window,
+    subject: Subject,
+    /// Among them the subject.
+    selection: Selection,
+    names: Names,
     /// How many clicks may still be read from the database.
     left: u64,
-    page: VecDeque<ExpertClick>,
+    page: VecDeque<Click>,
     page_rows: u64,
     page_rows_max: u64,
     search: Search,
     /// The oldest click that was looked at.
     after: Option<Place>,
     ended: bool,
+}
+
+/// Whom a timeline is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The expert with this username.
+    Expert(String),
+    /// The lead with this email address.
+    Lead(String),
+}
+
+/// A click of a timeline, without the expert's name: [`Timeline::row`] knows that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    email: String,
+    expert_username: String,
+    search_query: String,
+    created_at: Timestamp,
+}
+
+/// How many clicks a timeline has, and how many different leads and experts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TimelineTotals {
+    /// Leads.
+    pub leads: u64,
+    /// Experts.
+    pub experts: u64,
+    /// Clicks.
+    pub clicks: u64,
 }
 
 /// Where a click stands among the others, as the database has it.
@@ -38,35 +70,32 @@ struct Place {
 }
 
 impl Place {
-    /// The conditions of all older clicks, and their parameters.
-    fn and_older(&self) -> (&'static str, Vec<Value>) {
+    /// Adds the conditions of all older clicks.
+    fn add_older(&self, conditions: &mut Conditions) {
         // The first comparison lets an index on created_at find the place.
-        self.and(
-            " AND created_at < ?",
-            " AND created_at <= ? AND (created_at < ? OR id < ?)",
-        )
+        self.add(
+            conditions,
+            "created_at < ?",
+            "created_at <= ? AND (created_at < ? OR id < ?)",
+        );
     }
 
-    /// The conditions of the click itself and all newer ones, and their parameters.
-    fn and_newer(&self) -> (&'static str, Vec<Value>) {
-        self.and(
-            " AND created_at >= ?",
-            " AND created_at >= ? AND (created_at > ? OR id >= ?)",
-        )
+    /// Adds the conditions of the click itself and all newer ones.
+    fn add_newer(&self, conditions: &mut Conditions) {
+        self.add(
+            conditions,
+            "created_at >= ?",
+            "created_at >= ? AND (created_at > ? OR id >= ?)",
+        );
     }
 
-    fn and(
-        &self,
-        by_time: &'static str,
-        by_time_and_id: &'static str,
-    ) -> (&'static str, Vec<Value>) {
+    fn add(&self, conditions: &mut Conditions, by_time: &str, by_time_and_id: &str) {
         let created_at = self.created_at.clone();
         match &self.id {
-            None => (by_time, vec![created_at]),
-            Some(id) => (
-                by_time_and_id,
-                vec![created_at.clone(), created_at, id.clone()],
-            ),
+            None => conditions.add(by_time, [created_at]),
+            Some(id) => {
+                conditions.add(by_time_and_id, [created_at.clone(), created_at, id.clone()]);
+            }
         }
     }
 }
@@ -79,10 +108,10 @@ const PAGE_ROWS_MAX: u64 = 65_536;
 /// What a page holds at the most, in bytes of text, give or take one row.
 const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How the expert's clicks are found.
+/// How the subject's clicks are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Search {
-    /// As SQLite plans it: by an index on the expert where a host app has one, sorting what it finds for each page.
+    /// As SQLite plans it: by an index on the subject where a host app has one, sorting what it finds for each page.
     Planned,
     /// Through all clicks by an index on time, a stretch of time at a time. The stretch is read forwards, which SQLite
     /// does about twice as fast as backwards: it takes the next row of the table from where it stands, and searches
@@ -91,43 +120,35 @@ enum Search {
 }
 
 impl Search {
-    fn condition(self) -> &'static str {
+    fn indexes(self) -> Indexes {
         match self {
-            Self::Planned => " AND expert_username = ?",
-            // The plus keeps an index on the column from being used (https://sqlite.org/optoverview.html).
-            Self::ByTime => " AND +expert_username = ?",
+            Self::Planned => Indexes::Any,
+            Self::ByTime => Indexes::OnTimeOnly,
         }
     }
 }
 
-/// A click on an expert who is known already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpertClick {
-    /// The lead's email address.
-    pub email: String,
-    /// What the lead had searched for; may be empty.
-    pub search_query: String,
-    /// When the click was stored.
-    pub created_at: Timestamp,
-}
-
-/// The clicks of `window` on the expert `username`, at most `clicks_max`.
+/// The clicks of `selection` that are `subject`'s, at most `clicks_max`.
 ///
 /// # Errors
 /// When the experts can't be read. The iterator's items are errors as [`super::by_email`]'s.
-pub fn by_expert<'db>(
+pub fn timeline<'db>(
     db: &'db Db,
-    username: &str,
-    window: Window,
+    subject: Subject,
+    selection: &Selection,
     clicks_max: Option<NonZeroU64>,
-) -> Result<ByExpert<'db>, Error> {
-    let names = Names::load(db)?;
-    Ok(ByExpert {
+) -> Result<Timeline<'db>, Error> {
+    db.run(selection::prepare)?;
+    let mut selection = selection.clone();
+    match &subject {
+        Subject::Expert(username) => selection.expert = Some(username.clone()),
+        Subject::Lead(email) => selection.email = Some(email.clone()),
+    }
+    Ok(Timeline {
         db,
-        username: username.to_owned(),
-        name: names.of(username).to_owned(),
-        is_known: names.know(username),
-        window,
+        subject,
+        selection,
+        names: Names::load(db)?,
         left: clicks_max.map_or(u64::MAX, NonZeroU64::get),
         page: VecDeque::new(),
         page_rows: PAGE_ROWS_MIN,
@@ -138,41 +159,47 @@ pub fn by_expert<'db>(
     })
 }
 
-impl ByExpert<'_> {
-    /// The expert's username.
+impl Timeline<'_> {
+    /// Whom it is about.
     #[must_use]
-    pub fn username(&self) -> &str {
-        &self.username
+    pub fn subject(&self) -> &Subject {
+        &self.subject
     }
 
-    /// The expert's name, or the username.
+    /// The experts' names.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
-    /// Whether the expert is among those that were imported, or nobody is.
+    /// A click of this timeline as all reports tell one.
     #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.is_known
+    pub fn row<'a>(&'a self, click: &'a Click) -> ClickRow<'a> {
+        ClickRow {
+            email: &click.email,
+            expert_username: &click.expert_username,
+            expert_name: self.names.of(&click.expert_username),
+            search_query: &click.search_query,
+            created_at: click.created_at,
+        }
     }
 
-    /// How many clicks and different leads the expert has in the window, whatever the limit.
+    /// How many clicks, leads and experts there are, whatever the limit.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn totals(&self) -> Result<Totals, Error> {
-        let (conditions, mut parameters) = self.window.conditions();
-        parameters.push(text_value(&self.username));
+    pub fn totals(&self) -> Result<TimelineTotals, Error> {
+        let conditions = self.selection.conditions();
         let sql = format!(
-            "SELECT count(DISTINCT email), count(*) FROM lead_clicks
-             WHERE {conditions} AND expert_username = ?"
+            "SELECT count(DISTINCT email), count(DISTINCT expert_username), count(*) FROM lead_clicks WHERE {}",
+            conditions.sql()
         );
         self.db.run(|conn| {
-            conn.query_row(&sql, rusqlite::params_from_iter(&parameters), |row| {
-                Ok(Totals {
+            conn.query_row(&sql, conditions.parameters(), |row| {
+                Ok(TimelineTotals {
                     leads: row.get(0)?,
-                    clicks: row.get(1)?,
+                    experts: row.get(1)?,
+                    clicks: row.get(2)?,
                 })
             })
         })
@@ -209,13 +236,19 @@ impl ByExpert<'_> {
 
     /// No comparison with the time of another click finds one without a time, and a window holds none.
     fn check_all_have_times(&self) -> Result<(), Error> {
-        if self.window != Window::default() {
+        if self.selection.window != Window::default() {
             return Ok(());
         }
+        let mut conditions = self.selection.subject(Indexes::OnTimeOnly);
+        conditions.add("created_at IS NULL", []);
+        let sql = format!(
+            "SELECT id FROM lead_clicks WHERE {} LIMIT 1",
+            conditions.sql()
+        );
         self.db.read(|conn| {
             let without_time = conn
-                .prepare("SELECT id FROM lead_clicks WHERE created_at IS NULL AND +expert_username = ? LIMIT 1")?
-                .query_row([&self.username], |row| row.get_ref(0).map(text_of))
+                .prepare(&sql)?
+                .query_row(conditions.parameters(), |row| row.get_ref(0).map(text_of))
                 .optional()?;
             without_time.map_or(Ok(()), |id| Err(Problem::BadTime(id)))
         })
@@ -223,9 +256,12 @@ impl ByExpert<'_> {
 
     fn read_planned_page(&mut self) -> Result<(), Error> {
         let rows_max = self.page_rows.min(self.left);
-        let (conditions, parameters) = self.expert_conditions(Search::Planned, None);
-        let sql = format!("{SELECT} WHERE {conditions} {NEWEST_FIRST} LIMIT {rows_max}");
-        let page_end = read(self.db, &sql, &parameters, |click, row| {
+        let conditions = self.subject_conditions(Search::Planned, None);
+        let sql = format!(
+            "{SELECT} WHERE {} {NEWEST_FIRST} LIMIT {rows_max}",
+            conditions.sql()
+        );
+        let page_end = read(self.db, &sql, &conditions, |click, row| {
             self.page.push_back(click);
             self.after = Some(Place {
                 created_at: row.get("created_at")?,
@@ -242,9 +278,12 @@ impl ByExpert<'_> {
 
     fn read_stretch(&mut self) -> Result<(), Error> {
         let begin = self.stretch_begin()?;
-        let (conditions, parameters) = self.expert_conditions(Search::ByTime, begin.as_ref());
-        let sql = format!("{SELECT} WHERE {conditions} ORDER BY created_at, id");
-        let page_end = read(self.db, &sql, &parameters, |click, _| {
+        let conditions = self.subject_conditions(Search::ByTime, begin.as_ref());
+        let sql = format!(
+            "{SELECT} WHERE {} ORDER BY created_at, id",
+            conditions.sql()
+        );
+        let page_end = read(self.db, &sql, &conditions, |click, _| {
             self.page.push_front(click);
             Ok(())
         })?;
@@ -265,16 +304,17 @@ impl ByExpert<'_> {
         Ok(())
     }
 
-    /// The oldest of the next [`ByExpert::page_rows`] clicks on whomever; none where fewer are left.
+    /// The oldest of the next [`Timeline::page_rows`] clicks on whomever; none where fewer are left.
     fn stretch_begin(&self) -> Result<Option<Place>, Error> {
-        let (conditions, parameters) = self.conditions(None);
+        let conditions = self.conditions(None);
         let sql = format!(
-            "SELECT created_at, id FROM lead_clicks WHERE {conditions} {NEWEST_FIRST} LIMIT 2 OFFSET {}",
+            "SELECT created_at, id FROM lead_clicks WHERE {} {NEWEST_FIRST} LIMIT 2 OFFSET {}",
+            conditions.sql(),
             self.page_rows - 1
         );
         self.db.run(|conn| {
             let mut statement = conn.prepare(&sql)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(&parameters))?;
+            let mut rows = statement.query(conditions.parameters())?;
             let Some(row) = rows.next()? else {
                 return Ok(None);
             };
@@ -292,35 +332,33 @@ impl ByExpert<'_> {
         })
     }
 
-    /// The conditions of clicks that were not looked at, from `begin` on if there is one, and their parameters. SQLite
-    /// takes one bound of each side for the range of an index and merely filters by the other, so only the tighter is
-    /// there: what was looked at lies in the window, and so does `begin`.
-    fn conditions(&self, begin: Option<&Place>) -> (String, Vec<Value>) {
+    /// The conditions of clicks that were not looked at, from `begin` on if there is one. SQLite takes one bound of each
+    /// side for the range of an index and merely filters by the other, so only the tighter is there: what was looked at
+    /// lies in the window, and so does `begin`.
+    fn conditions(&self, begin: Option<&Place>) -> Conditions {
+        let window = self.selection.window;
         let bounds = Window {
-            since: self.window.since.filter(|_| begin.is_none()),
-            until: self.window.until.filter(|_| self.after.is_none()),
+            since: window.since.filter(|_| begin.is_none()),
+            until: window.until.filter(|_| self.after.is_none()),
         };
-        let (mut conditions, mut parameters) = bounds.conditions();
-        let places = [
-            begin.map(Place::and_newer),
-            self.after.as_ref().map(Place::and_older),
-        ];
-        for (condition, place) in places.into_iter().flatten() {
-            conditions.push_str(condition);
-            parameters.extend(place);
+        let mut conditions = bounds.conditions();
+        if let Some(begin) = begin {
+            begin.add_newer(&mut conditions);
         }
-        (conditions, parameters)
+        if let Some(after) = &self.after {
+            after.add_older(&mut conditions);
+        }
+        conditions
     }
 
-    /// Those of them that are the expert's.
-    fn expert_conditions(&self, search: Search, begin: Option<&Place>) -> (String, Vec<Value>) {
-        let (mut conditions, mut parameters) = self.conditions(begin);
-        conditions.push_str(search.condition());
-        parameters.push(text_value(&self.username));
-        (conditions, parameters)
+    /// Those of them that are the subject's.
+    fn subject_conditions(&self, search: Search, begin: Option<&Place>) -> Conditions {
+        let mut conditions = self.conditions(begin);
+        conditions.extend(self.selection.subject(search.indexes()));
+        conditions
     }
 
-    /// By time where an index on time serves, and either none on the expert or only one that gives no order: then a
+    /// By time where an index on time serves, and either none on the subject or only one that gives no order: then a
     /// few clicks are sorted for each page, but not many.
     fn better_search(&self) -> Result<Search, Error> {
         let planned = self.plan(Search::Planned)?;
@@ -336,11 +374,14 @@ impl ByExpert<'_> {
 
     /// SQLite's plan for a search in its own words.
     fn plan(&self, search: Search) -> Result<String, Error> {
-        let (conditions, parameters) = self.expert_conditions(search, None);
-        let sql = format!("EXPLAIN QUERY PLAN {SELECT} WHERE {conditions} {NEWEST_FIRST}");
+        let conditions = self.subject_conditions(search, None);
+        let sql = format!(
+            "EXPLAIN QUERY PLAN {SELECT} WHERE {} {NEWEST_FIRST}",
+            conditions.sql()
+        );
         self.db.run(|conn| {
             conn.prepare(&sql)?
-                .query_map(rusqlite::params_from_iter(&parameters), |step| {
+                .query_map(conditions.parameters(), |step| {
                     step.get::<_, String>("detail")
                 })?
                 .collect()
@@ -348,7 +389,7 @@ impl ByExpert<'_> {
     }
 }
 
-const SELECT: &str = "SELECT id, email, search_query, created_at FROM lead_clicks";
+const SELECT: &str = "SELECT id, email, expert_username, search_query, created_at FROM lead_clicks";
 const NEWEST_FIRST: &str = "ORDER BY created_at DESC, id DESC";
 
 /// Why a page holds no more rows.
@@ -362,18 +403,19 @@ enum PageEnd {
 fn read(
     db: &Db,
     sql: &str,
-    parameters: &[Value],
-    mut add: impl FnMut(ExpertClick, &Row<'_>) -> rusqlite::Result<()>,
+    conditions: &Conditions,
+    mut add: impl FnMut(Click, &Row<'_>) -> rusqlite::Result<()>,
 ) -> Result<PageEnd, Error> {
     let mut page_bytes = 0;
     db.read(|conn| {
         let mut statement = conn.prepare(sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(parameters))?;
+        let mut rows = statement.query(conditions.parameters())?;
         while let Some(row) = rows.next()? {
-            let click = ExpertClick {
+            let click = Click {
                 email: text_of(row.get_ref(1)?),
-                search_query: text_of(row.get_ref(2)?),
-                created_at: created_at(row.get_ref(3)?, row.get_ref(0)?)?,
+                expert_username: text_of(row.get_ref(2)?),
+                search_query: text_of(row.get_ref(3)?),
+                created_at: created_at(row.get_ref(4)?, row.get_ref(0)?)?,
             };
             page_bytes += click.email.len() + click.search_query.len();
             add(click, row)?;
@@ -385,8 +427,8 @@ fn read(
     })
 }
 
-impl Iterator for ByExpert<'_> {
-    type Item = Result<ExpertClick, Error>;
+impl Iterator for Timeline<'_> {
+    type Item = Result<Click, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Err(error) = self.is_empty() {

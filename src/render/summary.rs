@@ -1,0 +1,237 @@
+//! The summary on one screen: 22 lines of 80 characters, so that the prompts before and after it fit on a terminal of 24.
+
+use std::io::{self, Write};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{
+    Error, counted, ink,
+    table::{Screen, expert, ranked_subject, times},
+};
+use crate::{
+    report::{Ranking, Summary, Totals},
+    visible::visible,
+};
+
+/// A wider summary would tear apart what belongs together.
+const COLUMNS_MAX: usize = 120;
+/// How many lines the chart of days has.
+const CHART_LINES: u16 = 3;
+/// What stands between two columns.
+const GAP: usize = 2;
+/// How many characters a count takes, and the bar behind it.
+const COUNT_COLUMNS: usize = 7;
+const BAR_COLUMNS: u16 = 8;
+
+/// Writes the summary of at least one click.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> Result<(), Error> {
+    let columns = usize::from(screen.width).min(COLUMNS_MAX);
+    totals(&mut out, summary, screen)?;
+    chart(&mut out, summary, columns, screen)?;
+    rankings(&mut out, summary, columns, screen)?;
+    newest_leads(&mut out, summary, columns, screen)?;
+    Ok(out.flush()?)
+}
+
+fn totals(out: &mut impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
+    let experts = counted(summary.experts, "expert");
+    let since = summary
+        .first_at
+        .map(|first| format!(" since {}", first.date(&screen.zone)));
+    writeln!(
+        out,
+        "{} on {experts}{}",
+        screen.ink.heading(by_leads(summary.totals)),
+        since.unwrap_or_default()
+    )?;
+    let (now, before) = (summary.this_week, summary.last_week);
+    writeln!(
+        out,
+        "This week {}, last week by now {}{}\n",
+        by_leads(now),
+        by_leads(before),
+        change(now.clicks, before.clicks)
+    )
+}
+
+fn by_leads(totals: Totals) -> String {
+    let clicks = counted(totals.clicks, "click");
+    format!("{clicks} by {}", counted(totals.leads, "lead"))
+}
+
+/// By how much the clicks have changed, if that can be said in percent.
+fn change(now: u64, before: u64) -> String {
+    if before == 0 {
+        return String::new();
+    }
+    let (now, before) = (i128::from(now), i128::from(before));
+    // Half up, so that 0% means next to nothing.
+    let percent = ((now - before) * 200 + before).div_euclid(2 * before);
+    format!(" ({percent:+}%)")
+}
+
+fn chart(
+    out: &mut impl Write,
+    summary: &Summary,
+    columns: usize,
+    screen: &Screen,
+) -> io::Result<()> {
+    let clicks: Vec<u64> = summary.days.iter().map(|day| day.clicks).collect();
+    let (Some(first), Some(last)) = (summary.days.first(), summary.days.last()) else {
+        return Ok(());
+    };
+    let most = summary.days.iter().max_by_key(|day| day.clicks);
+    let most = most.filter(|day| day.clicks > 0).map(|day| {
+        let clicks = counted(day.clicks, "click");
+        format!(", {clicks} at the most on {}", day.date)
+    });
+    let heading = format!("Last {} days", clicks.len());
+    writeln!(
+        out,
+        "{}{}",
+        screen.ink.heading(heading),
+        screen.ink.aside(most.unwrap_or_default())
+    )?;
+    let day_columns = ((columns - 1) / clicks.len()).clamp(1, 3);
+    let wide: Vec<u64> = clicks
+        .iter()
+        .flat_map(|clicks| std::iter::repeat_n(*clicks, day_columns))
+        .collect();
+    for line in ink::chart(&wide, CHART_LINES) {
+        writeln!(out, " {}", screen.ink.drawing(line.trim_end()))?;
+    }
+    let (first, last) = (first.date.to_string(), last.date.to_string());
+    let between = wide.len().saturating_sub(first.len() + last.len());
+    let dates = format!("{first}{}{last}", " ".repeat(between.max(1)));
+    writeln!(out, " {}\n", screen.ink.aside(dates))
+}
+
+/// Both beside each other.
+fn rankings(
+    out: &mut impl Write,
+    summary: &Summary,
+    columns: usize,
+    screen: &Screen,
+) -> io::Result<()> {
+    let half = (columns - GAP) / 2;
+    let experts = ranked_lines(&summary.top_experts, half);
+    let queries = ranked_lines(&summary.top_queries, half);
+    let headings = ["Top experts", "Top searches"].map(|title| padded(title, half));
+    writeln!(
+        out,
+        "{}{}{}",
+        screen.ink.heading(&headings[0]),
+        " ".repeat(GAP),
+        screen.ink.heading(headings[1].trim_end())
+    )?;
+    for number in 0..experts.len().max(queries.len()) {
+        let empty = (String::new(), String::new());
+        let [(expert, expert_bar), (query, query_bar)] =
+            [&experts, &queries].map(|lines| lines.get(number).unwrap_or(&empty));
+        let gap = " ".repeat(half + GAP - expert.width() - expert_bar.width());
+        let [expert_bar, query_bar] = [expert_bar, query_bar].map(|bar| screen.ink.drawing(bar));
+        let line = format!("{expert}{expert_bar}{gap}{query}{query_bar}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(out)
+}
+
+/// Each place with its count, and its bar.
+fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
+    let most = ranking.ranked().first().map_or(0, |first| first.clicks);
+    let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
+    ranking
+        .ranked()
+        .iter()
+        .map(|ranked| {
+            let subject = padded(&ranked_subject(ranking, &ranked.subject), subject_columns);
+            let line = format!(" {subject}{:>COUNT_COLUMNS$} ", ranked.clicks);
+            (line, ink::bar(ranked.clicks, most, BAR_COLUMNS))
+        })
+        .collect()
+}
+
+fn newest_leads(
+    out: &mut impl Write,
+    summary: &Summary,
+    columns: usize,
+    screen: &Screen,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}{}",
+        screen.ink.heading("Newest leads"),
+        screen.ink.aside(format!(
+            ", and what they clicked first; {}",
+            times(screen, "times")
+        ))
+    )?;
+    for lead in &summary.newest_leads {
+        let time = lead.first_at.local(&screen.zone);
+        let rest = columns - 1 - time.width() - 3 * GAP;
+        let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);
+        let email = padded(&visible(&lead.email), email_columns);
+        let name = summary.names.of(&lead.expert_username);
+        let name = padded(&expert(&lead.expert_username, name), name_columns);
+        let query_columns = rest - email_columns - name_columns;
+        let query = cut(&visible(&lead.search_query), query_columns);
+        let gap = " ".repeat(GAP);
+        let line = format!(" {time}{gap}{email}{gap}{name}{gap}{query}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// `text` in exactly so many columns.
+fn padded(text: &str, columns: usize) -> String {
+    let text = cut(text, columns);
+    let blanks = columns - text.width();
+    format!("{text}{}", " ".repeat(blanks))
+}
+
+/// `text` in at most so many columns; what is cut ends in `…`.
+fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut left = columns.saturating_sub(1);
+    for character in text.chars() {
+        let width = character.width().unwrap_or_default();
+        if width > left {
+            break;
+        }
+        left -= width;
+        cut.push(character);
+    }
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_change_is_told_in_percent() {
+        let changes = [(1, 0), (0, 8), (8, 8), (9, 8), (7, 8), (24, 8)];
+        let told = changes.map(|(now, before)| change(now, before));
+        assert_eq!(
+            told,
+            ["", " (-100%)", " (+0%)", " (+13%)", " (-12%)", " (+200%)"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_brought_to_its_columns(text in any::<String>(), columns in 1_usize..40) {
+            let text = visible(&text);
+            prop_assert!(cut(&text, columns).width() <= columns);
+            prop_assert_eq!(padded(&text, columns).width(), columns);
+        }
+    }
+}

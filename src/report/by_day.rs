@@ -1,0 +1,156 @@
+use std::{collections::BTreeMap, num::NonZeroU64};
+
+use hashbrown::HashSet;
+use jiff::{civil::Date, tz::TimeZone};
+
+use super::{Selection, Totals, created_at, selection, text, texts::Texts};
+use crate::{
+    store::{Db, Error},
+    timestamp::Timestamp,
+};
+
+/// The selected clicks by day, the newest day first. Days without a click in between are there, too.
+#[derive(Debug)]
+pub struct ByDay {
+    days: Vec<Day>,
+    days_in_all: u64,
+    totals: Totals,
+}
+
+/// A day in a [`ByDay`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day {
+    /// The date, on the clocks of the zone that was asked for.
+    pub date: Date,
+    /// How many clicks there were.
+    pub clicks: u64,
+    /// By how many different leads.
+    pub leads: u64,
+}
+
+/// Counts the clicks of `selection` by the days of `zone`, and keeps the `days_max` newest days. Totals count every
+/// click either way.
+///
+/// # Errors
+/// When the database can't be read, or holds a click whose time is none.
+pub fn by_day(
+    db: &Db,
+    selection: &Selection,
+    zone: &TimeZone,
+    days_max: Option<NonZeroU64>,
+) -> Result<ByDay, Error> {
+    let mut counts: BTreeMap<Date, Day> = BTreeMap::new();
+    let mut emails = Texts::new();
+    let mut leads: HashSet<(Date, u32)> = HashSet::new();
+    let mut dates = Dates::new(zone);
+    db.read(|conn| {
+        selection::prepare(conn)?;
+        let conditions = selection.conditions();
+        let mut statement = conn.prepare(&format!(
+            "SELECT id, email, created_at FROM lead_clicks WHERE {}",
+            conditions.sql()
+        ))?;
+        let mut rows = statement.query(conditions.parameters())?;
+        while let Some(row) = rows.next()? {
+            let email = emails.number(&text(row.get_ref(1)?));
+            let date = dates.of(created_at(row.get_ref(2)?, row.get_ref(0)?)?);
+            let day = counts.entry(date).or_insert(Day::without_clicks(date));
+            day.clicks += 1;
+            day.leads += u64::from(leads.insert((date, email)));
+        }
+        Ok(())
+    })?;
+    let totals = Totals {
+        leads: emails.len() as u64,
+        clicks: counts.values().map(|day| day.clicks).sum(),
+    };
+    let (Some((&first, _)), Some((&last, _))) = (counts.first_key_value(), counts.last_key_value())
+    else {
+        return Ok(ByDay {
+            days: Vec::new(),
+            days_in_all: 0,
+            totals,
+        });
+    };
+    let days_in_all = u64::from((last - first).get_days().unsigned_abs()) + 1;
+    let newest_first = std::iter::successors(Some(last), |date| {
+        date.yesterday().ok().filter(|date| *date >= first)
+    });
+    let days = newest_first
+        .take(days_max.map_or(usize::MAX, |max| {
+            usize::try_from(max.get()).unwrap_or(usize::MAX)
+        }))
+        .map(|date| {
+            counts
+                .get(&date)
+                .copied()
+                .unwrap_or(Day::without_clicks(date))
+        })
+        .collect();
+    Ok(ByDay {
+        days,
+        days_in_all,
+        totals,
+    })
+}
+
+impl Day {
+    /// A day on which nobody clicked.
+    #[must_use]
+    pub fn without_clicks(date: Date) -> Self {
+        Self {
+            date,
+            clicks: 0,
+            leads: 0,
+        }
+    }
+}
+
+impl ByDay {
+    /// The newest days, the newest first.
+    #[must_use]
+    pub fn days(&self) -> &[Day] {
+        &self.days
+    }
+
+    /// How many days there are from the first click to the last, shown or not.
+    #[must_use]
+    pub fn days_in_all(&self) -> u64 {
+        self.days_in_all
+    }
+
+    /// All selected leads and clicks, shown or not.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+}
+
+/// The dates of instants that mostly come in order.
+struct Dates<'a> {
+    zone: &'a TimeZone,
+    minute: i64,
+    date: Date,
+}
+
+impl<'a> Dates<'a> {
+    fn new(zone: &'a TimeZone) -> Self {
+        let epoch = Timestamp::from_micros(0);
+        Self {
+            zone,
+            minute: 0,
+            date: epoch.date(zone),
+        }
+    }
+
+    /// Looks into the zone once for each minute: clocks are only ever changed at a full one.
+    fn of(&mut self, instant: Timestamp) -> Date {
+        const MINUTE_MICROS: i64 = 60_000_000;
+        let minute = instant.micros().div_euclid(MINUTE_MICROS);
+        if minute != self.minute {
+            self.minute = minute;
+            self.date = instant.date(self.zone);
+        }
+        self.date
+    }
+}

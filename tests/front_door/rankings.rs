@@ -1,0 +1,462 @@
+//! Reports that count: experts, searches, days and the summary; filters, and the colours of tables.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use proptest::prelude::*;
+
+use crate::{
+    report::fixture,
+    support::{Daemon, HOST_APP, Site},
+};
+
+#[test]
+fn experts_are_ranked_by_their_clicks_and_then_by_the_latest() {
+    let site = fixture();
+    site.run(&["report", "--by-expert"]).assert(
+        0,
+        " Expert                  Clicks   Share   Leads   Latest click
+────────────────────────────────────────────────────────────────────────────────
+ Jane Doe (jdoe)              3   37.5%       2   2026-11-01 23:59   ██████████
+ ghost                        2   25.0%       2   2026-11-01 09:00   ██████▊
+ Zoë O'Neil, Jr. (zoë)        1   12.5%       1   2026-11-02 12:30   ███▍
+ blank                        1   12.5%       1   2026-11-01 10:00   ███▍
+ =ghost                       1   12.5%       1   2026-10-30 00:00   ███▍
+
+5 experts, 5 leads, 8 clicks; times in UTC
+",
+        "",
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--by-expert", "--format", "csv"]),
+        "\
+expert_username,expert_name,clicks,leads,share,latest_click_at
+jdoe,Jane Doe,3,2,0.375,2026-11-01T23:59:59.999999Z
+ghost,ghost,2,2,0.25,2026-11-01T09:00:00.000000Z
+zoë,\"Zoë O'Neil, Jr.\",1,1,0.125,2026-11-02T12:30:00.500000Z
+blank,blank,1,1,0.125,2026-11-01T10:00:00.000000Z
+'=ghost,'=ghost,1,1,0.125,2026-10-30T00:00:00.000001Z
+"
+    );
+    let top = ["report", "--by-expert", "--limit", "1", "--format"];
+    assert_eq!(
+        site.stdout_of(&[&top[..], &["json"]].concat()),
+        concat!(
+            r#"{"clicks":8,"leads":5,"experts":[{"expert_username":"jdoe","expert_name":"Jane Doe","#,
+            r#""clicks":3,"leads":2,"share":0.375,"latest_click_at":"2026-11-01T23:59:59.999999Z"}]}"#,
+            "\n"
+        )
+    );
+    assert_eq!(
+        site.stdout_of(&[&top[..], &["ndjson"]].concat()),
+        concat!(
+            r#"{"expert_username":"jdoe","expert_name":"Jane Doe","#,
+            r#""clicks":3,"leads":2,"share":0.375,"latest_click_at":"2026-11-01T23:59:59.999999Z"}"#,
+            "\n"
+        )
+    );
+    let table = site.stdout_of(&[&top[..], &["table"]].concat());
+    assert_eq!(
+        table.lines().skip(3).collect::<Vec<_>>(),
+        [
+            "",
+            "5 experts, 5 leads, 8 clicks; times in UTC",
+            "4 more experts not shown; --limit 5 shows all"
+        ]
+    );
+}
+
+#[test]
+fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typed_last() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks VALUES
+            (1, 'a@example.com', 'jdoe', 'Zürich  pricing', '2026-11-01 09:00:00.000000'),
+            (2, 'b@example.com', 'jdoe', ' ZÜRICH PRICING ', '2026-11-03 09:00:00.000000'),
+            (3, 'a@example.com', 'zoe', 'zürich pricing', '2026-11-02 09:00:00.000000'),
+            (4, 'a@example.com', 'zoe', '', '2026-11-02 10:00:00.000000'),
+            (5, 'c@example.com', 'zoe', '  ', '2026-11-02 10:00:00.000000'),
+            (6, 'c@example.com', 'zoe', '@SUM', '2026-11-02 10:00:00.000000');",
+    );
+    site.run(&["report", "--by-query"]).assert(
+        0,
+        " Search           Clicks   Share   Leads   Latest click
+─────────────────────────────────────────────────────────────────────────
+ ZÜRICH PRICING        3   50.0%       2   2026-11-03 09:00   ██████████
+ (no search)           2   33.3%       2   2026-11-02 10:00   ██████▊
+ @SUM                  1   16.7%       1   2026-11-02 10:00   ███▍
+
+3 searches, 3 leads, 6 clicks; times in UTC
+",
+        "",
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--by-query", "--format", "csv"]),
+        "\
+search_query,clicks,leads,share,latest_click_at
+ ZÜRICH PRICING ,3,2,0.5,2026-11-03T09:00:00.000000Z
+  ,2,2,0.3333,2026-11-02T10:00:00.000000Z
+'@SUM,1,1,0.1667,2026-11-02T10:00:00.000000Z
+"
+    );
+    // The filter knows cases as the ranking does, and the part of a search need not be a word.
+    assert_eq!(
+        site.stdout_of(&[
+            "report",
+            "--by-query",
+            "--query",
+            "ÜRICH",
+            "--expert",
+            "jdoe",
+            "--format",
+            "ndjson"
+        ]),
+        concat!(
+            r#"{"search_query":" ZÜRICH PRICING ","clicks":2,"leads":2,"share":1.0,"#,
+            r#""latest_click_at":"2026-11-03T09:00:00.000000Z"}"#,
+            "\n"
+        )
+    );
+}
+
+/// Around midnight in Berlin, which is 23:00 in UTC, with two days between.
+const MIDNIGHTS: &str = "
+    INSERT INTO lead_clicks VALUES
+        (1, 'a@example.com', 'jdoe', '', '2026-11-01 22:59:59.999999'),
+        (2, 'b@example.com', 'jdoe', '', '2026-11-01 23:00:00.000000'),
+        (3, 'b@example.com', 'zoe', '', '2026-11-02 22:59:59.999999'),
+        (4, 'a@example.com', 'zoe', '', '2026-11-04 23:30:00.000000');";
+
+#[test]
+fn days_are_those_of_the_readers_zone_and_none_is_left_out() {
+    let site = Site::new().with_schema(MIDNIGHTS);
+    site.run(&["report", "--by-day", "--tz", "Europe/Berlin"])
+        .assert(
+            0,
+            " 2026-11-01 ▄█  ▄ 2026-11-05
+
+ Day              Clicks   Leads
+────────────────────────────────────────────────────────
+ Thu 2026-11-05        1       1   ██████████
+ Wed 2026-11-04        0       0
+ Tue 2026-11-03        0       0
+ Mon 2026-11-02        2       1   ████████████████████
+ Sun 2026-11-01        1       1   ██████████
+
+5 days, 2 leads, 4 clicks; days in Europe/Berlin
+",
+            "",
+        );
+    assert_eq!(
+        site.stdout_of(&["report", "--by-day", "--format", "csv"]),
+        "day,clicks,leads\n2026-11-04,1,1\n2026-11-03,0,0\n2026-11-02,1,1\n2026-11-01,2,2\n"
+    );
+    let two = [
+        "report", "--by-day", "--limit", "2", "--expert", "zoe", "--format",
+    ];
+    assert_eq!(
+        site.stdout_of(&[&two[..], &["json"]].concat()),
+        "{\"clicks\":2,\"leads\":2,\"days\":[{\"day\":\"2026-11-04\",\"clicks\":1,\"leads\":1},\
+         {\"day\":\"2026-11-03\",\"clicks\":0,\"leads\":0}]}\n"
+    );
+    assert_eq!(
+        site.stdout_of(&[&two[..], &["ndjson"]].concat()),
+        "{\"day\":\"2026-11-04\",\"clicks\":1,\"leads\":1}\n{\"day\":\"2026-11-03\",\"clicks\":0,\"leads\":0}\n"
+    );
+    let table = site.stdout_of(&[&two[..], &["table"]].concat());
+    assert_eq!(
+        table.lines().last(),
+        Some("1 earlier day not shown; --limit 3 shows all")
+    );
+}
+
+#[test]
+fn a_window_in_another_zone_is_that_zones() {
+    let site = Site::new().with_schema(MIDNIGHTS);
+    let ids = |zone: &str| {
+        let window = ["--since", "2026-11-02", "--until", "2026-11-03"];
+        let report = ["report", "--by-email", "--tz", zone, "--format", "csv"];
+        let csv = site.stdout_of(&[&report[..], &window].concat());
+        csv.lines().count() - 1
+    };
+    assert_eq!((ids("Europe/Berlin"), ids("UTC")), (2, 1));
+}
+
+#[test]
+fn today_and_yesterday_begin_at_midnight() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
+            ('now@example.com', 'jdoe', strftime('%Y-%m-%d %H:%M:%S', 'now') || '.000000'),
+            ('begin@example.com', 'jdoe', date('now') || ' 00:00:00.000000'),
+            ('yesterday@example.com', 'jdoe', date('now', '-1 day') || ' 00:00:00.000000'),
+            ('before@example.com', 'jdoe', date('now', '-2 days') || ' 23:59:59.000000');",
+    );
+    let clicks = |args: &[&str]| {
+        let report = ["report", "--by-day", "--format", "json"];
+        let json = site.stdout_of(&[&report, args].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["clicks"].as_u64().unwrap()
+    };
+    assert_eq!(clicks(&["--since", "today"]), 2);
+    assert_eq!(clicks(&["--since", "yesterday"]), 3);
+    assert_eq!(clicks(&["--since", "yesterday", "--until", "today"]), 1);
+}
+
+#[test]
+fn one_leads_clicks_are_told_with_their_experts_newest_first() {
+    let site = fixture();
+    site.run(&["report", "--email", "Amy@Example.com"]).assert(
+        0,
+        "\
+amy@example.com
+
+ Time               Expert            Search
+───────────────────────────────────────────────────────────────────────
+ 2026-11-01 09:00   ghost             =HYPERLINK(\"http://example.com\")
+ 2026-11-01 09:00   Jane Doe (jdoe)
+ 2026-10-31 00:00   Jane Doe (jdoe)     two  blanks
+
+2 experts, 3 clicks; times in UTC
+",
+        "",
+    );
+    assert_eq!(
+        site.stdout_of(&[
+            "report",
+            "--email",
+            "amy@example.com",
+            "--expert",
+            "ghost",
+            "--format",
+            "json"
+        ]),
+        concat!(
+            r#"{"email":"amy@example.com","clicks":[{"expert_username":"ghost","expert_name":"ghost","#,
+            r#""search_query":"=HYPERLINK(\"http://example.com\")","created_at":"2026-11-01T09:00:00.000000Z"}]}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn a_host_apps_leads_are_found_whatever_case_they_are_stored_in() {
+    let site = Site::new().with_database(&format!(
+        "{HOST_APP} INSERT INTO lead_clicks VALUES
+            (1, 'Amy@Example.com', 'jdoe', 'x', '2026-11-01 09:00:00'),
+            (2, 'amy@example.com', 'plain', 'y', '2026-11-01 10:00:00');"
+    ));
+    let csv = site.stdout_of(&["report", "--email", "amy@example.com", "--format", "csv"]);
+    assert_eq!(
+        csv,
+        "email,expert_username,expert_name,search_query,created_at\n\
+         amy@example.com,plain,plain,y,2026-11-01T10:00:00.000000Z\n\
+         Amy@Example.com,jdoe,Jane Doe,x,2026-11-01T09:00:00.000000Z\n"
+    );
+}
+
+/// A lead, an expert, a search and the hours since a beginning.
+type AnyClick = (u8, u8, String, i64);
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Against the same counts made by hand.
+    #[test]
+    fn counts_are_right_for_any_clicks(
+        clicks in prop::collection::vec((0..6_u8, 0..4_u8, "[aA ]{0,3}", 0..200_i64), 1..60)
+    ) {
+        let site = Site::new().with_schema("");
+        let mut inserting = "BEGIN;".to_owned();
+        for (lead, expert, query, hours) in &clicks {
+            write!(
+                inserting,
+                "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+                    ('l{lead}@example.com', 'e{expert}', '{query}',
+                     strftime('%Y-%m-%d %H:%M:%S', '2026-11-01', '{hours} hours') || '.000000');"
+            ).unwrap();
+        }
+        site.connect().execute_batch(&format!("{inserting} COMMIT;")).unwrap();
+        let counts = |args: &[&str], key: &str| -> BTreeMap<String, (u64, u64)> {
+            let report = ["report", "--format", "ndjson"];
+            let lines = site.stdout_of(&[&report, args].concat());
+            lines
+                .lines()
+                .map(|line| {
+                    let row: serde_json::Value = serde_json::from_str(line).unwrap();
+                    let count = |name: &str| row[name].as_u64().unwrap();
+                    (row[key].as_str().unwrap().to_owned(), (count("clicks"), count("leads")))
+                })
+                .filter(|(_, counts)| *counts != (0, 0))
+                .collect()
+        };
+        let expected = |key: &dyn Fn(&AnyClick) -> String| {
+            let mut leads: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+            for click in &clicks {
+                leads.entry(key(click)).or_default().push(click.0);
+            }
+            let counted = leads.into_iter().map(|(key, mut leads)| {
+                let clicks = leads.len() as u64;
+                leads.sort_unstable();
+                leads.dedup();
+                (key, (clicks, leads.len() as u64))
+            });
+            counted.collect::<BTreeMap<_, _>>()
+        };
+        let day = |hours: i64| format!("2026-11-{:02}", 1 + hours / 24);
+        prop_assert_eq!(counts(&["--by-expert"], "expert_username"), expected(&|click| format!("e{}", click.1)));
+        prop_assert_eq!(counts(&["--by-day"], "day"), expected(&|click| day(click.3)));
+        let by_query = counts(&["--by-query"], "search_query");
+        let normal = |query: &str| query.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let by_query: BTreeMap<_, _> = by_query.into_iter().map(|(query, counts)| (normal(&query), counts)).collect();
+        prop_assert_eq!(by_query, expected(&|click| normal(&click.2)));
+    }
+}
+
+#[test]
+fn the_summary_is_one_screen() {
+    let site = Site::new().with_schema("INSERT INTO experts VALUES ('e1', 'Jane', 'Doe');");
+    let mut inserting = "BEGIN;".to_owned();
+    for click in 0..400 {
+        write!(
+            inserting,
+            "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+                ('l{}@example.com', 'e{}', 'search {}',
+                 strftime('%Y-%m-%d %H:%M:%S', 'now', '-{} hours') || '.000000');",
+            click % 90,
+            click % 8,
+            click % 7,
+            (400 - click) * 3
+        )
+        .unwrap();
+    }
+    site.connect()
+        .execute_batch(&format!("{inserting} COMMIT;"))
+        .unwrap();
+    for columns in [80, 160] {
+        let script = format!("stty rows 24 columns {columns}; leadclicks summary");
+        let (code, screen) = site.on_terminal(&script).finish();
+        assert_eq!(code, Some(0), "{screen}");
+        assert_eq!(screen.lines().count(), 22, "{screen}");
+        for line in screen.lines() {
+            assert!(line.chars().count() <= columns, "{columns}: {line}");
+        }
+        assert!(
+            screen.starts_with("400 clicks by 90 leads on 8 experts since 20"),
+            "{screen}"
+        );
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&site.stdout_of(&["summary", "--format", "json"])).unwrap();
+    let count = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_u64);
+    let rows = |pointer: &str| {
+        json.pointer(pointer)
+            .and_then(|rows| Some(rows.as_array()?.len()))
+    };
+    assert_eq!(count("/clicks"), Some(400));
+    assert_eq!(rows("/days"), Some(30));
+    assert_eq!(rows("/top_experts"), Some(5));
+    assert_eq!(rows("/newest_leads"), Some(5));
+    // The newest lead is the one whose first click is the latest: number 89 of 90 in turn.
+    assert_eq!(
+        json.pointer("/newest_leads/0/email"),
+        Some(&"l89@example.com".into())
+    );
+    let days: u64 = (0..30)
+        .filter_map(|day| count(&format!("/days/{day}/clicks")))
+        .sum();
+    assert!((230..=240).contains(&days), "{days}");
+}
+
+#[test]
+fn the_summary_of_today_counts_this_week_and_last() {
+    let site = Site::new().with_schema("");
+    let daemon = Daemon::start(&site, &[]);
+    for _ in 0..2 {
+        assert_eq!(daemon.post("a@example.com", "jdoe", "x").status, 202);
+    }
+    site.connect()
+        .execute_batch(
+            "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
+                -- A week ago, to the minute before.
+                ('b@example.com', 'zoe', strftime('%Y-%m-%d %H:%M:%S', 'now', '-7 days', '-1 minute') || '.000000'),
+                -- A week ago, but later in the week.
+                ('b@example.com', 'zoe', strftime('%Y-%m-%d %H:%M:%S', 'now', '-7 days', '+1 minute') || '.000000'),
+                ('c@example.com', 'zoe', '2020-01-01 00:00:00.000000');",
+        )
+        .unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&site.stdout_of(&["summary", "--format", "json"])).unwrap();
+    assert_eq!(
+        json["this_week"],
+        serde_json::json!({"clicks": 2, "leads": 1})
+    );
+    assert_eq!(json["first_click_at"], "2020-01-01T00:00:00.000000Z");
+    assert_eq!(json["experts"], 2);
+    // In the first minute of a Monday the click of a week and a minute ago is of the week before that.
+    let last_week = json["last_week_by_now"]["clicks"].as_u64();
+    assert!(matches!(last_week, Some(0 | 1)), "{json}");
+}
+
+#[test]
+fn a_summary_of_nothing_says_so() {
+    let site = Site::new().with_schema("");
+    let sentence = format!(
+        "leadclicks: no clicks yet in {}\n",
+        site.db_path().display()
+    );
+    site.run(&["summary"]).assert(0, "", &sentence);
+    let ran = site.run(&["summary", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["clicks"], 0);
+    assert_eq!(json["first_click_at"], serde_json::Value::Null);
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let site = fixture();
+    let report = "leadclicks report --by-expert --limit 1";
+    let coloured = |variables: &[(&str, &str)], script: &str| {
+        let (code, screen) = site.on_terminal_with(variables, script).finish();
+        assert_eq!(code, Some(0), "{screen}");
+        screen.contains('\u{1b}')
+    };
+    assert!(coloured(&[], report));
+    assert!(!coloured(&[("NO_COLOR", "1")], report));
+    assert!(!coloured(&[("CLICOLOR", "0")], report));
+    assert!(!coloured(&[("TERM", "dumb")], report));
+    assert!(!coloured(&[], &format!("{report} | cat")));
+    assert!(coloured(
+        &[("CLICOLOR_FORCE", "1")],
+        &format!("{report} | cat")
+    ));
+    // A file is read by whatever.
+    assert!(!coloured(
+        &[],
+        &format!("{report} --output t.txt; cat t.txt")
+    ));
+    assert!(!coloured(&[], &format!("{report} --format csv")));
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let site = fixture();
+    for report in [
+        "report --by-email",
+        "report --by-expert",
+        "report --by-query",
+        "report --by-day",
+        "report --expert jdoe",
+        "report --email amy@example.com",
+        "summary",
+        "experts list",
+    ] {
+        let [plain, coloured] = ["NO_COLOR", "CLICOLOR_FORCE"].map(|variable| {
+            let script = format!("stty rows 24 columns 100; leadclicks {report}");
+            site.on_terminal_with(&[(variable, "1")], &script).finish()
+        });
+        assert_ne!(plain, coloured, "{report}");
+        let sequence = ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[36m", "\u{1b}[0m"];
+        let stripped = sequence
+            .iter()
+            .fold(coloured.1, |screen, sequence| screen.replace(sequence, ""));
+        assert_eq!(plain.1, stripped, "{report}");
+    }
+}
