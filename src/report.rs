@@ -5,6 +5,7 @@
 
 mod by_day;
 mod by_email;
+mod distinct;
 mod ranking;
 mod selection;
 mod summary;

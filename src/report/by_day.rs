@@ -1,9 +1,8 @@
 use std::{collections::BTreeMap, num::NonZeroU64};
 
-use hashbrown::HashSet;
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Selection, Totals, created_at, selection, text, texts::Texts};
+use super::{Selection, Totals, created_at, distinct::LeadsByGroup, selection, text, texts::Texts};
 use crate::{
     store::{Db, Error},
     timestamp::Timestamp,
@@ -39,9 +38,11 @@ pub fn by_day(
     zone: &TimeZone,
     days_max: Option<NonZeroU64>,
 ) -> Result<ByDay, Error> {
-    let mut counts: BTreeMap<Date, Day> = BTreeMap::new();
+    // The days in the order in which they came; a day's place is its number.
+    let mut counted: Vec<Day> = Vec::new();
+    let mut numbers: BTreeMap<Date, u32> = BTreeMap::new();
     let mut emails = Texts::new();
-    let mut leads: HashSet<(Date, u32)> = HashSet::new();
+    let mut leads = LeadsByGroup::default();
     let mut dates = Dates::new(zone);
     db.read(|conn| {
         selection::prepare(conn)?;
@@ -54,44 +55,52 @@ pub fn by_day(
         while let Some(row) = rows.next()? {
             let email = emails.number(&text(row.get_ref(1)?));
             let date = dates.of(created_at(row.get_ref(2)?, row.get_ref(0)?)?);
-            let day = counts.entry(date).or_insert(Day::without_clicks(date));
-            day.clicks += 1;
-            day.leads += u64::from(leads.insert((date, email)));
+            let number = *numbers.entry(date).or_insert_with(|| {
+                counted.push(Day::without_clicks(date));
+                // There are less than four million dates.
+                u32::try_from(counted.len() - 1).unwrap_or(u32::MAX)
+            });
+            counted[number as usize].clicks += 1;
+            leads.add(number, email);
         }
         Ok(())
     })?;
+    for (day, leads) in counted.iter_mut().zip(leads.count(numbers.len())) {
+        day.leads = leads;
+    }
     let totals = Totals {
         leads: emails.len() as u64,
-        clicks: counts.values().map(|day| day.clicks).sum(),
+        clicks: counted.iter().map(|day| day.clicks).sum(),
     };
-    let (Some((&first, _)), Some((&last, _))) = (counts.first_key_value(), counts.last_key_value())
-    else {
-        return Ok(ByDay {
-            days: Vec::new(),
-            days_in_all: 0,
-            totals,
-        });
-    };
-    let days_in_all = u64::from((last - first).get_days().unsigned_abs()) + 1;
-    let newest_first = std::iter::successors(Some(last), |date| {
-        date.yesterday().ok().filter(|date| *date >= first)
-    });
-    let days = newest_first
-        .take(days_max.map_or(usize::MAX, |max| {
-            usize::try_from(max.get()).unwrap_or(usize::MAX)
-        }))
-        .map(|date| {
-            counts
-                .get(&date)
-                .copied()
-                .unwrap_or(Day::without_clicks(date))
-        })
-        .collect();
+    let (days, days_in_all) = newest_days(&counted, &numbers, days_max);
     Ok(ByDay {
         days,
         days_in_all,
         totals,
     })
+}
+
+/// The days from the last to the first, those without a click among them, and how many there are without a limit.
+fn newest_days(
+    counted: &[Day],
+    numbers: &BTreeMap<Date, u32>,
+    days_max: Option<NonZeroU64>,
+) -> (Vec<Day>, u64) {
+    let (Some((&first, _)), Some((&last, _))) =
+        (numbers.first_key_value(), numbers.last_key_value())
+    else {
+        return (Vec::new(), 0);
+    };
+    let days_in_all = u64::from((last - first).get_days().unsigned_abs()) + 1;
+    let days_max = days_max.map_or(days_in_all, |max| max.get().min(days_in_all));
+    let days = std::iter::successors(Some(last), |date| date.yesterday().ok())
+        .take(usize::try_from(days_max).unwrap_or(usize::MAX))
+        .map(|date| match numbers.get(&date) {
+            Some(&number) => counted[number as usize],
+            None => Day::without_clicks(date),
+        })
+        .collect();
+    (days, days_in_all)
 }
 
 impl Day {
