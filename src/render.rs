@@ -60,15 +60,27 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
+/// What comes next of a timeline.
+enum Next<'a> {
+    Row(&'a ClickRow<'a>),
+    /// Reading on may take a while, so a reader should have what there is.
+    Wait,
+}
+
 /// Gives every click of a timeline to `write`, as it is read.
 fn for_each_row(
     mut timeline: Timeline<'_>,
-    mut write: impl FnMut(&ClickRow<'_>) -> io::Result<()>,
+    mut write: impl FnMut(Next<'_>) -> io::Result<()>,
 ) -> Result<(), Error> {
-    while let Some(click) = timeline.next() {
-        write(&timeline.row(&click?))?;
+    loop {
+        if timeline.has_to_read() {
+            write(Next::Wait)?;
+        }
+        let Some(click) = timeline.next() else {
+            return Ok(());
+        };
+        write(Next::Row(&timeline.row(&click?)))?;
     }
-    Ok(())
 }
 
 /// A share of the whole as programs get it: four digits after the point.

@@ -63,7 +63,30 @@ const USUAL_EXPERT: Question = Question {
     ..TOP_EXPERT
 };
 
-const QUESTIONS: [Question; 10] = [
+const TOP_EXPERT_RECENT: Question = Question {
+    name: "top expert, last 7 days",
+    arguments: &["--expert", "{expert}", "--since", "{last_week}"],
+    sql: BY_EXPERT_LAST_WEEK,
+    ..TOP_EXPERT
+};
+
+const EXPERTS_RANKED: Question = Question {
+    name: "experts ranked",
+    arguments: &["--by-expert"],
+    sql: RANKING,
+    answers: Answers::Comparable,
+    ..BY_EMAIL_ALL
+};
+
+const BY_DAY: Question = Question {
+    name: "by day",
+    arguments: &["--by-day"],
+    sql: DAYS,
+    answers: Answers::Comparable,
+    ..BY_EMAIL_ALL
+};
+
+const QUESTIONS: [Question; 13] = [
     BY_EMAIL_ALL,
     Question {
         format: "json",
@@ -105,6 +128,9 @@ const QUESTIONS: [Question; 10] = [
         answers: Answers::Comparable,
         ..USUAL_EXPERT
     },
+    TOP_EXPERT_RECENT,
+    EXPERTS_RANKED,
+    BY_DAY,
 ];
 
 /// Faster than `first_value`, than a join with each lead's latest click, and than either with all memory it wants. What
@@ -136,6 +162,10 @@ const BY_EXPERT: &str = "
     SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM lead_clicks LEFT JOIN experts ON username = expert_username
     WHERE expert_username = '{expert}' ORDER BY +created_at DESC, id DESC";
+const BY_EXPERT_LAST_WEEK: &str = "
+    SELECT email, expert_username, {name} AS expert_name, search_query, created_at
+    FROM lead_clicks LEFT JOIN experts ON username = expert_username
+    WHERE expert_username = '{expert}' AND created_at >= '{last_week}' ORDER BY created_at DESC, id DESC";
 /// What leadclicks tells of a click where the expert is told once.
 const BY_EXPERT_JSON: &str = "
     SELECT email, search_query, created_at FROM lead_clicks
@@ -155,6 +185,15 @@ const BY_EXPERT_TABLE: &str = "
     SELECT email, expert_username, {name} AS expert_name, search_query, created_at, leads, clicks
     FROM counted CROSS JOIN shown LEFT JOIN experts ON username = expert_username
     ORDER BY created_at DESC, id DESC";
+const RANKING: &str = "
+    SELECT expert_username, {name} AS expert_name, clicks, leads, latest
+    FROM (SELECT expert_username, count(*) AS clicks, count(DISTINCT email) AS leads, max(created_at) AS latest
+          FROM lead_clicks GROUP BY expert_username)
+    LEFT JOIN experts ON username = expert_username
+    ORDER BY clicks DESC, latest DESC";
+const DAYS: &str = "
+    SELECT date(created_at) AS day, count(*) AS clicks, count(DISTINCT email) AS leads
+    FROM lead_clicks GROUP BY day ORDER BY day DESC";
 const NAME: &str = "coalesce(nullif(trim(first_name || ' ' || last_name), ''), expert_username)";
 
 impl Question {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, io};
 
-use super::{Error, for_each_row, rounded};
+use super::{Error, Next, for_each_row, rounded};
 use crate::{
     experts::Expert,
     report::{ByDay, ByEmail, ClickRow, RankBy, Ranking, Timeline},
@@ -47,7 +47,10 @@ pub fn by_email(out: impl io::Write, report: &ByEmail, guard: Guard) -> Result<(
 /// When `out` takes no more, or the database can't be read on.
 pub fn timeline(out: impl io::Write, report: Timeline<'_>, guard: Guard) -> Result<(), Error> {
     let mut clicks = Clicks::new(out, guard)?;
-    for_each_row(report, |click| clicks.write(click))?;
+    for_each_row(report, |next| match next {
+        Next::Row(click) => clicks.write(click),
+        Next::Wait => clicks.writer.flush(),
+    })?;
     Ok(clicks.writer.flush()?)
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Error, for_each_row, rounded};
+use super::{Error, Next, for_each_row, rounded};
 use crate::{
     experts::Expert,
     report::{ByDay, ByEmail, ClickRow, Day, RankBy, Ranking, Subject, Summary, Timeline, Totals},
@@ -52,9 +52,10 @@ pub fn timeline(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> 
         }
     }
     let mut clicks = List::begin(&mut out, b",\"clicks\":[")?;
-    for_each_row(report, |click| match &subject {
-        Subject::Expert(_) => clicks.item(&ClickOnExpert::of(click)),
-        Subject::Lead(_) => clicks.item(&ClickOfLead::of(click)),
+    for_each_row(report, |next| match (next, &subject) {
+        (Next::Row(click), Subject::Expert(_)) => clicks.item(&ClickOnExpert::of(click)),
+        (Next::Row(click), Subject::Lead(_)) => clicks.item(&ClickOfLead::of(click)),
+        (Next::Wait, _) => clicks.out.flush(),
     })?;
     out.write_all(b"]}\n")?;
     Ok(out.flush()?)
@@ -180,7 +181,10 @@ pub fn by_email_lines(mut out: impl Write, report: &ByEmail) -> Result<(), Error
 /// # Errors
 /// When `out` takes no more, or the database can't be read on.
 pub fn timeline_lines(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> {
-    for_each_row(report, |click: &ClickRow<'_>| line(&mut out, click))?;
+    for_each_row(report, |next| match next {
+        Next::Row(click) => line(&mut out, click),
+        Next::Wait => out.flush(),
+    })?;
     Ok(out.flush()?)
 }
 

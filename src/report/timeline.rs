@@ -210,10 +210,16 @@ impl Timeline<'_> {
     /// # Errors
     /// As the iterator's items.
     pub fn is_empty(&mut self) -> Result<bool, Error> {
-        if self.page.is_empty() && !self.ended {
+        if self.has_to_read() {
             self.read_page()?;
         }
         Ok(self.page.is_empty())
+    }
+
+    /// Whether the next click is still to be read from the database.
+    #[must_use]
+    pub fn has_to_read(&self) -> bool {
+        self.page.is_empty() && !self.ended
     }
 
     fn read_page(&mut self) -> Result<(), Error> {
