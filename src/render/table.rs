@@ -33,6 +33,9 @@ pub struct Screen {
 /// The blanks that comfy-table puts before and after a cell.
 const PADDING: (u16, u16) = (1, 1);
 
+/// How many of a lead's clicks a report by email shows: one busy lead must not push all others off the screen.
+const LEAD_CLICKS_MAX: usize = 50;
+
 /// How wide a bar in a table is at the most, in characters.
 const BAR_COLUMNS: u16 = 10;
 
@@ -50,7 +53,7 @@ const STYLE: TableStyle =
 pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Result<(), Error> {
     let expert_width = report
         .leads()
-        .flat_map(|lead| lead.clicks())
+        .flat_map(|lead| lead.clicks().take(LEAD_CLICKS_MAX))
         .map(|click| expert(click.expert_username, click.expert_name).width())
         .max()
         .unwrap_or_default();
@@ -61,7 +64,7 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
     ];
     for lead in report.leads() {
         let mut table = new_table(screen);
-        for click in lead.clicks() {
+        for click in lead.clicks().take(LEAD_CLICKS_MAX) {
             table.add_row(row([
                 click.created_at.local(&screen.zone),
                 expert(click.expert_username, click.expert_name),
@@ -73,8 +76,14 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
         let email = visible(lead.email());
         let clicks = counted(lead.click_count(), "click");
         let ink = screen.ink;
-        writeln!(out, "{}  {}", ink.heading(email), ink.aside(clicks))?;
+        writeln!(out, "{}  {}", ink.heading(&email), ink.aside(clicks))?;
         print(&mut out, &table, Header::None, ink)?;
+        let more = lead.click_count().saturating_sub(LEAD_CLICKS_MAX as u64);
+        if more > 0 {
+            let more = counted(more, "more click");
+            let line = format!("  {more} not shown; report --email {email} shows them");
+            writeln!(out, "{}", ink.aside(line))?;
+        }
         writeln!(out)?;
     }
     let totals = report.totals();

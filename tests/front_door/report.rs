@@ -410,6 +410,30 @@ fn a_table_stops_at_50_leads_or_200_clicks_and_says_how_many_more_there_are() {
 }
 
 #[test]
+fn a_lead_with_many_clicks_does_not_push_all_others_off_the_screen() {
+    let site = Site::new().with_schema(
+        "WITH RECURSIVE click (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM click WHERE id < 60)
+         INSERT INTO lead_clicks
+         SELECT id, iif(id = 1, 'a', 'b') || '@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000' FROM click;",
+    );
+    let table = site.stdout_of(&["report", "--by-email"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[0], "b@example.com  59 clicks");
+    assert_eq!(lines[50], "  2026-11-01 09:00   jdoe");
+    assert_eq!(
+        lines[51..],
+        [
+            "  9 more clicks not shown; report --email b@example.com shows them",
+            "",
+            "a@example.com  1 click",
+            "  2026-11-01 09:00   jdoe",
+            "",
+            "2 leads, 60 clicks; times in UTC"
+        ]
+    );
+}
+
+#[test]
 fn limit_counts_leads_or_clicks_and_the_footer_counts_all() {
     let site = many_clicks();
     for (args, footer) in [
