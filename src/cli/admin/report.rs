@@ -22,6 +22,10 @@ const TABLE_ROWS: NonZeroU64 = NonZeroU64::new(50).unwrap();
 /// How many clicks a table of one expert or one lead shows without `--limit`.
 const TABLE_CLICKS: NonZeroU64 = NonZeroU64::new(200).unwrap();
 
+const QUESTIONS: &str = "Questions";
+const SELECTION: &str = "Which clicks";
+const OUTPUT: &str = "Output";
+
 /// Show who clicked whom, when and how often
 #[derive(Debug, Args)]
 #[command(
@@ -46,41 +50,41 @@ Times are local in a table, and in UTC in the other formats. Days are local in a
 )]
 pub(super) struct ReportArgs {
     /// All clicks grouped by lead, the lead with the latest click first
-    #[arg(long)]
+    #[arg(long, help_heading = QUESTIONS)]
     by_email: bool,
     /// The experts by their number of clicks, the most wanted first
-    #[arg(long)]
+    #[arg(long, help_heading = QUESTIONS)]
     by_expert: bool,
     /// What leads searched for before they clicked, the most frequent first; upper and lower case are the same
-    #[arg(long)]
+    #[arg(long, help_heading = QUESTIONS)]
     by_query: bool,
     /// Clicks and leads a day, the newest day first
-    #[arg(long)]
+    #[arg(long, help_heading = QUESTIONS)]
     by_day: bool,
     /// The clicks on one expert, newest first; with another question only the clicks on this expert
-    #[arg(long, value_name = "USERNAME")]
+    #[arg(long, value_name = "USERNAME", help_heading = QUESTIONS)]
     expert: Option<String>,
     /// The clicks of one lead, newest first; with another question only the clicks of this lead
-    #[arg(long)]
+    #[arg(long, help_heading = QUESTIONS)]
     email: Option<String>,
     /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = SELECTION)]
     query: Option<String>,
     /// Only clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
     /// time) or 2026-11-01T09:30:00Z
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
     since: Option<Instant>,
     /// Only clicks before this time, given like --since
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
     until: Option<Instant>,
     /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
+    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone, help_heading = SELECTION)]
     tz: Option<TimeZone>,
     /// At most this many leads, experts, searches, days, or clicks of one expert or lead; a table stops at 50, or at 200
     /// clicks, without it
-    #[arg(long, value_name = "NUMBER", value_parser = parse_limit)]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = OUTPUT)]
     output: OutputArgs,
 }
 
