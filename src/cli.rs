@@ -5,6 +5,7 @@ pub mod daemon;
 mod failure;
 mod instant;
 mod output;
+mod signals;
 mod systemd;
 
 /// For tests/fuzz.

@@ -5,6 +5,7 @@
 //! (ARCHITECTURE.md has the map).
 
 pub mod click;
+pub mod interrupt;
 pub mod spreadsheet;
 pub mod timestamp;
 pub mod visible;

@@ -11,7 +11,10 @@ use rusqlite::{
     config::DbConfig,
 };
 
-use crate::store::{Db, Error, FILE_MODE, Problem, temporary_file};
+use crate::{
+    interrupt::TemporaryFile,
+    store::{Db, Error, FILE_MODE, Problem},
+};
 
 /// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
 /// first. `experts`, `admin_users`, `settings` and anything else are never touched.
@@ -61,7 +64,7 @@ pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
 /// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
 /// database refuses. Nothing is wiped then.
 pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Vec<TableRows>, Error> {
-    db.write(|db| {
+    db.delete(|db| {
         if let Some(path) = backup {
             write_backup(db, path)?;
         }
@@ -237,13 +240,13 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
     let source = Db::open_for_report(db.path())?;
     let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let file = temporary_file(directory, FILE_MODE).map_err(|error| failed(error.into()))?;
+    let file = TemporaryFile::new(directory, FILE_MODE).map_err(|error| failed(error.into()))?;
     copy(&source, file.path()).map_err(|error| failed(error.into()))?;
     file.as_file()
         .sync_all()
         .map_err(|error| failed(error.into()))?;
     file.persist_noclobber(&absolute)
-        .map_err(|error| failed(error.error.into()))?;
+        .map_err(|error| failed(error.into()))?;
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| failed(error.into()))
@@ -251,6 +254,8 @@ fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
 
 fn copy(source: &Db, path: &Path) -> rusqlite::Result<()> {
     let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // No file beside it, which a signal would leave there; it is synced as a whole.
+    target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
     // One step over all pages keeps one snapshot; the write lock that is held here keeps others from changing it.
     let all_pages = -1;
     match Backup::new(source.conn(), &mut target)?.step(all_pages)? {

@@ -18,11 +18,12 @@ use std::{
 
 use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
 use rustix::fs::{Access, access};
-use tempfile::NamedTempFile;
 
 pub use error::Error;
 pub(crate) use error::Problem;
 pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};
+
+use crate::interrupt::Unfinished;
 
 /// How long a statement waits for another program's lock. A browser that waits for its answer is still there
 /// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command
@@ -202,6 +203,19 @@ impl Db {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         done
+    }
+
+    /// As [`Db::write`], for work that deletes: once it is committed a signal ends the program only when that is told,
+    /// since the rows' bytes are in the WAL until [`Db::empty_wal`].
+    pub(crate) fn delete<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write(|db| {
+            let done = work(db)?;
+            Unfinished::begin().until_told();
+            Ok(done)
+        })
     }
 
     /// The names of `table`'s columns in their order; none when there is no such table.
@@ -427,20 +441,6 @@ fn check_file_system(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// A new file in `directory`, removed unless it is given a name: what is written there is whole when it gets one.
-pub(crate) fn temporary_file(directory: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".leadclicks-")
-        // Its own way to make the file would put the temporary name into the error.
-        .make_in(directory, |path| {
-            fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(path)
-        })
 }
 
 /// The file that SQLite keeps beside the database at `path` under its name and `suffix`.

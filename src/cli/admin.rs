@@ -12,7 +12,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, failure::Failure, print_error};
+use super::{DB_DEFAULT, failure::Failure, print_error, signals};
+use crate::interrupt;
 
 /// See which leads clicked which experts
 ///
@@ -50,13 +51,16 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.run(&Zoned::now()) {
+    signals::handle();
+    let code = match cli.run(&Zoned::now()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             print_error("leadclicks", &failure);
             failure.exit_code()
         }
-    }
+    };
+    interrupt::told();
+    code
 }
 
 impl Cli {

@@ -9,12 +9,12 @@ use std::{
 
 use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
-use tempfile::NamedTempFile;
 
 use super::failure::Failure;
 use crate::{
+    interrupt::TemporaryFile,
     render::{self, Ink, table::Screen},
-    store::{Db, FILE_MODE, temporary_file},
+    store::{Db, FILE_MODE},
 };
 
 /// How many bytes are collected before they are written.
@@ -60,8 +60,7 @@ pub(super) fn write(
         rendered => rendered?,
     }
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(&target).map_err(|error| failed(error.error))?;
-    Ok(())
+    file.persist(&target).map_err(failed)
 }
 
 /// A reader that has seen enough (`| head`) is no failure of a command that only prints.
@@ -85,11 +84,11 @@ fn target(path: &Path) -> io::Result<PathBuf> {
 
 /// A report holds what the database holds, so its file is as closed as the database's: or closer, by the umask, or
 /// because the file that it replaces was.
-fn new_file_beside(target: &Path) -> io::Result<NamedTempFile> {
+fn new_file_beside(target: &Path) -> io::Result<TemporaryFile> {
     let mode_before =
         fs::metadata(target).map_or(FILE_MODE, |metadata| metadata.permissions().mode());
     let directory = target.parent().unwrap_or(Path::new("/"));
-    temporary_file(directory, FILE_MODE & mode_before)
+    TemporaryFile::new(directory, FILE_MODE & mode_before)
 }
 
 /// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and whether standard output shows

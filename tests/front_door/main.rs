@@ -11,6 +11,7 @@ mod experts;
 mod faults;
 mod heavy;
 mod host_app;
+mod interrupt;
 mod limits;
 mod model;
 mod other_readers;

@@ -64,12 +64,14 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
         confirm(WORD)?;
     }
     let wiped = reset::wipe(&db, args.backup.as_deref())?;
+    // Before anything is told, for which somebody may have to wait.
+    let emptied = db.empty_wal();
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
         output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
     let path = db.path().to_owned();
-    match db.empty_wal() {
+    match emptied {
         Ok(Checkpoint::Finished) => {}
         Ok(Checkpoint::Busy) => return Err(Failure::WalBusy { path }),
         Err(error) => return Err(Failure::WalNotEmptied { path, error }),

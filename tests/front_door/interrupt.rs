@@ -1,0 +1,231 @@
+//! Signals that end `leadclicks`: nothing is left half-done, and shells see which signal it was.
+
+use std::{
+    io::Read,
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{PATIENCE, Ran, Site};
+
+const INT: i32 = 2;
+const TERM: i32 = 15;
+const ENDING: [(&str, i32); 3] = [("HUP", 1), ("INT", INT), ("TERM", TERM)];
+
+/// Three clicks.
+const CLICKS: &str = "
+    INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+        ('amy@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
+        ('bob@example.com', 'jdoe', 'growth', '2026-11-01 09:00:01.000000'),
+        ('amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
+
+fn site() -> Site {
+    let site = Site::new().with_schema(CLICKS);
+    // It leaves the WAL's files there.
+    site.stdout_of(&["reset", "--dry-run"]);
+    site
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status()
+        .expect("kill");
+    assert!(status.success());
+}
+
+/// Waits until `is_so`.
+#[track_caller]
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn has_temporary_file(site: &Site) -> bool {
+    site.files()
+        .iter()
+        .any(|name| name.starts_with(".leadclicks-"))
+}
+
+/// `leadclicks` that gets no further than to sync its file, by strace, until the signal that names `….out` ends it.
+fn stuck_at_fsync(site: &Site, args: &[&str]) -> Ran {
+    let mut command = site.shell(
+        "exec strace -D -f -qq -o /dev/null -e trace=fsync -e inject=fsync:error=EINTR leadclicks \"$@\"",
+    );
+    command.arg("sh").args(args);
+    let child = command.spawn().expect("strace");
+    wait_until("writing", || has_temporary_file(site));
+    let name = args.last().unwrap().strip_suffix(".out").unwrap();
+    signal(&child, name);
+    Ran::wait(&command, child)
+}
+
+#[test]
+fn a_signal_while_a_report_is_written_leaves_no_file_and_is_what_ended_the_program() {
+    for (name, number) in ENDING {
+        let site = site();
+        let output = format!("{name}.out");
+        site.write(&output, "the report before");
+        let before = site.files();
+        let args = [
+            "report",
+            "--by-email",
+            "--format",
+            "csv",
+            "--output",
+            &output,
+        ];
+        let ran = stuck_at_fsync(&site, &args);
+        assert_eq!(ran.status.signal(), Some(number), "{ran}");
+        assert_eq!((&*ran.stdout, &*ran.stderr), ("", ""));
+        assert_eq!(site.files(), before);
+        assert_eq!(site.read(&output), b"the report before");
+    }
+}
+
+#[test]
+fn a_signal_while_a_backup_is_written_leaves_no_file_and_deletes_nothing() {
+    for (name, number) in ENDING {
+        let site = site();
+        let before = site.files();
+        let backup = format!("{name}.out");
+        let ran = stuck_at_fsync(&site, &["reset", "--yes", "--backup", &backup]);
+        assert_eq!(ran.status.signal(), Some(number), "{ran}");
+        assert_eq!(site.files(), before);
+        assert_eq!(site.clicks().len(), 3);
+    }
+}
+
+#[test]
+fn ctrl_c_at_a_question_ends_the_program() {
+    let site = site();
+    let mut terminal = site.on_terminal("exec leadclicks reset");
+    terminal.wait_for("\nType reset to delete these rows for good: ");
+    terminal.type_and_end("\u{3}");
+    let (code, screen) = terminal.finish();
+    assert!(screen.ends_with("for good: ^C"), "{screen:?}");
+    assert_eq!(code, Some(128 + INT));
+    assert_eq!(site.clicks().len(), 3);
+}
+
+/// A report that has begun to print more than its pipe takes, started by `script`.
+fn stuck_at_pipe(site: &Site, script: &str) -> (Command, Child) {
+    site.connect()
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+             INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+             SELECT 'amy@example.com', 'jdoe', hex(zeroblob(500)), '2026-11-01 09:00:03.000000' FROM n;",
+        )
+        .unwrap();
+    let mut command = site.shell(script);
+    let mut child = command.spawn().expect("sh");
+    let mut first = [0];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    assert_eq!(&first, b"e");
+    (command, child)
+}
+
+#[test]
+fn a_signal_while_nobody_reads_ends_the_program() {
+    for (name, number) in ENDING {
+        let site = site();
+        let script = "exec leadclicks report --by-email --format csv";
+        let (_, mut child) = stuck_at_pipe(&site, script);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+    }
+}
+
+#[test]
+fn a_signal_that_was_ignored_before_stays_ignored() {
+    let site = site();
+    let script = "trap '' HUP INT; exec leadclicks report --by-email --format csv";
+    let (command, child) = stuck_at_pipe(&site, script);
+    signal(&child, "HUP");
+    signal(&child, "INT");
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    assert_eq!(ran.stdout.lines().count(), 1 + 3 + 1000);
+
+    let (_, mut child) = stuck_at_pipe(&site, script);
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().signal(), Some(TERM));
+}
+
+#[test]
+fn a_signal_in_a_long_statement_ends_the_program_and_deletes_nothing() {
+    let site = Site::new().with_schema(CLICKS).with_database(
+        "CREATE TRIGGER forever BEFORE DELETE ON lead_clicks BEGIN
+             SELECT count(*) FROM (
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n
+             );
+         END;",
+    );
+    let mut command = site.command(&["reset", "--yes"]);
+    let child = command.spawn().expect("leadclicks");
+    let conn = site.connect();
+    conn.busy_timeout(Duration::ZERO).unwrap();
+    wait_until("locked", || {
+        conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
+    });
+    signal(&child, "INT");
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.signal(), Some(INT), "{ran}");
+    assert_eq!(site.clicks().len(), 3);
+}
+
+/// A reset that has deleted all rows, and can't empty the WAL because of the reader.
+fn unfinished_reset(site: &Site) -> (Command, Child, rusqlite::Connection) {
+    let reader = site.connect();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
+        .unwrap();
+    let mut command = site.command(&["reset", "--yes"]);
+    command.stdin(Stdio::null());
+    let child = command.spawn().expect("leadclicks");
+    wait_until("deleted", || site.clicks().is_empty());
+    (command, child, reader)
+}
+
+#[test]
+fn a_deletion_is_finished_and_told_before_a_signal_ends_the_program() {
+    let site = site();
+    let (command, child, reader) = unfinished_reset(&site);
+    signal(&child, "INT");
+    // As a terminal that is closed: what follows from a shell is not meant to hurry.
+    signal(&child, "HUP");
+    reader.execute_batch("COMMIT").unwrap();
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.signal(), Some(INT), "{ran}");
+    assert!(
+        ran.stdout.ends_with("\n\ndeleted 3 rows for good\n"),
+        "{ran}"
+    );
+    assert_eq!(ran.stderr, "");
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let site = site();
+    let (command, mut child, reader) = unfinished_reset(&site);
+    // Those that come together count as one.
+    while child.try_wait().unwrap().is_none() {
+        signal(&child, "TERM");
+    }
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.signal(), Some(TERM), "{ran}");
+    assert!(!ran.stdout.contains("deleted"), "{ran}");
+    assert_eq!(ran.stderr, "");
+    reader.execute_batch("COMMIT").unwrap();
+}
