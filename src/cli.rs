@@ -5,6 +5,7 @@ pub mod daemon;
 mod failure;
 mod instant;
 mod output;
+mod progress;
 mod signals;
 mod systemd;
 

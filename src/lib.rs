@@ -6,6 +6,7 @@
 
 pub mod click;
 pub mod interrupt;
+pub mod progress;
 pub mod spreadsheet;
 pub mod timestamp;
 pub mod visible;
@@ -13,6 +14,8 @@ pub mod visible;
 pub mod store;
 
 pub mod experts;
+
+pub mod backup;
 
 pub mod import;
 pub mod report;

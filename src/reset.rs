@@ -1,19 +1,12 @@
 //! Wiping the data of a trial before the launch, and nothing else.
 
-use std::{
-    fs::{self, File},
-    path::Path,
-};
+use std::path::Path;
 
-use rusqlite::{
-    Connection, OpenFlags,
-    backup::{Backup, StepResult},
-    config::DbConfig,
-};
+use rusqlite::{Connection, config::DbConfig};
 
 use crate::{
-    interrupt::TemporaryFile,
-    store::{Db, Error, FILE_MODE, Problem},
+    backup,
+    store::{Db, Error, Problem},
 };
 
 /// The tables that a reset wipes, those of them that the database has, in this order: what refers to others
@@ -66,7 +59,7 @@ pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
 pub fn wipe(db: &Db, backup: Option<&Path>) -> Result<Vec<TableRows>, Error> {
     db.delete(|db| {
         if let Some(path) = backup {
-            write_backup(db, path)?;
+            backup::write(db, path, &mut |_| ()).map_err(Error::nothing_deleted)?;
         }
         let dangling_before = db.run(dangling)?;
         let wiped = db.run(delete)?;
@@ -220,49 +213,4 @@ fn dangling(conn: &Connection) -> rusqlite::Result<Vec<Dangling>> {
             })
         })?
         .collect()
-}
-
-/// Copies the database, as the open transaction found it, to a new file at `path` and syncs it to the disk. The file
-/// has its name only when it is complete.
-fn write_backup(db: &Db, path: &Path) -> Result<(), Error> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
-        Error::new(path, Problem::Backup(source))
-    };
-    if db.owns(path) {
-        return Err(failed("it belongs to the database, choose another".into()));
-    }
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(failed(
-            "there is such a file already, choose another".into(),
-        ));
-    }
-    // A connection of its own: it sees what was committed before the open transaction began.
-    let source = Db::open_for_report(db.path())?;
-    let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
-    let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let file = TemporaryFile::new(directory, FILE_MODE).map_err(|error| failed(error.into()))?;
-    copy(&source, file.path()).map_err(|error| failed(error.into()))?;
-    file.as_file()
-        .sync_all()
-        .map_err(|error| failed(error.into()))?;
-    file.persist_noclobber(&absolute)
-        .map_err(|error| failed(error.into()))?;
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| failed(error.into()))
-}
-
-fn copy(source: &Db, path: &Path) -> rusqlite::Result<()> {
-    let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // No file beside it, which a signal would leave there; it is synced as a whole.
-    target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
-    // One step over all pages keeps one snapshot; the write lock that is held here keeps others from changing it.
-    let all_pages = -1;
-    match Backup::new(source.conn(), &mut target)?.step(all_pages)? {
-        StepResult::Done => Ok(()),
-        _ => Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            None,
-        )),
-    }
 }

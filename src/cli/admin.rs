@@ -1,5 +1,6 @@
 //! `leadclicks`, the admin's tool.
 
+mod backup;
 mod confirm;
 mod experts;
 mod format;
@@ -44,6 +45,7 @@ enum Command {
     Summary(summary::SummaryArgs),
     #[command(subcommand)]
     Experts(experts::ExpertsCommand),
+    Backup(backup::BackupArgs),
     Reset(reset::ResetArgs),
 }
 
@@ -69,6 +71,7 @@ impl Cli {
             Command::Report(args) => report::run(&self.db, args, now),
             Command::Summary(args) => summary::run(&self.db, args, now),
             Command::Experts(command) => experts::run(&self.db, command),
+            Command::Backup(args) => backup::run(&self.db, args),
             Command::Reset(args) => reset::run(&self.db, args),
         }
     }

@@ -10,9 +10,10 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 
-use super::failure::Failure;
+use super::{failure::Failure, progress::Bar};
 use crate::{
     interrupt::TemporaryFile,
+    progress::Progress,
     render::{self, Ink, table::Screen},
     store::{Db, FILE_MODE},
 };
@@ -25,7 +26,44 @@ const WIDTH_DEFAULT: u16 = 80;
 const WIDTH_MIN: u16 = 40;
 
 /// What a renderer writes to.
-pub(super) type Out = BufWriter<File>;
+pub(super) type Out = BufWriter<Counted>;
+
+/// A file, and how much was written to it.
+pub(super) struct Counted {
+    file: File,
+    written: u64,
+    /// None where it would stand among what is written.
+    bar: Option<Bar>,
+}
+
+impl Counted {
+    fn buffered(file: File, bar: Option<Bar>) -> Out {
+        let counted = Self {
+            file,
+            written: 0,
+            bar,
+        };
+        BufWriter::with_capacity(BUFFER_BYTES, counted)
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count as u64;
+        if let Some(bar) = &mut self.bar {
+            bar.show(Progress {
+                done: self.written,
+                total: 0,
+            });
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
 
 /// Renders to standard output, or to a file beside `path` that takes its place when it is complete and synced. `db`
 /// is what the report is made from, and never overwritten.
@@ -37,7 +75,9 @@ pub(super) fn write(
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         // Not through io::stdout(), whose line buffer would stand behind this one.
         let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        return match render(&mut BufWriter::with_capacity(BUFFER_BYTES, stdout)) {
+        // Behind a pipe a pager may have the terminal.
+        let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
+        return match render(&mut Counted::buffered(stdout, is_file.then(Bar::writing))) {
             Err(render::Error::Output(error)) => Ok(unless_reader_left(Err(error))?),
             rendered => Ok(rendered?),
         };
@@ -53,12 +93,13 @@ pub(super) fn write(
         });
     }
     let file = new_file_beside(&target).map_err(failed)?;
-    let mut out =
-        BufWriter::with_capacity(BUFFER_BYTES, file.as_file().try_clone().map_err(failed)?);
+    let open = file.as_file().try_clone().map_err(failed)?;
+    let mut out = Counted::buffered(open, Some(Bar::writing()));
     match render(&mut out) {
         Err(render::Error::Output(error)) => return Err(failed(error)),
         rendered => rendered?,
     }
+    drop(out);
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(failed)
 }

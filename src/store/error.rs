@@ -55,7 +55,11 @@ pub(crate) enum Problem {
         rows: u64,
     },
     /// The backup could not be written.
-    Backup(Box<dyn std::error::Error + Send + Sync>),
+    Backup {
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// What does not happen because of that, behind a semicolon.
+        stops: &'static str,
+    },
     /// SQLite refuses for any other reason.
     Sqlite(rusqlite::Error),
 }
@@ -66,6 +70,14 @@ impl Error {
             path: path.to_owned(),
             problem,
         }
+    }
+
+    /// Of a backup that something should have been deleted after.
+    pub(crate) fn nothing_deleted(mut self) -> Self {
+        if let Problem::Backup { stops, .. } = &mut self.problem {
+            *stops = "; nothing was deleted";
+        }
+        self
     }
 
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
@@ -146,10 +158,9 @@ impl fmt::Display for Error {
                 f,
                 "{path}: rows of {table} ({rows}) refer to rows of {parent} and would point to nothing; delete those first"
             ),
-            Problem::Backup(source) => write!(
-                f,
-                "cannot write the backup {path}: {source}; nothing was deleted"
-            ),
+            Problem::Backup { source, stops } => {
+                write!(f, "cannot write the backup {path}: {source}{stops}")
+            }
             Problem::Sqlite(source) => {
                 write!(f, "{path}: {}; {}", message(source), next_step(source))
             }
@@ -181,7 +192,7 @@ impl std::error::Error for Error {
         match &self.problem {
             Problem::Unusable(source) => Some(source),
             Problem::Sqlite(source) => Some(source),
-            Problem::Backup(source) => Some(&**source),
+            Problem::Backup { source, .. } => Some(&**source),
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 mod python;
 mod support;
 
+mod backup;
 mod capture;
 mod corpora;
 mod durability;
@@ -17,6 +18,7 @@ mod model;
 mod other_readers;
 mod permissions;
 mod privacy;
+mod progress;
 mod rankings;
 mod readme;
 mod report;

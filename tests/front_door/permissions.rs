@@ -192,6 +192,27 @@ fn the_group_may_read_and_nobody_else_whatever_the_umask() {
 }
 
 #[test]
+fn a_member_of_the_group_may_take_a_backup() {
+    let server = Server::with_directory_mode(0o750);
+    let daemon = server.daemon();
+    assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    let backups = TempDir::new().expect("a temporary directory");
+    set_mode(backups.path(), 0o777);
+    for (name, daemon) in [("up.db", Some(daemon)), ("stopped.db", None)] {
+        let backup = backups.path().join(name);
+        let backup = backup.to_str().unwrap();
+        let said = format!("backup written to {backup}: 16.38 kB, 1 click\n");
+        server
+            .run_as_member(&["backup", backup])
+            .assert(0, &said, "");
+        if let Some(daemon) = daemon {
+            assert!(daemon.stop().0.success());
+        }
+    }
+    server.assert_the_daemon_owns_all();
+}
+
+#[test]
 fn a_host_apps_file_keeps_its_mode_and_gives_it_to_the_files_beside_it() {
     let site = Site::new().with_schema("");
     fs::set_permissions(site.db_path(), fs::Permissions::from_mode(0o660)).unwrap();

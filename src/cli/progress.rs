@@ -1,0 +1,65 @@
+//! How far long work is, on the terminal of who waits for it.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::progress::Progress;
+
+/// What takes no longer shows nothing.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A line on standard error that says how far something is: only where that is a terminal, not in the first second, and
+/// gone when this is dropped.
+#[derive(Debug)]
+pub(super) struct Bar {
+    template: &'static str,
+    begin: Instant,
+    line: Option<ProgressBar>,
+}
+
+impl Bar {
+    /// For a copy, in bytes.
+    pub(super) fn copying() -> Self {
+        Self::new("copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
+    }
+
+    /// For what is written without knowing how much it will be, in bytes.
+    pub(super) fn writing() -> Self {
+        Self::new("{decimal_bytes} written")
+    }
+
+    fn new(template: &'static str) -> Self {
+        Self {
+            template,
+            begin: Instant::now(),
+            line: None,
+        }
+    }
+
+    /// Shows `progress`, not more often than people can read.
+    pub(super) fn show(&mut self, progress: Progress) {
+        if self.line.is_none() && self.begin.elapsed() < QUIET {
+            return;
+        }
+        let Some(line) = &self.line else {
+            let target = ProgressDrawTarget::stderr();
+            let line = ProgressBar::with_draw_target(Some(progress.total), target)
+                .with_position(progress.done);
+            // The templates are right, or else a line without words is shown.
+            let style = ProgressStyle::with_template(self.template);
+            self.line =
+                Some(line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
+            return;
+        };
+        line.set_position(progress.done);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(line) = &self.line {
+            line.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What takes long says on the terminal how far it is, once it has taken a second, and leaves nothing there.
+
+use std::io::BufRead;
+
+use crate::support::{Ran, Site};
+
+/// Clicks with 2 KB of search each.
+fn site(clicks: u32) -> Site {
+    Site::new().with_schema(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {clicks})
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         SELECT 'amy@example.com', 'jdoe', hex(zeroblob(1000)), '2026-11-01 09:00:00.000000' FROM n;"
+    ))
+}
+
+/// A command whose `calls` each take `microseconds` longer, by strace.
+fn slow(calls: &str, microseconds: u32, command: &str) -> String {
+    format!(
+        "strace -f -qq -o /dev/null -e trace={calls} -e inject={calls}:delay_enter={microseconds} {command}"
+    )
+}
+
+/// Runs a script on a terminal; what the screen showed, and what of that is left at the end.
+fn on_terminal(site: &Site, script: &str) -> (String, String) {
+    let (code, screen) = site.on_terminal(script).finish();
+    assert_eq!(code, Some(0), "{screen}");
+    let left = screen
+        .rsplit_once("\r\u{1b}[2K")
+        .map_or(&*screen, |(_, left)| left)
+        .to_owned();
+    (screen, left)
+}
+
+#[test]
+fn a_backup_says_how_far_it_is() {
+    let site = site(10_000);
+    let command = |name: &str| slow("pwrite64", 200, &format!("leadclicks backup {name}"));
+    let told = |name: &str| format!("backup written to {name}: 41.45 MB, 10000 clicks\n");
+    let (screen, left) = on_terminal(&site, &command("slow.db"));
+    assert!(screen.contains("copying █"), "{screen}");
+    assert!(screen.contains(" MB of 41.45 MB\r\u{1b}[2K"), "{screen}");
+    assert_eq!(left, told("slow.db"));
+
+    let piped = site.shell(&command("piped.db"));
+    Ran::of(piped).assert(0, &told("piped.db"), "");
+    let (screen, _) = on_terminal(&site, &(command("quiet.db") + " 2>told"));
+    assert_eq!(screen, told("quiet.db"));
+    assert_eq!(site.read("told"), b"");
+}
+
+#[test]
+fn a_report_into_a_file_says_how_much_is_written() {
+    let site = site(1000);
+    let command =
+        |rest: &str| slow("write", 60_000, "leadclicks report --by-email --format csv") + rest;
+    for to_file in [" --output report.csv", " >report.csv"] {
+        let (screen, left) = on_terminal(&site, &command(to_file));
+        assert!(screen.contains(" MB written"), "{screen}");
+        assert_eq!(left, "");
+        assert_eq!(site.read("report.csv").lines().count(), 1001);
+    }
+    // Behind a pipe there may be a pager, and on the terminal itself is the report.
+    let (screen, _) = on_terminal(&site, &command(" | tail -n 1 | wc -l"));
+    assert_eq!(screen, "1\n");
+    let (screen, _) = on_terminal(&site, &command(""));
+    assert!(!screen.contains(" MB written"), "{screen}");
+}
