@@ -14,7 +14,7 @@ pub const EXPERT_USERNAME_CHARS_MAX: usize = 100;
 pub const SEARCH_QUERY_CHARS_MAX: usize = 2000;
 
 /// A lead clicked an expert's card. When it happened is not part of it: the writer assigns that.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Click {
     email: String,
     expert_username: String,

@@ -1,8 +1,8 @@
 //! What a signal that ends the program must not leave half-done: temporary files, which it removes, and what must be
 //! finished first.
 //!
-//! Nothing here waits for a signal by itself. `leadclicks` does (`cli::signals`) and calls [`end`]; `leadclicksd` ends by
-//! its own rules and never calls it.
+//! Nothing here waits for a signal by itself. `leadclicks` does (`cli::signals`) and calls [`end`]; `leadclicksd` ends
+//! by its own rules and never calls it.
 
 use std::{
     fs::{self, File},
@@ -98,8 +98,8 @@ pub fn told() {
     state.end_if_finished();
 }
 
-/// A file that is removed unless it is given a name, also when a signal ends the program: what is written there is whole
-/// when it gets one.
+/// A file that is removed unless it is given a name, also when a signal ends the program: what is written there is
+/// whole when it gets one.
 #[derive(Debug)]
 pub struct TemporaryFile {
     file: NamedTempFile,

@@ -20,8 +20,9 @@ use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::Val
 use rustix::fs::{Access, access};
 
 pub use error::Error;
-pub(crate) use error::Problem;
+pub(crate) use error::{Problem, reason};
 pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};
+pub(crate) use writer::{IGNORED, INSERT as INSERT_CLICK, is_about_the_row};
 
 use crate::interrupt::Unfinished;
 
@@ -119,6 +120,16 @@ impl Db {
         let db = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         check_file_system(&db.path)?;
         db.check_writable()?;
+        Ok(db)
+    }
+
+    /// As [`Db::open_for_change`], to store clicks.
+    ///
+    /// # Errors
+    /// As [`Db::open_for_change`], and when the `lead_clicks` table demands a column that a click has not.
+    pub fn open_for_clicks(path: &Path) -> Result<Self, Error> {
+        let db = Self::open_for_change(path)?;
+        db.check_takes_clicks()?;
         Ok(db)
     }
 

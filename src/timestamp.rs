@@ -42,6 +42,24 @@ impl Timestamp {
         Some(Self::new(instant))
     }
 
+    /// Reads what [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) calls a date-time, with its offset, cut to the
+    /// microsecond. `None` for anything else, also for other forms of ISO 8601, and for years that the database can't
+    /// say.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if let Some(datetime) = parse_utc(bytes) {
+            return Some(Self::new(Offset::UTC.to_timestamp(datetime).ok()?));
+        }
+        if !has_rfc3339_form(bytes) {
+            return None;
+        }
+        let micros = text.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+        (MICROS_MIN..=MICROS_MAX)
+            .contains(&micros)
+            .then_some(Self { micros })
+    }
+
     /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC: what is stored, and what SQLAlchemy writes for a naive datetime.
     #[must_use]
     pub fn stored(self) -> Text {
@@ -183,6 +201,44 @@ fn parse_fixed(bytes: &[u8]) -> Option<civil::DateTime> {
     .ok()
 }
 
+/// The fast way for the form of RFC 3339 that the reports have.
+fn parse_utc(bytes: &[u8]) -> Option<civil::DateTime> {
+    let mut fixed: [u8; STORED_LEN] = bytes.strip_suffix(b"Z")?.try_into().ok()?;
+    if fixed[10] != b'T' {
+        return None;
+    }
+    fixed[10] = b' ';
+    parse_fixed(&fixed)
+}
+
+/// Whether every character is where RFC 3339 has one of its kind. Whether there is such a time is not looked at.
+fn has_rfc3339_form(bytes: &[u8]) -> bool {
+    let matches = |bytes: &[u8], form: &[u8]| {
+        bytes.len() == form.len()
+            && bytes.iter().zip(form).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => b"Tt ".contains(byte),
+                b'+' => b"+-".contains(byte),
+                form => byte == form,
+            })
+    };
+    let Some((datetime, rest)) = bytes.split_at_checked("YYYY-MM-DDTHH:MM:SS".len()) else {
+        return false;
+    };
+    let offset = match rest {
+        [b'.', fraction @ ..] => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
+            match digits.count() {
+                0 => return false,
+                digits => &fraction[digits..],
+            }
+        }
+        _ => rest,
+    };
+    matches(datetime, b"0000-00-00T00:00:00")
+        && (matches!(offset, b"Z" | b"z") || matches(offset, b"+00:00"))
+}
+
 /// The same with a fraction of six digits, where it has more, fewer or none. Its other bytes are not looked at.
 fn with_six_digits(bytes: &[u8]) -> Option<[u8; STORED_LEN]> {
     let (_, fraction) = bytes.split_at_checked("YYYY-MM-DD HH:MM:SS".len())?;
@@ -261,7 +317,56 @@ mod tests {
         }
     }
 
+    #[test]
+    fn any_offset_of_rfc_3339_is_read() {
+        let read = |text| Some(Timestamp::parse_rfc3339(text)?.rfc3339().to_string());
+        for (text, utc) in [
+            ("2026-11-01T09:30:00.123456Z", "2026-11-01T09:30:00.123456Z"),
+            (
+                "2026-11-01T09:30:00.123456789Z",
+                "2026-11-01T09:30:00.123456Z",
+            ),
+            ("2026-11-01T09:30:00.5+02:00", "2026-11-01T07:30:00.500000Z"),
+            ("2026-11-01T09:30:00-00:30", "2026-11-01T10:00:00.000000Z"),
+            ("2026-11-01 09:30:00z", "2026-11-01T09:30:00.000000Z"),
+            ("2026-11-01t09:30:00Z", "2026-11-01T09:30:00.000000Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(utc), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-01T09:30:00",
+            "2026-11-01T09:30:00.Z",
+            "2026-11-01T09:30:00,5Z",
+            "2026-11-01T09:30Z",
+            "2026-11-01T09:30:00+0200",
+            "2026-11-01T09:30:00+02",
+            "2026-11-01T09:30:00Z[UTC]",
+            "20261101T093000Z",
+            "2026-13-01T09:30:00.000000Z",
+            "2026-11-01T24:30:00Z",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59.000000Z",
+            "-000001-01-01T00:00:00Z",
+            "2026-11-01T09:30:00\u{661}Z",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_rfc_3339_text_reads_back(micros in MICROS_MIN..=MICROS_MAX) {
+            let timestamp = Timestamp { micros };
+            prop_assert_eq!(Timestamp::parse_rfc3339(&timestamp.rfc3339()), Some(timestamp));
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_refused(text in "[-+0-9TZtz:. ]{0,34}|.{0,34}") {
+            let _ = Timestamp::parse_rfc3339(&text);
+        }
+
         #[test]
         fn the_stored_text_reads_back_and_sorts_as_the_instants_do(
             first in MICROS_MIN + 1..MICROS_MAX,

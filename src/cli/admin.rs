@@ -4,6 +4,7 @@ mod backup;
 mod confirm;
 mod experts;
 mod format;
+mod import;
 mod report;
 mod reset;
 mod summary;
@@ -46,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Experts(experts::ExpertsCommand),
     Backup(backup::BackupArgs),
+    Import(import::ImportArgs),
     Reset(reset::ResetArgs),
 }
 
@@ -72,6 +74,7 @@ impl Cli {
             Command::Summary(args) => summary::run(&self.db, args, now),
             Command::Experts(command) => experts::run(&self.db, command),
             Command::Backup(args) => backup::run(&self.db, args),
+            Command::Import(args) => import::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
         }
     }

@@ -24,6 +24,16 @@ impl Bar {
         Self::new("copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
     }
 
+    /// For a file that is read, in bytes.
+    pub(super) fn reading() -> Self {
+        Self::new("reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
+    }
+
+    /// For clicks that are stored.
+    pub(super) fn importing() -> Self {
+        Self::new("importing {wide_bar} {human_pos} of {human_len} clicks")
+    }
+
     /// For what is written without knowing how much it will be, in bytes.
     pub(super) fn writing() -> Self {
         Self::new("{decimal_bytes} written")

@@ -10,11 +10,11 @@ use signal_hook::{
 
 use crate::interrupt;
 
-/// From now on such a signal ends the program by [`interrupt::end`], whatever the program does, and shells see that it was
-/// this signal. A second one ends it at once.
+/// From now on such a signal ends the program by [`interrupt::end`], whatever the program does, and shells see that it
+/// was this signal. A second one ends it at once.
 ///
-/// A signal that is ignored, as `nohup` has it, stays ignored. Where the system refuses a thread, or doesn't tell what is
-/// ignored, the signals end the program as they always did.
+/// A signal that is ignored, as `nohup` has it, stays ignored. Where the system refuses a thread, or doesn't tell what
+/// is ignored, the signals end the program as they always did.
 pub(super) fn handle() {
     let Some(ignored) = ignored() else { return };
     let ending: Vec<i32> = [SIGINT, SIGTERM, SIGHUP]

@@ -162,3 +162,29 @@ fn record<W: io::Write>(writer: &mut csv::Writer<W>, cells: &[impl AsRef<str>]) 
             _ => io::ErrorKind::InvalidData.into(),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        import::clicks::{Cells, Format},
+        render::tests::{assert_imported, clicks},
+    };
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_imported_as_it_was(clicks in clicks()) {
+            for (guard, cells) in [(Guard::Quote, Cells::Guarded), (Guard::Off, Cells::Raw)] {
+                let mut file = Vec::new();
+                let mut writer = Clicks::new(&mut file, guard).unwrap();
+                for (click, created_at) in &clicks {
+                    writer.write(&crate::render::tests::row(click, *created_at)).unwrap();
+                }
+                writer.writer.flush().unwrap();
+                drop(writer);
+                assert_imported(&file, Format::Csv, cells, &clicks);
+            }
+        }
+    }
+}

@@ -377,3 +377,24 @@ fn line(out: &mut impl Write, item: &impl Serialize) -> io::Result<()> {
     value(out, item)?;
     out.write_all(b"\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        import::clicks::{Cells, Format},
+        render::tests::{assert_imported, clicks, row},
+    };
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_imported_as_it_was(clicks in clicks()) {
+            let mut file = Vec::new();
+            for (click, created_at) in &clicks {
+                line(&mut file, &row(click, *created_at)).unwrap();
+            }
+            assert_imported(&file, Format::Ndjson, Cells::Guarded, &clicks);
+        }
+    }
+}

@@ -43,6 +43,12 @@ pub(crate) enum Problem {
     BadTime(String),
     /// The `experts` table belongs to a host app.
     ForeignExperts,
+    /// A host app's constraint or trigger refuses the click on this line of a file.
+    ClickRefused {
+        line: u64,
+        /// SQLite's code and its word for it.
+        reason: String,
+    },
     /// A host app's trigger keeps rows that a reset deletes.
     Kept {
         table: &'static str,
@@ -146,6 +152,10 @@ impl fmt::Display for Error {
                 f,
                 "{path}: the experts table is not leadclicks' own, so it is only read; change experts {OWNER}"
             ),
+            Problem::ClickRefused { line, reason } => write!(
+                f,
+                "{path}: it refuses the click on line {line}: {reason}; nothing was imported, mend or remove that line"
+            ),
             Problem::Kept { table, rows } => write!(
                 f,
                 "{path}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it {OWNER}"
@@ -224,7 +234,7 @@ fn message(error: &rusqlite::Error) -> String {
 
 /// SQLite's word for the error's code alone, for logs: its longer sentence can hold what a host app's trigger
 /// makes of a row.
-pub(super) fn reason(error: &rusqlite::Error) -> String {
+pub(crate) fn reason(error: &rusqlite::Error) -> String {
     let code = match error {
         rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
             error.extended_code

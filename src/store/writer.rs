@@ -46,7 +46,10 @@ const BUSY_WAIT_MAX: Duration = Duration::from_millis(3);
 const ANSWERED_BATCHES_MAX: usize = 2;
 
 /// Stores one click.
-pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
+pub(crate) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
+
+/// Why a click is not stored where there is no error: a host app's trigger or ON CONFLICT IGNORE left it out.
+pub(crate) const IGNORED: &str = "ignored by a trigger or constraint";
 
 /// How far a click's time may be ahead of the clock before the log tells it: further than a clock that is kept in time
 /// by NTP jumps.
@@ -482,10 +485,9 @@ fn insert_all(
             &*created_at.stored(),
         ));
         match inserted {
-            // A host app's trigger or ON CONFLICT IGNORE left it out without an error.
             Ok(0) => {
                 pending.refused = true;
-                tell_refusal(refusals_told, "ignored by a trigger or constraint");
+                tell_refusal(refusals_told, IGNORED);
             }
             Ok(_) => {}
             Err(error) if !is_about_the_row(&error) => return Err(Failure::Database(error)),
@@ -516,7 +518,7 @@ fn tell_refusal(told: &mut Vec<String>, reason: &str) {
 }
 
 /// Whether an error is the fault of the row and not of the database as a whole.
-fn is_about_the_row(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_about_the_row(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)

@@ -12,6 +12,7 @@ mod experts;
 mod faults;
 mod heavy;
 mod host_app;
+mod import;
 mod interrupt;
 mod limits;
 mod model;

@@ -13,7 +13,7 @@ use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
     experts,
-    import::{self, Unreadable},
+    import::{self, Unreadable, experts::parse},
     render::{csv, json, table},
     store::Db,
 };
@@ -54,14 +54,12 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
         error,
     };
     let parsed = if file == Path::new("-") {
-        import::parse(io::stdin().lock())
+        parse(io::stdin().lock())
     } else {
-        File::open(file)
-            .map_err(Unreadable::Io)
-            .and_then(import::parse)
+        File::open(file).map_err(Unreadable::Io).and_then(parse)
     }
     .map_err(failed)?;
-    let imported = import::import(&db, &parsed.experts)?;
+    let imported = import::experts::import(&db, &parsed.experts)?;
     for skipped in &parsed.skipped {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
         print_error("leadclicks", &line);

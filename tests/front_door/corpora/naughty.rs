@@ -118,6 +118,34 @@ fn naughty_strings_come_back_unchanged_from_every_format_for_programs() {
 }
 
 #[test]
+fn naughty_strings_are_imported_as_they_were_reported() {
+    let (site, rows) = naughty_site();
+    let report = |site: &Site, args: &[&str]| {
+        site.stdout_of(&[&["report", "--by-email", "--format"], args].concat())
+    };
+    let counts = |new, there| format!("{new} new, {there} there already\n");
+    for (args, import) in [
+        (&["csv"][..], &["import", "-"][..]),
+        (&["csv", "--raw-csv"], &["import", "--raw-csv", "-"]),
+        (&["ndjson"], &["import", "-"]),
+    ] {
+        let empty = Site::new().with_schema("");
+        let file = report(&site, args);
+        for (new, there) in [(rows.len(), 0), (0, rows.len())] {
+            let ran = empty.run_with_input(import, file.as_bytes());
+            ran.assert(0, &counts(new, there), "");
+        }
+        for args in [&["csv"][..], &["json"]] {
+            let (imported, reported) = (report(&empty, args), report(&site, args));
+            for (imported, reported) in imported.lines().zip(reported.lines()) {
+                assert_eq!(imported, reported);
+            }
+            assert_eq!(imported.len(), reported.len());
+        }
+    }
+}
+
+#[test]
 fn naughty_strings_do_not_steer_the_terminal_that_shows_them_in_a_table() {
     let (site, rows) = naughty_site();
     let table = site.stdout_of(&["report", "--by-email", "--limit", "1000"]);

@@ -1,0 +1,598 @@
+//! The import of clicks that `report` printed as CSV or NDJSON.
+
+mod table;
+
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    fmt,
+    io::{Cursor, Read},
+};
+
+use serde::Deserialize;
+
+use super::{
+    BYTE_ORDER_MARK, NOT_UTF8, Unreadable, check_quotes, check_row, field_text, find_columns,
+    locate, read,
+};
+use crate::{click::Click, progress::Progress, spreadsheet::unguarded, timestamp::Timestamp};
+
+pub use table::{Imported, compare, import};
+
+/// The largest file that is imported, in bytes: some 40 million clicks. It is read into memory as a whole, with 16
+/// bytes more for each click.
+pub const CLICKS_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How many bad lines are named. Whoever has more has another problem than single lines.
+pub const BAD_LINES_NAMED_MAX: usize = 20;
+
+/// How many clicks are read or stored between two times that progress is told.
+const CLICKS_A_STEP: usize = 4096;
+
+/// How much of a file is read to get at a row in the midst of it; most rows are shorter.
+const ROW_BYTES: usize = 512;
+
+const WANTED: &str =
+    "email, expert_username, search_query and created_at, as `leadclicks report --format csv` does";
+
+/// The form that a report has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Rows below a header.
+    Csv,
+    /// A JSON object a line.
+    Ndjson,
+}
+
+/// Whether the cells of a CSV have a `'` before what a spreadsheet would run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cells {
+    /// As `report` writes them; see [`crate::spreadsheet`].
+    Guarded,
+    /// As they are, by `--raw-csv`.
+    Raw,
+}
+
+/// The clicks of a file, in the order in which they are to be stored.
+#[derive(Debug)]
+pub struct Clicks {
+    file: Vec<u8>,
+    rows: Rows,
+    /// Oldest first; of the same time first what stands last, since reports print the newest first.
+    places: Vec<Place>,
+}
+
+/// How to read a row.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    Csv {
+        /// Where a click's fields stand: email, expert_username, search_query, created_at.
+        columns: [usize; 4],
+        cells: Cells,
+    },
+    Ndjson,
+}
+
+/// A click in the file. Its texts are read again when they are needed: they take the most memory.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    created_at: Timestamp,
+    /// The byte where its row begins, or the row before ends.
+    start: u64,
+}
+
+/// The lines of a file that hold no click.
+#[derive(Debug, Default)]
+pub struct BadLines {
+    /// The first of them, at most [`BAD_LINES_NAMED_MAX`].
+    pub named: Vec<BadLine>,
+    /// All of them.
+    pub count: u64,
+}
+
+/// A line that holds no click.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// Which line, from 1; of a row of several lines the first.
+    pub line: u64,
+    /// What is wrong with it. Nothing of it is repeated there.
+    pub reason: String,
+}
+
+impl BadLines {
+    fn add(&mut self, line: u64, reason: String) {
+        self.count += 1;
+        if self.named.len() < BAD_LINES_NAMED_MAX {
+            self.named.push(BadLine { line, reason });
+        }
+    }
+}
+
+impl fmt::Display for BadLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = if self.count == 1 {
+            "1 line is bad".to_owned()
+        } else {
+            format!("{} lines are bad", self.count)
+        };
+        write!(f, "{lines}")?;
+        match self.count - self.named.len() as u64 {
+            0 => {}
+            more => write!(f, ", {more} more than are named")?,
+        }
+        write!(f, "; mend or remove them, since all are imported or none")
+    }
+}
+
+/// Reads the clicks of a report as CSV, with the columns `email`, `expert_username`, `search_query` and `created_at` in
+/// any order and others that are ignored, or as NDJSON with these fields. Without a `format` it is NDJSON if a `{`
+/// comes first, or nothing at all. Times are RFC 3339 or as the database stores them, and not after `now`: the daemon
+/// would date all later clicks like that. Tells `progress` in bytes.
+///
+/// # Errors
+/// When the file as a whole is of no use, or any of its lines.
+pub fn parse(
+    input: impl Read,
+    format: Option<Format>,
+    cells: Cells,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Clicks, Unreadable> {
+    let file = read(input, CLICKS_BYTES_MAX)?;
+    let mut parser = Parser {
+        file: &file,
+        now,
+        places: Vec::new(),
+        bad: BadLines::default(),
+        progress,
+    };
+    let rows = match format.unwrap_or_else(|| format_of(&file)) {
+        Format::Csv => parser.read_csv(cells)?,
+        Format::Ndjson => parser.read_ndjson(),
+    };
+    let Parser {
+        mut places, bad, ..
+    } = parser;
+    if bad.count > 0 {
+        return Err(Unreadable::Lines(bad));
+    }
+    places.sort_unstable_by_key(|place| (place.created_at, Reverse(place.start)));
+    Ok(Clicks { file, rows, places })
+}
+
+fn format_of(file: &[u8]) -> Format {
+    let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
+    match file.trim_ascii_start().first() {
+        // A report without clicks has no line of NDJSON, and a header in CSV.
+        Some(b'{') | None => Format::Ndjson,
+        Some(_) => Format::Csv,
+    }
+}
+
+struct Parser<'a> {
+    file: &'a [u8],
+    now: Timestamp,
+    places: Vec<Place>,
+    bad: BadLines,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
+impl Parser<'_> {
+    fn read_csv(&mut self, cells: Cells) -> Result<Rows, Unreadable> {
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(self.file);
+        let header = reader.byte_headers()?.clone();
+        let columns = find_columns(
+            &header,
+            ["email", "expert_username", "search_query", "created_at"],
+            WANTED,
+        )?;
+        let rows = Rows::Csv { columns, cells };
+        let mut record = csv::ByteRecord::new();
+        while reader.read_byte_record(&mut record)? {
+            let Some(position) = record.position() else {
+                continue;
+            };
+            let start = position.byte();
+            let (line, row) = locate(position, self.file);
+            check_quotes(&reader, line, row, self.file)?;
+            let click = check_row(&record, header.len())
+                .and_then(|()| click_of_record(&record, columns, cells));
+            self.add(start, click, || line);
+        }
+        Ok(rows)
+    }
+
+    fn read_ndjson(&mut self) -> Rows {
+        let mut start = 0;
+        if self.file.starts_with(BYTE_ORDER_MARK) {
+            start = BYTE_ORDER_MARK.len();
+        }
+        let lines = self.file[start..].split_inclusive(|byte| *byte == b'\n');
+        for (line, bytes) in (1..).zip(lines) {
+            if !bytes.trim_ascii().is_empty() {
+                self.add(start as u64, click_of_line(bytes), || line);
+            }
+            start += bytes.len();
+        }
+        Rows::Ndjson
+    }
+
+    fn add(
+        &mut self,
+        start: u64,
+        click: Result<(Click, Timestamp), String>,
+        line: impl Fn() -> u64,
+    ) {
+        match click {
+            Ok((_, created_at)) if created_at > self.now => {
+                self.bad
+                    .add(line(), "created_at is in the future".to_owned());
+            }
+            Ok((_, created_at)) => self.places.push(Place { created_at, start }),
+            Err(reason) => self.bad.add(line(), reason),
+        }
+        if self.places.len().is_multiple_of(CLICKS_A_STEP) {
+            (self.progress)(Progress {
+                done: start,
+                total: self.file.len() as u64,
+            });
+        }
+    }
+}
+
+fn click_of_record(
+    record: &csv::ByteRecord,
+    [email, expert_username, search_query, created_at]: [usize; 4],
+    cells: Cells,
+) -> Result<(Click, Timestamp), String> {
+    let text = |index| {
+        let text = field_text(record, index)?;
+        Ok::<_, String>(match cells {
+            Cells::Guarded => unguarded(text),
+            Cells::Raw => text,
+        })
+    };
+    checked(
+        text(email)?,
+        text(expert_username)?,
+        text(search_query)?,
+        text(created_at)?,
+    )
+}
+
+fn click_of_line(bytes: &[u8]) -> Result<(Click, Timestamp), String> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        email: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        expert_username: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        search_query: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        created_at: Option<Cow<'a, str>>,
+    }
+    // A list of texts would be read as a line, too.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err("not a JSON object".to_owned());
+    }
+    // serde's own words may repeat what is in the line.
+    let line: Line<'_> = serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            "a field stands twice, or is no text".to_owned()
+        } else if str::from_utf8(bytes).is_err() {
+            NOT_UTF8.to_owned()
+        } else {
+            "not JSON".to_owned()
+        }
+    })?;
+    let missing = |name| move || format!("no {name}; only --format ndjson has a click a line");
+    checked(
+        &line.email.ok_or_else(missing("email"))?,
+        &line
+            .expert_username
+            .ok_or_else(missing("expert_username"))?,
+        &line.search_query.ok_or_else(missing("search_query"))?,
+        &line.created_at.ok_or_else(missing("created_at"))?,
+    )
+}
+
+fn checked(
+    email: &str,
+    expert_username: &str,
+    search_query: &str,
+    created_at: &str,
+) -> Result<(Click, Timestamp), String> {
+    let click = Click::new(email, expert_username, search_query.to_owned());
+    let created_at = created_at.trim();
+    let time = Timestamp::parse_rfc3339(created_at).or_else(|| Timestamp::parse_stored(created_at));
+    let mut reasons = Vec::new();
+    if let Err(violations) = &click {
+        reasons.extend(
+            violations
+                .iter()
+                .map(|violation| format!("{} {}", violation.field.name(), violation.rule)),
+        );
+    }
+    if time.is_none() {
+        reasons.push(
+            "created_at should be a time with its offset, as 2026-11-01T09:30:00Z".to_owned(),
+        );
+    }
+    match (click, time) {
+        (Ok(click), Some(time)) => Ok((click, time)),
+        _ => Err(reasons.join("; ")),
+    }
+}
+
+impl Clicks {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The clicks and their times, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (Click, Timestamp)> {
+        let mut rows = RowReader::new(self);
+        self.places
+            .iter()
+            .filter_map(move |place| Some((rows.read(place)?, place.created_at)))
+    }
+
+    /// The line that a click begins on.
+    fn line(&self, place: &Place) -> u64 {
+        let start = usize::try_from(place.start).unwrap_or(usize::MAX);
+        let before = self.file.get(..start).unwrap_or_default();
+        let line_feeds = before.split(|byte| *byte == b'\n').count() as u64;
+        let mut position = csv::Position::new();
+        position.set_byte(place.start).set_line(line_feeds);
+        locate(&position, &self.file).0
+    }
+}
+
+/// Reads rows of a file again, in any order.
+struct RowReader<'a> {
+    clicks: &'a Clicks,
+    csv: csv::Reader<Cursor<&'a [u8]>>,
+    record: csv::ByteRecord,
+}
+
+impl<'a> RowReader<'a> {
+    fn new(clicks: &'a Clicks) -> Self {
+        Self {
+            clicks,
+            csv: csv::ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .buffer_capacity(ROW_BYTES)
+                .from_reader(Cursor::new(&clicks.file)),
+            record: csv::ByteRecord::new(),
+        }
+    }
+
+    /// The click at a place, which was one when the file was parsed, and the file has not changed.
+    fn read(&mut self, place: &Place) -> Option<Click> {
+        let read = match self.clicks.rows {
+            Rows::Csv { columns, cells } => {
+                if self.csv.position().byte() != place.start {
+                    // From the end of the row before: the first bytes that are read may be a byte order mark, which is
+                    // none in the midst of a file.
+                    let mut position = csv::Position::new();
+                    position.set_byte(place.start.checked_sub(1)?);
+                    self.csv.seek(position).ok()?;
+                }
+                self.csv.read_byte_record(&mut self.record).ok()?;
+                click_of_record(&self.record, columns, cells)
+            }
+            Rows::Ndjson => {
+                let start = usize::try_from(place.start).ok()?;
+                let line = self.clicks.file.get(start..)?;
+                let end = line.iter().position(|byte| *byte == b'\n');
+                click_of_line(line.get(..end.unwrap_or(line.len()))?)
+            }
+        };
+        read.ok().map(|(click, _)| click)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse_at_noon(file: &[u8], format: Option<Format>) -> Result<Clicks, Unreadable> {
+        let now = Timestamp::parse_stored("2026-11-01 12:00:00").unwrap();
+        parse(file, format, Cells::Guarded, now, &mut |_| ())
+    }
+
+    fn read(file: &str) -> Vec<[String; 4]> {
+        parse_at_noon(file.as_bytes(), None)
+            .unwrap()
+            .iter()
+            .map(|(click, created_at)| {
+                [
+                    click.email(),
+                    click.expert_username(),
+                    click.search_query(),
+                    &created_at.rfc3339(),
+                ]
+                .map(str::to_owned)
+            })
+            .collect()
+    }
+
+    fn bad_lines(file: &[u8]) -> Vec<(u64, String)> {
+        match parse_at_noon(file, None).unwrap_err() {
+            Unreadable::Lines(bad) => bad
+                .named
+                .into_iter()
+                .map(|bad| (bad.line, bad.reason))
+                .collect(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn csv_is_read_in_any_order_of_columns_oldest_first_and_ties_from_the_end() {
+        let file = "\u{feff}Created At,note,search_query,expert_username,email\r\n\
+            2026-11-01T09:00:01.000000Z,,\"a, \"\"b\"\"\r\nc\",jdoe,amy@example.com\r\n\
+            \r\n\
+            2026-11-01T10:00:00+01:00,,'=1+1,jdoe, Amy@Example.com \r\n\
+            2026-11-01 09:00:00.000000,x,'tis,zo\u{eb},bob@example.com";
+        assert_eq!(
+            read(file),
+            [
+                [
+                    "bob@example.com",
+                    "zo\u{eb}",
+                    "'tis",
+                    "2026-11-01T09:00:00.000000Z"
+                ],
+                [
+                    "amy@example.com",
+                    "jdoe",
+                    "=1+1",
+                    "2026-11-01T09:00:00.000000Z"
+                ],
+                [
+                    "amy@example.com",
+                    "jdoe",
+                    "a, \"b\"\r\nc",
+                    "2026-11-01T09:00:01.000000Z"
+                ],
+            ]
+        );
+    }
+
+    #[test]
+    fn ndjson_is_read_exactly() {
+        let file = "\u{feff} \r\n{\"email\":\"amy@example.com\",\"expert_username\":\"jdoe\",\"more\":[{}],\
+            \"search_query\":\"'=\\u0000\\n\",\"created_at\":\"2026-11-01T09:00:00Z\"}\r\n\r\n";
+        assert_eq!(
+            read(file),
+            [[
+                "amy@example.com",
+                "jdoe",
+                "'=\0\n",
+                "2026-11-01T09:00:00.000000Z"
+            ]]
+        );
+        assert_eq!(read(" \n"), [[""; 4]; 0]);
+    }
+
+    #[test]
+    fn bad_lines_are_told_and_never_repeated() {
+        let header = "email,expert_username,expert_name,search_query,created_at\n";
+        let long = "q".repeat(2001);
+        let file = format!(
+            "{header}\
+             amy@example.com,jdoe,,,2026-11-01T09:00:00Z\n\
+             amy,,,,2026-11-01T09:00:00Z\n\n\
+             a@b,j,,\"\n\n\",yesterday\n\
+             a@b,j,,{long},2026-11-01T12:00:00.000000Z\n\
+             a@b,j,,,2026-11-01T12:00:00.000001Z\n\
+             a@b,j,,2026-11-01T09:00:00Z\n"
+        );
+        let mut bytes = file.into_bytes();
+        bytes.extend_from_slice(b"a@b,j,,\xff,2026-11-01T09:00:00Z\n");
+        let time = "created_at should be a time with its offset, as 2026-11-01T09:30:00Z";
+        let email = "email should have one @ with text on both sides and no white space";
+        let expected = [
+            (
+                3,
+                format!("{email}; expert_username should have at least 1 character"),
+            ),
+            (5, time.to_owned()),
+            (
+                8,
+                "search_query should have at most 2000 characters".to_owned(),
+            ),
+            (9, "created_at is in the future".to_owned()),
+            (
+                10,
+                "the header has 5 fields and this row 4; is a quote missing?".to_owned(),
+            ),
+            (11, NOT_UTF8.to_owned()),
+        ];
+        assert_eq!(bad_lines(&bytes), expected);
+
+        let good = r#"{"email":"a@b","expert_username":"j","search_query":"","created_at":"2026-11-01T09:00:00Z"}"#;
+        let twice = good.replace('{', r#"{"email":"c@d","#);
+        let number = good.replace(r#""j""#, "1");
+        let lines =
+            format!("{good}\n{good}{good}\n\n{twice}\n{number}\n[]\n{{}}\n{{\"leads\":[]}}\n{{\n");
+        let mut bytes = lines.into_bytes();
+        bytes.extend_from_slice(b"{\"\xff\":1}");
+        let no_email = "no email; only --format ndjson has a click a line";
+        let no_text = "a field stands twice, or is no text";
+        let expected = [
+            (2, "not JSON"),
+            (4, no_text),
+            (5, no_text),
+            (6, "not a JSON object"),
+            (7, no_email),
+            (8, no_email),
+            (9, "not JSON"),
+            (10, NOT_UTF8),
+        ]
+        .map(|(line, reason)| (line, reason.to_owned()));
+        assert_eq!(bad_lines(&bytes), expected);
+    }
+
+    #[test]
+    fn no_more_than_twenty_bad_lines_are_named() {
+        let file = format!(
+            "email,expert_username,search_query,created_at\n{}",
+            ",,,\n".repeat(22)
+        );
+        let error = parse_at_noon(file.as_bytes(), None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "22 lines are bad, 2 more than are named; mend or remove them, since all are imported or none"
+        );
+        assert_eq!(bad_lines(file.as_bytes()).len(), BAD_LINES_NAMED_MAX);
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_or_a_header_without_a_column_refuses_the_whole_file() {
+        for (file, error) in [
+            (
+                "email,expert_username,search_query,created_at\na@b,j,\"q,2026-11-01T09:00:00Z\n",
+                "a quote is opened on line 2 or after it, and never closed; close it",
+            ),
+            (
+                "email,expert_username,created_at\n",
+                "no column search_query; the first line should name email, expert_username, search_query and created_at, \
+                 as `leadclicks report --format csv` does",
+            ),
+        ] {
+            let told = parse_at_noon(file.as_bytes(), None)
+                .unwrap_err()
+                .to_string();
+            assert_eq!(told, error);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let header = b"email,expert_username,search_query,created_at\n";
+            for file in [&*bytes, &[header, &*bytes].concat()] {
+                for format in [None, Some(Format::Csv), Some(Format::Ndjson)] {
+                    if let Ok(clicks) = parse_at_noon(file, format) {
+                        prop_assert_eq!(clicks.iter().count(), clicks.len());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The import of the marketplace's experts: reading its CSV export, and filling the `experts` table.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io::Read,
+};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Unreadable, check_quotes, check_row, field_text, find_columns, locate, read};
+use crate::{
+    click::{expert_username_rule, longest},
+    experts::{COLUMNS, Expert},
+    spreadsheet::unguarded,
+    store::{Db, Error, Problem},
+};
+
+/// The longest first or last name that is taken, in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// The largest file that is imported, in bytes: some fifty times what a marketplace of 1,600 experts exports. It is
+/// read into memory as a whole.
+pub const IMPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+const WANTED: &str = "username, first_name and last_name, or Username, First Name and Last Name";
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Experts that were not there before.
+    pub new: usize,
+    /// Experts whose name was another one.
+    pub changed: usize,
+    /// Experts that were there with the same name.
+    pub unchanged: usize,
+}
+
+/// Inserts or updates `experts` by username, in one transaction. Experts that are not among them stay.
+///
+/// # Errors
+/// When the table is a host app's, which is never written to, or the database refuses; nothing is changed then.
+pub fn import(db: &Db, experts: &[Expert]) -> Result<Imported, Error> {
+    let present = db.columns("experts")?;
+    let key: Option<String> = db.run(|conn| {
+        conn.query_row(
+            "SELECT group_concat(name) FROM pragma_table_xinfo('experts') WHERE pk > 0",
+            [],
+            |row| row.get(0),
+        )
+    })?;
+    if present != COLUMNS || key.as_deref() != Some("username") {
+        return Err(if present.is_empty() {
+            db.error(Problem::NoTable("experts"))
+        } else {
+            db.error(Problem::ForeignExperts)
+        });
+    }
+    db.write(|db| {
+        db.run(|conn| {
+            let mut imported = Imported::default();
+            for expert in experts {
+                match store(conn, expert)? {
+                    Stored::New => imported.new += 1,
+                    Stored::Changed => imported.changed += 1,
+                    Stored::Unchanged => imported.unchanged += 1,
+                }
+            }
+            Ok(imported)
+        })
+    })
+}
+
+enum Stored {
+    New,
+    Changed,
+    Unchanged,
+}
+
+fn store(conn: &Connection, expert: &Expert) -> rusqlite::Result<Stored> {
+    let name = (expert.first_name.clone(), expert.last_name.clone());
+    let name_before: Option<(String, String)> = conn
+        .prepare_cached("SELECT first_name, last_name FROM experts WHERE username = ?1")?
+        .query_row([&expert.username], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let stored = match name_before {
+        None => Stored::New,
+        Some(before) if before == name => return Ok(Stored::Unchanged),
+        Some(_) => Stored::Changed,
+    };
+    conn.prepare_cached(
+        "INSERT INTO experts (username, first_name, last_name) VALUES (?1, ?2, ?3)
+         ON CONFLICT (username) DO UPDATE
+         SET first_name = excluded.first_name, last_name = excluded.last_name",
+    )?
+    .execute((&expert.username, &expert.first_name, &expert.last_name))?;
+    Ok(stored)
+}
+
+/// The experts of a CSV file, and the rows that hold none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parsed {
+    /// Each username once.
+    pub experts: Vec<Expert>,
+    /// The rows that were left out, in their order.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A row that is no expert.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The line that the row begins on, from 1.
+    pub line: u64,
+    /// What is wrong with the row.
+    pub reason: String,
+}
+
+/// Reads the experts of a CSV file: its columns `username`, `first_name` and `last_name`, in any order and case,
+/// with blanks or underscores; all other columns are ignored. Values are trimmed; a row need not have a name.
+///
+/// # Errors
+/// When the header or the file as a whole is of no use. A row that is of no use is skipped and told.
+pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
+    let file = read(input, IMPORT_BYTES_MAX)?;
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*file);
+    let header = reader.byte_headers()?.clone();
+    let columns = find_columns(&header, COLUMNS, WANTED)?;
+    let mut parsed = Parsed {
+        experts: Vec::new(),
+        skipped: Vec::new(),
+    };
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut record = csv::ByteRecord::new();
+    while reader.read_byte_record(&mut record)? {
+        let (line, rest) = record
+            .position()
+            .map_or((0, &[][..]), |position| locate(position, &file));
+        check_quotes(&reader, line, rest, &file)?;
+        let expert = check_row(&record, header.len())
+            .and_then(|()| read_expert(&record, columns))
+            .and_then(|expert| match lines.entry(expert.username.clone()) {
+                Entry::Occupied(first) => Err(format!(
+                    "the username stands on line {} already",
+                    first.get()
+                )),
+                Entry::Vacant(entry) => {
+                    entry.insert(line);
+                    Ok(expert)
+                }
+            });
+        match expert {
+            Ok(expert) => parsed.experts.push(expert),
+            Err(reason) => parsed.skipped.push(Skipped { line, reason }),
+        }
+    }
+    Ok(parsed)
+}
+
+fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, String> {
+    let [username, first_name, last_name] = columns;
+    let expert = Expert {
+        username: trimmed(record, username)?,
+        first_name: trimmed(record, first_name)?,
+        last_name: trimmed(record, last_name)?,
+    };
+    check_expert(&expert)?;
+    Ok(expert)
+}
+
+fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
+    // `leadclicks experts list --format csv` guards its cells.
+    Ok(unguarded(field_text(record, index)?).trim().to_owned())
+}
+
+fn check_expert(expert: &Expert) -> Result<(), String> {
+    expert_username_rule(&expert.username).map_err(|rule| format!("the username {rule}"))?;
+    for (column, name) in [
+        ("first name", &expert.first_name),
+        ("last name", &expert.last_name),
+    ] {
+        longest(name, NAME_CHARS_MAX).map_err(|rule| format!("the {column} {rule}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn expert(username: &str, first_name: &str, last_name: &str) -> Expert {
+        Expert {
+            username: username.to_owned(),
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_marketplace_export_is_read_with_line_breaks_quotes_and_emoji_in_its_bios() {
+        let export = "\u{feff}Username,First Name,Last Name,Job Title,Bio\r\n\
+            jdoe,Jane,Doe,CTO,\"Builds \"\"things\"\".\r\nAnd 🦀, a lot.\"\r\n\
+            \r\n\
+            nameless,,,,\r\n\
+            zoë,\" Zoë \",\"O'Neil, Jr.\",,\r\n";
+        let parsed = parse(export.as_bytes()).unwrap();
+        assert_eq!(
+            parsed.experts,
+            [
+                expert("jdoe", "Jane", "Doe"),
+                expert("nameless", "", ""),
+                expert("zoë", "Zoë", "O'Neil, Jr."),
+            ]
+        );
+        assert_eq!(parsed.skipped, []);
+    }
+
+    #[test]
+    fn rows_of_no_use_are_skipped_with_their_line_and_reason() {
+        let long = "x".repeat(101);
+        let file = format!(
+            "last_name,username,first_name\nDoe,jdoe,Jane\nDoe,,Jane\nDoe,{long},J\nDoe\nRoe,jdoe,Joe\n\
+             a,b\tc,d\n\"x\ny\",ok,z\n{},toolong,J\n",
+            "n".repeat(201)
+        );
+        let mut bytes = file.into_bytes();
+        bytes.extend_from_slice(b"D\xf6,latin,J\n");
+        let parsed = parse(&*bytes).unwrap();
+        assert_eq!(
+            parsed.experts,
+            [expert("jdoe", "Jane", "Doe"), expert("ok", "z", "x\ny")]
+        );
+        let skipped: Vec<(u64, &str)> = parsed
+            .skipped
+            .iter()
+            .map(|skipped| (skipped.line, &*skipped.reason))
+            .collect();
+        assert_eq!(
+            skipped,
+            [
+                (3, "the username should have at least 1 character"),
+                (4, "the username should have at most 100 characters"),
+                (
+                    5,
+                    "the header has 3 fields and this row 1; is a quote missing?"
+                ),
+                (6, "the username stands on line 2 already"),
+                (7, "the username should have no control characters"),
+                (10, "the last name should have at most 200 characters"),
+                (11, "not UTF-8; save the file as UTF-8"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_refuses_the_whole_file() {
+        let header = "username,first_name,last_name,bio\n";
+        for (rows, line) in [
+            ("a,A,A,\nb,B,B,\"open\nc,C,C,\nd,D,D,\n", 3),
+            ("a,A,A,\nb,\"B,B,\nc,C,C,\n", 3),
+            ("a,A,A,\"closed \"\"twice\"\"\"\nb,B,B,\"x\"\"", 3),
+        ] {
+            let error = parse(format!("{header}{rows}").as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, Unreadable::OpenQuote(at) if at == line),
+                "{rows}"
+            );
+        }
+        for rows in [
+            "a,A,A,5\" pipe",
+            "a,A,A,\"\"",
+            "a,A,A,\"x\ny\"\n",
+            "a,A,A,\"x\"y\"\n",
+        ] {
+            let parsed = parse(format!("{header}{rows}").as_bytes()).unwrap();
+            assert_eq!(parsed.experts, [expert("a", "A", "A")], "{rows}");
+        }
+    }
+
+    #[test]
+    fn a_header_without_the_columns_is_refused() {
+        for (file, problem) in [
+            ("", "no column username"),
+            ("username,first_name\n", "no column last_name"),
+            (
+                "username,Username,first_name,last_name\n",
+                "two columns username",
+            ),
+        ] {
+            let error = parse(file.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&*bytes);
+            let with_header = [b"username,first_name,last_name\n", &*bytes].concat();
+            let parsed = parse(&*with_header);
+            prop_assert!(matches!(parsed, Ok(_) | Err(Unreadable::OpenQuote(_))));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! `leadclicks import`: clicks that a report printed, all of them or none, each once.
+
+use crate::support::{Daemon, HOST_APP, Site, WriteLock};
+
+const HEADER: &str = "email,expert_username,search_query,created_at\n";
+
+/// A CSV with these rows.
+fn csv(rows: &[&str]) -> String {
+    format!("{HEADER}{}\n", rows.join("\n"))
+}
+
+const AMY: &str = "amy@example.com,jdoe,pricing,2025-11-01T09:00:00.000000Z";
+const BOB: &str = "bob@example.com,zoë,,2025-11-01T09:00:01.500000Z";
+
+/// Every click with its id and time, in the order of the ids.
+fn rows(site: &Site) -> Vec<String> {
+    site.connect()
+        .prepare(
+            "SELECT format('%d %s %s %s %s', id, email, expert_username, search_query, created_at)
+             FROM lead_clicks ORDER BY id",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// The report by email as CSV, JSON and NDJSON.
+fn reports(site: &Site) -> [String; 3] {
+    ["csv", "json", "ndjson"]
+        .map(|format| site.stdout_of(&["report", "--by-email", "--format", format]))
+}
+
+#[test]
+fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('jdoe', 'John', 'Doe');
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'jdoe', '=1+1', '2025-11-01 09:00:00.000000'),
+             ('bob@example.com', 'jdoe', '''=x', '2025-11-01 09:00:00.000000'),
+             ('amy@example.com', 'jdoe', '=1+1', '2025-11-01 09:00:00.000000'),
+             ('amy@example.com', 'zoë', 'a, \"b\"', '2025-11-01 09:00:00.000000'),
+             ('=cy@example.com', 'jdoe', 'x' || char(13, 10, 0, 9) || 'y', '2025-11-01 08:00:00.000001'),
+             ('bob@example.com', '-jd', '', '2025-11-01 09:00:00.000002');",
+    );
+    let before = reports(&site);
+    for (name, args) in [
+        ("guarded.csv", &["--format", "csv"][..]),
+        ("raw.csv", &["--format", "csv", "--raw-csv"]),
+        ("lines", &["--format", "ndjson"]),
+    ] {
+        let empty = Site::new().with_schema("");
+        let report = site.stdout_of(&[&["report", "--by-email"], args].concat());
+        empty.write(name, &report);
+        empty.write(
+            "experts.csv",
+            site.stdout_of(&["experts", "list", "--format", "csv"]),
+        );
+        empty.stdout_of(&["experts", "import", "experts.csv"]);
+        // The form shows by itself, and guarding does not.
+        let raw = &args[2..];
+        let import = [&["import", name], raw].concat();
+        empty.run(&import).assert(0, "6 new, 0 there already\n", "");
+        assert_eq!(reports(&empty), before);
+        empty.run(&import).assert(0, "0 new, 6 there already\n", "");
+        assert_eq!(reports(&empty), before);
+    }
+}
+
+#[test]
+fn clicks_that_are_there_are_counted_and_others_stored_oldest_first() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00.000000'),
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00.000001'),
+             ('amy@example.com', 'jdoe', 'Pricing', '2025-11-01 09:00:00.000000');",
+    );
+    let file = csv(&[
+        BOB,
+        AMY,
+        // The same click three times: one is there.
+        AMY,
+        AMY,
+        "Amy@Example.com,jdoe,growth,2025-11-01T10:00:00+01:00",
+    ]);
+    let before = rows(&site);
+    let ran = site.run_with_input(&["import", "--dry-run", "-"], file.as_bytes());
+    ran.assert(
+        0,
+        "4 new, 1 there already\n\ndry run: nothing was imported\n",
+        "",
+    );
+    assert_eq!(rows(&site), before);
+
+    let ran = site.run_with_input(&["import", "-"], file.as_bytes());
+    ran.assert(0, "4 new, 1 there already\n", "");
+    let new = [
+        "4 amy@example.com jdoe growth 2025-11-01 09:00:00.000000",
+        "5 amy@example.com jdoe pricing 2025-11-01 09:00:00.000000",
+        "6 amy@example.com jdoe pricing 2025-11-01 09:00:00.000000",
+        "7 bob@example.com zoë  2025-11-01 09:00:01.500000",
+    ]
+    .map(str::to_owned);
+    assert_eq!(rows(&site), [before, new.to_vec()].concat());
+    let ran = site.run_with_input(&["import", "-"], file.as_bytes());
+    ran.assert(0, "0 new, 5 there already\n", "");
+}
+
+#[test]
+fn bad_lines_are_named_and_nothing_is_imported() {
+    let site = Site::new().with_schema("");
+    let file = csv(&[
+        AMY,
+        "amy,jdoe,secret words,2025-11-01T09:00:00Z",
+        BOB,
+        "amy@example.com,jdoe,x,2999-01-01T00:00:00Z",
+    ]);
+    site.write("clicks.csv", file);
+    site.run(&["import", "clicks.csv"]).assert(
+        1,
+        "",
+        "leadclicks: line 3: email should have one @ with text on both sides and no white space\n\
+         leadclicks: line 5: created_at is in the future\n\
+         leadclicks: cannot import clicks.csv: 2 lines are bad; mend or remove them, since all are imported or none\n",
+    );
+    site.run_with_input(&["import", "-"], b"a,b\n").assert(
+        1,
+        "",
+        "leadclicks: cannot import from standard input: no column email; the first line should name email, \
+         expert_username, search_query and created_at, as `leadclicks report --format csv` does\n",
+    );
+    site.run(&["import", "nowhere.csv"]).assert(
+        1,
+        "",
+        "leadclicks: cannot import nowhere.csv: No such file or directory (os error 2)\n",
+    );
+    let error = "leadclicks: --raw-csv goes with --format csv\n";
+    site.run(&["import", "--format", "ndjson", "--raw-csv", "clicks.csv"])
+        .assert(2, "", error);
+    let ran = site.run(&["import", "--format", "ndjson", "clicks.csv"]);
+    assert!(
+        ran.stderr
+            .starts_with("leadclicks: line 1: not a JSON object\n"),
+        "{ran}"
+    );
+    assert_eq!(rows(&site), [""; 0]);
+}
+
+#[test]
+fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
+    let site = Site::new().with_database(HOST_APP).with_database(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('Amy@Example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00'),
+             ('bob@example.com', 'zoë', '', '2025-11-01 09:00:01.5'),
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01T09:00:00Z'),
+             ('amy@example.com', 'jdoe', 'pricing', 1793523600);
+         CREATE TRIGGER refuse BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'refused'
+         BEGIN SELECT RAISE(ABORT, 'no jane@example.com, please'); END;
+         CREATE TRIGGER ignore BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'ignored'
+         BEGIN SELECT RAISE(IGNORE); END;
+         CREATE TRIGGER rollback BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'rolled'
+         BEGIN SELECT RAISE(ROLLBACK, 'no jane@example.com, please'); END;",
+    );
+    let before = rows(&site);
+    for (username, reason) in [
+        ("refused", "constraint failed (SQLite code 1811)"),
+        ("ignored", "ignored by a trigger or constraint"),
+        ("rolled", "constraint failed (SQLite code 1811)"),
+    ] {
+        let refused = format!("zed@example.com,{username},,2025-11-01T11:00:00Z");
+        let file = csv(&[BOB, "new@example.com,jdoe,,2025-11-01T10:00:00Z", &refused]);
+        let error = format!(
+            "leadclicks: {}: it refuses the click on line 4: {reason}; nothing was imported, mend or remove that line\n",
+            site.db_path().display()
+        );
+        site.run_with_input(&["import", "-"], file.as_bytes())
+            .assert(1, "", &error);
+        assert_eq!(rows(&site), before);
+    }
+    let file = csv(&[AMY, BOB, "new@example.com,jdoe,growth,2025-11-01T10:00:00Z"]);
+    site.run_with_input(&["import", "-"], file.as_bytes())
+        .assert(0, "1 new, 2 there already\n", "");
+    assert_eq!(rows(&site).len(), before.len() + 1);
+    let found: u32 =
+        site.value("SELECT count(*) FROM lead_clicks_fts WHERE lead_clicks_fts MATCH 'growth'");
+    assert_eq!(found, 1);
+
+    let view = Site::new().with_database(
+        "CREATE VIEW lead_clicks AS SELECT 1 AS id, '' AS email,
+        '' AS expert_username, '' AS search_query, '' AS created_at;",
+    );
+    let error = format!(
+        "leadclicks: {}: lead_clicks is a view, which can't tell whether a click was stored; \
+         make it a table in the program that owns the database\n",
+        view.db_path().display()
+    );
+    view.run_with_input(&["import", "-"], file.as_bytes())
+        .assert(1, "", &error);
+}
+
+#[test]
+fn stored_clicks_are_found_wherever_they_are_with_an_index_on_time_and_without() {
+    // Each 200th of 10,000 clicks is in the file, and as many that are not there.
+    let stored = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+        INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+        SELECT 'amy@example.com', 'jdoe', i, format('2025-11-01 %02d:%02d:%02d.000000', i / 3600, i / 60 % 60, i % 60)
+        FROM n ORDER BY i * 7919 % 10000;";
+    let time = |second: usize| {
+        let (hours, minutes) = (second / 3600, second / 60 % 60);
+        format!("2025-11-01T{hours:02}:{minutes:02}:{:02}Z", second % 60)
+    };
+    let file: Vec<String> = (0..10_000)
+        .step_by(200)
+        .flat_map(|second| {
+            [
+                format!("amy@example.com,jdoe,{second},{}", time(second)),
+                format!("amy@example.com,jdoe,other,{}", time(second)),
+            ]
+        })
+        .collect();
+    let file = csv(&file.iter().map(String::as_str).collect::<Vec<_>>());
+    for site in [
+        Site::new().with_schema(stored),
+        Site::new().with_database(HOST_APP).with_database(stored),
+    ] {
+        site.run_with_input(&["import", "-"], file.as_bytes())
+            .assert(0, "50 new, 50 there already\n", "");
+        site.run_with_input(&["import", "-"], file.as_bytes())
+            .assert(0, "0 new, 100 there already\n", "");
+    }
+}
+
+#[test]
+fn a_file_is_read_before_the_lock_is_taken() {
+    let site = Site::new().with_schema("");
+    let lock = WriteLock::take(&site);
+    let ran = site.run_with_input(&["import", "-"], csv(&["bad"]).as_bytes());
+    assert!(ran.stderr.contains("1 line is bad"), "{ran}");
+    let ran = site.run_with_input(&["import", "--dry-run", "-"], csv(&[AMY]).as_bytes());
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    let error = format!(
+        "leadclicks: {}: database is locked; another program holds its lock; try again when that is done\n",
+        site.db_path().display()
+    );
+    site.run_with_input(&["import", "-"], csv(&[AMY]).as_bytes())
+        .assert(1, "", &error);
+    lock.release();
+}
+
+#[test]
+fn the_daemon_goes_on_with_ids_and_times_after_those_of_an_import() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("first@example.com", "jdoe", "").status, 202);
+    site.run_with_input(&["import", "-"], csv(&[BOB, AMY]).as_bytes())
+        .assert(0, "2 new, 0 there already\n", "");
+    assert_eq!(daemon.post("last@example.com", "jdoe", "").status, 202);
+    assert_eq!(
+        site.emails(),
+        [
+            "first@example.com",
+            "amy@example.com",
+            "bob@example.com",
+            "last@example.com"
+        ]
+    );
+    let csv = site.stdout_of(&["report", "--by-email", "--format", "csv"]);
+    let emails: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    assert_eq!(
+        emails,
+        [
+            "last@example.com",
+            "first@example.com",
+            "bob@example.com",
+            "amy@example.com"
+        ]
+    );
+    let (_, log) = daemon.stop();
+    assert!(!log.contains("replaced") && !log.contains("clock"), "{log}");
+}
+
+#[test]
+fn an_import_that_is_cut_off_by_its_input_is_no_import() {
+    let site = Site::new().with_schema("");
+    let file = csv(&[AMY, "bob@example.com,zoë,\"cut"]);
+    site.run_with_input(&["import", "-"], file.trim_end().as_bytes())
+    .assert(
+        1,
+        "",
+        "leadclicks: cannot import from standard input: a quote is opened on line 3 or after it, and never closed; close it\n",
+    );
+    assert_eq!(rows(&site), [""; 0]);
+}
