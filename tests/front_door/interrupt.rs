@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{PATIENCE, Ran, Site};
+use crate::support::{Daemon, PATIENCE, Ran, Site};
 
 const INT: i32 = 2;
 const TERM: i32 = 15;
@@ -44,6 +44,15 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "not {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until another program holds the write lock.
+fn wait_until_locked(site: &Site) {
+    let conn = site.connect();
+    conn.busy_timeout(Duration::ZERO).unwrap();
+    wait_until("locked", || {
+        conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
+    });
 }
 
 fn has_temporary_file(site: &Site) -> bool {
@@ -173,15 +182,38 @@ fn a_signal_in_a_long_statement_ends_the_program_and_deletes_nothing() {
     );
     let mut command = site.command(&["reset", "--yes"]);
     let child = command.spawn().expect("leadclicks");
-    let conn = site.connect();
-    conn.busy_timeout(Duration::ZERO).unwrap();
-    wait_until("locked", || {
-        conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
-    });
+    wait_until_locked(&site);
     signal(&child, "INT");
     let ran = Ran::wait(&command, child);
     assert_eq!(ran.status.signal(), Some(INT), "{ran}");
     assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+fn a_signal_while_clicks_are_imported_imports_none_and_stops_no_daemon() {
+    // The import's last click makes its trigger run for ever.
+    let site = Site::new().with_schema(
+        "CREATE TRIGGER forever AFTER INSERT ON lead_clicks WHEN new.expert_username = 'last' BEGIN
+             SELECT count(*) FROM (
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n
+             );
+         END;",
+    );
+    let daemon = Daemon::start(&site, &[]);
+    site.write(
+        "clicks.csv",
+        "email,expert_username,search_query,created_at\n\
+         amy@example.com,last,,2025-11-01T10:00:00Z\n\
+         amy@example.com,jdoe,,2025-11-01T09:00:00Z\n",
+    );
+    let mut command = site.command(&["import", "clicks.csv"]);
+    let child = command.spawn().expect("leadclicks");
+    wait_until_locked(&site);
+    signal(&child, "INT");
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.signal(), Some(INT), "{ran}");
+    assert_eq!(daemon.post("bob@example.com", "jdoe", "").status, 202);
+    assert_eq!(site.emails(), ["bob@example.com"]);
 }
 
 /// A reset that has deleted all rows, and can't empty the WAL because of the reader.

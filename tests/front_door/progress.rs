@@ -65,3 +65,19 @@ fn a_report_into_a_file_says_how_much_is_written() {
     let (screen, _) = on_terminal(&site, &command(""));
     assert!(!screen.contains(" MB written"), "{screen}");
 }
+
+#[test]
+fn an_import_says_how_far_it_is() {
+    let site = Site::new().with_schema("");
+    let search = "q".repeat(1500);
+    let row = format!("amy@example.com,jdoe,{search},2025-11-01T09:00:00Z\n");
+    let rows = row.repeat(10_000);
+    let header = "email,expert_username,search_query,created_at\n";
+    site.write("clicks.csv", format!("{header}{rows}"));
+    // Pages that find no room in memory go into the WAL.
+    let command = slow("pwrite64", 300, "leadclicks import clicks.csv");
+    let (screen, left) = on_terminal(&site, &command);
+    assert!(screen.contains("importing █"), "{screen}");
+    assert!(screen.contains(" of 10,000 clicks\r\u{1b}[2K"), "{screen}");
+    assert_eq!(left, "10000 new, 0 there already\n");
+}

@@ -1,0 +1,116 @@
+//! A file of clicks is refused as a whole or with each bad line told, or every row of it is a click within the bounds, at a
+//! time that is not in the future; what is written of them again is read as they were.
+#![no_main]
+
+use leadclicks::{
+    click::Click,
+    import::{
+        Unreadable,
+        clicks::{BAD_LINES_NAMED_MAX, BadLines, Cells, Clicks, Format, parse},
+    },
+    report::ClickRow,
+    timestamp::Timestamp,
+};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|file: &[u8]| {
+    for (format, cells) in [
+        (None, Cells::Guarded),
+        (Some(Format::Csv), Cells::Raw),
+        (Some(Format::Ndjson), Cells::Raw),
+    ] {
+        match read(file, format, cells) {
+            Ok(clicks) => assert_clicks(&clicks),
+            Err(Unreadable::Lines(bad)) => assert_lines(&bad, file),
+            Err(Unreadable::Header { .. }) => assert_ne!(format, Some(Format::Ndjson)),
+            Err(Unreadable::OpenQuote(line)) => {
+                assert!((1..=lines(file)).contains(&line), "{line}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+});
+
+fn read(file: &[u8], format: Option<Format>, cells: Cells) -> Result<Clicks, Unreadable> {
+    parse(file, format, cells, now(), &mut |_| ())
+}
+
+fn now() -> Timestamp {
+    Timestamp::parse_stored("2026-11-01 12:00:00").expect("a time")
+}
+
+fn assert_clicks(clicks: &Clicks) {
+    let read_once: Vec<(Click, Timestamp)> = clicks.iter().collect();
+    assert_eq!(read_once.len(), clicks.len(), "a click can't be read again");
+    assert!(read_once.is_sorted_by_key(|(_, created_at)| *created_at));
+    for (click, created_at) in &read_once {
+        assert!(*created_at <= now());
+        let again = Click::new(
+            click.email(),
+            click.expert_username(),
+            click.search_query().to_owned(),
+        );
+        assert_eq!(again.as_ref(), Ok(click));
+    }
+    for (format, written) in [
+        (Format::Csv, as_csv(&read_once)),
+        (Format::Ndjson, as_ndjson(&read_once)),
+    ] {
+        let again = read(&written, Some(format), Cells::Raw).expect("clicks");
+        assert!(again.iter().eq(read_once.iter().cloned()));
+    }
+}
+
+/// Newest first, as a report.
+fn rows(clicks: &[(Click, Timestamp)]) -> impl Iterator<Item = ClickRow<'_>> {
+    clicks.iter().rev().map(|(click, created_at)| ClickRow {
+        email: click.email(),
+        expert_username: click.expert_username(),
+        expert_name: "",
+        search_query: click.search_query(),
+        created_at: *created_at,
+    })
+}
+
+fn as_csv(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record(["email", "expert_username", "search_query", "created_at"])
+        .expect("memory takes everything");
+    for row in rows(clicks) {
+        let created_at = row.created_at.rfc3339();
+        writer
+            .write_record([
+                row.email,
+                row.expert_username,
+                row.search_query,
+                &created_at,
+            ])
+            .expect("memory takes everything");
+    }
+    writer.into_inner().expect("memory takes everything")
+}
+
+fn as_ndjson(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for row in rows(clicks) {
+        serde_json::to_writer(&mut file, &row).expect("memory takes everything");
+        file.push(b'\n');
+    }
+    file
+}
+
+fn assert_lines(bad: &BadLines, file: &[u8]) {
+    let named = bad.named.len() as u64;
+    assert_eq!(named, bad.count.min(BAD_LINES_NAMED_MAX as u64));
+    // A carriage return alone ends a row and begins no line.
+    assert!(bad.named.is_sorted_by_key(|bad| bad.line));
+    for bad in &bad.named {
+        assert!((1..=lines(file)).contains(&bad.line), "{bad:?}");
+        assert!(!bad.reason.is_empty());
+    }
+}
+
+fn lines(file: &[u8]) -> u64 {
+    file.split(|byte| *byte == b'\n').count() as u64
+}
