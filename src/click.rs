@@ -133,7 +133,11 @@ pub struct Violation {
     pub rule: Rule,
 }
 
-fn email_rule(email: &str) -> Result<(), Rule> {
+/// Whether `email`, already trimmed, may be a lead's.
+///
+/// # Errors
+/// The first [`Rule`] that it breaks.
+pub fn email_rule(email: &str) -> Result<(), Rule> {
     not_empty(email)?;
     longest(email, EMAIL_CHARS_MAX)?;
     no_control_characters(email)?;

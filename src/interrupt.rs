@@ -60,6 +60,13 @@ pub fn end(end: impl FnOnce() + Send + 'static) {
     state.end_if_finished();
 }
 
+/// Whether a signal has come that ends the program as soon as nothing is [`Unfinished`]. Long work may stop where it can
+/// be told how far it is.
+#[must_use]
+pub fn is_ending() -> bool {
+    State::lock().end.is_some()
+}
+
 /// As [`end`], but now, whatever is [`Unfinished`].
 pub fn end_at_once(end: impl FnOnce()) {
     State::lock().end_now(end);

@@ -13,11 +13,14 @@ pub mod visible;
 
 pub mod store;
 
+pub mod erase;
 pub mod experts;
 
 pub mod backup;
 
+pub mod forget;
 pub mod import;
+pub mod purge;
 pub mod report;
 pub mod reset;
 

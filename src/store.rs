@@ -4,6 +4,7 @@
 //! no mark is left in the file's header, since both may be a host app's.
 
 mod error;
+mod pages;
 mod standing;
 mod writer;
 
@@ -21,6 +22,7 @@ use rustix::fs::{Access, access};
 
 pub use error::Error;
 pub(crate) use error::{Problem, reason};
+pub(crate) use pages::pausing;
 pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};
 pub(crate) use writer::{IGNORED, INSERT as INSERT_CLICK, is_about_the_row};
 
@@ -452,6 +454,12 @@ fn check_file_system(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// A WAL that was kept when the files of the database at `path` were replaced; it may hold clicks that only it has.
+#[must_use]
+pub fn left_wal(path: &Path) -> Option<PathBuf> {
+    Some(beside(path, "-wal.left")).filter(|path| path.exists())
 }
 
 /// The file that SQLite keeps beside the database at `path` under its name and `suffix`.

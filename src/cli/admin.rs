@@ -3,8 +3,10 @@
 mod backup;
 mod confirm;
 mod experts;
+mod forget;
 mod format;
 mod import;
+mod purge;
 mod report;
 mod reset;
 mod summary;
@@ -48,6 +50,8 @@ enum Command {
     Experts(experts::ExpertsCommand),
     Backup(backup::BackupArgs),
     Import(import::ImportArgs),
+    Forget(forget::ForgetArgs),
+    Purge(purge::PurgeArgs),
     Reset(reset::ResetArgs),
 }
 
@@ -75,6 +79,8 @@ impl Cli {
             Command::Experts(command) => experts::run(&self.db, command),
             Command::Backup(args) => backup::run(&self.db, args),
             Command::Import(args) => import::run(&self.db, args, now),
+            Command::Forget(args) => forget::run(&self.db, args),
+            Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
         }
     }

@@ -26,6 +26,11 @@ pub(super) enum Failure {
         path: PathBuf,
         error: Unreadable,
     },
+    /// Rows are deleted, and copies that SQLite left in the file are not.
+    NotCleared {
+        path: PathBuf,
+        error: StoreError,
+    },
     WalBusy {
         path: PathBuf,
     },
@@ -65,6 +70,11 @@ impl fmt::Display for Failure {
             Self::Import { path, error } => {
                 write!(f, "cannot import {}: {error}", path.display())
             }
+            Self::NotCleared { path, error } => write!(
+                f,
+                "the rows are deleted, but copies of them may still be in unused parts of {}; run this again; {error}",
+                path.display()
+            ),
             Self::WalBusy { path } => write!(
                 f,
                 "the rows are deleted, but their bytes are still in {}-wal because another program is reading; when it is done, restart leadclicksd, which empties that file",

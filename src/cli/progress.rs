@@ -34,6 +34,11 @@ impl Bar {
         Self::new("importing {wide_bar} {human_pos} of {human_len} clicks")
     }
 
+    /// For clicks that are deleted.
+    pub(super) fn deleting() -> Self {
+        Self::new("deleting {wide_bar} {human_pos} of {human_len} clicks")
+    }
+
     /// For what is written without knowing how much it will be, in bytes.
     pub(super) fn writing() -> Self {
         Self::new("{decimal_bytes} written")

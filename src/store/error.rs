@@ -54,7 +54,11 @@ pub(crate) enum Problem {
         table: &'static str,
         rows: u64,
     },
-    /// Rows of `table` refer to rows of `parent` that a reset would delete.
+    /// A host app's trigger keeps clicks that a purge deletes.
+    KeptOld {
+        rows: u64,
+    },
+    /// Rows of `table` refer to rows of `parent` that would be deleted.
     StillReferred {
         table: String,
         parent: String,
@@ -159,6 +163,10 @@ impl fmt::Display for Error {
             Problem::Kept { table, rows } => write!(
                 f,
                 "{path}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it {OWNER}"
+            ),
+            Problem::KeptOld { rows } => write!(
+                f,
+                "{path}: a trigger keeps the oldest clicks ({rows}), so they were not deleted; change it {OWNER}"
             ),
             Problem::StillReferred {
                 table,

@@ -10,6 +10,7 @@ mod durability;
 mod errors;
 mod experts;
 mod faults;
+mod forget;
 mod heavy;
 mod host_app;
 mod import;

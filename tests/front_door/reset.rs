@@ -31,7 +31,7 @@ fn found(site: &Site, rows: u64) -> String {
 }
 
 /// Whether `text` stands anywhere in the bytes of the database's files.
-fn is_in_files(site: &Site, text: &str) -> bool {
+pub fn is_in_files(site: &Site, text: &str) -> bool {
     ["leadclicks.db", "leadclicks.db-wal"].iter().any(|name| {
         let bytes = fs::read(site.path(name)).unwrap_or_default();
         bytes
@@ -334,7 +334,7 @@ fn a_reset_that_cannot_say_what_it_will_delete_deletes_nothing() {
 }
 
 /// The other tables that a reset wipes, as a host app may have them, with rows; beside those of [`HOST_APP`].
-const TRIAL: &str = "
+pub const TRIAL: &str = "
     CREATE TABLE conversations (id INTEGER PRIMARY KEY, email VARCHAR(320), text TEXT);
     CREATE TABLE feedback (
         id INTEGER PRIMARY KEY, conversation_id INTEGER NOT NULL REFERENCES conversations (id), text TEXT

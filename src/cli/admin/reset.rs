@@ -8,12 +8,12 @@ use std::{
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::confirm;
+use super::confirm::{ConfirmArgs, Confirmed, empty_wal};
 use crate::{
-    cli::{failure::Failure, output},
+    cli::{failure::Failure, output, progress::Bar},
     render::{counted, table},
     reset,
-    store::{Checkpoint, Db},
+    store::Db,
     visible::visible,
 };
 
@@ -31,12 +31,8 @@ Examples:
   leadclicks reset --dry-run
   leadclicks reset --backup before-launch.db")]
 pub(super) struct ResetArgs {
-    /// Do not ask; needed where there is no terminal
-    #[arg(long)]
-    yes: bool,
-    /// Only show what would be deleted
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     /// Copy the whole database to this new file first; nothing is deleted if that fails
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
@@ -49,33 +45,27 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
         table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
     });
-    if args.dry_run {
-        let no_backup = if args.backup.is_some() {
-            ", and no backup written"
-        } else {
-            ""
-        };
-        let printed =
-            shown.and_then(|()| output::say(&format!("\ndry run: nothing was deleted{no_backup}")));
-        return Ok(output::unless_reader_left(printed)?);
+    let besides = if args.backup.is_some() {
+        ", and no backup written"
+    } else {
+        ""
+    };
+    if args.confirm.confirm(shown, WORD, besides)? == Confirmed::DryRun {
+        return Ok(());
     }
-    shown.map_err(Failure::NotShown)?;
-    if !args.yes {
-        confirm(WORD)?;
-    }
-    let wiped = reset::wipe(&db, args.backup.as_deref())?;
+    let mut bar = Bar::copying();
+    let wiped = reset::wipe(&db, args.backup.as_deref(), &mut |progress| {
+        bar.show(progress);
+    });
+    drop(bar);
+    let wiped = wiped?;
     // Before anything is told, for which somebody may have to wait.
-    let emptied = db.empty_wal();
+    let emptied = empty_wal(&db);
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
         output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
-    let path = db.path().to_owned();
-    match emptied {
-        Ok(Checkpoint::Finished) => {}
-        Ok(Checkpoint::Busy) => return Err(Failure::WalBusy { path }),
-        Err(error) => return Err(Failure::WalNotEmptied { path, error }),
-    }
+    emptied?;
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
     output::say_done(&format!("\ndeleted {} for good", counted(rows, "row")));
     Ok(())

@@ -1,0 +1,85 @@
+//! `leadclicks forget`
+
+use std::{io, path::Path};
+
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::confirm::{ConfirmArgs, Confirmed, clear_copies};
+use crate::{
+    cli::{failure::Failure, output},
+    click,
+    forget::{self, Elsewhere},
+    render::{counted, table},
+    store::{Db, left_wal},
+    visible::visible,
+};
+
+/// The word that confirms it.
+const WORD: &str = "forget";
+
+/// Erase one person
+///
+/// Deletes the rows with this email from conversations, email_leads, newsletter_subscribers, user_events, lead_clicks
+/// and feedback, those of them that the database has and that have a column email, in one transaction. Whether the
+/// email is stored in capitals or in small letters makes no difference. The daemon may go on running.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  leadclicks forget jane@example.com --dry-run
+  leadclicks forget jane@example.com")]
+pub(super) struct ForgetArgs {
+    /// The person's email
+    email: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+}
+
+pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
+    let email = args.email.trim();
+    click::email_rule(email)
+        .map_err(|rule| Failure::Usage(format!("'{email}' is no email: it {rule}")))?;
+    let db = Db::open_for_change(db)?;
+    let found = forget::count(&db, email)?;
+    let path = db.path().display().to_string();
+    let (shown_email, shown_path) = (visible(email), visible(&path));
+    if found.iter().all(|table| table.rows == 0) {
+        let nobody = format!("nobody with the email {shown_email} in {shown_path}");
+        output::unless_reader_left(output::say(&nobody))?;
+        if !args.confirm.dry_run {
+            // A run that was killed may have deleted the rows, and not yet cleared their copies.
+            clear_copies(&db)?;
+        }
+        return tell_what_is_left(&db, email);
+    }
+    let shown = output::say(&format!("{shown_path}\n")).and_then(|()| {
+        table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
+    });
+    if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
+        return tell_what_is_left(&db, email);
+    }
+    let forgotten = forget::forget(&db, email)?;
+    clear_copies(&db)?;
+    let rows: u64 = forgotten.iter().map(|table| table.rows).sum();
+    output::say_done(&format!("\ndeleted {} for good", counted(rows, "row")));
+    tell_what_is_left(&db, email)
+}
+
+/// What forgetting can't reach.
+fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
+    output::say_done(
+        "\nnot looked for in backups, in reports that were written to files, and in columns of another name than email",
+    );
+    for Elsewhere { table, rows } in forget::elsewhere(db, email)? {
+        let rows = counted(rows, "row");
+        output::say_done(&format!("still in the table {}: {rows}", visible(&table)));
+    }
+    if let Some(left) = left_wal(db.path()) {
+        let left = left.display().to_string();
+        output::say_done(&format!(
+            "{} may hold clicks, too: delete it when you have seen to them",
+            visible(&left)
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Deleting clicks that are too old to be kept.
+
+use std::{collections::HashSet, ops::ControlFlow};
+
+use crate::{
+    erase::{References, clear_copies},
+    store::{Db, Error, Problem, pausing, text_of},
+    timestamp::Timestamp,
+};
+
+/// How many clicks one transaction deletes at the most. They take some 30 ms, for which the daemon's clicks wait; a
+/// host app's indexes and triggers make it more.
+pub const BATCH_CLICKS_MAX: u64 = 5_000;
+
+/// The old clicks: those whose text sorts before a bound's. A number would sort there whatever it says; [`count`]
+/// refuses it.
+const OLD: &str = "typeof(created_at) = 'text' AND created_at < ?1";
+
+const CLICKS: [&str; 1] = ["lead_clicks"];
+
+/// The clicks from before a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Old {
+    /// How many clicks; at least one.
+    pub clicks: u64,
+    /// Of how many leads.
+    pub leads: u64,
+    /// When the oldest was stored.
+    pub first: Timestamp,
+    /// When the newest of them was stored.
+    pub last: Timestamp,
+}
+
+/// What a purge of the clicks from before `before` would delete now; none where there are no such clicks.
+///
+/// # Errors
+/// When the database can't be read, or the time of one of these clicks can't be.
+pub fn count(db: &Db, before: Timestamp) -> Result<Option<Old>, Error> {
+    db.read(|conn| {
+        let sql = "SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1";
+        let mut clicks = conn.prepare(sql)?;
+        let mut rows = clicks.query([&*before.stored_bound()])?;
+        let mut leads = HashSet::new();
+        let mut old: Option<Old> = None;
+        while let Some(row) = rows.next()? {
+            let at = Timestamp::parse_stored(&text_of(row.get_ref(0)?));
+            let Some(at) = at else {
+                return Err(Problem::BadTime(text_of(row.get_ref(2)?)));
+            };
+            leads.insert(text_of(row.get_ref(1)?));
+            let so_far = old.unwrap_or(Old {
+                clicks: 0,
+                leads: 0,
+                first: at,
+                last: at,
+            });
+            old = Some(Old {
+                clicks: so_far.clicks + 1,
+                leads: leads.len() as u64,
+                first: so_far.first.min(at),
+                last: so_far.last.max(at),
+            });
+        }
+        Ok(old)
+    })
+}
+
+/// Deletes the clicks from before `before`, the oldest first, in transactions of at most [`BATCH_CLICKS_MAX`] with a
+/// pause after each, in which the daemon stores its own. Tells `after_batch` how many are deleted so far, which may end
+/// it there. Copies that SQLite left elsewhere in the file are still there until [`Db::clear_unused`], and those in its
+/// WAL until [`Db::empty_wal`].
+///
+/// # Errors
+/// When rows of another table refer to a click that would be deleted, when a trigger keeps one, or when the database
+/// refuses. Nothing of that transaction is deleted then; what the earlier ones deleted is.
+pub fn purge(
+    db: &Db,
+    before: Timestamp,
+    mut after_batch: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let bound = before.stored_bound();
+    let mut deleted = 0;
+    loop {
+        let batch = pausing(|| db.delete(|db| delete_oldest(db, &bound)))?;
+        deleted += batch;
+        let goes_on = after_batch(deleted);
+        if batch < BATCH_CLICKS_MAX || goes_on.is_break() {
+            return clear(db);
+        }
+    }
+}
+
+/// Clears what SQLite keeps of purged clicks to search and to plan, which a purge that was killed may not have done.
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear(db: &Db) -> Result<(), Error> {
+    db.write(|db| db.run(|conn| clear_copies(conn, &CLICKS)))
+}
+
+fn delete_oldest(db: &Db, bound: &str) -> Result<u64, Error> {
+    let references = References::of(db, &CLICKS, &[])?;
+    let oldest = format!(
+        "SELECT id FROM lead_clicks WHERE {OLD} ORDER BY created_at, id LIMIT {BATCH_CLICKS_MAX}"
+    );
+    let (found, deleted): (u64, u64) = db.run(|conn| {
+        let count = format!("SELECT count(*) FROM ({oldest})");
+        let found = conn.query_row(&count, [bound], |row| row.get(0))?;
+        let delete = format!("DELETE FROM lead_clicks WHERE id IN ({oldest})");
+        Ok((found, conn.execute(&delete, [bound])? as u64))
+    })?;
+    if deleted < found {
+        let rows = found - deleted;
+        return Err(db.error(Problem::KeptOld { rows }));
+    }
+    if deleted > 0 {
+        references.check(db)?;
+    }
+    Ok(deleted)
+}

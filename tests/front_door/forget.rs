@@ -1,0 +1,634 @@
+//! `leadclicks forget` and `leadclicks purge`: what they ask, what they delete, and that no copy of it is left.
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::process::ExitStatusExt,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use crate::{
+    interrupt::signal,
+    reset::{TRIAL, is_in_files},
+    support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, is_long, post_request},
+};
+
+const CLICKS: &str = "
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+        (1, 'gone@example.com', 'jdoe', 'gone-rust', '2024-11-01 09:00:00.000000'),
+        (2, 'kept@example.com', 'jdoe', 'kept-rust', '2025-11-01 09:00:01.000000'),
+        (3, 'gone@example.com', 'zoë', 'gone-' || hex(zeroblob(900)) || '-gone', '2025-11-01 09:00:02.000000'),
+        (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
+
+const NOT_LOOKED_FOR: &str = "
+not looked for in backups, in reports that were written to files, and in columns of another name than email
+";
+
+fn site() -> Site {
+    Site::new().with_schema(CLICKS)
+}
+
+fn found(site: &Site, rows: u64) -> String {
+    format!(
+        "{}\n\n Table         Rows\n────────────────────\n lead_clicks {rows:>6}\n",
+        site.db_path().display()
+    )
+}
+
+fn forgotten(site: &Site, rows: u64) -> String {
+    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_LOOKED_FOR
+}
+
+fn nobody(site: &Site, email: &str) -> String {
+    format!(
+        "nobody with the email {email} in {}\n{NOT_LOOKED_FOR}",
+        site.db_path().display()
+    )
+}
+
+fn host_app() -> Site {
+    Site::new()
+        .with_database(HOST_APP)
+        .with_database(TRIAL)
+        .with_database(CLICKS)
+}
+
+fn assert_whole(site: &Site) {
+    assert_eq!(site.value::<String>("PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn one_person_is_physically_gone_and_all_others_stay() {
+    let site = site();
+    let email = " Gone@Example.COM ";
+    assert_eq!(
+        site.stdout_of(&["forget", email, "--yes"]),
+        forgotten(&site, 2)
+    );
+    assert_eq!(site.emails(), ["kept@example.com", "gone@example.company"]);
+    for text in ["gone@example.com'", "gone-", "-gone"] {
+        assert!(!is_in_files(&site, text), "{text}");
+    }
+    assert_eq!(
+        site.stdout_of(&["forget", email, "--yes"]),
+        nobody(&site, "Gone@Example.COM")
+    );
+    assert_whole(&site);
+}
+
+#[test]
+fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
+    let site = site();
+    assert_eq!(
+        site.stdout_of(&["forget", "gone@example.com", "--dry-run"]),
+        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_LOOKED_FOR
+    );
+    site.run(&["forget", "gone@example.com"]).assert(
+        3,
+        &found(&site, 2),
+        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to forget without asking\n",
+    );
+    let prompt = "\nType forget to delete these rows for good: ";
+    for (answer, code, rest, left) in [
+        (
+            "reset\n",
+            3,
+            "leadclicks: not confirmed, so nothing was deleted\n".to_owned(),
+            4,
+        ),
+        (
+            "forget\n",
+            0,
+            format!("\ndeleted 2 rows for good\n{NOT_LOOKED_FOR}"),
+            2,
+        ),
+    ] {
+        let mut terminal = site.on_terminal("leadclicks forget gone@example.com");
+        terminal.wait_for(prompt);
+        terminal.type_and_end(answer);
+        let screen = found(&site, 2) + prompt + answer + &rest;
+        assert_eq!(terminal.finish(), (Some(code), screen));
+        assert_eq!(site.clicks().len(), left);
+    }
+    // Nobody is left to ask about.
+    assert_eq!(
+        site.stdout_of(&["forget", "gone@example.com"]),
+        nobody(&site, "gone@example.com")
+    );
+}
+
+#[test]
+fn what_is_no_email_is_wrong_usage() {
+    let site = site();
+    for (email, rule) in [
+        (
+            "jane",
+            "should have one @ with text on both sides and no white space",
+        ),
+        (
+            "a@b@c",
+            "should have one @ with text on both sides and no white space",
+        ),
+        (
+            "%",
+            "should have one @ with text on both sides and no white space",
+        ),
+        (" ", "should have at least 1 character"),
+    ] {
+        let error = format!("leadclicks: '{}' is no email: it {rule}\n", email.trim());
+        site.run(&["forget", email, "--yes"]).assert(2, "", &error);
+    }
+    assert_eq!(site.clicks().len(), 4);
+}
+
+#[test]
+fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
+    let site = host_app();
+    site.connect()
+        .execute_batch(
+            "INSERT INTO conversations VALUES (2, 'GONE@example.com', 'gone-text');
+             INSERT INTO email_leads VALUES ('Gone@example.com'), ('other@example.com');
+             INSERT INTO Newsletter_Subscribers (email) VALUES (' gone@example.com ');
+             INSERT INTO user_events (email) VALUES ('gone@example.com'), ('gone@example.com'), (NULL);
+             INSERT INTO admin_users VALUES (2, 'gone@example.com');
+             INSERT INTO experts VALUES (3, 'gone', 'Gone@Example.com', 'G', 'One', '', '');
+             ANALYZE;",
+        )
+        .unwrap();
+    fs::write(site.path("leadclicks.db-wal.left"), "").unwrap();
+    let left = format!(
+        "{NOT_LOOKED_FOR}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
+         {}-wal.left may hold clicks, too: delete it when you have seen to them\n",
+        site.db_path().display()
+    );
+    let table = "
+ Table                    Rows
+───────────────────────────────
+ conversations               1
+ email_leads                 1
+ newsletter_subscribers      1
+ user_events                 2
+ lead_clicks                 2
+";
+    assert_eq!(
+        site.stdout_of(&["forget", "gone@example.com", "--yes"]),
+        format!(
+            "{}\n{table}\ndeleted 7 rows for good\n{left}",
+            site.db_path().display()
+        )
+    );
+    let counts = "SELECT (SELECT count(*) FROM feedback) || (SELECT count(*) FROM conversations)
+        || (SELECT count(*) FROM email_leads) || (SELECT count(*) FROM newsletter_subscribers)
+        || (SELECT count(*) FROM user_events) || (SELECT count(*) FROM lead_clicks)";
+    assert_eq!(site.value::<String>(counts), "212122");
+    // What the full-text index and the planner's samples keep of the searches.
+    for text in ["gone-", "0-gone", "GONE@example.com"] {
+        assert!(!is_in_files(&site, text), "{text}");
+    }
+    let words = "SELECT count(*) FROM lead_clicks_fts WHERE lead_clicks_fts MATCH";
+    assert_eq!(site.value::<u32>(&format!("{words} 'gone'")), 0);
+    assert_eq!(site.value::<u32>(&format!("{words} 'kept'")), 1);
+    assert_whole(&site);
+}
+
+#[test]
+fn who_is_referred_to_is_not_forgotten() {
+    let site = host_app();
+    site.connect()
+        .execute_batch("UPDATE conversations SET email = 'gone@example.com';")
+        .unwrap();
+    let ran = site.run(&["forget", "gone@example.com", "--yes"]);
+    let error = format!(
+        "leadclicks: {}: rows of feedback (2) refer to rows of conversations and would point to nothing; \
+         delete those first\n",
+        site.db_path().display()
+    );
+    assert_eq!(
+        (ran.status.code(), &*ran.stderr),
+        (Some(1), &*error),
+        "{ran}"
+    );
+    assert_eq!(site.clicks().len(), 4);
+    site.connect()
+        .execute_batch("DELETE FROM feedback;")
+        .unwrap();
+    let ran = site.run(&["forget", "gone@example.com", "--yes"]);
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    assert_eq!(site.value::<u32>("SELECT count(*) FROM conversations"), 0);
+}
+
+#[test]
+fn a_row_that_a_trigger_keeps_stops_forgetting() {
+    let site = host_app().with_database(
+        "CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.id = 1 BEGIN SELECT RAISE(IGNORE); END;",
+    );
+    let ran = site.run(&["forget", "gone@example.com", "--yes"]);
+    let error = format!(
+        "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so nothing was deleted; \
+         change it in the program that owns the database\n",
+        site.db_path().display()
+    );
+    assert_eq!(
+        (ran.status.code(), &*ran.stderr),
+        (Some(1), &*error),
+        "{ran}"
+    );
+    assert_eq!(site.clicks().len(), 4);
+}
+
+/// A busy marketplace.
+const BETWEEN_CLICKS: Duration = Duration::from_millis(1);
+
+/// Leads with searches of all lengths, some of them longer than a page, as a host app without `secure_delete` or as the
+/// daemon stores them. Emails and searches begin with what [`leads_in`] looks for.
+fn with_leads(conn: &Connection, random: &mut fastrand::Rng, leads: usize) {
+    let store = |number: usize, random: &mut fastrand::Rng| {
+        let lead = format!("lead-{number:05}-");
+        let email = email_of(number);
+        let search = match random.usize(..10) {
+            0 => String::new(),
+            1 => lead.repeat(random.usize(..160)) + &"🦀".repeat(random.usize(..200)),
+            _ => lead.repeat(random.usize(1..20)),
+        };
+        let day = random.usize(1..29);
+        conn.prepare_cached(
+            "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+             VALUES (?1, 'jdoe', ?2, format('2026-10-%02d 09:00:00.000000', ?3))",
+        )
+        .unwrap()
+        .execute((email, search, day))
+        .unwrap();
+    };
+    conn.execute_batch("BEGIN").unwrap();
+    for number in 0..leads {
+        for _ in 0..random.usize(1..4) {
+            store(number, random);
+        }
+        store(random.usize(..=number), random);
+    }
+    conn.execute_batch("COMMIT").unwrap();
+}
+
+fn email_of(number: usize) -> String {
+    let long = "x".repeat(number % 40);
+    format!("lead-{number:05}-{long}@example.com")
+}
+
+/// The numbers of the leads of [`with_leads`] that stand anywhere in the bytes of the database's files.
+fn leads_in(site: &Site) -> HashSet<usize> {
+    let mut found = HashSet::new();
+    for name in ["leadclicks.db", "leadclicks.db-wal"] {
+        // Without WAL mode there is none.
+        let bytes = fs::read(site.path(name)).unwrap_or_default();
+        for window in bytes.windows("lead-00000-".len()) {
+            if let Some(number) = window.strip_prefix(b"lead-")
+                && let [digits @ .., b'-'] = number
+                && let Ok(number) = str::from_utf8(digits).unwrap_or_default().parse()
+            {
+                found.insert(number);
+            }
+        }
+    }
+    found
+}
+
+/// Set at the end of its life, so that a test that fails does not wait for the thread that posts.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Posts clicks of `new-` leads, one after the other and all of them taken, until it is done; tells how many.
+fn post_until(is_done: &AtomicBool, daemon: &Daemon) -> usize {
+    let mut client = daemon.connect();
+    let mut posted = 0;
+    while !is_done.load(Ordering::Relaxed) {
+        let click = body(&format!("new-{posted}@example.com"), "jdoe", "");
+        assert_eq!(client.send(&post_request(&click)).status, 202);
+        posted += 1;
+        thread::sleep(BETWEEN_CLICKS);
+    }
+    posted
+}
+
+/// Deleting rows makes SQLite move others to new pages, and leave copies of them where they were.
+#[test]
+fn nothing_is_left_of_leads_that_are_forgotten_one_after_the_other() {
+    let (leads, forgotten) = if is_long() { (3000, 2500) } else { (400, 60) };
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    for site in [
+        Site::new().with_schema(""),
+        Site::new().with_database(HOST_APP),
+    ] {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let daemon = Daemon::start(&site, &[]);
+        with_leads(&site.connect(), &mut random, leads);
+        let mut order: Vec<usize> = (0..leads).collect();
+        random.shuffle(&mut order);
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let posting = scope.spawn(|| post_until(&is_done, &daemon));
+            let done = Done(&is_done);
+            for at in 0..forgotten {
+                let ran = site.run(&["forget", &email_of(order[at]), "--yes"]);
+                assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+                let found = leads_in(&site);
+                let left = order[..=at].iter().find(|number| found.contains(number));
+                assert_eq!(left, None, "of {at}");
+            }
+            drop(done);
+            let posted: usize = posting.join().unwrap();
+            let stored = "SELECT count(*) FROM lead_clicks WHERE email LIKE 'new-%'";
+            assert_eq!(site.value::<usize>(stored), posted);
+        });
+        assert!(daemon.stop().0.success());
+        let expected: HashSet<usize> = order[forgotten..].iter().copied().collect();
+        assert_eq!(leads_in(&site), expected);
+        assert_whole(&site);
+    }
+}
+
+fn old(site: &Site, what: &str) -> String {
+    format!("{}\n\n{what}\n", site.db_path().display())
+}
+
+#[test]
+fn clicks_from_before_a_time_are_purged_and_no_others() {
+    let site = site();
+    let expected = old(
+        &site,
+        "3 clicks of 2 leads, from 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+    );
+    let until = ["purge", "--older-than", "2025-11-01T09:00:03Z"];
+    assert_eq!(
+        site.stdout_of(&[&until[..], &["--dry-run"]].concat()),
+        expected.clone() + "\ndry run: nothing was deleted\n"
+    );
+    site.run(&until).assert(
+        3,
+        &expected,
+        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to purge without asking\n",
+    );
+    assert_eq!(site.clicks().len(), 4);
+    assert_eq!(
+        site.stdout_of(&[&until[..], &["--yes"]].concat()),
+        expected + "\ndeleted 3 clicks for good\n"
+    );
+    assert_eq!(site.emails(), ["gone@example.company"]);
+    for text in ["gone-", "-gone", "kept"] {
+        assert!(!is_in_files(&site, text), "{text}");
+    }
+    // Nothing is left to ask about.
+    assert_eq!(
+        site.stdout_of(&until),
+        format!(
+            "no clicks from before 2025-11-01T09:00:03.000000Z in {}\n",
+            site.db_path().display()
+        )
+    );
+    assert_whole(&site);
+}
+
+#[test]
+fn a_time_that_is_none_or_in_the_future_is_wrong_usage() {
+    let site = site();
+    site.run(&["purge", "--older-than", "2999-01-01", "--yes"]).assert(
+        2,
+        "",
+        "leadclicks: --older-than is in the future, so it would delete clicks while they come in\n",
+    );
+    let ran = site.run(&["purge", "--older-than", "tomorrow", "--yes"]);
+    assert_eq!(ran.status.code(), Some(2), "{ran}");
+    let ran = site.run(&["purge", "--yes"]);
+    assert_eq!(ran.status.code(), Some(2), "{ran}");
+    assert_eq!(site.clicks().len(), 4);
+}
+
+#[test]
+fn the_word_purge_on_a_terminal_confirms() {
+    let site = site();
+    let mut terminal = site.on_terminal("leadclicks purge --older-than 2025-01-01");
+    let prompt = "\nType purge to delete these rows for good: ";
+    terminal.wait_for(prompt);
+    terminal.type_and_end("purge\n");
+    let found = old(
+        &site,
+        "1 click of 1 lead, from 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z",
+    );
+    let screen = found + prompt + "purge\n\ndeleted 1 click for good\n";
+    assert_eq!(terminal.finish(), (Some(0), screen));
+    assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+fn a_click_whose_time_cannot_be_read_is_told_and_nothing_is_purged() {
+    for time in ["1761989400", "'2024-11-01T09:00:00'"] {
+        let site = Site::new()
+            .with_database(HOST_APP)
+            .with_database(CLICKS)
+            .with_database(&format!(
+                "UPDATE lead_clicks SET created_at = {time} WHERE id = 4;"
+            ));
+        let error = format!(
+            "leadclicks: {}: the click with id 4 has a created_at that is no time; \
+             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            site.db_path().display()
+        );
+        site.run(&["purge", "--older-than", "2025-01-01", "--yes"])
+            .assert(1, "", &error);
+        assert_eq!(site.clicks().len(), 4);
+    }
+}
+
+#[test]
+fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
+    let purge = ["purge", "--older-than", "2026-01-01", "--yes"];
+    for (sql, error) in [
+        (
+            "INSERT INTO notes VALUES (2, 3);",
+            "rows of notes (1) refer to rows of lead_clicks and would point to nothing; delete those first",
+        ),
+        (
+            "CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END;",
+            "a trigger keeps the oldest clicks (1), so they were not deleted; change it in the program that owns the \
+             database",
+        ),
+    ] {
+        let site = host_app().with_database(sql);
+        let error = format!("leadclicks: {}: {error}\n", site.db_path().display());
+        let found = old(
+            &site,
+            "3 clicks of 2 leads, from 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+        );
+        site.run(&purge).assert(1, &found, &error);
+        assert_eq!(site.clicks().len(), 4);
+    }
+}
+
+/// More than one transaction deletes.
+const MANY: usize = 12_000;
+
+/// Clicks of a second each, so that their order and their times are one.
+fn with_many(site: Site) -> Site {
+    site.with_database(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY} - 1)
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         SELECT format('lead-%05d-@example.com', i), 'jdoe', '', datetime('2025-01-01', i || ' seconds') || '.000000'
+         FROM n;"
+    ))
+}
+
+#[test]
+fn many_clicks_are_purged_in_several_transactions_while_the_daemon_captures() {
+    for site in [
+        Site::new().with_schema(""),
+        Site::new().with_database(HOST_APP),
+    ] {
+        let site = with_many(site);
+        let daemon = Daemon::start(&site, &[]);
+        let is_done = AtomicBool::new(false);
+        let posted = thread::scope(|scope| {
+            let posting = scope.spawn(|| post_until(&is_done, &daemon));
+            let done = Done(&is_done);
+            let ran = site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"]);
+            drop(done);
+            assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+            assert!(
+                ran.stdout.ends_with("\n\ndeleted 10800 clicks for good\n"),
+                "{ran}"
+            );
+            posting.join().unwrap()
+        });
+        assert!(daemon.stop().0.success());
+        assert_eq!(site.clicks().len(), MANY - 10_800 + posted);
+        assert_eq!(leads_in(&site), (10_800..MANY).collect());
+        assert_whole(&site);
+    }
+}
+
+#[test]
+fn a_purge_that_is_killed_has_deleted_the_oldest_and_the_next_goes_on() {
+    let site = with_many(Site::new().with_schema(""));
+    let left = || site.value::<usize>("SELECT count(*) FROM lead_clicks");
+    let mut purge = site
+        .command(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"])
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while left() == MANY {
+        assert!(Instant::now() < deadline);
+    }
+    purge.kill().unwrap();
+    purge.wait().unwrap();
+    let newest: Vec<String> = (MANY - left()..MANY)
+        .map(|number| format!("lead-{number:05}-@example.com"))
+        .collect();
+    assert_eq!(site.emails(), newest);
+    let ran = site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"]);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert_eq!(leads_in(&site), (10_800..MANY).collect());
+    assert_whole(&site);
+}
+
+#[test]
+fn ctrl_c_ends_a_purge_between_two_transactions_and_nothing_is_left_of_what_it_deleted() {
+    let site = with_many(Site::new().with_schema(""));
+    let left = || site.value::<usize>("SELECT count(*) FROM lead_clicks");
+    let command = &mut site.command(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"]);
+    let purge = command.spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while left() == MANY {
+        assert!(Instant::now() < deadline);
+    }
+    signal(&purge, "INT");
+    let ran = Ran::wait(command, purge);
+    assert_eq!(ran.status.signal(), Some(2), "{ran}");
+    let deleted = MANY - left();
+    let and_left = match 10_800 - deleted {
+        0 => String::new(),
+        left => format!(", and {left} were left"),
+    };
+    let told = format!("\n\ndeleted {deleted} clicks for good{and_left}\n");
+    assert!(ran.stdout.ends_with(&told), "{told}{ran}");
+    assert_eq!(ran.stderr, "");
+    assert_eq!(leads_in(&site), (deleted..MANY).collect());
+    assert_whole(&site);
+}
+
+#[test]
+fn what_a_reader_keeps_in_the_wal_is_told() {
+    let wal_busy = |site: &Site| {
+        format!(
+            "leadclicks: the rows are deleted, but their bytes are still in {}-wal because another program is reading; \
+             when it is done, restart leadclicksd, which empties that file\n",
+            site.db_path().display()
+        )
+    };
+    for args in [
+        &["forget", "gone@example.com", "--yes"][..],
+        &["purge", "--older-than", "2025-01-01", "--yes"],
+    ] {
+        let site = site();
+        let reader = site.connect();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
+            .unwrap();
+        let ran = site.run(args);
+        assert_eq!(
+            (ran.status.code(), &*ran.stderr),
+            (Some(1), &*wal_busy(&site)),
+            "{ran}"
+        );
+        reader.execute_batch("COMMIT").unwrap();
+        // The next one finds nothing to delete, and empties the WAL.
+        site.stdout_of(args);
+        assert!(!is_in_files(&site, "gone-rust"));
+    }
+}
+
+/// A host app without `secure_delete` leaves rows in free pages and in unused parts of others.
+#[test]
+fn what_a_host_app_deleted_itself_is_gone_too() {
+    for auto_vacuum in ["none", "full", "incremental"] {
+        let site = Site::new().with_database(&format!(
+            "PRAGMA page_size = 1024; PRAGMA auto_vacuum = {auto_vacuum};{HOST_APP}"
+        ));
+        let conn = site.connect();
+        conn.execute_batch("PRAGMA secure_delete = OFF").unwrap();
+        let seed = fastrand::u64(..);
+        eprintln!("seed {seed}");
+        with_leads(&conn, &mut fastrand::Rng::with_seed(seed), 2000);
+        conn.execute_batch(
+            "UPDATE lead_clicks SET search_query = substr(search_query, 1, 400);
+             DELETE FROM lead_clicks WHERE id % 3 = 0 OR id % 10000 < 2000;",
+        )
+        .unwrap();
+        let stored: HashSet<usize> = conn
+            .prepare("SELECT CAST(substr(email, 6, 5) AS INTEGER) FROM lead_clicks")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let rows = "SELECT group_concat(quote(id) || quote(email) || quote(search_query)) FROM lead_clicks";
+        let before: String = site.value(rows);
+        let free = site.value::<u32>("PRAGMA freelist_count");
+        assert!(leads_in(&site).len() > stored.len() || auto_vacuum == "full");
+        assert_eq!(
+            site.stdout_of(&["forget", "nobody@example.com"]),
+            nobody(&site, "nobody@example.com")
+        );
+        assert_eq!(leads_in(&site), stored, "{auto_vacuum}");
+        assert_eq!(site.value::<String>(rows), before);
+        assert_eq!(site.value::<u32>("PRAGMA freelist_count"), free);
+        assert_whole(&site);
+    }
+}
