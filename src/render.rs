@@ -1,8 +1,9 @@
-//! Reports as text: tables for people, CSV, JSON and NDJSON for programs.
+//! Reports as text: tables and pages for people, CSV, JSON and NDJSON for programs.
 //!
 //! Renderers know no SQL and write wherever they are told to; rows leave as they come wherever the report allows.
 
 pub mod csv;
+pub mod html;
 mod ink;
 pub mod json;
 pub mod summary;
@@ -52,12 +53,16 @@ impl From<io::Error> for Error {
 /// `1 lead`, `2 leads`, `2 searches`.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
-    let plural = match number {
+    format!("{number} {}", plural(number, noun))
+}
+
+fn plural(number: u64, noun: &str) -> String {
+    let ending = match number {
         1 => "",
         _ if noun.ends_with("ch") => "es",
         _ => "s",
     };
-    format!("{number} {noun}{plural}")
+    format!("{noun}{ending}")
 }
 
 /// What comes next of a timeline.

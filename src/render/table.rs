@@ -379,11 +379,15 @@ fn footer(out: &mut impl Write, counts: &[String], screen: &Screen, dated: &str)
 
 /// By which clocks the `dated` are told.
 pub(super) fn times(screen: &Screen, dated: &str) -> String {
-    match screen.zone.iana_name() {
+    match zone_name(&screen.zone) {
         Some(name) => format!("{dated} in {name}"),
-        None if screen.zone.is_unknown() => format!("{dated} in UTC"),
         None => format!("local {dated}"),
     }
+}
+
+/// The zone's name; none where the system tells its clocks but not what they are called.
+pub(super) fn zone_name(zone: &TimeZone) -> Option<&str> {
+    zone.iana_name().or(zone.is_unknown().then_some("UTC"))
 }
 
 fn not_shown(out: &mut impl Write, more: &str, all: u64, screen: &Screen) -> io::Result<()> {

@@ -50,6 +50,20 @@ pub struct Click {
     created_at: Timestamp,
 }
 
+impl Click {
+    /// The click as all reports tell one.
+    #[must_use]
+    pub fn row<'a>(&'a self, names: &'a Names) -> ClickRow<'a> {
+        ClickRow {
+            email: &self.email,
+            expert_username: &self.expert_username,
+            expert_name: names.of(&self.expert_username),
+            search_query: &self.search_query,
+            created_at: self.created_at,
+        }
+    }
+}
+
 /// How many clicks a timeline has, and how many different leads and experts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimelineTotals {
@@ -175,13 +189,7 @@ impl Timeline<'_> {
     /// A click of this timeline as all reports tell one.
     #[must_use]
     pub fn row<'a>(&'a self, click: &'a Click) -> ClickRow<'a> {
-        ClickRow {
-            email: &click.email,
-            expert_username: &click.expert_username,
-            expert_name: self.names.of(&click.expert_username),
-            search_query: &click.search_query,
-            created_at: click.created_at,
-        }
+        click.row(&self.names)
     }
 
     /// How many clicks, leads and experts there are, whatever the limit.

@@ -13,6 +13,7 @@ mod faults;
 mod forget;
 mod heavy;
 mod host_app;
+mod html;
 mod import;
 mod interrupt;
 mod limits;

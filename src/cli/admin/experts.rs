@@ -36,7 +36,7 @@ Examples:
     /// List the experts by username
     List {
         #[command(flatten)]
-        output: OutputArgs,
+        output: OutputArgs<Format>,
     },
 }
 
@@ -74,7 +74,7 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(db: &Path, output: &OutputArgs) -> Result<(), Failure> {
+fn list(db: &Path, output: &OutputArgs<Format>) -> Result<(), Failure> {
     output.check()?;
     let db = &Db::open_for_report(db)?;
     let experts = experts::list(db)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::PossibleValue};
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub(super) struct OutputArgs {
+pub(super) struct OutputArgs<F: Formats> {
     /// How to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
+    #[arg(long, value_enum, default_value_t = F::TABLE)]
+    pub(super) format: F,
     /// Write to this file, which is there whole or not at all; - for standard output
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
@@ -22,6 +22,14 @@ pub(super) struct OutputArgs {
     /// a leading '
     #[arg(long)]
     pub(super) raw_csv: bool,
+}
+
+/// The formats that a command offers.
+pub(super) trait Formats: ValueEnum + Copy + Eq + Send + Sync + 'static {
+    /// The default.
+    const TABLE: Self;
+    /// The only one that has spreadsheets to guard against.
+    const CSV: Self;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,7 +44,46 @@ pub(super) enum Format {
     Ndjson,
 }
 
-impl OutputArgs {
+impl Formats for Format {
+    const TABLE: Self = Self::Table;
+    const CSV: Self = Self::Csv;
+}
+
+/// What a report is printed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReportFormat {
+    Html,
+    Other(Format),
+}
+
+impl Formats for ReportFormat {
+    const TABLE: Self = Self::Other(Format::Table);
+    const CSV: Self = Self::Other(Format::Csv);
+}
+
+impl ValueEnum for ReportFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Other(Format::Table),
+            Self::Html,
+            Self::Other(Format::Csv),
+            Self::Other(Format::Json),
+            Self::Other(Format::Ndjson),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Html => Some(
+                PossibleValue::new("html")
+                    .help("For a browser: a page in one file, with a search and charts"),
+            ),
+            Self::Other(format) => format.to_possible_value(),
+        }
+    }
+}
+
+impl<F: Formats> OutputArgs<F> {
     pub(super) fn guard(&self) -> Guard {
         if self.raw_csv {
             Guard::Off
@@ -58,7 +105,7 @@ impl OutputArgs {
     }
 
     pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.raw_csv && self.format != Format::Csv {
+        if self.raw_csv && self.format != F::CSV {
             return Err(Failure::Usage(
                 "--raw-csv goes with --format csv".to_owned(),
             ));

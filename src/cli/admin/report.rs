@@ -1,17 +1,20 @@
 //! `leadclicks report`
 
+mod page;
+
 use std::{num::NonZeroU64, path::Path};
 
 use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::{Format, OutputArgs};
+use super::format::{Format, OutputArgs, ReportFormat};
 use crate::{
     cli::{
         failure::Failure,
         instant::{Instant, NotAnInstant, parse_time_zone},
         output, print_error,
     },
+    experts::Names,
     render::{csv, json, table},
     report::{self, RankBy, Selection, Subject, Window},
     store::Db,
@@ -36,13 +39,14 @@ const OUTPUT: &str = "Output";
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
+  leadclicks report --by-email --since 30d --format html --output leads.html
   leadclicks report --by-expert --since 30d
   leadclicks report --by-query --expert jdoe
   leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
   leadclicks report --expert jdoe --limit 20
   leadclicks report --email jane@example.com
 
-Times are local in a table, and in UTC in the other formats. Days are local in all of them."
+Times are local in a table and a page, and in UTC in the other formats. Days are local in all of them."
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -80,12 +84,12 @@ pub(super) struct ReportArgs {
     /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone, help_heading = SELECTION)]
     tz: Option<TimeZone>,
-    /// At most this many leads, experts, searches, days, or clicks of one expert or lead; a table stops at 50, or at 200
-    /// clicks, without it
+    /// At most this many leads, experts, searches, days, or clicks of one expert or lead; without it a table stops at 50,
+    /// or at 200 clicks, and a page at 1000, or at 5000 clicks
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
     #[command(flatten, next_help_heading = OUTPUT)]
-    output: OutputArgs,
+    output: OutputArgs<ReportFormat>,
 }
 
 /// What is asked.
@@ -109,12 +113,17 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     };
     let selection = selection(args, now)?;
     let db = &Db::open_for_report(db)?;
+    let question = question(args, &selection);
+    let format = match args.output.format {
+        ReportFormat::Html => return page::write(db, question, selection, args, now),
+        ReportFormat::Other(format) => format,
+    };
     let zone = now.time_zone();
-    match question(args, &selection) {
-        Question::ByEmail => by_email(db, &selection, args, zone),
-        Question::Ranking(by) => ranking(db, by, &selection, args, zone),
-        Question::ByDay => by_day(db, &selection, args, zone),
-        Question::Timeline(subject) => timeline(db, subject, &selection, args, zone),
+    match question {
+        Question::ByEmail => by_email(db, &selection, args, format, zone),
+        Question::Ranking(by) => ranking(db, by, &selection, args, format, zone),
+        Question::ByDay => by_day(db, &selection, args, format, zone),
+        Question::Timeline(subject) => timeline(db, subject, &selection, args, format, zone),
     }
 }
 
@@ -170,15 +179,16 @@ fn by_email(
     db: &Db,
     selection: &Selection,
     args: &ReportArgs,
+    format: Format,
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let grouped = report::by_email(db, selection, limit(args, TABLE_ROWS))?;
+    let grouped = report::by_email(db, selection, limit(args, format, TABLE_ROWS))?;
     let is_empty = grouped.totals().clicks == 0;
     if is_empty {
         tell_empty(db, selection, "");
     }
-    output::write(db, output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::by_email(out, &grouped, &output.screen(zone)),
         Format::Csv => csv::by_email(out, &grouped, output.guard()),
@@ -192,15 +202,16 @@ fn ranking(
     by: RankBy,
     selection: &Selection,
     args: &ReportArgs,
+    format: Format,
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let ranking = report::ranking(db, by, selection, limit(args, TABLE_ROWS))?;
+    let ranking = report::ranking(db, by, selection, limit(args, format, TABLE_ROWS))?;
     let is_empty = ranking.ranked().is_empty();
     if is_empty {
         tell_empty(db, selection, "");
     }
-    output::write(db, output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::ranking(out, &ranking, &output.screen(zone)),
         Format::Csv => csv::ranking(out, &ranking, output.guard()),
@@ -213,15 +224,16 @@ fn by_day(
     db: &Db,
     selection: &Selection,
     args: &ReportArgs,
+    format: Format,
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let by_day = report::by_day(db, selection, zone, limit(args, TABLE_ROWS))?;
+    let by_day = report::by_day(db, selection, zone, limit(args, format, TABLE_ROWS))?;
     let is_empty = by_day.days().is_empty();
     if is_empty {
         tell_empty(db, selection, "");
     }
-    output::write(db, output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::by_day(out, &by_day, &output.screen(zone)),
         Format::Csv => csv::by_day(out, &by_day),
@@ -235,21 +247,17 @@ fn timeline(
     subject: Subject,
     selection: &Selection,
     args: &ReportArgs,
+    format: Format,
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let mut timeline = report::timeline(db, subject, selection, limit(args, TABLE_CLICKS))?;
+    let mut timeline = report::timeline(db, subject, selection, limit(args, format, TABLE_CLICKS))?;
     let is_empty = timeline.is_empty()?;
     if is_empty {
-        let is_known = |username: &String| timeline.names().know(username);
-        let hint = if selection.expert.as_ref().is_none_or(is_known) {
-            ""
-        } else {
-            "; see `leadclicks experts list` for the experts that are known"
-        };
+        let hint = unknown_expert_hint(selection, timeline.names());
         tell_empty(db, selection, hint);
     }
-    output::write(db, output.output.as_deref(), |out| match output.format {
+    output::write(db, output.output.as_deref(), |out| match format {
         Format::Table if is_empty => Ok(()),
         Format::Table => table::timeline(out, timeline, &output.screen(zone)),
         Format::Csv => csv::timeline(out, timeline, output.guard()),
@@ -259,10 +267,20 @@ fn timeline(
 }
 
 /// A table is read by a person, who should not have to stop it; programs get everything.
-fn limit(args: &ReportArgs, table_default: NonZeroU64) -> Option<NonZeroU64> {
-    match args.output.format {
+fn limit(args: &ReportArgs, format: Format, table_default: NonZeroU64) -> Option<NonZeroU64> {
+    match format {
         Format::Table => args.limit.or(Some(table_default)),
         _ => args.limit,
+    }
+}
+
+/// What may help who asked for an expert that nobody has clicked.
+fn unknown_expert_hint(selection: &Selection, names: &Names) -> &'static str {
+    match &selection.expert {
+        Some(username) if !names.know(username) => {
+            "; see `leadclicks experts list` for the experts that are known"
+        }
+        _ => "",
     }
 }
 

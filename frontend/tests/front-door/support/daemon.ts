@@ -8,7 +8,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { LeadClicksResponse } from "../../../src/index.js";
 
-const BIN_DIR = process.env.LEADCLICKS_BIN_DIR ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
+export const BIN_DIR =
+  process.env.LEADCLICKS_BIN_DIR ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
 
 /** Long enough for a machine that is busy with something else. */
 const PATIENCE_MS = 15_000;

