@@ -18,6 +18,7 @@ pub mod experts;
 
 pub mod backup;
 
+pub mod check;
 pub mod forget;
 pub mod import;
 pub mod purge;

@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, FileControl, OpenFlags, OptionalExtension, types::ValueRef};
+use rusqlite::{
+    Connection, ErrorCode, FileControl, OpenFlags, OptionalExtension, config::DbConfig,
+    types::ValueRef,
+};
 use rustix::fs::{Access, access};
 
 pub use error::Error;
@@ -112,6 +115,34 @@ impl Db {
     /// table with every needed column.
     pub fn open_for_report(path: &Path) -> Result<Self, Error> {
         Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Opens the existing database at `path` to look whether it is in order, whatever tables it has. As
+    /// [`Db::open_for_report`] it changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such file, when it can't be read, or when it is no database.
+    pub fn open_for_check(path: &Path) -> Result<Self, Error> {
+        Self::connect_to_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// Whether the write lock of the database at `path` can be had within [`BUSY_TIMEOUT`]. Writes nothing, and leaves
+    /// the WAL as it is.
+    ///
+    /// # Errors
+    /// When the database can't be opened, or refuses for another reason than its lock.
+    pub(crate) fn try_write_lock(path: &Path) -> Result<bool, Error> {
+        let db = Self::connect(path.to_owned(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.read(|conn| {
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            match conn.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+                Ok(()) => Ok(true),
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    Ok(false)
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 
     /// Opens the existing database at `path` to change rows in it. Creates nothing.
@@ -273,6 +304,12 @@ impl Db {
     }
 
     fn open_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
+        let db = Self::connect_to_existing(path, flags)?;
+        db.check_clicks()?;
+        Ok(db)
+    }
+
+    fn connect_to_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
         // The -wal and -shm files stand beside the file itself, not beside a link to it.
         let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
         let (metadata, path) = found.map_err(|source| match source.kind() {
@@ -288,9 +325,7 @@ impl Db {
         // SQLite only says that it can't open the file.
         access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
         check_wal_stands(&path)?;
-        let db = Self::connect(path, flags)?;
-        db.check_clicks()?;
-        Ok(db)
+        Self::connect(path, flags)
     }
 
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
@@ -337,7 +372,8 @@ impl Db {
         Ok(())
     }
 
-    fn check_clicks(&self) -> Result<(), Error> {
+    /// Whether there are clicks that a report can read.
+    pub(crate) fn check_clicks(&self) -> Result<(), Error> {
         let columns = self.columns("lead_clicks")?;
         if columns.is_empty() {
             return Err(self.error(Problem::NoTable("lead_clicks")));
@@ -360,7 +396,7 @@ impl Db {
     }
 
     /// A host app's table may demand more than a click has. Better said at the start than 503 all day.
-    fn check_takes_clicks(&self) -> Result<(), Error> {
+    pub(crate) fn check_takes_clicks(&self) -> Result<(), Error> {
         let is_view = self.run(|conn| {
             conn.query_row(
                 "SELECT EXISTS (SELECT 1 FROM sqlite_schema
@@ -447,7 +483,7 @@ fn make_file(path: &Path) -> Result<(), Error> {
 }
 
 /// SQLite only says that it can't open a file, or that it may not write to it.
-fn check_file_system(path: &Path) -> Result<(), Error> {
+pub(crate) fn check_file_system(path: &Path) -> Result<(), Error> {
     match access(path, Access::WRITE_OK).map_err(io::Error::from) {
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
             Err(Error::unusable(path, error))
@@ -463,7 +499,7 @@ pub fn left_wal(path: &Path) -> Option<PathBuf> {
 }
 
 /// The file that SQLite keeps beside the database at `path` under its name and `suffix`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -483,7 +519,7 @@ fn check_wal_stands(path: &Path) -> Result<(), Error> {
 
 /// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. A file
 /// that can't be read is not: opening it tells why.
-fn is_in_wal_mode(path: &Path) -> bool {
+pub(crate) fn is_in_wal_mode(path: &Path) -> bool {
     const WAL: u8 = 2;
     let mut header = [0; 20];
     fs::File::open(path)

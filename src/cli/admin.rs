@@ -1,6 +1,7 @@
 //! `leadclicks`, the admin's tool.
 
 mod backup;
+mod check;
 mod confirm;
 mod experts;
 mod forget;
@@ -40,7 +41,8 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not confirmed";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not confirmed, 4 warnings of a check";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -48,6 +50,7 @@ enum Command {
     Summary(summary::SummaryArgs),
     #[command(subcommand)]
     Experts(experts::ExpertsCommand),
+    Check(check::CheckArgs),
     Backup(backup::BackupArgs),
     Import(import::ImportArgs),
     Forget(forget::ForgetArgs),
@@ -77,6 +80,7 @@ impl Cli {
             Command::Report(args) => report::run(&self.db, args, now),
             Command::Summary(args) => summary::run(&self.db, args, now),
             Command::Experts(command) => experts::run(&self.db, command),
+            Command::Check(args) => check::run(&self.db, args, now),
             Command::Backup(args) => backup::run(&self.db, args),
             Command::Import(args) => import::run(&self.db, args, now),
             Command::Forget(args) => forget::run(&self.db, args),

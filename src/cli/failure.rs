@@ -4,7 +4,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{import::Unreadable, render, store::Error as StoreError};
+use crate::{check::State, import::Unreadable, render, store::Error as StoreError};
 
 /// Why a command was not carried out.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) enum Failure {
         path: PathBuf,
         error: Unreadable,
     },
+    /// A check has told what.
+    NotInOrder(State, u64),
     /// Rows are deleted, and copies that SQLite left in the file are not.
     NotCleared {
         path: PathBuf,
@@ -69,6 +71,9 @@ impl fmt::Display for Failure {
             }
             Self::Import { path, error } => {
                 write!(f, "cannot import {}: {error}", path.display())
+            }
+            Self::NotInOrder(state, lines) => {
+                write!(f, "{}", render::counted(*lines, state.name()))
             }
             Self::NotCleared { path, error } => write!(
                 f,
@@ -115,6 +120,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::NotConfirmed(_) => 3,
+            Self::NotInOrder(State::Warning, _) => 4,
             _ => 1,
         })
     }

@@ -73,14 +73,7 @@ pub(super) fn write(
     render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
 ) -> Result<(), Failure> {
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-        // Not through io::stdout(), whose line buffer would stand behind this one.
-        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        // Behind a pipe a pager may have the terminal.
-        let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
-        return match render(&mut Counted::buffered(stdout, is_file.then(Bar::writing))) {
-            Err(render::Error::Output(error)) => Ok(unless_reader_left(Err(error))?),
-            rendered => Ok(rendered?),
-        };
+        return print(render);
     };
     let failed = |error: io::Error| Failure::Write {
         path: path.to_owned(),
@@ -102,6 +95,20 @@ pub(super) fn write(
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(failed)
+}
+
+/// Renders to standard output.
+pub(super) fn print(
+    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
+) -> Result<(), Failure> {
+    // Not through io::stdout(), whose line buffer would stand behind this one.
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // Behind a pipe a pager may have the terminal.
+    let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
+    match render(&mut Counted::buffered(stdout, is_file.then(Bar::writing))) {
+        Err(render::Error::Output(error)) => Ok(unless_reader_left(Err(error))?),
+        rendered => Ok(rendered?),
+    }
 }
 
 /// A reader that has seen enough (`| head`) is no failure of a command that only prints.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Error, Next, for_each_row, rounded};
 use crate::{
+    check::{Line, State},
     experts::Expert,
     report::{ByDay, ByEmail, ClickRow, Day, RankBy, Ranking, Subject, Summary, Timeline, Totals},
     timestamp::Timestamp,
@@ -158,6 +159,21 @@ pub fn experts(mut out: impl Write, experts: &[Expert]) -> Result<(), Error> {
     let mut list = List::begin(&mut out, b"{\"experts\":[")?;
     for expert in experts {
         list.item(expert)?;
+    }
+    out.write_all(b"]}\n")?;
+    Ok(out.flush()?)
+}
+
+/// Writes `{"state":…,"checks":[{"check":…,"state":…,"found":…,"next":…}]}`, the worst state first, and a line break.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn checks(mut out: impl Write, lines: &[Line]) -> Result<(), Error> {
+    out.write_all(b"{\"state\":")?;
+    value(&mut out, &State::worst(lines))?;
+    let mut list = List::begin(&mut out, b",\"checks\":[")?;
+    for line in lines {
+        list.item(line)?;
     }
     out.write_all(b"]}\n")?;
     Ok(out.flush()?)

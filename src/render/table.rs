@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     ops::RangeInclusive,
+    path::Path,
 };
 
 use comfy_table::{
@@ -13,6 +14,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Error, Ink, counted, ink};
 use crate::{
+    check::Line,
     experts::Expert,
     report::{ByDay, ByEmail, RankBy, Ranking, Subject, Timeline, TimelineTotals, Totals},
     reset::TableRows,
@@ -291,6 +293,33 @@ pub fn table_rows(mut out: impl Write, tables: &[TableRows], screen: &Screen) ->
     }
     align_right(&mut table, 1..=1);
     print(&mut out, &table, Header::Line, screen.ink)
+}
+
+/// Writes the database's path, what was checked of it, how that is, and what to do where it is not in order.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn checks(
+    mut out: impl Write,
+    path: &Path,
+    lines: &[Line],
+    screen: &Screen,
+) -> Result<(), Error> {
+    let path = path.display().to_string();
+    writeln!(out, "{}\n", visible(&path))?;
+    let mut table = new_table(screen);
+    table.set_header(["Check", "State", "Found"]);
+    for line in lines {
+        let found = match &line.next {
+            None => line.found.clone(),
+            Some(next) => format!("{}; {next}", line.found),
+        };
+        table.add_row([line.check, line.state.name(), &*visible(&found)]);
+    }
+    let fixed = || ColumnConstraint::ContentWidth;
+    table.set_constraints([fixed(), fixed()]);
+    print(&mut out, &table, Header::Line, screen.ink)?;
+    Ok(out.flush()?)
 }
 
 fn new_table(screen: &Screen) -> Table {

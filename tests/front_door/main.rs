@@ -5,6 +5,7 @@ mod support;
 
 mod backup;
 mod capture;
+mod check;
 mod corpora;
 mod durability;
 mod errors;

@@ -280,6 +280,19 @@ fn a_member_of_the_group_never_makes_the_files_that_the_daemon_must_write() {
 }
 
 #[test]
+fn a_member_of_the_group_checks_what_who_reads_can_see() {
+    let server = Server::with_directory_mode(0o750);
+    let daemon = server.daemon();
+    let ran = server.run_as_member(&["check"]);
+    assert!(
+        ran.status.success() && !ran.stdout.contains(" lock "),
+        "{ran}"
+    );
+    assert!(daemon.stop().0.success());
+    server.assert_the_daemon_owns_all();
+}
+
+#[test]
 fn a_member_of_the_group_can_change_nothing() {
     let server = Server::with_directory_mode(0o770);
     let daemon = server.daemon();

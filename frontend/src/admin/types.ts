@@ -98,6 +98,25 @@ export interface DailyClicksResponse extends ClickCounts {
   days: DayCounts[];
 }
 
+/** Whether something works; a warning is for somebody to look at. */
+export type CheckState = "ok" | "warning" | "problem";
+
+/** What was looked at. */
+export interface Check {
+  check: string;
+  state: CheckState;
+  found: string;
+  /** What to do; `null` where there is nothing to, or `found` says so. */
+  next: string | null;
+}
+
+/** Whether the database is in order. */
+export interface CheckResponse {
+  /** The worst of the checks. */
+  state: CheckState;
+  checks: Check[];
+}
+
 /** A lead's first click. */
 export interface NewLead {
   email: string;

@@ -55,12 +55,13 @@ test.each([
   ["QueryRankingResponse", ["report", "--by-query"]],
   ["DailyClicksResponse", ["report", "--by-day"]],
   ["SummaryResponse", ["summary"]],
+  ["CheckResponse", ["check"]],
 ])("%s is what leadclicks prints, no less and no more", async (type, command) => {
   const json = await daemon.run(...command, "--format", "json");
   const fields = [...new Set(json.match(/"\w+":/g))];
   const [itself, numbered, ...renamed] = await compile(type, [
     json,
-    json.replace(/"(\w+_at|day)":"[^"]*"/, '"$1":1'),
+    json.replace(/"(\w+_at|day|found)":"[^"]*"/, '"$1":1'),
     ...fields.map((field) => json.replace(field, `"other_${field.slice(1)}`)),
   ]);
   expect(itself).toBe("");

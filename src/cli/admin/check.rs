@@ -1,0 +1,64 @@
+//! `leadclicks check`
+
+use std::{fs, path::Path};
+
+use clap::{Args, ValueEnum};
+use jiff::{Zoned, tz::TimeZone};
+
+use crate::{
+    check::{self, Depth, State},
+    cli::{failure::Failure, output},
+    render::{json, table},
+    timestamp::Timestamp,
+};
+
+/// Look whether the database is in order
+///
+/// For monitoring: looks at the file's integrity, its tables, permissions, WAL and disk, and at what would stop
+/// leadclicksd, and tells the next step for what is not in order. Changes nothing; who may run reports may run it, and
+/// clicks do not wait for it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  leadclicks check
+  leadclicks check --quick --format json
+
+Exit codes: 0 in order, 1 a problem, 2 wrong usage, 4 only warnings")]
+pub(super) struct CheckArgs {
+    /// Leave out what reads the whole file: its integrity, the times of all clicks and the number of leads
+    #[arg(long)]
+    quick: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
+    let depth = if args.quick {
+        Depth::Quick
+    } else {
+        Depth::Full
+    };
+    // What a link leads to; where nothing is, the path as it was given.
+    let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
+    let lines = check::check(db, depth, Timestamp::new(now.timestamp()));
+    output::print(|out| match args.format {
+        Format::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),
+        Format::Json => json::checks(out, &lines),
+    })?;
+    match State::worst(&lines) {
+        State::Ok => Ok(()),
+        worst => {
+            let such = lines.iter().filter(|line| line.state == worst);
+            Err(Failure::NotInOrder(worst, such.count() as u64))
+        }
+    }
+}

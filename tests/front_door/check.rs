@@ -1,0 +1,469 @@
+//! `leadclicks check`: what is told of a database in order, and of each fault.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    process::{Command, Stdio},
+};
+
+use rusqlite::FileControl;
+
+use crate::support::{Daemon, Ran, Site, WriteLock, assert_unavailable};
+
+/// A user and a group that need not exist to own files.
+const OWNER: u32 = 64_001;
+
+const CLICKS: &str = "
+    INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+        ('amy@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
+        ('bob@example.com', 'jdoe', 'growth', '2026-11-01 09:00:01.000000'),
+        ('amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
+
+/// A database as the daemon leaves it.
+fn sound() -> Site {
+    let site = Site::new().with_schema(CLICKS);
+    set_mode(&site, "leadclicks.db", 0o640);
+    assert!(Daemon::start(&site, &[]).stop().0.success());
+    site
+}
+
+/// The same, of another user than root.
+fn site() -> Site {
+    let site = sound();
+    if is_root() {
+        // Of root's own files root may write any.
+        for name in site.files() {
+            chown(site.path(&name), Some(OWNER), Some(OWNER)).unwrap();
+        }
+        chown(site.path(""), Some(OWNER), Some(OWNER)).unwrap();
+    }
+    site
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn set_mode(site: &Site, name: &str, mode: u32) {
+    fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Leaves the WAL's files where they are, as leadclicks does.
+fn sql(site: &Site, sql: &str) {
+    let conn = site.connect();
+    conn.execute_batch(sql).expect(sql);
+    conn.file_control(None::<&str>, FileControl::PersistWal(&mut 1))
+        .unwrap();
+}
+
+/// With the free space as `{free}` and SQLite's version as `{version}`.
+fn without_numbers(told: &str) -> String {
+    let version = rusqlite::version();
+    let mut text = told.replace(version, &format!("{:<1$}", "{version}", version.len()));
+    if let Some(end) = text.find(" MiB free") {
+        let begin = text[..end].rfind([' ', '"']).unwrap() + 1;
+        text.replace_range(begin..end, "{free}");
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n") + "\n"
+}
+
+/// What is not in order, as "check state: found; next", with the code and the line that end the program.
+fn told(site: &Site, args: &[&str]) -> (Option<i32>, Vec<String>, String) {
+    let ran = site.run(&[&["check", "--format", "json"], args].concat());
+    (ran.status.code(), not_in_order(&ran), ran.stderr)
+}
+
+fn not_in_order(ran: &Ran) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.stdout);
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let checks = json["checks"].as_array().unwrap().iter();
+    let lines: Vec<String> = checks
+        .filter(|check| check["state"] != "ok")
+        .map(|check| {
+            let next = text(&check["next"]).map_or(String::new(), |next| format!("; {next}"));
+            let [check, state, found] =
+                ["check", "state", "found"].map(|field| text(&check[field]).unwrap());
+            format!("{check} {state}: {found}{next}")
+        })
+        .collect();
+    let worst = ["problem", "warning"].into_iter().find(|state| {
+        lines
+            .iter()
+            .any(|line| line.contains(&format!(" {state}: ")))
+    });
+    assert_eq!(json["state"], worst.unwrap_or("ok"));
+    lines
+}
+
+/// All files with what they hold and who may use them, but for the index, which every reader notes itself in.
+fn files(site: &Site) -> BTreeMap<String, (Vec<u8>, u32, u32)> {
+    let names = site.files().into_iter();
+    names
+        .filter(|name| !name.ends_with("-shm"))
+        .map(|name| {
+            let metadata = fs::metadata(site.path(&name)).unwrap();
+            let found = (site.read(&name), metadata.mode(), metadata.uid());
+            (name, found)
+        })
+        .collect()
+}
+
+#[test]
+fn a_database_in_order_is_told_so_and_left_as_it_is() {
+    let site = site();
+    let before = files(&site);
+    let ran = site.run(&["check", "--format", "json"]);
+    let checks = [
+        ("file", "mode 0640"),
+        ("writable", "by the file's owner, and its directory too"),
+        ("wal", "0 MiB"),
+        ("shm", "0 MiB"),
+        ("wal.left", "none"),
+        ("disk", "{free} MiB free"),
+        ("journal", "WAL"),
+        ("lock", "free"),
+        ("sqlite", "{version}"),
+        ("integrity", "the whole file"),
+        ("schema", "takes clicks"),
+        ("clicks", "3 of 2 leads"),
+        ("newest", "2026-11-01T09:00:02.000000Z"),
+        ("experts", "0"),
+    ];
+    let checks = checks.map(|(check, found)| {
+        format!(r#"{{"check":"{check}","state":"ok","found":"{found}","next":null}}"#)
+    });
+    let json = format!("{{\"state\":\"ok\",\"checks\":[{}]}}\n", checks.join(","));
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    assert_eq!(
+        without_numbers(&ran.stdout).replace("{version} ", "{version}"),
+        json
+    );
+    assert_eq!(ran.stderr, "");
+
+    let ran = site.run(&["check", "--quick"]);
+    let table = without_numbers(&ran.stdout);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
+    assert_eq!(
+        lines,
+        [
+            &*site.db_path().display().to_string(),
+            "",
+            " Check      State   Found",
+            "───────────────────────────────────────────────────────────────",
+            " file       ok      mode 0640",
+            " writable   ok      by the file's owner, and its directory too",
+            " wal        ok      0 MiB",
+            " shm        ok      0 MiB",
+            " wal.left   ok      none",
+            " disk       ok      {free} MiB free",
+            " journal    ok      WAL",
+            " lock       ok      free",
+            " sqlite     ok      {version}",
+            " schema     ok      takes clicks",
+            " clicks     ok      3",
+            " newest     ok      2026-11-01T09:00:02.000000Z",
+            " experts    ok      0",
+        ]
+    );
+    assert!(files(&site) == before, "changed");
+}
+
+#[test]
+fn a_check_while_the_daemon_captures_is_in_order() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert_eq!(daemon.post("amy@example.com", "jdoe", "").status, 202);
+    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert!(daemon.stop().0.success());
+    assert_eq!(site.emails(), ["amy@example.com"]);
+}
+
+/// What to break, and what is told then, with `{db}` for the database's path.
+type Fault = (fn(&Site), &'static [&'static str]);
+
+#[track_caller]
+fn assert_told(code: i32, summary: &str, faults: &[Fault]) {
+    for (make, lines) in faults {
+        let site = site();
+        make(&site);
+        let path = site.db_path();
+        let lines: Vec<String> = lines
+            .iter()
+            .map(|line| line.replace("{db}", &path.display().to_string()))
+            .map(|line| line.replace("{dir}", &path.parent().unwrap().display().to_string()))
+            .collect();
+        let summary = match lines.len() {
+            1 => format!("leadclicks: 1 {summary}\n"),
+            several => format!("leadclicks: {several} {summary}s\n"),
+        };
+        assert_eq!(told(&site, &[]), (Some(code), lines, summary));
+    }
+}
+
+#[test]
+fn what_should_be_looked_at_is_a_warning() {
+    assert_told(
+        4,
+        "warning",
+        &[
+            (
+                |site| set_mode(site, "leadclicks.db", 0o644),
+                &[
+                    "file warning: mode 0644, so every user of this machine may open it; take that right away, by chmod o=",
+                    "wal warning: {db}-wal has another group or mode (0640) than the database; give it the database's, by chgrp and chmod",
+                    "shm warning: {db}-shm has another group or mode (0640) than the database; give it the database's, by chgrp and chmod",
+                ],
+            ),
+            (
+                |site| set_mode(site, "", 0o555),
+                &[
+                    "writable warning: the owner of {db} may not make files in {dir}, such as -wal and -shm; give the directory to that user, by chown",
+                ],
+            ),
+            (
+                |site| {
+                    fs::remove_file(site.path("leadclicks.db-wal")).unwrap();
+                    fs::remove_file(site.path("leadclicks.db-shm")).unwrap();
+                },
+                &[
+                    "wal warning: {db}-wal is not there, so only who may write the database can read it; start leadclicksd, which makes it",
+                    "shm warning: {db}-shm is not there, so only who may write the database can read it; start leadclicksd, which makes it",
+                ],
+            ),
+            (
+                |site| sql(site, "PRAGMA journal_mode = delete"),
+                &["journal warning: delete, not WAL; start leadclicksd, which sets it"],
+            ),
+            (
+                |site| drop(site.write("leadclicks.db-wal.left", "")),
+                &[
+                    "wal.left warning: {db}-wal.left may hold clicks that only it has; delete it when you have seen to them",
+                ],
+            ),
+            (
+                |site| {
+                    sql(
+                        site,
+                        "UPDATE lead_clicks SET created_at = '2999-01-01 00:00:00.000000' WHERE id = 3",
+                    );
+                },
+                &[
+                    "newest warning: 2999-01-01T00:00:00.000000Z, which is in the future; set the clock; new clicks get the same time until it is past that",
+                ],
+            ),
+            (
+                |site| sql(site, "DROP TABLE experts; CREATE TABLE experts (nickname)"),
+                &[
+                    "experts warning: {db}: the table experts has no column username; add it in the program that owns the database",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_does_not_work_is_a_problem() {
+    assert_told(
+        1,
+        "problem",
+        &[
+            (
+                |site| {
+                    for name in site.files() {
+                        set_mode(site, &name, 0o440);
+                    }
+                },
+                &[
+                    "writable problem: the owner of {db} may not write it; give the right back, by chmod u+w",
+                ],
+            ),
+            (
+                |site| sql(site, "DROP TABLE lead_clicks"),
+                &[
+                    "schema problem: {db} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`",
+                ],
+            ),
+            (
+                |site| {
+                    sql(
+                        site,
+                        "DROP TABLE lead_clicks;
+                         CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query,
+                            created_at, campaign TEXT NOT NULL)",
+                    );
+                },
+                &[
+                    "schema problem: {db}: lead_clicks.campaign is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                ],
+            ),
+            (
+                |site| {
+                    sql(
+                        site,
+                        "UPDATE lead_clicks SET created_at = format('%-26s', 'Monday') WHERE id <= 2",
+                    );
+                },
+                &[
+                    "clicks problem: 2 of 3 have a created_at that is no time, the first of them that with id 1; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
+                    "newest problem: the newest click has a created_at that is no time; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
+                ],
+            ),
+            (
+                |site| fs::remove_file(site.db_path()).unwrap(),
+                &[
+                    "database problem: no database at {db}; check --db, or start leadclicksd once to make it",
+                ],
+            ),
+            (
+                |site| {
+                    fs::remove_file(site.db_path()).unwrap();
+                    fs::create_dir(site.db_path()).unwrap();
+                },
+                &[
+                    "database problem: {db} is not a regular file; give --db the path of a database file",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn files_beside_the_database_that_another_user_made_are_a_problem() {
+    if !is_root() {
+        eprintln!("not root: no file can be given to another user");
+        return;
+    }
+    let site = site();
+    for suffix in ["-wal", "-shm"] {
+        let path = site.path(&format!("leadclicks.db{suffix}"));
+        chown(path, Some(OWNER + 1), Some(OWNER)).unwrap();
+    }
+    let path = site.db_path();
+    let lines = [("wal", "-wal"), ("shm", "-shm")].map(|(check, suffix)| {
+        format!(
+            "{check} problem: {}{suffix} belongs to another user than the database, who may be unable to write it; give it to the database's owner, by chown",
+            path.display()
+        )
+    });
+    let (code, found, summary) = told(&site, &[]);
+    assert_eq!((code, &*summary), (Some(1), "leadclicks: 2 problems\n"));
+    assert_eq!(found, lines);
+}
+
+#[test]
+fn a_damaged_file_is_a_problem() {
+    let newest = b"2026-11-01 09:00:02.000000";
+    let sound = site().read("leadclicks.db");
+    let places: Vec<usize> = (0..sound.len())
+        .filter(|at| sound[*at..].starts_with(newest))
+        .collect();
+    // In the table and in the index.
+    assert_eq!(places.len(), 2);
+    for (damaged, found) in [
+        (
+            places[1]..places[1] + 4,
+            "integrity problem: row 3 missing from index ",
+        ),
+        (
+            4096..sound.len(),
+            "integrity problem: {db}: database disk image is malformed; ",
+        ),
+    ] {
+        let site = site();
+        let mut bytes = sound.clone();
+        bytes[damaged].fill(b'1');
+        site.write("leadclicks.db", bytes);
+        let (code, lines, _) = told(&site, &[]);
+        assert_eq!(code, Some(1));
+        let found = found.replace("{db}", &site.db_path().display().to_string());
+        let integrity: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.starts_with(&found) && line.ends_with("; restore a backup"))
+            .collect();
+        assert_eq!(integrity.len(), 1, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_wal_that_a_reader_keeps_is_a_warning() {
+    let site = site();
+    let reader = site.connect();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks")
+        .unwrap();
+    sql(
+        &site,
+        "CREATE TABLE large AS SELECT zeroblob(20 * 1024 * 1024)",
+    );
+    let (code, found, summary) = told(&site, &[]);
+    assert_eq!((code, &*summary), (Some(4), "leadclicks: 1 warning\n"));
+    let path = site.db_path();
+    assert_eq!(
+        found,
+        [format!(
+            "wal warning: {}-wal has 20 MiB: a program that reads for long keeps it from being emptied; end that program, or restart leadclicksd when it has ended",
+            path.display()
+        )]
+    );
+}
+
+#[test]
+fn a_lock_that_is_held_for_long_is_a_problem() {
+    let site = site();
+    let daemon = Daemon::start(&site, &[]);
+    let lock = WriteLock::take(&site);
+    let (code, found, summary) = told(&site, &[]);
+    assert_eq!((code, &*summary), (Some(1), "leadclicks: 1 problem\n"));
+    assert_eq!(
+        found,
+        [
+            "lock problem: another program has held the write lock for 5 seconds, so clicks are answered 503; wait until it is done, or find it by fuser and end it"
+        ]
+    );
+    assert_unavailable(&daemon.post("amy@example.com", "jdoe", ""));
+    lock.release();
+    assert_eq!(told(&site, &[]).0, Some(0));
+}
+
+#[test]
+fn a_disk_that_is_almost_full_is_a_warning() {
+    let site = sound();
+    let disk = site.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+        .arg(r#"mount -t tmpfs -o size=9m disk "$1" && cp "$2"* "$1" && exec "$0" check --format json --db "$1/leadclicks.db""#)
+        .arg(env!("CARGO_BIN_EXE_leadclicks"))
+        .arg(&disk)
+        .arg(site.db_path())
+        .stdin(Stdio::null());
+    let ran = Ran::of(command);
+    assert_eq!(ran.status.code(), Some(4), "{ran}");
+    assert_eq!(
+        not_in_order(&ran),
+        ["disk warning: 8 MiB free; make room: without it clicks are answered 503"]
+    );
+}
+
+#[test]
+fn what_is_no_database_is_a_problem() {
+    let site = Site::new();
+    let path = site.write(
+        "leadclicks.db",
+        "a text that is no database, and long enough to be looked at",
+    );
+    set_mode(&site, "leadclicks.db", 0o640);
+    assert_eq!(
+        told(&site, &[]).1,
+        [format!(
+            "database problem: {} is not an SQLite database; check --db",
+            path.display()
+        )]
+    );
+    assert_eq!(site.files(), ["leadclicks.db"]);
+}
