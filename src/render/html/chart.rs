@@ -216,7 +216,8 @@ fn round_top(most: u64) -> u64 {
     while most > ten.saturating_mul(10) {
         ten = ten.saturating_mul(10);
     }
-    most.div_ceil(2 * ten).max(1).saturating_mul(2 * ten)
+    let step = ten.saturating_mul(2);
+    most.div_ceil(step).max(1).saturating_mul(step)
 }
 
 /// A place for the pointer as high as the chart, and the column in it.
