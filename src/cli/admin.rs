@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod completions;
 mod confirm;
 mod experts;
 mod forget;
@@ -14,7 +15,7 @@ mod summary;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Parser, Subcommand, value_parser};
 use jiff::Zoned;
 
 use super::{DB_DEFAULT, failure::Failure, print_error, signals};
@@ -56,6 +57,16 @@ enum Command {
     Forget(forget::ForgetArgs),
     Purge(purge::PurgeArgs),
     Reset(reset::ResetArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Stands in for `--db`, which all commands have, in the help of those that read no database.
+fn hidden_db() -> Arg {
+    Arg::new("db")
+        .long("db")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .hide(true)
 }
 
 /// Parses the command line and carries it out. Prints an error to standard error.
@@ -86,6 +97,7 @@ impl Cli {
             Command::Forget(args) => forget::run(&self.db, args),
             Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
+            Command::Completions(args) => completions::run(args),
         }
     }
 }

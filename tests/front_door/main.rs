@@ -6,6 +6,7 @@ mod support;
 mod backup;
 mod capture;
 mod check;
+mod completions;
 mod corpora;
 mod durability;
 mod errors;

@@ -584,6 +584,47 @@ pub fn counted(log: &str, name: &str) -> u64 {
         .sum()
 }
 
+/// What `program` says about `command`, such as `["experts", "list"]`.
+#[track_caller]
+pub fn help(program: &str, command: &[String]) -> String {
+    let mut help = Command::new(program);
+    help.args(command).arg("--help");
+    let ran = Ran::of(help);
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+    ran.stdout
+}
+
+/// All commands of `leadclicks`, as words, and the groups that they are in: first itself, which has none.
+pub fn commands() -> Vec<Vec<String>> {
+    let mut commands = vec![vec![]];
+    let mut known = 0;
+    while let Some(group) = commands.get(known).cloned() {
+        commands.extend(
+            subcommands(&group)
+                .into_iter()
+                .map(|name| [&group[..], &[name]].concat()),
+        );
+        known += 1;
+    }
+    commands
+}
+
+/// The names of what stands in a group of commands of `leadclicks`; none for a command.
+pub fn subcommands(group: &[String]) -> Vec<String> {
+    help(env!("CARGO_BIN_EXE_leadclicks"), group)
+        .split("\nCommands:\n")
+        .nth(1)
+        .into_iter()
+        .flat_map(|rest| rest.split("\n\n").next().unwrap().lines())
+        // What explains a command may go on in a line of its own.
+        .filter_map(|line| {
+            line.strip_prefix("  ")
+                .filter(|line| !line.starts_with(' '))
+        })
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .collect()
+}
+
 /// Whether the tests should take minutes, by `tests/run --long`.
 pub fn is_long() -> bool {
     std::env::var_os("LEADCLICKS_TEST_LONG").is_some()
