@@ -8,6 +8,7 @@ mod experts;
 mod forget;
 mod format;
 mod import;
+mod man;
 mod purge;
 mod report;
 mod reset;
@@ -18,14 +19,18 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Arg, Parser, Subcommand, value_parser};
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, failure::Failure, print_error, signals};
+use super::{
+    DB_DEFAULT,
+    failure::{self, Failure},
+    print_error, signals,
+};
 use crate::interrupt;
 
 /// See which leads clicked which experts
 ///
 /// Reads the database that leadclicksd stores clicks in, also while it runs.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicks", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "leadclicks", version, after_help = after_help(), disable_help_subcommand = true)]
 pub struct Cli {
     /// The database file
     #[arg(
@@ -42,8 +47,19 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not confirmed, 4 warnings of a check";
+fn after_help() -> String {
+    format!(
+        "\
+Examples:
+  leadclicks summary
+  leadclicks report --by-email --since 7d
+  leadclicks report --by-expert --db /var/lib/leadclicks/leadclicks.db
+  leadclicks report --help
+
+{}",
+        failure::exit_codes(&failure::EXIT_STATUSES)
+    )
+}
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -58,6 +74,7 @@ enum Command {
     Purge(purge::PurgeArgs),
     Reset(reset::ResetArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Stands in for `--db`, which all commands have, in the help of those that read no database.
@@ -98,6 +115,7 @@ impl Cli {
             Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
             Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, print_error, systemd};
+use super::{DB_DEFAULT, failure::exit_codes, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
@@ -38,12 +38,43 @@ const FILES_RESERVED: u64 = 64;
 /// The longest grace time: nobody waits longer for a program to end.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
+/// What `leadclicksd` ends with, and when.
+pub(super) const EXIT_STATUSES: [(&str, &str); 4] = [
+    (
+        "0",
+        "ended by SIGTERM or SIGINT, and all that was queued is stored",
+    ),
+    (
+        "1",
+        "failed to start, or to end in --shutdown-grace or before a second signal",
+    ),
+    ("2", "wrong usage"),
+    (
+        "128+n",
+        "ended by another signal n, as a shell tells it: 129 by SIGHUP, 137 by SIGKILL",
+    ),
+];
+
+fn after_help() -> String {
+    format!(
+        "\
+Examples:
+  leadclicksd
+  leadclicksd --db /var/lib/leadclicks/leadclicks.db --trusted-proxy 127.0.0.1
+  leadclicksd --listen unix:/run/leadclicksd.sock --trusted-proxy unix
+  leadclicksd --allow-origin https://www.example.com --rate-limit 30/m
+
+{}",
+        exit_codes(&EXIT_STATUSES)
+    )
+}
+
 /// Store leads' clicks that pages post
 ///
 /// Takes one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Makes the
 /// database where there is none. SIGTERM or SIGINT finishes what is in flight; a second one ends it at once.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicksd", version)]
+#[command(name = "leadclicksd", version, after_help = after_help())]
 pub struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]

@@ -6,6 +6,27 @@ use std::{
 
 use crate::{check::State, import::Unreadable, render, store::Error as StoreError};
 
+/// What `leadclicks` ends with, and when.
+pub(super) const EXIT_STATUSES: [(&str, &str); 6] = [
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "wrong usage"),
+    ("3", "not confirmed, so nothing was deleted"),
+    ("4", "warnings of a check, and no problem"),
+    (
+        "128+n",
+        "ended by signal n, as a shell tells it: 130 by Ctrl-C, 143 by SIGTERM",
+    ),
+];
+
+/// A program's exit statuses for `--help`.
+pub(super) fn exit_codes(statuses: &[(&str, &str)]) -> String {
+    let lines = statuses
+        .iter()
+        .map(|(status, when)| format!("\n  {status:<6} {when}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
 /// Why a command was not carried out.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -32,6 +53,11 @@ pub(super) enum Failure {
     NotCleared {
         path: PathBuf,
         error: StoreError,
+    },
+    /// Manual pages.
+    Pages {
+        path: PathBuf,
+        error: io::Error,
     },
     WalBusy {
         path: PathBuf,
@@ -78,6 +104,11 @@ impl fmt::Display for Failure {
             Self::NotCleared { path, error } => write!(
                 f,
                 "the rows are deleted, but copies of them may still be in unused parts of {}; run this again; {error}",
+                path.display()
+            ),
+            Self::Pages { path, error } => write!(
+                f,
+                "cannot write {}: {error}; choose another directory",
                 path.display()
             ),
             Self::WalBusy { path } => write!(

@@ -19,6 +19,7 @@ mod html;
 mod import;
 mod interrupt;
 mod limits;
+mod man;
 mod model;
 mod other_readers;
 mod permissions;
