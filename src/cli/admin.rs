@@ -14,17 +14,23 @@ mod report;
 mod reset;
 mod summary;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
-use clap::{Arg, Parser, Subcommand, value_parser};
+use clap::{
+    Arg, Parser, Subcommand, ValueHint,
+    builder::{OsStringValueParser, TypedValueParser},
+    value_parser,
+};
 use jiff::Zoned;
 
 use super::{
-    DB_DEFAULT,
+    DB_DEFAULT, empty_variable,
     failure::{self, Failure},
     print_error, signals,
 };
 use crate::interrupt;
+
+const DB_VARIABLE: &str = "LEADCLICKS_DB";
 
 /// See which leads clicked which experts
 ///
@@ -37,8 +43,10 @@ pub struct Cli {
         long,
         global = true,
         value_name = "FILE",
-        env = "LEADCLICKS_DB",
+        env = DB_VARIABLE,
         hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        value_hint = ValueHint::FilePath,
         default_value = DB_DEFAULT,
         display_order = 100
     )]
@@ -104,6 +112,7 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn run(&self, now: &Zoned) -> Result<(), Failure> {
+        self.check_db()?;
         match &self.command {
             Command::Report(args) => report::run(&self.db, args, now),
             Command::Summary(args) => summary::run(&self.db, args, now),
@@ -117,5 +126,20 @@ impl Cli {
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
         }
+    }
+
+    /// clap's own check would refuse an empty variable also where a flag stands behind the command, or no database is read.
+    fn check_db(&self) -> Result<(), Failure> {
+        if !self.db.as_os_str().is_empty()
+            || matches!(self.command, Command::Completions(_) | Command::Man(_))
+        {
+            return Ok(());
+        }
+        let is_variable = env::var_os(DB_VARIABLE).is_some_and(|value| value.is_empty());
+        Err(Failure::Usage(if is_variable {
+            empty_variable(DB_VARIABLE)
+        } else {
+            "--db is empty; give it the path of a database".to_owned()
+        }))
     }
 }

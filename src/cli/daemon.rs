@@ -1,17 +1,20 @@
 //! `leadclicksd`, the capture daemon.
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
     pin::pin,
-    process::ExitCode,
+    process::{self, ExitCode},
     sync::Arc,
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    CommandFactory, Parser, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     runtime,
@@ -20,7 +23,7 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, failure::exit_codes, print_error, systemd};
+use super::{DB_DEFAULT, empty_variable, failure::exit_codes, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
@@ -229,7 +232,7 @@ impl From<StoreError> for Failure {
 /// Parses the command line and runs until a signal ends the daemon. Prints an error to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse();
     start_log(cli.log_format);
     let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
@@ -248,6 +251,30 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        // clap would name the flag, which nobody has given.
+        if let Some(variable) = variable_at_fault(&error) {
+            print_error("leadclicksd", &empty_variable(&variable));
+            process::exit(error.exit_code())
+        }
+        error.exit()
+    })
+}
+
+/// The variable that made for the error, if it is empty.
+fn variable_at_fault(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let mut command = Cli::command();
+    command.build();
+    let mut args = command.get_arguments();
+    let variable = args.find(|arg| arg.to_string() == *flag)?.get_env()?;
+    let is_empty = env::var_os(variable)?.is_empty();
+    is_empty.then(|| variable.to_string_lossy().into_owned())
 }
 
 fn start_log(format: LogFormat) {

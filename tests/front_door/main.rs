@@ -20,6 +20,7 @@ mod import;
 mod interrupt;
 mod limits;
 mod man;
+mod manners;
 mod model;
 mod other_readers;
 mod permissions;

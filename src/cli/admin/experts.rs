@@ -20,6 +20,10 @@ use crate::{
 
 /// List the experts, or import them
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  leadclicks experts import experts.csv
+  leadclicks experts list")]
 pub(super) enum ExpertsCommand {
     /// Import experts from the marketplace's CSV export
     ///
@@ -34,6 +38,10 @@ Examples:
         file: PathBuf,
     },
     /// List the experts by username
+    #[command(after_help = "\
+Examples:
+  leadclicks experts list
+  leadclicks experts list --format csv --output experts.csv")]
     List {
         #[command(flatten)]
         output: OutputArgs<Format>,

@@ -271,7 +271,10 @@ fn add_variables(roff: &mut Roff, command: &Command, group: Option<&Command>, ma
         .filter(|arg| !arg.is_hide_set())
         .filter_map(|arg| {
             let variable = arg.get_env()?.to_string_lossy().into_owned();
-            Some((variable, format!("As --{}.", arg.get_long()?)))
+            Some((
+                variable,
+                format!("As --{}; empty it is an error.", arg.get_long()?),
+            ))
         })
         .collect();
     if group.is_none() {

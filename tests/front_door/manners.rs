@@ -1,0 +1,179 @@
+//! How both programs treat people: examples in every `--help`, a suggestion for every slip, exit codes that are as told.
+
+use std::process::Command;
+
+use crate::support::{Ran, Site, commands, help, subcommands};
+
+const DAEMON: &str = env!("CARGO_BIN_EXE_leadclicksd");
+
+#[test]
+fn every_help_has_examples_of_the_very_command() {
+    let admin = env!("CARGO_BIN_EXE_leadclicks");
+    let helps = commands().into_iter().map(|command| {
+        let name = [&["leadclicks".to_owned()], &command[..]]
+            .concat()
+            .join(" ");
+        (name, help(admin, &command))
+    });
+    for (name, help) in helps.chain([("leadclicksd".to_owned(), help(DAEMON, &[]))]) {
+        let examples = help.split("\nExamples:\n").nth(1).expect(&help);
+        let examples: Vec<&str> = examples.split("\n\n").next().unwrap().lines().collect();
+        assert!(
+            examples.iter().all(|example| example.starts_with("  ")),
+            "{help}"
+        );
+        assert!(
+            examples.iter().any(|example| example.contains(&name)),
+            "{help}"
+        );
+        assert!(help.contains("\nUsage: "), "{help}");
+    }
+}
+
+#[test]
+fn every_example_is_a_command_line_that_is_understood() {
+    let site = Site::new();
+    for command in commands() {
+        let help = help(env!("CARGO_BIN_EXE_leadclicks"), &command);
+        let examples = help.split("\nExamples:\n").nth(1).expect(&help);
+        let examples = examples.split("\n\n").next().unwrap();
+        // A line may be several commands, and some of other programs.
+        for part in examples.split(['\n', ';', '|', '&', '<', '>']) {
+            let Some((_, line)) = part.rsplit_once("leadclicks ") else {
+                continue;
+            };
+            // What is wrong is found before --help is carried out.
+            let ran = Ran::finish(site.shell(&format!("leadclicks {line} --help")), b"");
+            assert_eq!(ran.status.code(), Some(0), "{ran}");
+            assert!(ran.stdout.contains("\nUsage: leadclicks"), "{ran}");
+        }
+    }
+    assert_eq!(site.files(), [""; 0]);
+}
+
+#[test]
+fn a_slip_is_told_with_what_was_meant() {
+    let site = Site::new();
+    let more = "\n\nFor more information, try '--help'.\n";
+    let report =
+        "report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>";
+    for (args, told) in [
+        (
+            &["experts", "lst"][..],
+            "error: unrecognized subcommand 'lst'\n\n  tip: a similar subcommand exists: 'list'\n\n\
+             Usage: leadclicks experts [OPTIONS] <COMMAND>"
+                .to_owned(),
+        ),
+        (
+            &["report", "--by-emial"],
+            format!(
+                "error: unexpected argument '--by-emial' found\n\n  tip: a similar argument exists: '--by-email'\n\n\
+                 Usage: leadclicks {report}"
+            ),
+        ),
+        (
+            &["report", "--by-email", "--format", "jsno"],
+            "error: invalid value 'jsno' for '--format <FORMAT>'\n  [possible values: table, csv, json, ndjson]\n\n  \
+             tip: a similar value exists: 'json'"
+                .to_owned(),
+        ),
+    ] {
+        site.run(args).assert(2, "", &format!("{told}{more}"));
+    }
+    // Of several the likeliest stands last.
+    let ran = site.run(&["reprot", "--by-email"]);
+    assert_eq!(ran.status.code(), Some(2), "{ran}");
+    let tip = ran.stderr.lines().find(|line| line.starts_with("  tip: "));
+    assert!(tip.is_some_and(|tip| tip.ends_with("'report'")), "{ran}");
+    let mut daemon = Command::new(DAEMON);
+    daemon.arg("--lisen").arg("127.0.0.1:0");
+    let told = "error: unexpected argument '--lisen' found\n\n  tip: a similar argument exists: '--listen'\n\n\
+                Usage: leadclicksd --listen <ADDR>";
+    Ran::of(daemon).assert(2, "", &format!("{told}{more}"));
+    assert_eq!(site.files(), [""; 0]);
+}
+
+/// The variables that a `--help` names.
+fn variables(help: &str) -> Vec<String> {
+    help.split("[env: ")
+        .skip(1)
+        .map(|rest| rest.split([']', '=']).next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn an_empty_variable_is_an_error_that_names_it() {
+    let site = Site::new().with_schema("");
+    let told = |program: &str, variable: &str| {
+        format!("{program}: the variable {variable} is empty; give it a value, or unset it\n")
+    };
+    for args in [
+        &["reset", "--yes"][..],
+        &["report", "--by-email"],
+        &["experts", "list"],
+    ] {
+        let mut command = site.command(args);
+        command.env("LEADCLICKS_DB", "");
+        Ran::finish(command, b"").assert(2, "", &told("leadclicks", "LEADCLICKS_DB"));
+    }
+    site.run(&["reset", "--yes", "--db", ""]).assert(
+        2,
+        "",
+        "leadclicks: --db is empty; give it the path of a database\n",
+    );
+    // Where it is not asked it does no harm.
+    let list = ["experts", "list", "--format", "json"];
+    let db = ["--db", "leadclicks.db"];
+    for args in [
+        ["--help"].to_vec(),
+        [&list[..], &db].concat(),
+        [&db[..], &list].concat(),
+        ["completions", "bash"].to_vec(),
+    ] {
+        let mut command = site.command(&args);
+        command.env("LEADCLICKS_DB", "");
+        assert_eq!(Ran::finish(command, b"").status.code(), Some(0), "{args:?}");
+    }
+    let empty = Site::new();
+    let variables = variables(&help(DAEMON, &[]));
+    assert_eq!(variables.len(), 8, "{variables:?}");
+    for variable in variables {
+        let mut daemon = Command::new(DAEMON);
+        daemon.current_dir(empty.path("")).env(&variable, "");
+        Ran::of(daemon).assert(2, "", &told("leadclicksd", &variable));
+    }
+    assert_eq!(empty.files(), [""; 0]);
+}
+
+#[test]
+fn a_shell_sees_which_signal_ended_it_as_help_says() {
+    let site = Site::new();
+    let help = site.stdout_of(&["--help"]);
+    assert!(help.contains("130 by Ctrl-C, 143 by SIGTERM"), "{help}");
+    site.write("input", "");
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        // It waits for its input; a shell that is not interactive has its background ignore Ctrl-C, unless by --monitor.
+        let script = format!(
+            "set -m; mkfifo {signal}; exec 9<>{signal}
+            leadclicks experts import - --db leadclicks.db <{signal} & kill -{signal} $!; wait $!; echo $?"
+        );
+        let mut shell = site.shell(&script);
+        shell.env("LEADCLICKS_DB", "leadclicks.db");
+        let ran = Ran::finish(shell, b"");
+        assert_eq!(ran.stdout, format!("{code}\n"), "{ran}");
+    }
+}
+
+#[test]
+fn a_group_without_a_command_prints_its_help_and_is_wrong_usage() {
+    let site = Site::new();
+    for group in commands() {
+        if subcommands(&group).is_empty() {
+            continue;
+        }
+        let words: Vec<&str> = group.iter().map(String::as_str).collect();
+        let ran = site.run(&words);
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        assert!(ran.stderr.contains("\nExamples:\n"), "{ran}");
+    }
+}
