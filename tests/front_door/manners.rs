@@ -71,20 +71,19 @@ fn a_slip_is_told_with_what_was_meant() {
                  Usage: leadclicks {report}"
             ),
         ),
-        (
-            &["report", "--by-email", "--format", "jsno"],
-            "error: invalid value 'jsno' for '--format <FORMAT>'\n  [possible values: table, csv, json, ndjson]\n\n  \
-             tip: a similar value exists: 'json'"
-                .to_owned(),
-        ),
     ] {
         site.run(args).assert(2, "", &format!("{told}{more}"));
     }
-    // Of several the likeliest stands last.
-    let ran = site.run(&["reprot", "--by-email"]);
-    assert_eq!(ran.status.code(), Some(2), "{ran}");
-    let tip = ran.stderr.lines().find(|line| line.starts_with("  tip: "));
-    assert!(tip.is_some_and(|tip| tip.ends_with("'report'")), "{ran}");
+    // Of several the likeliest stands last; which there are is not these examples' affair.
+    for (args, meant) in [
+        (&["reprot", "--by-email"][..], "'report'"),
+        (&["report", "--by-email", "--format", "jsno"], "'json'"),
+    ] {
+        let ran = site.run(args);
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        let tip = ran.stderr.lines().find(|line| line.starts_with("  tip: "));
+        assert!(tip.is_some_and(|tip| tip.ends_with(meant)), "{ran}");
+    }
     let mut daemon = Command::new(DAEMON);
     daemon.arg("--lisen").arg("127.0.0.1:0");
     let told = "error: unexpected argument '--lisen' found\n\n  tip: a similar argument exists: '--listen'\n\n\
