@@ -2,10 +2,12 @@
 //!
 //! Renderers know no SQL and write wherever they are told to; rows leave as they come wherever the report allows.
 
+mod columns;
 pub mod csv;
 pub mod html;
 mod ink;
 pub mod json;
+pub mod lines;
 pub mod summary;
 pub mod table;
 

@@ -11,6 +11,7 @@ mod selection;
 mod summary;
 mod texts;
 mod timeline;
+mod watch;
 
 use std::borrow::Cow;
 
@@ -28,6 +29,7 @@ pub use ranking::{RankBy, Ranked, Ranking, ranking};
 pub use selection::{Selection, Window};
 pub use summary::{NewLead, SUMMARY_DAYS, SUMMARY_ROWS, Summary, summary};
 pub use timeline::{Click, Subject, Timeline, TimelineTotals, timeline};
+pub use watch::{News, Watch};
 
 /// A click as a report tells it. The fields are the columns of the CSV, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -26,6 +26,7 @@ use rustix::fs::{Access, access};
 pub use error::Error;
 pub(crate) use error::{Problem, reason};
 pub(crate) use pages::pausing;
+pub(crate) use standing::FileIdentities;
 pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};
 pub(crate) use writer::{IGNORED, INSERT as INSERT_CLICK, is_about_the_row};
 

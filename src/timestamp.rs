@@ -114,6 +114,14 @@ impl Timestamp {
             .to_string()
     }
 
+    /// `YYYY-MM-DD HH:MM:SS` on the clock of `zone`, for people who watch.
+    #[must_use]
+    pub fn local_seconds(self, zone: &TimeZone) -> String {
+        zone.to_datetime(self.instant())
+            .strftime("%Y-%m-%d %H:%M:%S")
+            .to_string()
+    }
+
     /// The date on the calendar of `zone`.
     #[must_use]
     pub fn date(self, zone: &TimeZone) -> civil::Date {

@@ -13,6 +13,7 @@ mod purge;
 mod report;
 mod reset;
 mod summary;
+mod watch;
 
 use std::{env, path::PathBuf, process::ExitCode};
 
@@ -73,6 +74,7 @@ Examples:
 enum Command {
     Report(Box<report::ReportArgs>),
     Summary(summary::SummaryArgs),
+    Watch(watch::WatchArgs),
     #[command(subcommand)]
     Experts(experts::ExpertsCommand),
     Check(check::CheckArgs),
@@ -116,6 +118,7 @@ impl Cli {
         match &self.command {
             Command::Report(args) => report::run(&self.db, args, now),
             Command::Summary(args) => summary::run(&self.db, args, now),
+            Command::Watch(args) => watch::run(&self.db, args, now),
             Command::Experts(command) => experts::run(&self.db, command),
             Command::Check(args) => check::run(&self.db, args, now),
             Command::Backup(args) => backup::run(&self.db, args),

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Error, counted, ink,
+    Error,
+    columns::{cut, padded},
+    counted, ink,
     table::{Screen, expert, ranked_subject, times},
 };
 use crate::{
@@ -177,7 +179,8 @@ fn newest_leads(
         let name = summary.names.of(&lead.expert_username);
         let name = padded(&expert(&lead.expert_username, name), name_columns);
         let query_columns = rest - email_columns - name_columns;
-        let query = cut(&visible(&lead.search_query), query_columns);
+        let query = visible(&lead.search_query);
+        let query = cut(&query, query_columns);
         let gap = " ".repeat(GAP);
         let line = format!(" {time}{gap}{email}{gap}{name}{gap}{query}");
         writeln!(out, "{}", line.trim_end())?;
@@ -185,36 +188,9 @@ fn newest_leads(
     Ok(())
 }
 
-/// `text` in exactly so many columns.
-fn padded(text: &str, columns: usize) -> String {
-    let text = cut(text, columns);
-    let blanks = columns - text.width();
-    format!("{text}{}", " ".repeat(blanks))
-}
-
-/// `text` in at most so many columns; what is cut ends in `…`.
-fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    let mut left = columns.saturating_sub(1);
-    for character in text.chars() {
-        let width = character.width().unwrap_or_default();
-        if width > left {
-            break;
-        }
-        left -= width;
-        cut.push(character);
-    }
-    cut.push('…');
-    cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn a_change_is_told_in_percent() {
@@ -224,14 +200,5 @@ mod tests {
             told,
             ["", " (-100%)", " (+0%)", " (+13%)", " (-12%)", " (+200%)"]
         );
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_brought_to_its_columns(text in any::<String>(), columns in 1_usize..40) {
-            let text = visible(&text);
-            prop_assert!(cut(&text, columns).width() <= columns);
-            prop_assert_eq!(padded(&text, columns).width(), columns);
-        }
     }
 }

@@ -45,6 +45,23 @@ pub(super) enum Indexes {
 }
 
 impl Selection {
+    /// The clicks in `window` as people ask for them: `expert` and `email` are trimmed, and the email is in small letters, as
+    /// clicks are stored.
+    #[must_use]
+    pub fn new(
+        window: Window,
+        expert: Option<&str>,
+        email: Option<&str>,
+        query: Option<&str>,
+    ) -> Self {
+        Self {
+            window,
+            expert: expert.map(|text| text.trim().to_owned()),
+            email: email.map(|text| text.trim().to_ascii_lowercase()),
+            query: query.map(str::to_owned),
+        }
+    }
+
     /// All conditions, for a query on a connection that `prepare` has seen.
     pub(super) fn conditions(&self) -> Conditions {
         let mut conditions = self.window.conditions();
@@ -118,6 +135,14 @@ impl Conditions {
         } else {
             &self.sql
         }
+    }
+
+    /// The parameters, with `more` behind them.
+    pub(super) fn parameters_and<const N: usize>(
+        &self,
+        more: [Value; N],
+    ) -> impl rusqlite::Params + use<'_, N> {
+        rusqlite::params_from_iter(self.parameters.iter().cloned().chain(more))
     }
 
     pub(super) fn parameters(&self) -> impl rusqlite::Params + use<'_> {

@@ -51,6 +51,21 @@ pub struct Click {
 }
 
 impl Click {
+    /// Of a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            email: text_of(row.get_ref(1)?),
+            expert_username: text_of(row.get_ref(2)?),
+            search_query: text_of(row.get_ref(3)?),
+            created_at: created_at(row.get_ref(4)?, row.get_ref(0)?)?,
+        })
+    }
+
+    /// How many bytes its texts have, but for the expert's, which is short.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.email.len() + self.search_query.len()
+    }
+
     /// The click as all reports tell one.
     #[must_use]
     pub fn row<'a>(&'a self, names: &'a Names) -> ClickRow<'a> {
@@ -425,13 +440,8 @@ fn read(
         let mut statement = conn.prepare(sql)?;
         let mut rows = statement.query(conditions.parameters())?;
         while let Some(row) = rows.next()? {
-            let click = Click {
-                email: text_of(row.get_ref(1)?),
-                expert_username: text_of(row.get_ref(2)?),
-                search_query: text_of(row.get_ref(3)?),
-                created_at: created_at(row.get_ref(4)?, row.get_ref(0)?)?,
-            };
-            page_bytes += click.email.len() + click.search_query.len();
+            let click = Click::read(row)?;
+            page_bytes += click.text_bytes();
             add(click, row)?;
             if page_bytes > PAGE_BYTES_MAX {
                 return Ok(PageEnd::Full);

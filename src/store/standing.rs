@@ -248,6 +248,24 @@ fn tell_not_put_away(done: io::Result<()>) {
     }
 }
 
+/// What a database and the files beside it are, for a reader who only wants to know whether they still are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileIdentities([Option<Identity>; 3]);
+
+impl FileIdentities {
+    /// Those of the database at the path `db`, and of its `-wal` and `-shm`; none for what is not there.
+    pub(crate) fn at(db: &Path) -> Self {
+        Self(["", "-wal", "-shm"].map(|suffix| identity_of(&beside(db, suffix)).ok()))
+    }
+
+    /// Takes those of `later` for what was not there.
+    pub(crate) fn add_missing(&mut self, later: &Self) {
+        for (file, later) in self.0.iter_mut().zip(later.0) {
+            *file = file.or(later);
+        }
+    }
+}
+
 impl Beside {
     fn find(db: &Db, suffix: &str) -> io::Result<Self> {
         let path = beside(db.path(), suffix);

@@ -31,3 +31,4 @@ mod readme;
 mod report;
 mod reset;
 mod systemd;
+mod watch;

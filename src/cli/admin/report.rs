@@ -142,18 +142,12 @@ fn question(args: &ReportArgs, selection: &Selection) -> Question {
 }
 
 fn selection(args: &ReportArgs, now: &Zoned) -> Result<Selection, Failure> {
-    // As clicks are stored.
-    let expert = args.expert.as_deref().map(|text| text.trim().to_owned());
-    let email = args
-        .email
-        .as_deref()
-        .map(|text| text.trim().to_ascii_lowercase());
-    Ok(Selection {
-        window: window(args, now)?,
-        expert,
-        email,
-        query: args.query.clone(),
-    })
+    Ok(Selection::new(
+        window(args, now)?,
+        args.expert.as_deref(),
+        args.email.as_deref(),
+        args.query.as_deref(),
+    ))
 }
 
 fn window(args: &ReportArgs, now: &Zoned) -> Result<Window, Failure> {

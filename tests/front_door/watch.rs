@@ -1,0 +1,487 @@
+//! `leadclicks watch`: each click once, in order, whatever happens to the database meanwhile.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::TcpStream,
+    process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::support::{Client, Daemon, PATIENCE, Ran, Site, body, post_request};
+
+/// A running `leadclicks watch`; killed when dropped.
+struct Watcher {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Watcher {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("leadclicks starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// All clicks from the beginning on, so that a test need not know when it is there.
+    fn of_all(site: &Site) -> Self {
+        Self::start(site.command(&["watch", "--since", "2000-01-01"]))
+    }
+
+    #[track_caller]
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    /// The next line without its time, and without the blanks that put lines below each other.
+    #[track_caller]
+    fn click(&self) -> String {
+        let line = self.line();
+        let cells: Vec<&str> = line.split("  ").filter(|cell| !cell.is_empty()).collect();
+        let cells: Vec<&str> = cells[1..].iter().map(|cell| cell.trim()).collect();
+        cells.join("  ")
+    }
+
+    /// Waits for the end; the exit code and what went to standard error. It must have printed no more.
+    #[track_caller]
+    fn finish(mut self) -> (Option<i32>, String) {
+        let mut rest = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            rest.push(line);
+        }
+        assert!(rest.is_empty(), "{rest:?}");
+        let stderr = self.child.stderr.take().expect("a pipe");
+        let told = std::io::read_to_string(stderr).expect("standard error");
+        (self.child.wait().expect("wait").code(), told)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a child to end by itself.
+#[track_caller]
+fn exit_code(mut child: Child) -> Option<i32> {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("wait") {
+            return status.code();
+        }
+        if std::time::Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("it did not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// An unknown expert, one without a name, an empty search and sequences that steer a terminal.
+const CLICKS: &str = "
+    INSERT INTO experts VALUES ('jdoe', 'Jane', 'Doe'), ('blank', ' ', '');
+    INSERT INTO lead_clicks VALUES
+        (1, 'amy@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
+        (2, 'bob@example.com', 'ghost', '', '2026-11-01 09:00:00.000000'),
+        (3, 'o''neil@example.com', 'blank', '\u{1b}[31mred\u{7} \u{202e}evil', '2026-11-02 12:30:59.999999');";
+
+#[test]
+fn a_click_is_a_line_for_people() {
+    let site = Site::new().with_schema(CLICKS);
+    let mut command = site.command(&["watch", "--since", "2026-11-01"]);
+    command.env("TZ", "CET-1");
+    let watcher = Watcher::start(command);
+    for line in [
+        "2026-11-01 10:00:00  amy@example.com         Jane Doe (jdoe)     pricing",
+        "2026-11-01 10:00:00  bob@example.com         ghost",
+        r"2026-11-02 13:30:59  o'neil@example.com      blank               \u{1b}[31mred\u{7} \u{202e}evil",
+    ] {
+        assert_eq!(watcher.line(), line);
+    }
+}
+
+#[test]
+fn a_click_as_ndjson_is_the_line_of_a_report() {
+    let site = Site::new().with_schema(CLICKS);
+    let report = site.stdout_of(&["report", "--by-email", "--format", "ndjson"]);
+    let watch = ["watch", "--since", "2026-11-01", "--format", "ndjson"];
+    let watcher = Watcher::start(site.command(&watch));
+    let mut told: Vec<String> = (0..3).map(|_| watcher.line()).collect();
+    told.sort_unstable();
+    let mut reported: Vec<&str> = report.lines().collect();
+    reported.sort_unstable();
+    assert_eq!(told, reported);
+}
+
+#[test]
+fn since_leaves_out_what_is_before_it_and_prints_what_is_there() {
+    let site = Site::new().with_schema(CLICKS);
+    let watcher = Watcher::start(site.command(&["watch", "--since", "2026-11-02 12:30:59"]));
+    assert!(watcher.line().contains("o'neil@example.com"));
+    // Also of what arrives: the clock of an app that writes local time may be behind.
+    site.connect()
+        .execute_batch(
+            "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
+                 ('early@example.com', 'jdoe', '2026-11-01 00:00:00.000000'),
+                 ('late@example.com', 'jdoe', '2026-11-03 00:00:00.000000');",
+        )
+        .unwrap();
+    assert_eq!(watcher.click(), "late@example.com  Jane Doe (jdoe)");
+}
+
+#[test]
+fn only_the_clicks_that_are_asked_for_are_told() {
+    for (filter, email) in [
+        (["--expert", "jdoe"], "amy@example.com"),
+        (["--email", " Bob@Example.com"], "bob@example.com"),
+        (["--query", "RIC"], "amy@example.com"),
+    ] {
+        let site = Site::new().with_schema(CLICKS);
+        let args = [&["watch", "--since", "2026-11-01"][..], &filter].concat();
+        let watcher = Watcher::start(site.command(&args));
+        let line = watcher.line();
+        assert!(line.contains(&format!("  {email} ")), "{line}");
+        // Also of what arrives.
+        site.connect()
+            .execute_batch(
+                "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+                     ('other@example.com', 'other', 'other', '2027-01-01 00:00:00.000000'),
+                     ('bob@example.com', 'jdoe', 'pricing', '2027-01-01 00:00:00.000000');",
+            )
+            .unwrap();
+        assert_eq!(watcher.click(), "bob@example.com  Jane Doe (jdoe)  pricing");
+    }
+}
+
+#[test]
+fn times_are_by_the_clocks_of_the_zone() {
+    let site = Site::new().with_schema(CLICKS);
+    let args = ["watch", "--tz", "Asia/Tokyo", "--since", "2026-11-02 21:00"];
+    let line = Watcher::start(site.command(&args)).line();
+    assert!(line.starts_with("2026-11-02 21:30:59  o'neil@"), "{line}");
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let site = Site::new().with_schema(CLICKS);
+    let mut terminal = site.on_terminal_with(
+        &[],
+        "stty cols 80; exec leadclicks watch --since 2026-11-01",
+    );
+    terminal.wait_for("red");
+    terminal.type_and_end("\u{3}");
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, Some(130));
+    assert!(
+        screen.contains("\u{1b}[2m2026-11-01 09:00:00\u{1b}[0m  amy@example.com         Jane Doe (jdoe)     pricing\n"),
+        "{screen:?}"
+    );
+}
+
+#[test]
+fn while_it_waits_the_wal_is_emptied_by_a_checkpoint() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::of_all(&site);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "jane@example.com  jdoe");
+    let busy: bool = site.value("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert!(!busy);
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "jane@example.com  jdoe");
+}
+
+#[test]
+fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+    let mut terminal = site.on_terminal("stty rows 24 cols 72 && exec leadclicks watch");
+    terminal.wait_for("; Ctrl-C ends it\r\n");
+    let search = "how to price a platform 東京".repeat(70);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", &search).status, 202);
+    terminal.wait_for("…\r\n");
+    terminal.type_and_end("\u{3}");
+    let (_, screen) = terminal.finish();
+    let lines: Vec<&str> = screen.lines().collect();
+    let path = site.db_path();
+    assert_eq!(
+        lines[0],
+        format!(
+            "leadclicks: waiting for clicks in {}; Ctrl-C ends it",
+            path.display()
+        )
+    );
+    let (_, line) = lines[1].split_once("  ").expect("a time");
+    assert_eq!(line, "jane@example.com        jdoe                how to…");
+    assert!(lines.len() == 2 || lines[2..] == ["^C"], "{lines:?}");
+}
+
+#[test]
+fn without_a_terminal_no_line_is_cut() {
+    let site = Site::new().with_schema("");
+    let mut command = site.command(&["watch", "--since", "1h"]);
+    command.env("COLUMNS", "40");
+    let watcher = Watcher::start(command);
+    let daemon = Daemon::start(&site, &[]);
+    let search = "x".repeat(2000);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", &search).status, 202);
+    assert_eq!(watcher.click(), format!("jane@example.com  jdoe  {search}"));
+}
+
+#[test]
+fn it_ends_as_soon_as_nobody_reads_although_nothing_comes() {
+    let site = Site::new().with_schema(CLICKS);
+    // `head` ends after the first line; another one never comes.
+    let mut shell = site.shell("leadclicks watch --since 2026-11-01 | head -n 1; echo done");
+    shell.stderr(Stdio::piped());
+    Ran::finish(shell, b"").assert(
+        0,
+        "2026-11-01 09:00:00  amy@example.com         Jane Doe (jdoe)     pricing\ndone\n",
+        "",
+    );
+    for format in ["text", "ndjson"] {
+        let mut child = site
+            .command(&["watch", "--since", "2026-11-01", "--format", format])
+            .spawn()
+            .unwrap();
+        let mut stdout: ChildStdout = child.stdout.take().unwrap();
+        stdout.read_exact(&mut [0; 100]).unwrap();
+        drop(stdout);
+        assert_eq!(exit_code(child), Some(0));
+    }
+}
+
+#[test]
+fn experts_that_are_imported_meanwhile_have_their_names() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::of_all(&site);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "jane@example.com  jdoe");
+    let experts = b"username,first_name,last_name\njdoe,John,Doe\n";
+    let imported = site.run_with_input(&["experts", "import", "-"], experts);
+    imported.assert(0, "1 new, 0 changed, 0 unchanged, 0 skipped\n", "");
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "jane@example.com  John Doe (jdoe)");
+}
+
+/// Stores a click for each row of what stands behind it.
+const AGAIN: &str = "INSERT INTO lead_clicks (email, expert_username, created_at)
+     SELECT 'new@example.com', 'jdoe', strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' FROM ";
+
+#[test]
+fn clicks_that_get_the_ids_of_deleted_ones_are_told() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let post = |email: &str| assert_eq!(daemon.post(email, "jdoe", "").status, 202);
+    let watcher = Watcher::of_all(&site);
+    let told = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
+    for email in ["a@example.com", "b@example.com", "b@example.com"] {
+        post(email);
+        told(email);
+    }
+    // All at once, so that the ids are taken again before it looks.
+    let change = |sql: &str| site.connect().execute_batch(sql).expect(sql);
+    change(&format!(
+        "BEGIN IMMEDIATE; DELETE FROM lead_clicks WHERE email = 'b@example.com'; {AGAIN} (VALUES (1), (2), (3)); COMMIT;"
+    ));
+    for _ in 0..3 {
+        told("new@example.com");
+    }
+    change(&format!("BEGIN IMMEDIATE; DELETE FROM lead_clicks; {AGAIN} generate_series(1, 2000); COMMIT;")
+        .replace("generate_series(1, 2000)", "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n)"));
+    for _ in 0..2000 {
+        told("new@example.com");
+    }
+    // More are deleted than it knows by heart; older ones stay, and are not told again.
+    change(&format!("BEGIN IMMEDIATE; DELETE FROM lead_clicks WHERE id > 5;
+        UPDATE lead_clicks SET created_at = '2026-01-01 00:00:00.000000'; {AGAIN} (VALUES (1), (2)); COMMIT;"));
+    for _ in 0..2 {
+        told("new@example.com");
+    }
+    change("DELETE FROM lead_clicks");
+    post("last@example.com");
+    told("last@example.com");
+}
+
+#[test]
+fn a_database_in_place_of_the_watched_one_is_watched_on() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::of_all(&site);
+    let post = |email: &str| assert_eq!(daemon.post(email, "jdoe", "").status, 202);
+    let told = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
+    post("a@example.com");
+    told("a@example.com");
+    // A backup that was made by then, put in place; what it has was told.
+    let backup = site.path("backup.db");
+    site.connect()
+        .execute("VACUUM INTO ?", [backup.to_str().unwrap()])
+        .unwrap();
+    post("b@example.com");
+    told("b@example.com");
+    fs::rename(&backup, site.db_path()).unwrap();
+    post("c@example.com");
+    told("c@example.com");
+    // The daemon makes another WAL when it is gone.
+    fs::remove_file(site.path("leadclicks.db-wal")).unwrap();
+    post("d@example.com");
+    told("d@example.com");
+    assert_eq!(
+        site.emails(),
+        ["a@example.com", "c@example.com", "d@example.com"]
+    );
+}
+
+#[test]
+fn a_database_that_is_gone_is_told_when_none_takes_its_place() {
+    let site = Site::new().with_schema(CLICKS);
+    let watcher = Watcher::of_all(&site);
+    for _ in 0..3 {
+        watcher.line();
+    }
+    fs::remove_file(site.db_path()).unwrap();
+    let error = format!(
+        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        site.db_path().display()
+    );
+    assert_eq!(watcher.finish(), (Some(1), error));
+}
+
+#[test]
+fn what_it_cannot_watch_is_told() {
+    let site = Site::new();
+    let path = site.db_path();
+    let error = format!(
+        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        path.display()
+    );
+    site.run(&["watch"]).assert(1, "", &error);
+    let ran = site.run(&["watch", "--since", "9999999w"]);
+    assert_eq!(ran.status.code(), Some(2), "{ran}");
+    // The clicks before one without a time are there.
+    let site = Site::new().with_schema("").with_database(
+        "DROP TABLE lead_clicks;
+         CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
+         INSERT INTO lead_clicks VALUES
+             (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00'),
+             (2, 'bob@example.com', 'jdoe', '', 'yesterday');",
+    );
+    site.run(&["watch", "--since", "2026-11-01"]).assert(
+        1,
+        "2026-11-01 09:00:00  amy@example.com         jdoe\n",
+        &format!(
+            "leadclicks: {}: the click with id 2 has a created_at that is no time; \
+             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            site.db_path().display()
+        ),
+    );
+}
+
+/// How many clients post at full speed while it watches.
+const CLIENTS: usize = 4;
+const RESETS: usize = 30;
+
+#[test]
+fn at_full_speed_and_through_resets_each_click_is_told_once_and_in_order() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let watch = ["watch", "--since", "1h", "--format", "ndjson"];
+    let watcher = Watcher::start(site.command(&watch));
+    let ends = AtomicBool::new(false);
+    let accepted: Vec<u64> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let (connection, ends) = (daemon.connect(), &ends);
+                scope.spawn(move || post_until(connection, client, ends))
+            })
+            .collect();
+        for reset in 0..RESETS {
+            let ran = site.run(&["reset", "--yes"]);
+            assert!(ran.status.success(), "{ran}");
+            // Some follow at once, and others when it has looked in between.
+            thread::sleep(Duration::from_millis(25 * (reset as u64 % 5)));
+        }
+        ends.store(true, Ordering::SeqCst);
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .collect()
+    });
+    assert_eq!(daemon.post("end@example.com", "end", "").status, 202);
+    let told = read_until_end(&watcher);
+    let mut last_of: HashMap<&str, u64> = HashMap::new();
+    for (client, number) in &told {
+        if let Some(last) = last_of.insert(client, *number) {
+            assert!(last < *number, "{number} of {client} came after {last}");
+        }
+    }
+    let told: HashSet<&(String, u64)> = told.iter().collect();
+    let stored: HashSet<(String, u64)> = site
+        .clicks()
+        .into_iter()
+        .filter(|(_, expert, _)| expert != "end")
+        .map(|(_, client, number)| (client, number.parse().unwrap()))
+        .collect();
+    let missing: Vec<_> = stored
+        .iter()
+        .filter(|click| !told.contains(click))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let accepted: u64 = accepted.iter().sum();
+    eprintln!(
+        "{accepted} clicks, {} told, {} at the end",
+        told.len(),
+        stored.len()
+    );
+    assert!(told.len() > stored.len());
+}
+
+/// Posts clicks with rising numbers; returns how many.
+fn post_until(mut connection: Client<TcpStream>, client: usize, ends: &AtomicBool) -> u64 {
+    let expert = format!("client{client}");
+    let mut number = 0;
+    while !ends.load(Ordering::SeqCst) {
+        let click = body("jane@example.com", &expert, &number.to_string());
+        let answer = connection.send(&post_request(&click));
+        assert_eq!(answer.status, 202);
+        number += 1;
+    }
+    number
+}
+
+/// The expert and the number of each click, up to the one that says that it is the last.
+fn read_until_end(watcher: &Watcher) -> Vec<(String, u64)> {
+    let mut told = Vec::new();
+    loop {
+        let line = watcher.line();
+        let click: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        let field = |name: &str| click[name].as_str().expect(name).to_owned();
+        if field("expert_username") == "end" {
+            return told;
+        }
+        told.push((
+            field("expert_username"),
+            field("search_query").parse().unwrap(),
+        ));
+    }
+}
