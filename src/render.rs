@@ -139,7 +139,7 @@ mod tests {
     ) {
         let now = clicks.iter().map(|(_, created_at)| *created_at).max();
         let now = now.unwrap_or(Timestamp::from_micros(0));
-        let imported = parse(file, Some(format), cells, now, &mut |_| ()).expect("clicks");
+        let imported = parse(file, Some(format), cells, || now, &mut |_| ()).expect("clicks");
         let mut expected: Vec<_> = clicks.iter().rev().cloned().collect();
         expected.sort_by_key(|(_, created_at)| *created_at);
         assert!(imported.iter().eq(expected));

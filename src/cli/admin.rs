@@ -122,7 +122,7 @@ impl Cli {
             Command::Experts(command) => experts::run(&self.db, command),
             Command::Check(args) => check::run(&self.db, args, now),
             Command::Backup(args) => backup::run(&self.db, args),
-            Command::Import(args) => import::run(&self.db, args, now),
+            Command::Import(args) => import::run(&self.db, args),
             Command::Forget(args) => forget::run(&self.db, args),
             Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),

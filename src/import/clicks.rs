@@ -126,8 +126,8 @@ impl fmt::Display for BadLines {
 
 /// Reads the clicks of a report as CSV, with the columns `email`, `expert_username`, `search_query` and `created_at` in
 /// any order and others that are ignored, or as NDJSON with these fields. Without a `format` it is NDJSON if a `{`
-/// comes first, or nothing at all. Times are RFC 3339 or as the database stores them, and not after `now`: the daemon
-/// would date all later clicks like that. Tells `progress` in bytes.
+/// comes first, or nothing at all. Times are RFC 3339 or as the database stores them, and not after `now`, which is
+/// asked when all is read: the daemon would date all later clicks like that. Tells `progress` in bytes.
 ///
 /// # Errors
 /// When the file as a whole is of no use, or any of its lines.
@@ -135,13 +135,13 @@ pub fn parse(
     input: impl Read,
     format: Option<Format>,
     cells: Cells,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Clicks, Unreadable> {
     let file = read(input, CLICKS_BYTES_MAX)?;
     let mut parser = Parser {
         file: &file,
-        now,
+        now: now(),
         places: Vec::new(),
         bad: BadLines::default(),
         progress,
@@ -411,7 +411,7 @@ mod tests {
 
     fn parse_at_noon(file: &[u8], format: Option<Format>) -> Result<Clicks, Unreadable> {
         let now = Timestamp::parse_stored("2026-11-01 12:00:00").unwrap();
-        parse(file, format, Cells::Guarded, now, &mut |_| ())
+        parse(file, format, Cells::Guarded, || now, &mut |_| ())
     }
 
     fn read(file: &str) -> Vec<[String; 4]> {

@@ -1,6 +1,12 @@
 //! `leadclicks import`: clicks that a report printed, all of them or none, each once.
 
-use crate::support::{Daemon, HOST_APP, Site, WriteLock};
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, WriteLock};
 
 const HEADER: &str = "email,expert_username,search_query,created_at\n";
 
@@ -229,6 +235,43 @@ fn stored_clicks_are_found_wherever_they_are_with_an_index_on_time_and_without()
         site.run_with_input(&["import", "-"], file.as_bytes())
             .assert(0, "0 new, 100 there already\n", "");
     }
+}
+
+#[test]
+fn stored_times_of_another_type_are_passed_by() {
+    let site = Site::new().with_database(
+        "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
+         CREATE INDEX at ON lead_clicks (created_at);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         SELECT 'old@example.com', 'jdoe', '', cast('2020-01-01 00:00:00' AS BLOB) FROM n;",
+    );
+    site.write("clicks.csv", csv(&[AMY, BOB]));
+    let ran = site.run(&["import", "clicks.csv"]);
+    ran.assert(0, "2 new, 0 there already\n", "");
+    let ran = site.run(&["import", "clicks.csv"]);
+    ran.assert(0, "0 new, 2 there already\n", "");
+}
+
+#[test]
+fn a_click_that_was_captured_after_the_import_began_is_not_in_the_future() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let other = Site::new().with_schema("");
+    let mut command = other.command(&["import", "-"]);
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    // It has the database open, and waits for its input.
+    let deadline = Instant::now() + PATIENCE;
+    while !other.files().iter().any(|name| name.ends_with("-shm")) {
+        assert!(Instant::now() < deadline);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(daemon.post("amy@example.com", "jdoe", "").status, 202);
+    let report = site.stdout_of(&["report", "--by-email", "--format", "csv"]);
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(report.as_bytes()).unwrap();
+    drop(stdin);
+    Ran::wait(&command, child).assert(0, "1 new, 0 there already\n", "");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use jiff::Zoned;
 
 use crate::{
     cli::{failure::Failure, output, print_error, progress::Bar},
@@ -50,7 +49,7 @@ enum Format {
     Ndjson,
 }
 
-pub(super) fn run(db: &Path, args: &ImportArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
             "--raw-csv goes with --format csv".to_owned(),
@@ -61,7 +60,7 @@ pub(super) fn run(db: &Path, args: &ImportArgs, now: &Zoned) -> Result<(), Failu
     } else {
         Db::open_for_clicks(db)?
     };
-    let clicks = read(args, Timestamp::new(now.timestamp()))?;
+    let clicks = read(args)?;
     if args.dry_run {
         let counts = counts(clicks::compare(&db, &clicks)?);
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
@@ -78,7 +77,7 @@ fn counts(Imported { new, there }: Imported) -> String {
     format!("{new} new, {there} there already")
 }
 
-fn read(args: &ImportArgs, now: Timestamp) -> Result<Clicks, Failure> {
+fn read(args: &ImportArgs) -> Result<Clicks, Failure> {
     let input: Result<Box<dyn Read>, io::Error> = if args.file == Path::new("-") {
         Ok(Box::new(io::stdin().lock()))
     } else {
@@ -95,6 +94,7 @@ fn read(args: &ImportArgs, now: Timestamp) -> Result<Clicks, Failure> {
     };
     let mut bar = Bar::reading();
     let read = input.map_err(Unreadable::Io).and_then(|input| {
+        let now = || Timestamp::new(jiff::Timestamp::now());
         clicks::parse(input, format, cells, now, &mut |progress| {
             bar.show(progress);
         })

@@ -74,11 +74,12 @@ fn find(conn: &Connection, clicks: &Clicks) -> Result<Vec<bool>, Problem> {
     let is_time_indexed = is_time_indexed(conn)?;
     let mut stored = conn.prepare(
         "SELECT created_at, email, expert_username, search_query FROM lead_clicks
-         WHERE created_at >= ?1 ORDER BY created_at",
+         WHERE created_at >= ?1 AND typeof(created_at) = 'text' ORDER BY created_at",
     )?;
     let mut group = Group::of(clicks);
     let mut next = 0;
     'search: while let Some(first) = places.get(next) {
+        let begin = next;
         let mut rows = stored.query([&*first.created_at.stored_bound()])?;
         let mut passed_over = 0;
         while let Some(row) = rows.next()? {
@@ -101,7 +102,10 @@ fn find(conn: &Connection, clicks: &Clicks) -> Result<Vec<bool>, Problem> {
                     }
                     passed_over = 0;
                 }
-                Some(_) if is_time_indexed && passed_over == PASSED_OVER_MAX => continue 'search,
+                // Only from a later time on, or the search would begin where it has begun before.
+                Some(_) if is_time_indexed && passed_over >= PASSED_OVER_MAX && next > begin => {
+                    continue 'search;
+                }
                 Some(_) => passed_over += 1,
             }
         }

@@ -32,7 +32,7 @@ fuzz_target!(|file: &[u8]| {
 });
 
 fn read(file: &[u8], format: Option<Format>, cells: Cells) -> Result<Clicks, Unreadable> {
-    parse(file, format, cells, now(), &mut |_| ())
+    parse(file, format, cells, now, &mut |_| ())
 }
 
 fn now() -> Timestamp {
