@@ -4,6 +4,7 @@ use std::{
     error,
     fmt::Write,
     fs::{self, File},
+    io::ErrorKind,
     os::unix::ffi::OsStrExt,
     path::Path,
 };
@@ -16,7 +17,7 @@ use rusqlite::{
 use crate::{
     interrupt::{TemporaryFile, Unfinished},
     progress::Progress,
-    store::{Db, Error, FILE_MODE, Problem},
+    store::{Db, Error, FILE_MODE, Problem, next_step},
 };
 
 /// How many pages are copied at a time; 4 MiB of 4 KiB each. In between it is told how far the copy is.
@@ -51,13 +52,25 @@ pub fn write(db: &Db, path: &Path, progress: &mut dyn FnMut(Progress)) -> Result
             "there is such a file already, choose another".into(),
         ));
     }
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        return Err(failed("that names a directory, name a file".into()));
+    }
     // A connection of its own: where a transaction is open on the other, it sees what was committed before that began.
     let source = Db::open_for_report(db.path())?;
     let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let file = TemporaryFile::new(directory, FILE_MODE).map_err(|error| failed(error.into()))?;
-    copy(&source, file.path(), progress).map_err(|error| failed(error.into()))?;
-    let clicks = count_clicks(file.path()).map_err(|error| failed(error.into()))?;
+    let file = TemporaryFile::new(directory, FILE_MODE).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            failed("its directory does not exist, make it first or choose another".into())
+        }
+        ErrorKind::NotADirectory => {
+            failed("what should be its directory is a file, choose another".into())
+        }
+        _ => failed(error.into()),
+    })?;
+    let told = |error: rusqlite::Error| failed(format!("{error}; {}", next_step(&error)).into());
+    copy(&source, file.path(), progress).map_err(told)?;
+    let clicks = count_clicks(file.path()).map_err(told)?;
     let bytes = file
         .as_file()
         .sync_all()

@@ -44,6 +44,12 @@ impl fmt::Display for Unreadable {
                 bytes_max / (1024 * 1024)
             ),
             Self::Lines(bad) => bad.fmt(f),
+            Self::Io(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                f.write_str("it is a directory, name a file")
+            }
+            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                f.write_str("there is no such file, check its name")
+            }
             Self::Io(error) => error.fmt(f),
         }
     }

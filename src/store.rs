@@ -24,7 +24,7 @@ use rusqlite::{
 use rustix::fs::{Access, access};
 
 pub use error::Error;
-pub(crate) use error::{Problem, reason};
+pub(crate) use error::{Problem, next_step, reason};
 pub(crate) use pages::pausing;
 pub(crate) use standing::FileIdentities;
 pub use writer::{ClickQueue, NotStored, Pace, Writer, WriterCounts};

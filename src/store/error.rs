@@ -217,7 +217,7 @@ impl std::error::Error for Error {
 }
 
 /// What to do about an error that SQLite gives.
-fn next_step(error: &rusqlite::Error) -> &'static str {
+pub(crate) fn next_step(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds its lock; try again when that is done"
@@ -228,6 +228,11 @@ fn next_step(error: &rusqlite::Error) -> &'static str {
         }
         Some(ErrorCode::DiskFull) => "make room on the disk and try again",
         Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a backup",
+        Some(ErrorCode::SystemIoFailure) => "check the disk, and whether it has room",
+        // By itself our SQL is right.
+        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation) => {
+            "see to it in the program that owns the database"
+        }
         _ => "check the file and its disk",
     }
 }

@@ -173,8 +173,15 @@ fn a_backup_that_cannot_be_written_is_an_error_and_changes_nothing() {
             "leadclicks.db-shm",
             "it belongs to the database, choose another",
         ),
-        ("nowhere/copy.db", "No such file or directory (os error 2)"),
-        ("there.db/copy.db", "Not a directory (os error 20)"),
+        (
+            "nowhere/copy.db",
+            "its directory does not exist, make it first or choose another",
+        ),
+        ("new/", "that names a directory, name a file"),
+        (
+            "there.db/copy.db",
+            "what should be its directory is a file, choose another",
+        ),
     ] {
         let error = format!("leadclicks: cannot write the backup {backup}: {reason}\n");
         site.run(&["backup", backup]).assert(1, "", &error);

@@ -280,7 +280,7 @@ fn a_path_never_steers_the_terminal() {
     ]);
     ran.assert(1, "", &format!("{sentence}{error}"));
     let missing =
-        format!("leadclicks: cannot import {shown}.csv: No such file or directory (os error 2)\n");
+        format!("leadclicks: cannot import {shown}.csv: there is no such file, check its name\n");
     let import = site.run(&["experts", "import", "--db", odd, &format!("{odd}.csv")]);
     import.assert(1, "", &missing);
 }

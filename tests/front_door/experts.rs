@@ -148,8 +148,8 @@ fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
         );
     }
     for (path, problem) in [
-        ("missing.csv", "No such file or directory (os error 2)"),
-        (".", "Is a directory (os error 21)"),
+        ("missing.csv", "there is no such file, check its name"),
+        (".", "it is a directory, name a file"),
     ] {
         site.run(&["experts", "import", path]).assert(
             1,
@@ -171,7 +171,7 @@ fn an_import_that_fails_halfway_changes_nothing() {
         )
         .unwrap();
     let error = format!(
-        "leadclicks: {}: zoë is not welcome; check the file and its disk\n",
+        "leadclicks: {}: zoë is not welcome; see to it in the program that owns the database\n",
         site.db_path().display()
     );
     site.run(&IMPORT).assert(1, "", &error);

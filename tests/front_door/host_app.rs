@@ -339,7 +339,7 @@ fn a_table_that_could_take_no_click_is_refused_at_the_start() {
                 "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, {columns});
                  CREATE TRIGGER t AFTER INSERT ON lead_clicks BEGIN SELECT app_function(new.id); END;"
             ),
-            "no such function: app_function; check the file and its disk",
+            "no such function: app_function; see to it in the program that owns the database",
         ),
     ] {
         let site = Site::new().with_database(&sql);

@@ -139,7 +139,7 @@ fn bad_lines_are_named_and_nothing_is_imported() {
     site.run(&["import", "nowhere.csv"]).assert(
         1,
         "",
-        "leadclicks: cannot import nowhere.csv: No such file or directory (os error 2)\n",
+        "leadclicks: cannot import nowhere.csv: there is no such file, check its name\n",
     );
     let error = "leadclicks: --raw-csv goes with --format csv\n";
     site.run(&["import", "--format", "ndjson", "--raw-csv", "clicks.csv"])

@@ -296,8 +296,14 @@ fn a_backup_that_cannot_be_written_stops_the_reset() {
             "leadclicks.db",
             "it belongs to the database, choose another",
         ),
-        ("nowhere/copy.db", "No such file or directory (os error 2)"),
-        ("there.db/copy.db", "Not a directory (os error 20)"),
+        (
+            "nowhere/copy.db",
+            "its directory does not exist, make it first or choose another",
+        ),
+        (
+            "there.db/copy.db",
+            "what should be its directory is a file, choose another",
+        ),
     ] {
         let error = format!(
             "leadclicks: cannot write the backup {backup}: {reason}; nothing was deleted\n"
