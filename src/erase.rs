@@ -1,6 +1,8 @@
 //! What erasing rows for good takes, beside the deletion: which tables, what refers to the rows, and what else SQLite
 //! keeps of them.
 
+use std::collections::{BTreeMap, HashMap};
+
 use rusqlite::Connection;
 
 use crate::store::{Db, Error, Problem};
@@ -43,12 +45,12 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> 
 /// its words as deleted until its parts are merged
 /// ([FTS5 on 'optimize'](https://sqlite.org/fts5.html#the_optimize_command)), and ANALYZE keeps samples of indexed
 /// values.
-pub(crate) fn clear_copies(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
+pub(crate) fn clear_derived(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     let ours = quoted(tables);
     let indexes: Vec<(String, String)> = conn
         .prepare(
             "SELECT name, lower(sql) FROM sqlite_schema
-             WHERE lower(sql) LIKE 'create virtual table%using fts%'",
+             WHERE lower(sql) LIKE 'create virtual table%using%fts%'",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -59,9 +61,12 @@ pub(crate) fn clear_copies(conn: &Connection, tables: &[&str]) -> rusqlite::Resu
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for (index, sql) in indexes {
+        if !is_full_text_index(&sql) {
+            continue;
+        }
         let is_fed = triggers
             .iter()
-            .any(|trigger| trigger.contains(&index.to_lowercase()));
+            .any(|trigger| is_named_in(&index.to_lowercase(), trigger));
         let command = if is_over(tables, &sql) {
             // It then has what its content has now, whatever its triggers have forgotten.
             "rebuild"
@@ -85,6 +90,27 @@ pub(crate) fn clear_copies(conn: &Connection, tables: &[&str]) -> rusqlite::Resu
         conn.execute_batch(&sql)?;
     }
     Ok(())
+}
+
+/// Whether a virtual table is one, by its lower-cased SQL. `fts5vocab` only shows what is in one.
+fn is_full_text_index(sql: &str) -> bool {
+    let mut words = words(sql).skip_while(|word| *word != "using");
+    matches!(words.nth(1), Some("fts3" | "fts4" | "fts5"))
+}
+
+/// Whether SQL has this name. One of several words is also found as a part of another.
+fn is_named_in(name: &str, sql: &str) -> bool {
+    if words(name).eq([name]) {
+        words(sql).any(|word| word == name)
+    } else {
+        sql.contains(name)
+    }
+}
+
+/// The words and names in SQL.
+fn words(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
 }
 
 /// Whether a full-text index, by its lower-cased SQL, has one of `tables` as its external content.
@@ -111,15 +137,17 @@ fn quoted(tables: &[&str]) -> String {
 pub(crate) struct References<'a> {
     parents: &'a [&'a str],
     wiped: &'a [&'a str],
-    dangling_before: Vec<Dangling>,
+    dangling_before: HashMap<Reference, u64>,
 }
 
-/// Rows of a table that refer to rows that are not there.
-#[derive(Debug, PartialEq, Eq)]
-struct Dangling {
+/// A foreign key of a row of `table` to one of `parent`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Reference {
     table: String,
+    /// None where the table has no such number; its rows can only be counted.
+    rowid: Option<i64>,
     parent: String,
-    rows: u64,
+    key: i64,
 }
 
 impl<'a> References<'a> {
@@ -141,41 +169,51 @@ impl<'a> References<'a> {
     /// # Errors
     /// When a reference points to nothing that did not before.
     pub(crate) fn check(&self, db: &Db) -> Result<(), Error> {
-        for reference in db.run(|conn| dangling(conn, self.parents, self.wiped))? {
-            if !self.dangling_before.contains(&reference) {
-                return Err(db.error(Problem::StillReferred {
-                    table: reference.table,
-                    parent: reference.parent,
-                    rows: reference.rows,
-                }));
+        let mut new: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for (reference, rows) in db.run(|conn| dangling(conn, self.parents, self.wiped))? {
+            let before = self.dangling_before.get(&reference);
+            let more = rows.saturating_sub(before.copied().unwrap_or_default());
+            if more > 0 {
+                *new.entry((reference.table, reference.parent)).or_default() += more;
             }
         }
-        Ok(())
+        match new.pop_first() {
+            None => Ok(()),
+            Some(((table, parent), rows)) => Err(db.error(Problem::StillReferred {
+                table,
+                parent,
+                rows,
+            })),
+        }
     }
 }
 
+/// The references to nothing, and how often each is there.
 fn dangling(
     conn: &Connection,
     parents: &[&str],
     wiped: &[&str],
-) -> rusqlite::Result<Vec<Dangling>> {
+) -> rusqlite::Result<HashMap<Reference, u64>> {
     let (parents, wiped) = (quoted(parents), quoted(wiped));
     let sql = format!(
-        r#"SELECT check_."table", check_.parent, count(*)
+        r#"SELECT check_."table", check_.rowid, check_.parent, check_.fkid
            FROM (SELECT DISTINCT child.name
                  FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
                  WHERE child.type = 'table' AND lower(child.name) NOT IN ({wiped})
                    AND lower(reference."table") IN ({parents})) AS children,
-                pragma_foreign_key_check(children.name) AS check_
-           GROUP BY 1, 2"#
+                pragma_foreign_key_check(children.name) AS check_"#
     );
-    conn.prepare(&sql)?
-        .query_map([], |row| {
-            Ok(Dangling {
-                table: row.get(0)?,
-                parent: row.get(1)?,
-                rows: row.get(2)?,
-            })
-        })?
-        .collect()
+    let mut found = HashMap::new();
+    let mut check = conn.prepare(&sql)?;
+    let mut rows = check.query([])?;
+    while let Some(row) = rows.next()? {
+        let reference = Reference {
+            table: row.get(0)?,
+            rowid: row.get(1)?,
+            parent: row.get(2)?,
+            key: row.get(3)?,
+        };
+        *found.entry(reference).or_default() += 1;
+    }
+    Ok(found)
 }

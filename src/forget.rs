@@ -3,20 +3,21 @@
 use rusqlite::Connection;
 
 use crate::{
-    erase::{References, TABLES, TableRows, clear_copies, present},
+    erase::{References, TABLES, TableRows, clear_derived, present},
     store::{Db, Error, Problem},
 };
 
 /// Whose rows. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or blanks around it.
-const OF_THE_PERSON: &str = "trim(email) = ?1 COLLATE NOCASE";
+const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32)) = ?1 COLLATE NOCASE";
 
 /// A table outside [`TABLES`] that has rows with the person's email.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The table's name.
     pub table: String,
-    /// Its rows with this email.
-    pub rows: u64,
+    /// Its rows with this email; none where it can't be read, as a virtual table of an extension that only the host app
+    /// has.
+    pub rows: Option<u64>,
 }
 
 /// The person's rows in those of [`TABLES`] that the database has, as far as they have a column `email`. It is compared
@@ -42,7 +43,7 @@ pub fn elsewhere(db: &Db, email: &str) -> Result<Vec<Elsewhere>, Error> {
     let others: Vec<String> = db.run(|conn| {
         conn.prepare(
             "SELECT name FROM pragma_table_list
-             WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+             WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
              ORDER BY name",
         )?
         .query_map([], |row| row.get(0))?
@@ -51,12 +52,18 @@ pub fn elsewhere(db: &Db, email: &str) -> Result<Vec<Elsewhere>, Error> {
     let mut found = Vec::new();
     for table in others {
         let is_ours = TABLES.iter().any(|ours| table.eq_ignore_ascii_case(ours));
-        if !is_ours && has_email(db, &table)? {
-            let rows = db.run(|conn| count_in(conn, &table, email))?;
+        if is_ours {
+            continue;
+        }
+        let rows = match has_email(db, &table) {
+            Ok(false) => continue,
+            Ok(true) => db.run(|conn| count_in(conn, &table, email)).ok(),
+            Err(_) => None,
+        };
+        if rows != Some(0) {
             found.push(Elsewhere { table, rows });
         }
     }
-    found.retain(|table| table.rows > 0);
     Ok(found)
 }
 
@@ -78,14 +85,21 @@ pub fn forget(db: &Db, email: &str) -> Result<Vec<TableRows>, Error> {
                     return Err(db.error(Problem::Kept { table, rows }));
                 }
             }
-            if rows > 0 {
-                db.run(|conn| clear_copies(conn, &[table]))?;
-            }
             forgotten.push(TableRows { table, rows });
         }
         references.check(db)?;
+        db.run(|conn| clear_derived(conn, &TABLES))?;
         Ok(forgotten)
     })
+}
+
+/// Clears what SQLite keeps of rows that are gone to search and to plan: of a forgetting that was killed, or of what the
+/// host app deleted itself.
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear(db: &Db) -> Result<(), Error> {
+    db.write(|db| db.run(|conn| clear_derived(conn, &TABLES)))
 }
 
 fn with_email(db: &Db) -> Result<Vec<&'static str>, Error> {

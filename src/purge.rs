@@ -2,8 +2,10 @@
 
 use std::{collections::HashSet, ops::ControlFlow};
 
+use rusqlite::OptionalExtension;
+
 use crate::{
-    erase::{References, clear_copies},
+    erase::{References, clear_derived},
     store::{Db, Error, Problem, pausing, text_of},
     timestamp::Timestamp,
 };
@@ -34,9 +36,17 @@ pub struct Old {
 /// What a purge of the clicks from before `before` would delete now; none where there are no such clicks.
 ///
 /// # Errors
-/// When the database can't be read, or the time of one of these clicks can't be.
+/// When the database can't be read, when the time of one of these clicks can't be, or when the clicks' ids are no key.
 pub fn count(db: &Db, before: Timestamp) -> Result<Option<Old>, Error> {
+    db.check_ids()?;
     db.read(|conn| {
+        // They sort behind every text, so they would be kept for ever.
+        let untimed =
+            "SELECT id FROM lead_clicks WHERE created_at >= x'' OR created_at IS NULL LIMIT 1";
+        let untimed = conn.query_row(untimed, [], |row| row.get_ref(0).map(text_of));
+        if let Some(id) = untimed.optional()? {
+            return Err(Problem::BadTime(id));
+        }
         let sql = "SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1";
         let mut clicks = conn.prepare(sql)?;
         let mut rows = clicks.query([&*before.stored_bound()])?;
@@ -95,7 +105,7 @@ pub fn purge(
 /// # Errors
 /// When the database refuses.
 pub fn clear(db: &Db) -> Result<(), Error> {
-    db.write(|db| db.run(|conn| clear_copies(conn, &CLICKS)))
+    db.write(|db| db.run(|conn| clear_derived(conn, &CLICKS)))
 }
 
 fn delete_oldest(db: &Db, bound: &str) -> Result<u64, Error> {
@@ -106,11 +116,11 @@ fn delete_oldest(db: &Db, bound: &str) -> Result<u64, Error> {
     let (found, deleted): (u64, u64) = db.run(|conn| {
         let count = format!("SELECT count(*) FROM ({oldest})");
         let found = conn.query_row(&count, [bound], |row| row.get(0))?;
-        let delete = format!("DELETE FROM lead_clicks WHERE id IN ({oldest})");
+        let delete = format!("DELETE FROM lead_clicks WHERE {OLD} AND id IN ({oldest})");
         Ok((found, conn.execute(&delete, [bound])? as u64))
     })?;
-    if deleted < found {
-        let rows = found - deleted;
+    if deleted != found {
+        let rows = found.saturating_sub(deleted);
         return Err(db.error(Problem::KeptOld { rows }));
     }
     if deleted > 0 {

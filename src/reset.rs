@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::Connection;
 
 pub use crate::erase::{TABLES, TableRows};
 use crate::{
     backup,
-    erase::{References, clear_copies, present},
+    erase::{References, clear_derived, present},
     progress::Progress,
     store::{Db, Error, Problem},
 };
@@ -32,9 +32,8 @@ pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
 /// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for, and tells what was there.
 /// The copy holds exactly what is wiped: nothing can be captured between the two.
 ///
-/// The rows' bytes are overwritten in the database, but still in its WAL until [`Db::empty_wal`]. What a host app
-/// without `secure_delete` left in free pages by its own earlier deletions stays, until a `VACUUM`: it would reorder
-/// the app's schema.
+/// Copies of the rows that SQLite left elsewhere in the file are still there until [`Db::clear_unused`], and those in its
+/// WAL until [`Db::empty_wal`].
 ///
 /// # Errors
 /// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
@@ -55,8 +54,7 @@ pub fn wipe(
                 return Err(db.error(Problem::Kept { table, rows }));
             }
         }
-        db.run(clear_pages)?;
-        db.run(|conn| clear_copies(conn, &TABLES))?;
+        db.run(|conn| clear_derived(conn, &TABLES))?;
         references.check(db)?;
         Ok(wiped)
     })
@@ -70,15 +68,4 @@ fn delete(conn: &Connection) -> rusqlite::Result<Vec<TableRows>> {
             Ok(TableRows { table, rows })
         })
         .collect()
-}
-
-/// Clears the pages of tables that are empty already. A host app's triggers make SQLite delete row by row, which
-/// zeroes each row, but not the stale copies of rows that the app's own connections, without `secure_delete`, left
-/// beside them. Without triggers it clears whole pages
-/// ([SQLite on the truncate optimization](https://sqlite.org/lang_delete.html#truncateopt)).
-fn clear_pages(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let cleared = delete(conn);
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-    cleared.map(|_| ())
 }

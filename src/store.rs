@@ -409,20 +409,7 @@ impl Db {
         if is_view {
             return Err(self.error(Problem::View));
         }
-        // Only such a column is numbered by SQLite (https://sqlite.org/lang_createtable.html#rowid).
-        let id_is_numbered: bool = self.run(|conn| {
-            conn.query_row(
-                "SELECT (SELECT group_concat(lower(name) || ' ' || upper(type))
-                         FROM pragma_table_xinfo('lead_clicks') WHERE pk > 0) = 'id INTEGER'
-                    AND NOT (SELECT wr FROM pragma_table_list
-                             WHERE schema = 'main' AND lower(name) = 'lead_clicks')",
-                [],
-                |row| Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false)),
-            )
-        })?;
-        if !id_is_numbered {
-            return Err(self.error(Problem::IdNotNumbered));
-        }
+        self.check_ids()?;
         let demanded: Option<String> = self.run(|conn| {
             // Preparing shows what a trigger lacks, for instance a function of the app's own.
             conn.prepare(writer::INSERT)?;
@@ -438,6 +425,26 @@ impl Db {
         match demanded {
             Some(column) => Err(self.error(Problem::ColumnDemanded(column))),
             None => Ok(()),
+        }
+    }
+
+    /// Whether `lead_clicks.id` is a key that SQLite numbers.
+    pub(crate) fn check_ids(&self) -> Result<(), Error> {
+        // Only such a column is numbered by SQLite (https://sqlite.org/lang_createtable.html#rowid).
+        let id_is_numbered: bool = self.run(|conn| {
+            conn.query_row(
+                "SELECT (SELECT group_concat(lower(name) || ' ' || upper(type))
+                         FROM pragma_table_xinfo('lead_clicks') WHERE pk > 0) = 'id INTEGER'
+                    AND NOT (SELECT wr FROM pragma_table_list
+                             WHERE schema = 'main' AND lower(name) = 'lead_clicks')",
+                [],
+                |row| Ok(row.get::<_, Option<bool>>(0)?.unwrap_or(false)),
+            )
+        })?;
+        if id_is_numbered {
+            Ok(())
+        } else {
+            Err(self.error(Problem::IdNotNumbered))
         }
     }
 }

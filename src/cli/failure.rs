@@ -103,7 +103,7 @@ impl fmt::Display for Failure {
             }
             Self::NotCleared { path, error } => write!(
                 f,
-                "the rows are deleted, but copies of them may still be in unused parts of {}; run this again; {error}",
+                "copies of what was deleted may still be in unused parts of {}; run this again; {error}",
                 path.display()
             ),
             Self::Pages { path, error } => write!(
@@ -113,12 +113,12 @@ impl fmt::Display for Failure {
             ),
             Self::WalBusy { path } => write!(
                 f,
-                "the rows are deleted, but their bytes are still in {}-wal because another program is reading; when it is done, restart leadclicksd, which empties that file",
+                "what was deleted is still in {}-wal, because another program is reading; run this again when that is done",
                 path.display()
             ),
             Self::WalNotEmptied { path, error } => write!(
                 f,
-                "the rows are deleted, but their bytes are still in {}-wal: {error}",
+                "what was deleted is still in {}-wal; run this again; {error}",
                 path.display()
             ),
         }

@@ -9,7 +9,7 @@
 //! no schema is reordered and no row gets another rowid, as by `VACUUM`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hasher},
     iter,
     ops::Range,
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ffi};
+use rusqlite::{Connection, OptionalExtension, ffi};
 
 use super::{Db, Error, Problem};
 
@@ -116,21 +116,10 @@ impl Db {
 
     /// Which pages are free is looked up under the lock again: one that was taken meanwhile may hold the same bytes.
     fn clear_free(&self) -> Result<(), Error> {
-        let found = self.snapshot(|db| db.read(find_free))?;
-        for batch in found.chunks(BATCH_PAGES_MAX) {
-            pausing(|| {
-                self.write(|db| {
-                    db.read(|conn| {
-                        let free = free_pages(conn)?;
-                        let still_free: Vec<Found> = batch
-                            .iter()
-                            .copied()
-                            .filter(|page| free.get(&page.number) == Some(&page.kind))
-                            .collect();
-                        clear(conn, &still_free)
-                    })
-                })
-            })?;
+        for (trunk, found) in self.snapshot(|db| db.read(find_free))? {
+            for batch in found.chunks(BATCH_PAGES_MAX) {
+                pausing(|| self.write(|db| db.read(|conn| clear_if_free(conn, trunk, batch))))?;
+            }
         }
         Ok(())
     }
@@ -162,14 +151,38 @@ fn find_in_use(conn: &Connection) -> Result<Vec<Found>, Problem> {
     Ok(found)
 }
 
-/// The free pages that hold something.
-fn find_free(conn: &Connection) -> Result<Vec<Found>, Problem> {
+/// The free pages that hold something, by the trunk that lists them.
+fn find_free(conn: &Connection) -> Result<Vec<(u32, Vec<Found>)>, Problem> {
     let mut found = Vec::new();
     let reserved = reserved_bytes(conn)?;
-    for (number, kind) in free_pages(conn)? {
-        found.extend(look_at(conn, number, kind, reserved)?);
+    let mut trunks = Trunks::begin(conn)?;
+    while let Some(trunk) = trunks.next(conn)? {
+        let mut of_trunk = Vec::new();
+        for (number, kind) in trunk.pages() {
+            of_trunk.extend(look_at(conn, number, kind, reserved)?);
+        }
+        if !of_trunk.is_empty() {
+            found.push((trunk.number, of_trunk));
+        }
     }
     Ok(found)
+}
+
+/// Clears those of `pages` that `trunk` still lists, or that are it.
+fn clear_if_free(conn: &Connection, trunk: u32, pages: &[Found]) -> Result<(), Problem> {
+    let mut trunks = Trunks::begin(conn)?;
+    while let Some(found) = trunks.next(conn)? {
+        if found.number == trunk {
+            let free: HashMap<u32, Kind> = found.pages().collect();
+            let still_free: Vec<Found> = pages
+                .iter()
+                .copied()
+                .filter(|page| free.get(&page.number) == Some(&page.kind))
+                .collect();
+            return clear(conn, &still_free);
+        }
+    }
+    Ok(())
 }
 
 /// The page, if something is in its unused part.
@@ -179,7 +192,7 @@ fn look_at(
     kind: Kind,
     reserved: usize,
 ) -> Result<Option<Found>, Problem> {
-    let page = read_page(conn, number)?;
+    let page = read_page(conn, number)?.ok_or_else(damaged)?;
     let is_clear = unused(&page, number, kind, reserved)?
         .into_iter()
         .all(|range| {
@@ -198,7 +211,10 @@ fn look_at(
 fn clear(conn: &Connection, pages: &[Found]) -> Result<(), Problem> {
     let reserved = reserved_bytes(conn)?;
     for found in pages {
-        let mut page = read_page(conn, found.number)?;
+        // Others may have cut it off with the end of the file.
+        let Some(mut page) = read_page(conn, found.number)? else {
+            continue;
+        };
         if hash(&page) != found.hash {
             continue;
         }
@@ -210,34 +226,73 @@ fn clear(conn: &Connection, pages: &[Found]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// All free pages, by [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
-fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Problem> {
-    let mut free = BTreeMap::new();
-    let mut number = u32_at(&read_page(conn, 1)?, 32).ok_or_else(damaged)?;
-    while number != 0 {
-        let page = read_page(conn, number)?;
-        let count = u32_at(&page, 4).ok_or_else(damaged)? as usize;
-        let used = 8 + 4 * count;
-        let leaves = page.get(8..used).ok_or_else(damaged)?;
-        if free.insert(number, Kind::Trunk { used }).is_some() {
+/// A free page that lists others.
+struct Trunk {
+    number: u32,
+    page: Vec<u8>,
+    /// How many bytes of the page are the list.
+    used: usize,
+}
+
+impl Trunk {
+    /// The page itself, and those that it lists.
+    fn pages(&self) -> impl Iterator<Item = (u32, Kind)> {
+        let leaves = self.page[LIST_BEGIN..self.used].chunks_exact(4);
+        let leaves = leaves.filter_map(|bytes| u32_at(bytes, 0));
+        let itself = (self.number, Kind::Trunk { used: self.used });
+        iter::once(itself).chain(leaves.map(|leaf| (leaf, Kind::Free)))
+    }
+}
+
+/// Where a trunk's list begins, in bytes.
+const LIST_BEGIN: usize = 8;
+
+/// All trunks, by [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
+struct Trunks {
+    next: u32,
+    seen: HashSet<u32>,
+}
+
+impl Trunks {
+    fn begin(conn: &Connection) -> Result<Self, Problem> {
+        const FIRST_TRUNK_AT: usize = 32;
+        let header = read_page(conn, 1)?.unwrap_or_default();
+        Ok(Self {
+            next: u32_at(&header, FIRST_TRUNK_AT).ok_or_else(damaged)?,
+            seen: HashSet::new(),
+        })
+    }
+
+    fn next(&mut self, conn: &Connection) -> Result<Option<Trunk>, Problem> {
+        let number = self.next;
+        if number == 0 {
+            return Ok(None);
+        }
+        if !self.seen.insert(number) {
             return Err(damaged());
         }
-        let leaves = leaves.chunks_exact(4).filter_map(|bytes| u32_at(bytes, 0));
-        free.extend(leaves.map(|leaf| (leaf, Kind::Free)));
-        number = u32_at(&page, 0).ok_or_else(damaged)?;
+        let page = read_page(conn, number)?.ok_or_else(damaged)?;
+        self.next = u32_at(&page, 0).ok_or_else(damaged)?;
+        let count = u32_at(&page, 4).ok_or_else(damaged)? as usize;
+        let used = LIST_BEGIN + 4 * count;
+        if used > page.len() {
+            return Err(damaged());
+        }
+        Ok(Some(Trunk { number, page, used }))
     }
-    Ok(free)
 }
 
 /// The bytes at the end of each page that an extension of SQLite may keep for itself.
 fn reserved_bytes(conn: &Connection) -> rusqlite::Result<usize> {
-    let header = read_page(conn, 1)?;
+    let header = read_page(conn, 1)?.unwrap_or_default();
     Ok(header.get(20).map_or(0, |bytes| usize::from(*bytes)))
 }
 
-fn read_page(conn: &Connection, number: u32) -> rusqlite::Result<Vec<u8>> {
+/// None behind the end of the file.
+fn read_page(conn: &Connection, number: u32) -> rusqlite::Result<Option<Vec<u8>>> {
     conn.prepare_cached(READ)?
         .query_row([number], |row| row.get(0))
+        .optional()
 }
 
 /// Where nothing is that SQLite reads.

@@ -146,10 +146,9 @@ fn an_empty_variable_is_an_error_that_names_it() {
 
 #[test]
 fn a_shell_sees_which_signal_ended_it_as_help_says() {
-    let site = Site::new();
+    let site = Site::new().with_schema("");
     let help = site.stdout_of(&["--help"]);
     assert!(help.contains("130 by Ctrl-C, 143 by SIGTERM"), "{help}");
-    site.write("input", "");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         // It waits for its input; a shell that is not interactive has its background ignore Ctrl-C, unless by --monitor.
         let script = format!(

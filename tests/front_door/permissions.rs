@@ -310,6 +310,15 @@ fn a_member_of_the_group_can_change_nothing() {
         );
         assert_eq!((ran.status.code(), &ran.stderr), (Some(1), &error), "{ran}");
     }
+    // But see what would be deleted.
+    for args in [
+        &["reset", "--dry-run"][..],
+        &["forget", "a@example.com", "--dry-run"],
+        &["purge", "--older-than", "1d", "--dry-run"],
+    ] {
+        let ran = server.run_as_member(args);
+        assert!(ran.status.success(), "{ran}");
+    }
     assert_eq!(server.site.clicks().len(), 1);
     assert!(daemon.stop().0.success());
     server.assert_the_daemon_owns_all();

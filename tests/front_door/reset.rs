@@ -515,12 +515,11 @@ fn rows_whose_bytes_a_reader_keeps_are_told_and_gone_when_the_daemon_is_restarte
         .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
         .unwrap();
     let error = format!(
-        "leadclicks: the rows are deleted, but their bytes are still in {}-wal because another program is reading; \
-         when it is done, restart leadclicksd, which empties that file\n",
+        "leadclicks: what was deleted is still in {}-wal, because another program is reading; run this again when that is done\n",
         site.db_path().display()
     );
     site.run(&["reset", "--yes"])
-        .assert(1, &found(&site, 3), &error);
+        .assert(1, &(found(&site, 3) + "\ndeleted 3 rows\n"), &error);
     assert_eq!(daemon.post("kept@example.com", "jdoe", "").status, 202);
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);

@@ -1,6 +1,9 @@
 //! What commands that delete for good share: they show what they would delete, ask for a word, and leave no copy.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
 use clap::Args;
 
@@ -27,6 +30,18 @@ pub(super) enum Confirmed {
 }
 
 impl ConfirmArgs {
+    /// Opens the database to change it, or for a dry run to read it.
+    ///
+    /// # Errors
+    /// As [`Db::open_for_change`].
+    pub(super) fn open(&self, path: &Path) -> Result<Db, Failure> {
+        Ok(if self.dry_run {
+            Db::open_for_report(path)?
+        } else {
+            Db::open_for_change(path)?
+        })
+    }
+
     /// Takes how showing ended, and asks for `word` unless the flags say otherwise. `besides` is what else a dry run
     /// did not do.
     ///
@@ -55,7 +70,7 @@ impl ConfirmArgs {
 ///
 /// # Errors
 /// When copies are still there.
-pub(super) fn clear_copies(db: &Db) -> Result<(), Failure> {
+pub(super) fn clear_remains(db: &Db) -> Result<(), Failure> {
     db.clear_unused().map_err(|error| Failure::NotCleared {
         path: db.path().to_owned(),
         error,
@@ -67,7 +82,7 @@ pub(super) fn clear_copies(db: &Db) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When they are still there.
-pub(super) fn empty_wal(db: &Db) -> Result<(), Failure> {
+fn empty_wal(db: &Db) -> Result<(), Failure> {
     let path = db.path().to_owned();
     match db.empty_wal() {
         Ok(Checkpoint::Finished) => Ok(()),

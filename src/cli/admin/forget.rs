@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, clear_copies};
+use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
 use crate::{
     cli::{failure::Failure, output},
     click,
@@ -39,7 +39,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
     let email = args.email.trim();
     click::email_rule(email)
         .map_err(|rule| Failure::Usage(format!("'{email}' is no email: it {rule}")))?;
-    let db = Db::open_for_change(db)?;
+    let db = args.confirm.open(db)?;
     let found = forget::count(&db, email)?;
     let path = db.path().display().to_string();
     let (shown_email, shown_path) = (visible(email), visible(&path));
@@ -47,8 +47,9 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         let nobody = format!("nobody with the email {shown_email} in {shown_path}");
         output::unless_reader_left(output::say(&nobody))?;
         if !args.confirm.dry_run {
-            // A run that was killed may have deleted the rows, and not yet cleared their copies.
-            clear_copies(&db)?;
+            // A run that was killed may have deleted the rows, and not yet cleared what remains of them.
+            forget::clear(&db)?;
+            clear_remains(&db)?;
         }
         return tell_what_is_left(&db, email);
     }
@@ -59,10 +60,12 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return tell_what_is_left(&db, email);
     }
     let forgotten = forget::forget(&db, email)?;
-    clear_copies(&db)?;
+    let cleared = clear_remains(&db);
     let rows: u64 = forgotten.iter().map(|table| table.rows).sum();
-    output::say_done(&format!("\ndeleted {} for good", counted(rows, "row")));
-    tell_what_is_left(&db, email)
+    let for_good = if cleared.is_ok() { " for good" } else { "" };
+    output::say_done(&format!("\ndeleted {}{for_good}", counted(rows, "row")));
+    tell_what_is_left(&db, email)?;
+    cleared
 }
 
 /// What forgetting can't reach.
@@ -71,8 +74,11 @@ fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
         "\nnot looked for in backups, in reports that were written to files, and in columns of another name than email",
     );
     for Elsewhere { table, rows } in forget::elsewhere(db, email)? {
-        let rows = counted(rows, "row");
-        output::say_done(&format!("still in the table {}: {rows}", visible(&table)));
+        let table = visible(&table);
+        output::say_done(&match rows {
+            Some(rows) => format!("still in the table {table}: {}", counted(rows, "row")),
+            None => format!("not looked for in the table {table}, which can't be read"),
+        });
     }
     if let Some(left) = left_wal(db.path()) {
         let left = left.display().to_string();

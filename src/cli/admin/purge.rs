@@ -5,12 +5,12 @@ use std::{ops::ControlFlow, path::Path};
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{ConfirmArgs, Confirmed, clear_copies};
+use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
 use crate::{
     cli::{
         failure::Failure,
         instant::{Instant, NotAnInstant},
-        output,
+        output, print_error,
         progress::Bar,
     },
     interrupt,
@@ -46,7 +46,7 @@ pub(super) struct PurgeArgs {
 
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
     let before = before(args.older_than, now)?;
-    let db = Db::open_for_change(db)?;
+    let db = args.confirm.open(db)?;
     let path = db.path().display().to_string();
     let Some(old) = purge::count(&db, before)? else {
         let nothing = format!(
@@ -60,7 +60,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         }
         // Without asking: a run that was killed may have deleted the clicks, and not yet cleared their copies.
         purge::clear(&db)?;
-        return clear_copies(&db);
+        return clear_remains(&db);
     };
     let shown = output::say(&format!("{}\n\n{}", visible(&path), described(&old)));
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
@@ -85,7 +85,7 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
     drop(bar);
     // Also after an error: what is deleted is deleted.
     let cleared = if deleted > 0 {
-        clear_copies(db)
+        clear_remains(db)
     } else {
         Ok(())
     };
@@ -96,7 +96,11 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
         } else {
             String::new()
         };
-        output::say_done(&format!("\ndeleted {clicks} for good{left}"));
+        let for_good = if cleared.is_ok() { " for good" } else { "" };
+        output::say_done(&format!("\ndeleted {clicks}{for_good}{left}"));
+    }
+    if let (Err(_), Err(not_cleared)) = (&purged, &cleared) {
+        print_error("leadclicks", &not_cleared.to_string());
     }
     purged.map_err(Failure::from).and(cleared)
 }

@@ -8,12 +8,11 @@ use std::{
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, empty_wal};
+use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
 use crate::{
     cli::{failure::Failure, output, progress::Bar},
     render::{counted, table},
     reset,
-    store::Db,
     visible::visible,
 };
 
@@ -39,7 +38,7 @@ pub(super) struct ResetArgs {
 }
 
 pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
-    let db = Db::open_for_change(db)?;
+    let db = args.confirm.open(db)?;
     let found = reset::count(&db)?;
     let path = db.path().display().to_string();
     let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
@@ -60,13 +59,13 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     drop(bar);
     let wiped = wiped?;
     // Before anything is told, for which somebody may have to wait.
-    let emptied = empty_wal(&db);
+    let cleared = clear_remains(&db);
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
         output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
-    emptied?;
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
-    output::say_done(&format!("\ndeleted {} for good", counted(rows, "row")));
-    Ok(())
+    let for_good = if cleared.is_ok() { " for good" } else { "" };
+    output::say_done(&format!("\ndeleted {}{for_good}", counted(rows, "row")));
+    cleared
 }

@@ -29,7 +29,9 @@ fuzz_target!(|text: &str| {
     );
     assert_eq!(resolved(&written), timestamp, "{text}");
     match instant {
-        Instant::Day(_) | Instant::Ago(_) => assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}"),
+        Instant::Day(_) | Instant::Ago(_) => {
+            assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}")
+        }
         Instant::Exact(exact) => assert_eq!(timestamp, Timestamp::new(exact)),
         // Either reading of a local time is on the clock, unless the clock skipped it and shows an hour less.
         Instant::Local(datetime) => {
