@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS lead_clicks (
 -- clicks a second with both, 57,000 without), and the rate falls as the table grows. A site that reads far
 -- more than it captures may add them, for instance
 --   CREATE INDEX lead_clicks_expert ON lead_clicks (expert_username, created_at);
+--   CREATE INDEX lead_clicks_email ON lead_clicks (email COLLATE NOCASE, created_at);
 -- and the reports use them without further ado.
 CREATE INDEX IF NOT EXISTS lead_clicks_created_at ON lead_clicks (created_at);
 

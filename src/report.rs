@@ -59,6 +59,15 @@ pub struct Totals {
     pub clicks: u64,
 }
 
+/// What texts have in common that differ only in upper and lower case, whatever part of a longer text they are.
+fn in_any_case(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_lowercase)
+        // Which of the two stands there depends on what follows.
+        .map(|character| if character == 'ς' { 'σ' } else { character })
+        .collect()
+}
+
 fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     match value {
         ValueRef::Text(bytes) => String::from_utf8_lossy(bytes),

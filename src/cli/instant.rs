@@ -80,9 +80,10 @@ impl Instant {
     }
 }
 
-/// A local time that the clocks skip, or show twice, is the earlier of its two readings.
+/// Of a local time that the clocks show twice the first, and of one that they skip as much later as they skip: so a day
+/// without a midnight begins with its first instant.
 fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp, jiff::Error> {
-    zone.to_ambiguous_timestamp(datetime).earlier()
+    zone.to_ambiguous_timestamp(datetime).compatible()
 }
 
 /// A time zone by its name in the system's database.
@@ -147,6 +148,21 @@ mod tests {
             ("2026-11-01T09:30:00.5+02:00", "2026-11-01T07:30:00.500000Z"),
         ] {
             assert_eq!(resolved(given).as_deref(), Some(instant), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_day_whose_midnight_the_clocks_skip_begins_with_its_first_instant() {
+        // Havana's clocks go on from midnight to one.
+        let zone = TimeZone::posix("CST5CDT,M3.2.0/0,M11.1.0/1").unwrap();
+        let now = "2026-03-09T12:00:00Z"
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+            .to_zoned(zone);
+        for given in ["yesterday", "2026-03-08", "2026-03-08 00:00"] {
+            let instant: Instant = given.parse().unwrap();
+            let begin = instant.resolve(&now).unwrap().rfc3339().to_string();
+            assert_eq!(begin, "2026-03-08T05:00:00.000000Z", "{given}");
         }
     }
 

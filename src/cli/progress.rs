@@ -1,6 +1,11 @@
 //! How far long work is, on the terminal of who waits for it.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, IsTerminal},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -69,6 +74,31 @@ impl Bar {
         };
         line.set_position(progress.done);
     }
+}
+
+/// Does `work`, which can't tell how far it is, and says how long it takes: as [`Bar`], on a terminal, after a second.
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> T {
+    if !io::stderr().is_terminal() {
+        return work();
+    }
+    thread::scope(|scope| {
+        let (working, done) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            if done.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                let style = ProgressStyle::with_template("reading clicks for {elapsed}");
+                let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+                    .with_elapsed(QUIET)
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                line.enable_steady_tick(QUIET);
+                // It ends when the other side is dropped.
+                let _ = done.recv();
+                line.finish_and_clear();
+            }
+        });
+        let result = work();
+        drop(working);
+        result
+    })
 }
 
 impl Drop for Bar {

@@ -31,14 +31,19 @@ const BAR_COLUMNS: u16 = 8;
 /// When `out` takes no more.
 pub fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> Result<(), Error> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
-    totals(&mut out, summary, screen)?;
+    totals(&mut out, summary, columns, screen)?;
     chart(&mut out, summary, columns, screen)?;
     rankings(&mut out, summary, columns, screen)?;
     newest_leads(&mut out, summary, columns, screen)?;
     Ok(out.flush()?)
 }
 
-fn totals(out: &mut impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
+fn totals(
+    out: &mut impl Write,
+    summary: &Summary,
+    columns: usize,
+    screen: &Screen,
+) -> io::Result<()> {
     let experts = counted(summary.experts, "expert");
     let since = summary
         .first_at
@@ -50,13 +55,14 @@ fn totals(out: &mut impl Write, summary: &Summary, screen: &Screen) -> io::Resul
         since.unwrap_or_default()
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
-    writeln!(
-        out,
-        "This week {}, last week by now {}{}\n",
+    let weeks = format!(
+        "This week {}; by now last week {} by {}{}",
         by_leads(now),
-        by_leads(before),
+        before.clicks,
+        before.leads,
         change(now.clicks, before.clicks)
-    )
+    );
+    writeln!(out, "{}\n", cut(&weeks, columns))
 }
 
 fn by_leads(totals: Totals) -> String {

@@ -38,6 +38,10 @@ const PADDING: (u16, u16) = (1, 1);
 /// How many of a lead's clicks a report by email shows: one busy lead must not push all others off the screen.
 const LEAD_CLICKS_MAX: usize = 50;
 
+/// What the time and the blanks between three columns take, in columns.
+const TIME_AND_BLANKS: u16 = 26;
+/// From how many columns on a table has room for whole bars.
+const WIDE: u16 = 100;
 /// How wide a bar in a table is at the most, in characters.
 const BAR_COLUMNS: u16 = 10;
 
@@ -83,7 +87,11 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
         let more = lead.click_count().saturating_sub(LEAD_CLICKS_MAX as u64);
         if more > 0 {
             let more = counted(more, "more click");
-            let line = format!("  {more} not shown; report --email {email} shows them");
+            // Without the address: a stranger has chosen it, and somebody may paste the line into a shell.
+            let line = format!(
+                "  {more} not shown; report --email with --limit {} shows all",
+                lead.click_count()
+            );
             writeln!(out, "{}", ink.aside(line))?;
         }
         writeln!(out)?;
@@ -124,20 +132,27 @@ pub fn timeline(
     let mut table = new_table(screen);
     table.set_header(["Time", other, "Search"]);
     let mut shown = 0;
+    let mut other_width = other.len();
     while let Some(click) = report.next() {
         let click = click?;
         let click = report.row(&click);
+        let other = match &subject {
+            Subject::Expert(_) => visible(click.email).into_owned(),
+            Subject::Lead(_) => expert(click.expert_username, click.expert_name),
+        };
+        other_width = other_width.max(other.width());
         table.add_row(row([
             click.created_at.local(&screen.zone),
-            match &subject {
-                Subject::Expert(_) => visible(click.email).into_owned(),
-                Subject::Lead(_) => expert(click.expert_username, click.expert_name),
-            },
+            other,
             visible(click.search_query).into_owned(),
         ]));
         shown += 1;
     }
-    table.set_constraints([ColumnConstraint::ContentWidth]);
+    // An address is copied, a search is only read.
+    table.set_constraints([
+        ColumnConstraint::ContentWidth,
+        exactly(other_width.min(usize::from(screen.width.saturating_sub(TIME_AND_BLANKS)) * 3 / 5)),
+    ]);
     writeln!(out, "{}\n", screen.ink.heading(title))?;
     print(&mut out, &table, Header::Line, screen.ink)?;
     writeln!(out)?;
@@ -176,14 +191,19 @@ pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result
     let mut table = new_table(screen);
     table.set_header([title, "Clicks", "Share", "Leads", "Latest click", ""]);
     let most = report.ranked().first().map_or(0, |first| first.clicks);
+    let bar_columns = if screen.width < WIDE {
+        BAR_COLUMNS / 2
+    } else {
+        BAR_COLUMNS
+    };
     for ranked in report.ranked() {
         table.add_row(row([
             ranked_subject(report, &ranked.subject),
             ranked.clicks.to_string(),
-            format!("{:.1}%", report.share(ranked) * 100.0),
+            percent(report.share(ranked)),
             ranked.leads.to_string(),
             ranked.latest_at.local(&screen.zone),
-            ink::bar(ranked.clicks, most, BAR_COLUMNS),
+            ink::bar(ranked.clicks, most, bar_columns),
         ]));
     }
     align_right(&mut table, 1..=3);
@@ -208,6 +228,16 @@ pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result
         )?;
     }
     Ok(out.flush()?)
+}
+
+/// A share that is not nothing does not look like it.
+fn percent(share: f64) -> String {
+    const LEAST: f64 = 0.0005;
+    if share > 0.0 && share < LEAST {
+        "<0.1%".to_owned()
+    } else {
+        format!("{:.1}%", share * 100.0)
+    }
 }
 
 /// An expert with the name, or a search, as a person reads it.

@@ -5,6 +5,7 @@ use rusqlite::Row;
 use super::{
     Selection, Totals, created_at,
     distinct::LeadsByGroup,
+    in_any_case,
     selection::{self, Conditions},
     text,
     texts::Texts,
@@ -221,7 +222,11 @@ impl Tally {
             .iter()
             .zip(leads)
             .map(|(group, leads)| Ranked {
-                subject: self.subjects.get(group.latest).to_owned(),
+                // White space alone is no search.
+                subject: match self.subjects.get(group.latest) {
+                    blank if blank.trim().is_empty() => String::new(),
+                    subject => subject.to_owned(),
+                },
                 clicks: group.clicks,
                 leads,
                 latest_at: group.latest_at,
@@ -233,5 +238,5 @@ impl Tally {
 /// What searches have in common that count as one.
 fn query_key(query: &str) -> String {
     let words: Vec<&str> = query.split_whitespace().collect();
-    words.join(" ").to_lowercase()
+    in_any_case(&words.join(" "))
 }

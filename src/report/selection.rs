@@ -4,7 +4,7 @@ use rusqlite::{
     types::Value,
 };
 
-use super::{text, text_value};
+use super::{in_any_case, text, text_value};
 use crate::timestamp::Timestamp;
 
 /// Which clicks a report is about: those that keep every condition that is there.
@@ -89,7 +89,7 @@ impl Selection {
         if let Some(query) = &self.query {
             conditions.add(
                 "contains_in_any_case(search_query, ?)",
-                [text_value(&query.to_lowercase())],
+                [text_value(&in_any_case(query))],
             );
         }
         conditions
@@ -156,7 +156,7 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     let contains = |context: &mut Context<'_>| {
         let query = text(context.get_raw(0));
         let part = context.get_raw(1).as_str()?;
-        Ok(query.to_lowercase().contains(part))
+        Ok(in_any_case(&query).contains(part))
     };
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC

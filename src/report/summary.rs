@@ -1,7 +1,7 @@
 use std::{cmp::Reverse, num::NonZeroU64};
 
 use jiff::{ToSpan, Zoned, civil::Date};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::{
     Day, RankBy, Ranking, Selection, Totals, Window, by_day, created_at, ranking, text,
@@ -69,17 +69,19 @@ pub struct NewLead {
 pub fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
     db.snapshot(|db| {
         let today = now.date();
+        // Clicks that are dated in the future are of no week and no day.
+        let tomorrow = begin_of(today, 1, now);
         let month = Selection {
             window: Window {
                 since: begin_of(today, 1 - days(SUMMARY_DAYS), now),
-                until: None,
+                until: tomorrow,
             },
             ..Selection::default()
         };
         let monday = 0 - i32::from(today.weekday().to_monday_zero_offset());
         let this_week = Window {
             since: begin_of(today, monday, now),
-            until: None,
+            until: tomorrow,
         };
         let last_week = Window {
             since: begin_of(today, monday - 7, now),
@@ -133,7 +135,6 @@ fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
     })
 }
 
-/// Clicks that are dated in the future are on no day of the chart.
 fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
     let counted = by_day(db, month, now.time_zone(), None)?;
     let today = now.date();
@@ -162,7 +163,8 @@ struct Lead {
     /// The number of the email.
     email: u32,
     first_at: Timestamp,
-    first_id: i64,
+    /// None where a host app's ids are no numbers.
+    first_id: Option<i64>,
     clicks: u64,
 }
 
@@ -180,7 +182,7 @@ fn read_all(conn: &Connection) -> Result<Overall, Problem> {
         experts.number(&text(row.get_ref(2)?));
         let created_at = created_at(row.get_ref(3)?, id)?;
         latest_at = latest_at.max(Some(created_at));
-        let first_id = id.as_i64().unwrap_or_default();
+        let first_id = id.as_i64().ok();
         match leads.get_mut(email as usize) {
             None => leads.push(Lead {
                 email,
@@ -217,11 +219,19 @@ fn read_all(conn: &Connection) -> Result<Overall, Problem> {
 }
 
 fn new_lead(conn: &Connection, lead: &Lead, email: &str) -> Result<NewLead, Problem> {
-    let (expert_username, search_query) = conn.query_row(
-        "SELECT expert_username, search_query FROM lead_clicks WHERE id = ?",
-        [lead.first_id],
-        |row| Ok((text_of(row.get_ref(0)?), text_of(row.get_ref(1)?))),
-    )?;
+    let read = |row: &Row<'_>| Ok((text_of(row.get_ref(0)?), text_of(row.get_ref(1)?)));
+    let (expert_username, search_query) = match lead.first_id {
+        Some(id) => conn.query_row(
+            "SELECT expert_username, search_query FROM lead_clicks WHERE id = ?",
+            [id],
+            read,
+        ),
+        None => conn.query_row(
+            "SELECT expert_username, search_query FROM lead_clicks WHERE email = ? ORDER BY created_at, id LIMIT 1",
+            [email],
+            read,
+        ),
+    }?;
     Ok(NewLead {
         email: email.to_owned(),
         first_at: lead.first_at,

@@ -49,6 +49,23 @@ fn a_backup_says_how_far_it_is() {
 }
 
 #[test]
+fn what_is_read_for_long_says_for_how_long() {
+    let site = site(300);
+    for report in ["report --by-email", "report --by-query"] {
+        let command = slow(
+            "pread64",
+            4_000,
+            &format!("leadclicks {report} --format json"),
+        );
+        let (screen, left) = on_terminal(&site, &command);
+        assert!(screen.starts_with("reading clicks for "), "{screen}");
+        assert!(left.starts_with('{'), "{left}");
+        let (screen, _) = on_terminal(&site, &format!("leadclicks {report} --format json"));
+        assert!(screen.starts_with('{'), "{screen}");
+    }
+}
+
+#[test]
 fn a_report_into_a_file_says_how_much_is_written() {
     let site = site(1000);
     let command =

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::{
     report::fixture,
-    support::{Daemon, HOST_APP, Site},
+    support::{HOST_APP, Ran, Site},
 };
 
 #[test]
@@ -15,12 +15,12 @@ fn experts_are_ranked_by_their_clicks_and_then_by_the_latest() {
     site.run(&["report", "--by-expert"]).assert(
         0,
         " Expert                  Clicks   Share   Leads   Latest click
-────────────────────────────────────────────────────────────────────────────────
- Jane Doe (jdoe)              3   37.5%       2   2026-11-01 23:59   ██████████
- ghost                        2   25.0%       2   2026-11-01 09:00   ██████▊
- Zoë O'Neil, Jr. (zoë)        1   12.5%       1   2026-11-02 12:30   ███▍
- blank                        1   12.5%       1   2026-11-01 10:00   ███▍
- =ghost                       1   12.5%       1   2026-10-30 00:00   ███▍
+───────────────────────────────────────────────────────────────────────────
+ Jane Doe (jdoe)              3   37.5%       2   2026-11-01 23:59   █████
+ ghost                        2   25.0%       2   2026-11-01 09:00   ███▍
+ Zoë O'Neil, Jr. (zoë)        1   12.5%       1   2026-11-02 12:30   █▊
+ blank                        1   12.5%       1   2026-11-01 10:00   █▊
+ =ghost                       1   12.5%       1   2026-10-30 00:00   █▊
 
 5 experts, 5 leads, 8 clicks; times in UTC
 ",
@@ -79,10 +79,10 @@ fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typ
     site.run(&["report", "--by-query"]).assert(
         0,
         " Search           Clicks   Share   Leads   Latest click
-─────────────────────────────────────────────────────────────────────────
- ZÜRICH PRICING        3   50.0%       2   2026-11-03 09:00   ██████████
- (no search)           2   33.3%       2   2026-11-02 10:00   ██████▊
- @SUM                  1   16.7%       1   2026-11-02 10:00   ███▍
+────────────────────────────────────────────────────────────────────
+ ZÜRICH PRICING        3   50.0%       2   2026-11-03 09:00   █████
+ (no search)           2   33.3%       2   2026-11-02 10:00   ███▍
+ @SUM                  1   16.7%       1   2026-11-02 10:00   █▊
 
 3 searches, 3 leads, 6 clicks; times in UTC
 ",
@@ -93,7 +93,7 @@ fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typ
         "\
 search_query,clicks,leads,share,latest_click_at
  ZÜRICH PRICING ,3,2,0.5,2026-11-03T09:00:00.000000Z
-  ,2,2,0.3333,2026-11-02T10:00:00.000000Z
+,2,2,0.3333,2026-11-02T10:00:00.000000Z
 '@SUM,1,1,0.1667,2026-11-02T10:00:00.000000Z
 "
     );
@@ -365,34 +365,113 @@ fn the_summary_is_one_screen() {
     assert!((230..=240).contains(&days), "{days}");
 }
 
+/// What a command prints when the clock says Wednesday, 2026-11-18, noon in UTC.
+fn on_wednesday(site: &Site, command: &str) -> String {
+    let ran = Ran::of(site.shell(&format!("faketime '2026-11-18 12:00:00' {command}")));
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    ran.stdout
+}
+
 #[test]
-fn the_summary_of_today_counts_this_week_and_last() {
-    let site = Site::new().with_schema("");
-    let daemon = Daemon::start(&site, &[]);
-    for _ in 0..2 {
-        assert_eq!(daemon.post("a@example.com", "jdoe", "x").status, 202);
-    }
-    site.connect()
-        .execute_batch(
-            "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
-                -- A week ago, to the minute before.
-                ('b@example.com', 'zoe', strftime('%Y-%m-%d %H:%M:%S', 'now', '-7 days', '-1 minute') || '.000000'),
-                -- A week ago, but later in the week.
-                ('b@example.com', 'zoe', strftime('%Y-%m-%d %H:%M:%S', 'now', '-7 days', '+1 minute') || '.000000'),
-                ('c@example.com', 'zoe', '2020-01-01 00:00:00.000000');",
-        )
-        .unwrap();
-    let json: serde_json::Value =
-        serde_json::from_str(&site.stdout_of(&["summary", "--format", "json"])).unwrap();
-    assert_eq!(
-        json["this_week"],
-        serde_json::json!({"clicks": 2, "leads": 1})
+fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+            ('old@example.com', 'zoe', '', '2020-01-01 00:00:00.000000'),
+            -- Before the month that today ends.
+            ('b@example.com', 'zoe', 'x', '2026-10-19 23:59:59.999999'),
+            ('b@example.com', 'zoe', 'x', '2026-10-20 00:00:00.000000'),
+            -- Last week: its first instant, and noon on Wednesday, which is after what counts.
+            ('b@example.com', 'zoe', 'x', '2026-11-08 23:59:59.999999'),
+            ('b@example.com', 'zoe', 'x', '2026-11-09 00:00:00.000000'),
+            ('b@example.com', 'zoe', 'x', '2026-11-11 11:59:59.999999'),
+            ('b@example.com', 'zoe', 'x', '2026-11-11 12:30:00.000000'),
+            -- This week, and what is dated in the future.
+            ('a@example.com', 'jdoe', 'y', '2026-11-16 00:00:00.000000'),
+            ('a@example.com', 'jdoe', 'y', '2026-11-18 11:00:00.000000'),
+            ('c@example.com', 'jdoe', 'y', '2026-11-18 11:30:00.000000'),
+            ('a@example.com', 'far', 'z', '2026-11-19 00:00:00.000000');",
     );
-    assert_eq!(json["first_click_at"], "2020-01-01T00:00:00.000000Z");
-    assert_eq!(json["experts"], 2);
-    // In the first minute of a Monday the click of a week and a minute ago is of the week before that.
-    let last_week = json["last_week_by_now"]["clicks"].as_u64();
-    assert!(matches!(last_week, Some(0 | 1)), "{json}");
+    assert_eq!(
+        on_wednesday(&site, "leadclicks summary"),
+        "11 clicks by 4 leads on 3 experts since 2020-01-01
+This week 3 clicks by 2 leads; by now last week 2 by 1 (+50%)
+
+Last 30 days, 2 clicks at the most on 2026-11-18
+                                             ██            ██
+ ▄▄                                    ▄▄▄▄  ██        ▄▄  ██
+ ██                                    ████  ██        ██  ██
+ 2026-10-20                                        2026-11-18
+
+Top experts                              Top searches
+ zoe                         5 ████████   x                           5 ████████
+ jdoe                        3 ████▉      y                           3 ████▉
+
+Newest leads, and what they clicked first; times in UTC
+ 2026-11-18 11:30  c@example.com           jdoe                 y
+ 2026-11-16 00:00  a@example.com           jdoe                 y
+ 2026-10-19 23:59  b@example.com           zoe                  x
+ 2020-01-01 00:00  old@example.com         zoe
+"
+    );
+}
+
+#[test]
+fn a_summary_keeps_to_80_columns_however_much_there_is() {
+    let site = Site::new().with_schema(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 250000)
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         SELECT 'lead' || i || '@example.com', 'expert' || i % 10000, 'search ' || i,
+                iif(i % 2, '2026-11-17 09:00:00.000000', '2026-11-10 09:00:00.000000')
+         FROM n;",
+    );
+    let screen = on_wednesday(&site, "leadclicks summary");
+    assert_eq!(screen.lines().count(), 22, "{screen}");
+    for line in screen.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(
+        screen.contains(
+            "\nThis week 125000 clicks by 125000 leads; by now last week 125001 by 125001 (+0%)\n"
+        ),
+        "{screen}"
+    );
+}
+
+#[test]
+fn a_summary_takes_a_host_apps_ids_as_they_are() {
+    let site = Site::new().with_database(
+        "CREATE TABLE lead_clicks (id TEXT PRIMARY KEY, email, expert_username, search_query, created_at);
+         INSERT INTO lead_clicks VALUES
+            ('b', 'jane@example.com', 'zoe', 'second', '2026-11-02 09:00:00'),
+            ('a', 'jane@example.com', 'jdoe', 'first', '2026-11-01 09:00:00');",
+    );
+    let screen = on_wednesday(&site, "leadclicks summary");
+    assert!(
+        screen
+            .ends_with("\n 2026-11-01 09:00  jane@example.com        jdoe                 first\n"),
+        "{screen}"
+    );
+}
+
+#[test]
+fn upper_and_lower_case_are_the_same_in_any_alphabet() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+            ('a@example.com', 'jdoe', 'ΟΔΟΣ', '2026-11-01 09:00:00.000000'),
+            ('a@example.com', 'jdoe', 'ΟΔΟΣΑ', '2026-11-01 09:00:00.000000'),
+            ('a@example.com', 'jdoe', 'οδος', '2026-11-01 09:00:01.000000');",
+    );
+    for query in ["ΔΟΣ", "δοσ", "δος"] {
+        let report = ["report", "--by-query", "--format", "csv", "--query", query];
+        assert_eq!(
+            site.stdout_of(&report),
+            "search_query,clicks,leads,share,latest_click_at
+οδος,2,1,0.6667,2026-11-01T09:00:01.000000Z
+ΟΔΟΣΑ,1,1,0.3333,2026-11-01T09:00:00.000000Z
+",
+            "{query}"
+        );
+    }
 }
 
 #[test]

@@ -423,7 +423,7 @@ fn a_lead_with_many_clicks_does_not_push_all_others_off_the_screen() {
     assert_eq!(
         lines[51..],
         [
-            "  9 more clicks not shown; report --email b@example.com shows them",
+            "  9 more clicks not shown; report --email with --limit 59 shows all",
             "",
             "a@example.com  1 click",
             "  2026-11-01 09:00   jdoe",

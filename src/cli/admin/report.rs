@@ -4,7 +4,7 @@ mod page;
 
 use std::{num::NonZeroU64, path::Path};
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
 
 use super::format::{Format, OutputArgs, ReportFormat};
@@ -13,6 +13,7 @@ use crate::{
         failure::Failure,
         instant::{Instant, NotAnInstant, parse_time_zone},
         output, print_error,
+        progress::timed,
     },
     experts::Names,
     render::{csv, json, table},
@@ -66,13 +67,13 @@ pub(super) struct ReportArgs {
     #[arg(long, help_heading = QUESTIONS)]
     by_day: bool,
     /// The clicks on one expert, newest first; with another question only the clicks on this expert
-    #[arg(long, value_name = "USERNAME", help_heading = QUESTIONS)]
+    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
     expert: Option<String>,
     /// The clicks of one lead, newest first; with another question only the clicks of this lead
-    #[arg(long, help_heading = QUESTIONS)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
     email: Option<String>,
     /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT", help_heading = SELECTION)]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = SELECTION)]
     query: Option<String>,
     /// Only clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
     /// time) or 2026-11-01T09:30:00Z
@@ -177,7 +178,8 @@ fn by_email(
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let grouped = report::by_email(db, selection, limit(args, format, TABLE_ROWS))?;
+    let limit = limit(args, format, TABLE_ROWS);
+    let grouped = timed(|| report::by_email(db, selection, limit))?;
     let is_empty = grouped.totals().clicks == 0;
     if is_empty {
         tell_empty(db, selection, "");
@@ -200,7 +202,8 @@ fn ranking(
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let ranking = report::ranking(db, by, selection, limit(args, format, TABLE_ROWS))?;
+    let limit = limit(args, format, TABLE_ROWS);
+    let ranking = timed(|| report::ranking(db, by, selection, limit))?;
     let is_empty = ranking.ranked().is_empty();
     if is_empty {
         tell_empty(db, selection, "");
@@ -222,7 +225,8 @@ fn by_day(
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let by_day = report::by_day(db, selection, zone, limit(args, format, TABLE_ROWS))?;
+    let limit = limit(args, format, TABLE_ROWS);
+    let by_day = timed(|| report::by_day(db, selection, zone, limit))?;
     let is_empty = by_day.days().is_empty();
     if is_empty {
         tell_empty(db, selection, "");

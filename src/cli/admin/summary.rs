@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use jiff::{Zoned, tz::TimeZone};
 
 use crate::{
-    cli::{failure::Failure, instant::parse_time_zone, output, print_error},
+    cli::{failure::Failure, instant::parse_time_zone, output, print_error, progress::timed},
     render::{json, summary},
     report,
     store::Db,
@@ -45,7 +45,7 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
         None => now,
     };
     let db = &Db::open_for_report(db)?;
-    let all = report::summary(db, now)?;
+    let all = timed(|| report::summary(db, now))?;
     let is_empty = all.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());

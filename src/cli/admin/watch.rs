@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -42,13 +42,13 @@ Examples:
 Times are local in text, and in UTC in ndjson. A line is cut at the edge of the terminal, and only there.")]
 pub(super) struct WatchArgs {
     /// Only the clicks on this expert
-    #[arg(long, value_name = "USERNAME")]
+    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Option<String>,
     /// Only the clicks of this lead
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     email: Option<String>,
     /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     query: Option<String>,
     /// First those from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
     /// time) or 2026-11-01T09:30:00Z; without it only new ones

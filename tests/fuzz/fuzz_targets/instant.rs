@@ -30,14 +30,14 @@ fuzz_target!(|text: &str| {
     assert_eq!(resolved(&written), timestamp, "{text}");
     match instant {
         Instant::Day(_) | Instant::Ago(_) => {
-            assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}")
+            assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}");
         }
         Instant::Exact(exact) => assert_eq!(timestamp, Timestamp::new(exact)),
-        // Either reading of a local time is on the clock, unless the clock skipped it and shows an hour less.
+        // Either reading of a local time is on the clock, unless the clock skipped it and shows an hour more.
         Instant::Local(datetime) => {
             let shown = timestamp.local(NOW.time_zone());
             let given = |hours: i64| {
-                let datetime = datetime.saturating_sub(jiff::Span::new().hours(hours));
+                let datetime = datetime.saturating_add(jiff::Span::new().hours(hours));
                 datetime.strftime("%Y-%m-%d %H:%M").to_string()
             };
             assert!(

@@ -6,7 +6,7 @@ use jiff::Zoned;
 
 use super::{Question, ReportArgs, tell_empty, unknown_expert_hint};
 use crate::{
-    cli::{failure::Failure, output},
+    cli::{failure::Failure, output, progress::timed},
     render::html::{self, Answer, Page},
     report::{self, RankBy, Selection, Subject},
     store::{Db, Error},
@@ -29,7 +29,7 @@ pub(super) fn write(
     args: &ReportArgs,
     now: &Zoned,
 ) -> Result<(), Failure> {
-    let page = db.snapshot(|db| read(db, question, selection, args.limit, now))?;
+    let page = timed(|| db.snapshot(|db| read(db, question, selection, args.limit, now)))?;
     if page.is_empty() {
         let hint = match &page.answer {
             Answer::Timeline { .. } => unknown_expert_hint(&page.selection, page.experts.names()),
