@@ -2,7 +2,6 @@
 
 use std::{
     error,
-    fmt::Write,
     fs::{self, File},
     io::ErrorKind,
     os::unix::ffi::OsStrExt,
@@ -17,7 +16,7 @@ use rusqlite::{
 use crate::{
     interrupt::{TemporaryFile, Unfinished},
     progress::Progress,
-    store::{Db, Error, FILE_MODE, Problem, next_step},
+    store::{Db, Error, FILE_MODE, Problem, next_step, unchanging_uri},
 };
 
 /// How many pages are copied at a time; 4 MiB of 4 KiB each. In between it is told how far the copy is.
@@ -116,19 +115,8 @@ fn copy(source: &Db, path: &Path, progress: &mut dyn FnMut(Progress)) -> rusqlit
 
 /// Opens a copy and counts its clicks. As a file that nobody changes: SQLite would make `-wal` and `-shm` beside it.
 fn count_clicks(path: &Path) -> rusqlite::Result<u64> {
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_bytes() {
-        // Writing to memory can't fail.
-        let _ = match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                uri.write_char(char::from(*byte))
-            }
-            _ => write!(uri, "%{byte:02x}"),
-        };
-    }
-    uri += "?immutable=1";
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(uri, flags)?.query_row(
+    Connection::open_with_flags(unchanging_uri(path), flags)?.query_row(
         "SELECT count(*) FROM lead_clicks",
         [],
         |row| row.get(0),

@@ -5,12 +5,15 @@ use std::{
     fs::{self, Metadata},
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use rusqlite::Connection;
-use rustix::fs::{Access, access, statvfs};
+use rusqlite::{Connection, OptionalExtension};
+use rustix::{
+    fs::{Access, access, statvfs},
+    process::geteuid,
+};
 use serde::Serialize;
 
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 
 /// Less free disk space than this is a warning, in bytes: room for some two million clicks with their WAL.
 pub const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
+
+/// Less than this is a problem, in bytes: what the WAL grows by until SQLite checkpoints it (1,000 pages of 4 KiB).
+pub const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
 
 /// A WAL file larger than this is a warning, in bytes: the daemon cuts it back to this after each checkpoint, so a
 /// reader or a host app keeps checkpoints from finishing.
@@ -41,7 +47,8 @@ const FAULTS_MAX: u32 = 5;
 pub enum Depth {
     /// All; reads the whole file.
     Full,
-    /// Not what reads the whole file: its integrity, the times of all clicks, and how many leads they are of.
+    /// Not what reads the whole file: its integrity, foreign keys, the times of all clicks, and how many leads they are
+    /// of.
     Quick,
 }
 
@@ -126,23 +133,94 @@ impl Line {
     }
 }
 
-/// Looks at the database at `path` and the files beside it. `now` is the time by which a click is in the future. Where
-/// the database can't be opened, that is the last line.
+/// Looks at the database at `path` and the files beside it, and leaves all of them as they are. `now` is the time by
+/// which a click is in the future. Where the database can't be opened, that is the last line.
 #[must_use]
 pub fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Line> {
-    // Before it is opened, which makes -wal and -shm where there are none.
-    let mut lines = fs::canonicalize(path)
-        .and_then(|path| files(&path))
-        .unwrap_or_default();
-    match Db::open_for_check(path).and_then(|db| Ok((journal(&db)?, db))) {
-        Ok((journal, db)) => {
-            lines.push(journal);
+    // Before it is opened, which may take long.
+    let files = fs::canonicalize(path).and_then(|path| Ok((files(&path)?, path)));
+    let (mut lines, look) = match files {
+        Ok((lines, path)) => (lines, look(&path)),
+        // Opening it tells why.
+        Err(_) => (Vec::new(), Look::Reading),
+    };
+    let looked = match look {
+        Look::Reading => Db::open_for_check(path).and_then(|db| {
+            let mut lines = Vec::from([journal(&db)?]);
             lines.extend(lock(db.path()));
             lines.extend(contents(&db, depth, now));
-        }
-        Err(error) => lines.push(Line::of_error("database", &error)),
-    }
+            Ok(lines)
+        }),
+        Look::Alone(path) => alone(&path, depth, now),
+        Look::Not(line) => Ok(Vec::from([line])),
+    };
+    lines.extend(looked.unwrap_or_else(|error| Vec::from([Line::of_error(DATABASE, &error)])));
     lines
+}
+
+/// What is told of the database where it is not looked into.
+const DATABASE: &str = "database";
+
+/// How the database is looked into.
+enum Look {
+    /// As a reader among others.
+    Reading,
+    /// As a file that nobody changes, since SQLite would make or change the files beside it: what is told of those
+    /// would be mended by looking, and by who should not be the one.
+    Alone(PathBuf),
+    /// Neither.
+    Not(Line),
+}
+
+fn look(path: &Path) -> Look {
+    let Ok(main) = fs::symlink_metadata(path) else {
+        return Look::Reading;
+    };
+    if !main.is_file() || !is_in_wal_mode(path) {
+        return Look::Reading;
+    }
+    let beside = ["-wal", "-shm"].map(|suffix| fs::symlink_metadata(beside(path, suffix)));
+    let [wal, shm] = &beside;
+    // What SQLite does to such a file where it opens it: as root it gives it to the database's owner and group, and an
+    // empty one it gives the database's mode (`robustFchown` and `robust_open` in its os_unix.c).
+    let stays = |found: &Metadata| {
+        let is_owned = (found.uid(), found.gid()) == (main.uid(), main.gid());
+        found.is_file()
+            && (is_owned || !geteuid().is_root())
+            && (mode(found) == mode(&main) || found.len() > 0)
+    };
+    match (wal, shm) {
+        (Ok(wal), Ok(shm)) if stays(wal) && stays(shm) => Look::Reading,
+        (Ok(wal), _) if wal.len() > 0 => Look::Not(Line::warning(
+            DATABASE,
+            "not looked into, because opening it would change the files beside it",
+            "see to those, start leadclicksd, and check again",
+        )),
+        _ => Look::Alone(path.to_owned()),
+    }
+}
+
+/// Without what others' locks and writing would show.
+fn alone(path: &Path, depth: Depth, now: Timestamp) -> Result<Vec<Line>, Error> {
+    let state = || {
+        let main = fs::metadata(path).map(|main| (main.ino(), main.len(), main.modified().ok()));
+        let wal = fs::symlink_metadata(beside(path, "-wal")).map_or(0, |wal| wal.len());
+        (main.ok(), wal)
+    };
+    let before = state();
+    let db = Db::open_unchanging(path)?;
+    // The first reading tells whether it is a database.
+    db.run(|conn| conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())))?;
+    let mut lines = Vec::from([Line::ok("journal", "WAL")]);
+    lines.extend(contents(&db, depth, now));
+    if state() == before {
+        return Ok(lines);
+    }
+    Ok(Vec::from([Line::warning(
+        DATABASE,
+        "a program has begun to write it meanwhile",
+        "check again",
+    )]))
 }
 
 /// Without what can't be looked at: opening the database then tells why.
@@ -152,10 +230,7 @@ fn files(path: &Path) -> io::Result<Vec<Line>> {
         return Ok(Vec::new());
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut lines = Vec::from([
-        file(&main),
-        writable(path, &main, directory, &fs::metadata(directory)?),
-    ]);
+    let mut lines = Vec::from([file(path, &main), writable(path, &main)?]);
     // Without them in any other mode, which has its own line.
     let files_beside: &[_] = if is_in_wal_mode(path) {
         &[("wal", "-wal"), ("shm", "-shm")]
@@ -164,7 +239,7 @@ fn files(path: &Path) -> io::Result<Vec<Line>> {
     };
     for (check, suffix) in files_beside.iter().copied() {
         let path = beside(path, suffix);
-        lines.push(match fs::metadata(&path) {
+        lines.push(match fs::symlink_metadata(&path) {
             Ok(found) => file_beside(check, &path, &found, &main),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Line::warning(
                 check,
@@ -189,11 +264,19 @@ fn files(path: &Path) -> io::Result<Vec<Line>> {
     Ok(lines)
 }
 
-fn file(metadata: &Metadata) -> Line {
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
+}
+
+fn file(path: &Path, metadata: &Metadata) -> Line {
     const OTHERS: u32 = 0o007;
-    let mode = metadata.permissions().mode() & 0o7777;
-    let found = format!("mode {mode:04o}");
-    if mode & OTHERS == 0 {
+    const OTHERS_ENTER: u32 = 0o001;
+    let found = format!("mode {:04o}", mode(metadata));
+    // Nobody gets to a file in a directory that they may not enter.
+    let is_reached = path.ancestors().skip(1).all(|directory| {
+        fs::metadata(directory).map_or(true, |directory| mode(&directory) & OTHERS_ENTER != 0)
+    });
+    if mode(metadata) & OTHERS == 0 || !is_reached {
         return Line::ok("file", found);
     }
     Line::warning(
@@ -203,42 +286,84 @@ fn file(metadata: &Metadata) -> Line {
     )
 }
 
-/// What it takes to make files in a directory, of the bits of one class of users.
+/// What it takes to write and to read a file, of the bits of its owner.
+const READ_AND_WRITE: u32 = 0o600;
+
+/// What it takes to open files in a directory, of the bits of one class of users.
+const ENTER: u32 = 0o1;
+
+/// What it takes to make files in a directory, likewise.
 const WRITE_AND_ENTER: u32 = 0o3;
 
 /// By the mode bits alone, whoever asks: for the file's owner, who is the daemon.
-fn writable(path: &Path, main: &Metadata, directory: &Path, of_directory: &Metadata) -> Line {
+fn writable(path: &Path, main: &Metadata) -> io::Result<Line> {
     const CHECK: &str = "writable";
     if let Err(error) = check_file_system(path) {
-        return Line::of_error(CHECK, &error);
+        return Ok(Line::of_error(CHECK, &error));
     }
-    let owner = main.uid();
-    if owner != 0 && main.permissions().mode() & 0o200 == 0 {
-        let found = format!("the owner of {} may not write it", path.display());
-        return Line::problem(CHECK, found, "give the right back, by chmod u+w");
+    let name = path.display();
+    if main.uid() != 0 && mode(main) & READ_AND_WRITE != READ_AND_WRITE {
+        let found = format!("the owner of {name} may not write it");
+        return Ok(Line::problem(
+            CHECK,
+            found,
+            "give the right back, by chmod u+rw",
+        ));
     }
-    let bits = of_directory.permissions().mode();
-    let class = if owner == of_directory.uid() {
-        bits >> 6
-    } else if main.gid() == of_directory.gid() {
-        bits >> 3
-    } else {
-        bits
-    };
-    if owner != 0 && class & WRITE_AND_ENTER != WRITE_AND_ENTER {
+    for directory in path.ancestors().skip(1) {
+        if !may(main, &fs::metadata(directory)?, ENTER) {
+            let directory = directory.display();
+            let found = format!("the owner of {name} may not enter {directory}");
+            let next = "give that user the right to, by chown or chmod";
+            return Ok(Line::problem(CHECK, found, next));
+        }
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    if !may(main, &fs::metadata(directory)?, WRITE_AND_ENTER) {
         let found = format!(
-            "the owner of {} may not make files in {}, such as -wal and -shm",
-            path.display(),
+            "the owner of {name} may not make files in {}, such as -wal and -shm",
             directory.display()
         );
-        return Line::warning(CHECK, found, "give the directory to that user, by chown");
+        let next = "give the directory to that user, by chown";
+        let stands = |suffix| beside(path, suffix).exists();
+        // The daemon goes on with those that are there.
+        return Ok(
+            if is_in_wal_mode(path) && stands("-wal") && stands("-shm") {
+                Line::warning(CHECK, found, next)
+            } else {
+                Line::problem(CHECK, found, next)
+            },
+        );
     }
-    Line::ok(CHECK, "by the file's owner, and its directory too")
+    Ok(Line::ok(
+        CHECK,
+        "by the file's owner, and its directory too",
+    ))
+}
+
+/// Whether the owner of `main` has the rights `bits` in a directory. Which groups that user is in besides the file's
+/// can't be seen in the files, so what another group may, the user may.
+fn may(main: &Metadata, directory: &Metadata, bits: u32) -> bool {
+    let [owner, group, others] = [6, 3, 0].map(|class| mode(directory) >> class);
+    let class = if main.uid() == directory.uid() {
+        owner
+    } else if main.gid() == directory.gid() {
+        group
+    } else {
+        group | others
+    };
+    main.uid() == 0 || class & bits == bits
 }
 
 fn file_beside(check: &'static str, path: &Path, found: &Metadata, main: &Metadata) -> Line {
-    let mode = |metadata: &Metadata| metadata.permissions().mode() & 0o7777;
     let name = path.display();
+    if !found.is_file() {
+        return Line::problem(
+            check,
+            format!("{name} is not a regular file, so no program can open the database"),
+            "move it away, and start leadclicksd, which makes it",
+        );
+    }
     if found.uid() != main.uid() {
         return Line::problem(
             check,
@@ -246,6 +371,13 @@ fn file_beside(check: &'static str, path: &Path, found: &Metadata, main: &Metada
                 "{name} belongs to another user than the database, who may be unable to write it"
             ),
             "give it to the database's owner, by chown",
+        );
+    }
+    if found.uid() != 0 && mode(found) & READ_AND_WRITE != READ_AND_WRITE {
+        return Line::problem(
+            check,
+            format!("the owner of {name} may not write it, so clicks are answered 503"),
+            "give the right back, by chmod u+rw",
         );
     }
     if mode(found) != mode(main) || found.gid() != main.gid() {
@@ -272,17 +404,14 @@ fn file_beside(check: &'static str, path: &Path, found: &Metadata, main: &Metada
 }
 
 fn disk(directory: &Path) -> io::Result<Line> {
+    const NEXT: &str = "make room: without it clicks are answered 503";
     let disk = statvfs(directory)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let found = format!("{} free", mib(free));
-    Ok(if free < DISK_BYTES_LOW {
-        Line::warning(
-            "disk",
-            found,
-            "make room: without it clicks are answered 503",
-        )
-    } else {
-        Line::ok("disk", found)
+    Ok(match free {
+        0..DISK_BYTES_NEEDED => Line::problem("disk", found, NEXT),
+        DISK_BYTES_NEEDED..DISK_BYTES_LOW => Line::warning("disk", found, NEXT),
+        _ => Line::ok("disk", found),
     })
 }
 
@@ -304,8 +433,8 @@ fn journal(db: &Db) -> Result<Line, Error> {
     })
 }
 
-/// Whether the daemon would get the write lock. Only who may write the file, and where nothing has to be made for it, can
-/// tell.
+/// Whether the daemon would get the write lock. Only who may write the file, and where nothing has to be made for it,
+/// can tell.
 fn lock(path: &Path) -> Option<Line> {
     const CHECK: &str = "lock";
     let stands = |suffix| beside(path, suffix).exists();
@@ -330,6 +459,11 @@ fn contents(db: &Db, depth: Depth, now: Timestamp) -> Vec<Line> {
     let mut lines = Vec::from([Line::ok("sqlite", rusqlite::version())]);
     if depth == Depth::Full {
         lines.push(integrity(db).unwrap_or_else(|error| Line::of_error("integrity", &error)));
+        // A key that refers to nothing unique is the app's own affair, too; what is damaged is told above.
+        lines.push(references(db).unwrap_or_else(|error| Line {
+            state: State::Warning,
+            ..Line::of_error("references", &error)
+        }));
     }
     if let Err(error) = db.check_clicks() {
         lines.push(Line::of_error("schema", &error));
@@ -339,6 +473,7 @@ fn contents(db: &Db, depth: Depth, now: Timestamp) -> Vec<Line> {
         Ok(()) => Line::ok("schema", "takes clicks"),
         Err(error) => Line::of_error("schema", &error),
     });
+    lines.push(index(db).unwrap_or_else(|error| Line::of_error("index", &error)));
     lines.push(
         match depth {
             Depth::Full => clicks(db),
@@ -368,6 +503,70 @@ fn integrity(db: &Db) -> Result<Line, Error> {
         Line::ok("integrity", "the whole file")
     } else {
         Line::problem("integrity", faults.join("; "), "restore a backup")
+    })
+}
+
+/// Foreign keys, which nobody enforces while leadclicks deletes. But for those of the clicks: one on an expert who is
+/// not known is stored and reported all the same.
+fn references(db: &Db) -> Result<Line, Error> {
+    let broken: Vec<(String, String, u64)> = db.run(|conn| {
+        conn.prepare(
+            r#"SELECT broken."table", broken.parent, count(*)
+               FROM (SELECT DISTINCT child.name
+                     FROM sqlite_schema AS child, pragma_foreign_key_list(child.name)
+                     WHERE child.type = 'table' AND lower(child.name) <> 'lead_clicks') AS children,
+                    pragma_foreign_key_check(children.name) AS broken
+               GROUP BY 1, 2"#,
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+    })?;
+    if broken.is_empty() {
+        return Ok(Line::ok("references", "all lead somewhere"));
+    }
+    let found: Vec<String> = broken
+        .into_iter()
+        .map(|(child, parent, rows)| {
+            format!("rows of {child} ({rows}) refer to rows of {parent} that are not there")
+        })
+        .collect();
+    Ok(Line::warning(
+        "references",
+        found.join("; "),
+        "mend or delete them in the program that owns the database",
+    ))
+}
+
+/// The index that finds clicks by their time. Whether a host app's table has one is the app's own affair.
+fn index(db: &Db) -> Result<Line, Error> {
+    let name: Option<String> = db.run(|conn| {
+        conn.query_row(
+            "SELECT list.name
+             FROM pragma_index_list('lead_clicks') AS list, pragma_index_info(list.name) AS info
+             WHERE info.seqno = 0 AND lower(info.name) = 'created_at' AND NOT list.partial
+             LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()
+    })?;
+    // Only schema.sql makes the table so.
+    let is_own: bool = db.run(|conn| {
+        conn.query_row(
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_list
+                            WHERE schema = 'main' AND lower(name) = 'lead_clicks' AND strict)",
+            [],
+            |row| row.get(0),
+        )
+    })?;
+    Ok(match name {
+        Some(name) => Line::ok("index", name),
+        None if is_own => Line::warning(
+            "index",
+            "there is none on created_at, so every report reads all clicks",
+            "make it by `sqlite3 FILE < schema.sql`, as the file's owner",
+        ),
+        None => Line::ok("index", "none on created_at, as the table's owner has it"),
     })
 }
 

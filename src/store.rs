@@ -9,9 +9,13 @@ mod standing;
 mod writer;
 
 use std::{
+    fmt::Write,
     fs,
     io::{self, ErrorKind, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -119,12 +123,28 @@ impl Db {
     }
 
     /// Opens the existing database at `path` to look whether it is in order, whatever tables it has. As
-    /// [`Db::open_for_report`] it changes nothing.
+    /// [`Db::open_for_report`] it changes nothing, as long as its `-wal` and `-shm` files are there, with its own owner
+    /// and mode: SQLite makes them, or gives them that.
     ///
     /// # Errors
     /// When there is no such file, when it can't be read, or when it is no database.
-    pub fn open_for_check(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_for_check(path: &Path) -> Result<Self, Error> {
         Self::connect_to_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// As [`Db::open_for_check`], but as a file that nobody changes: touches neither `-wal` nor `-shm`, sees nothing of
+    /// what is only in the WAL, and takes no lock. What is read while somebody does change it can be wrong.
+    ///
+    /// # Errors
+    /// As [`Db::open_for_check`].
+    pub(crate) fn open_unchanging(path: &Path) -> Result<Self, Error> {
+        access(path, Access::READ_OK).map_err(|error| Error::unusable(path, error.into()))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let opened = Connection::open_with_flags(
+            unchanging_uri(path),
+            flags | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        );
+        Self::set_up(opened, path.to_owned())
     }
 
     /// Whether the write lock of the database at `path` can be had within [`BUSY_TIMEOUT`]. Writes nothing, and leaves
@@ -332,6 +352,10 @@ impl Db {
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
         // The path is absolute, so SQLite takes none of it for a URI or for a name such as `:memory:`.
         let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+        Self::set_up(opened, path)
+    }
+
+    fn set_up(opened: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, Error> {
         let conn = match opened {
             Ok(conn) => conn,
             Err(source) => return Err(Error::new(&path, source.into())),
@@ -511,6 +535,22 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The name by which SQLite opens the file at `path` as [one that nobody
+/// changes](https://www.sqlite.org/uri.html#uriimmutable). It needs `SQLITE_OPEN_URI`.
+pub(crate) fn unchanging_uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        // Writing to memory can't fail.
+        let _ = match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                uri.write_char(char::from(*byte))
+            }
+            _ => write!(uri, "%{byte:02x}"),
+        };
+    }
+    uri + "?immutable=1"
 }
 
 /// Who may not write the database must not be the one who makes its `-wal` and `-shm` files, as SQLite would for

@@ -15,8 +15,8 @@ use crate::{
 /// Look whether the database is in order
 ///
 /// For monitoring: looks at the file's integrity, its tables, permissions, WAL and disk, and at what would stop
-/// leadclicksd, and tells the next step for what is not in order. Changes nothing; who may run reports may run it, and
-/// clicks do not wait for it.
+/// leadclicksd, and tells the next step for what is not in order. Changes no file and makes none; who may run reports
+/// may run it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ Examples:
 
 Exit codes: 0 in order, 1 a problem, 2 wrong usage, 4 only warnings")]
 pub(super) struct CheckArgs {
-    /// Leave out what reads the whole file: its integrity, the times of all clicks and the number of leads
+    /// Leave out what reads the whole file: its integrity, foreign keys, the times of all clicks and the number of leads
     #[arg(long)]
     quick: bool,
     /// How to print
