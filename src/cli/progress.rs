@@ -1,9 +1,8 @@
 //! How far long work is, on the terminal of who waits for it.
 
 use std::{
-    io::{self, IsTerminal},
-    sync::mpsc::{self, RecvTimeoutError},
-    thread,
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -13,6 +12,9 @@ use crate::progress::Progress;
 
 /// What takes no longer shows nothing.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How often a [`Wait`] moves.
+const TICK: Duration = Duration::from_millis(100);
 
 /// A line on standard error that says how far something is: only where that is a terminal, not in the first second, and
 /// gone when this is dropped.
@@ -76,35 +78,72 @@ impl Bar {
     }
 }
 
-/// Does `work`, which can't tell how far it is, and says how long it takes: as [`Bar`], on a terminal, after a second.
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> T {
-    if !io::stderr().is_terminal() {
-        return work();
-    }
-    thread::scope(|scope| {
-        let (working, done) = mpsc::channel::<()>();
-        scope.spawn(move || {
-            if done.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
-                let style = ProgressStyle::with_template("reading clicks for {elapsed}");
-                let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-                    .with_elapsed(QUIET)
-                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                line.enable_steady_tick(QUIET);
-                // It ends when the other side is dropped.
-                let _ = done.recv();
-                line.finish_and_clear();
-            }
-        });
-        let result = work();
-        drop(working);
-        result
-    })
-}
-
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(line) = &self.line {
             line.finish_and_clear();
         }
     }
+}
+
+/// As [`Bar`], for work that does not tell how far it is: says what is done and how long it has taken.
+#[derive(Debug)]
+pub(super) struct Wait {
+    done: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Wait {
+    /// For a database that is looked at.
+    pub(super) fn checking() -> Self {
+        Self::new("{spinner} checking for {elapsed}")
+    }
+
+    /// For clicks that are read.
+    pub(super) fn reading() -> Self {
+        Self::new("{spinner} reading clicks for {elapsed}")
+    }
+
+    fn new(template: &'static str) -> Self {
+        let (done, is_done) = mpsc::channel();
+        let goes_on = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+        let thread = thread::Builder::new().name("progress".to_owned());
+        // Where the system refuses a thread, nothing is shown.
+        let thread = thread.spawn(move || {
+            if !goes_on(QUIET) {
+                return;
+            }
+            let target = ProgressDrawTarget::stderr();
+            // The templates are right, or else a line without words is shown.
+            let style = ProgressStyle::with_template(template);
+            let line = ProgressBar::with_draw_target(None, target)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+                .with_elapsed(QUIET);
+            line.tick();
+            while goes_on(TICK) {
+                line.tick();
+            }
+            line.finish_and_clear();
+        });
+        Self {
+            done: Some(done),
+            thread: thread.ok(),
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        drop(self.done.take());
+        if let Some(thread) = self.thread.take() {
+            // Nothing is lost with the line that it shows.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Does `work`, which reads clicks, with a [`Wait`].
+pub(super) fn timed<T>(work: impl FnOnce() -> T) -> T {
+    let _wait = Wait::reading();
+    work()
 }

@@ -58,7 +58,7 @@ fn what_is_read_for_long_says_for_how_long() {
             &format!("leadclicks {report} --format json"),
         );
         let (screen, left) = on_terminal(&site, &command);
-        assert!(screen.starts_with("reading clicks for "), "{screen}");
+        assert!(screen.contains(" reading clicks for 1s"), "{screen}");
         assert!(left.starts_with('{'), "{left}");
         let (screen, _) = on_terminal(&site, &format!("leadclicks {report} --format json"));
         assert!(screen.starts_with('{'), "{screen}");
@@ -97,4 +97,19 @@ fn an_import_says_how_far_it_is() {
     assert!(screen.contains("importing █"), "{screen}");
     assert!(screen.contains(" of 10,000 clicks\r\u{1b}[2K"), "{screen}");
     assert_eq!(left, "10000 new, 0 there already\n");
+}
+
+#[test]
+fn a_check_says_how_long_it_has_taken() {
+    let site = site(10_000);
+    let command = slow("pread64", 100, "leadclicks check --format json");
+    let (code, screen) = site.on_terminal(&command).finish();
+    assert_eq!(code, Some(4), "{screen}");
+    assert!(screen.contains(" checking for 1s"), "{screen}");
+    let (_, left) = screen.rsplit_once("\r\u{1b}[2K").expect(&screen);
+    assert!(left.starts_with("{\"state\":\"warning\","), "{screen}");
+
+    // A file that everybody may open, without the files beside it.
+    let piped = Ran::of(site.shell(&command));
+    assert_eq!(piped.stderr, "leadclicks: 3 warnings\n", "{piped}");
 }

@@ -7,7 +7,7 @@ use jiff::{Zoned, tz::TimeZone};
 
 use crate::{
     check::{self, Depth, State},
-    cli::{failure::Failure, output},
+    cli::{failure::Failure, output, progress::Wait},
     render::{json, table},
     timestamp::Timestamp,
 };
@@ -49,7 +49,9 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     };
     // What a link leads to; where nothing is, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
+    let wait = Wait::checking();
     let lines = check::check(db, depth, Timestamp::new(now.timestamp()));
+    drop(wait);
     output::print(|out| match args.format {
         Format::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),
         Format::Json => json::checks(out, &lines),
