@@ -150,10 +150,11 @@ fn a_shell_sees_which_signal_ended_it_as_help_says() {
     let help = site.stdout_of(&["--help"]);
     assert!(help.contains("130 by Ctrl-C, 143 by SIGTERM"), "{help}");
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        // It waits for its input; a shell that is not interactive has its background ignore Ctrl-C, unless by --monitor.
+        // It waits for its input. A shell that is not interactive has its background ignore Ctrl-C, unless by --monitor,
+        // which other shells than bash refuse without a terminal.
         let script = format!(
-            "set -m; mkfifo {signal}; exec 9<>{signal}
-            leadclicks experts import - --db leadclicks.db <{signal} & kill -{signal} $!; wait $!; echo $?"
+            "exec bash -c 'set -m; mkfifo {signal}; exec 9<>{signal}
+            leadclicks experts import - --db leadclicks.db <{signal} & kill -{signal} $!; wait $!; echo $?'"
         );
         let mut shell = site.shell(&script);
         shell.env("LEADCLICKS_DB", "leadclicks.db");
