@@ -25,7 +25,8 @@ const CLICKS: &str = "
         (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
 
 const NOT_LOOKED_FOR: &str = "
-not looked for in backups, in reports that were written to files, and in columns of another name than email
+not looked for in backups, in reports that were written to files, and in
+columns of another name than email
 ";
 
 fn site() -> Site {
@@ -365,7 +366,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     let site = site();
     let expected = old(
         &site,
-        "3 clicks of 2 leads, from 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+        "3 clicks of 2 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
     );
     let until = ["purge", "--older-than", "2025-11-01T09:00:03Z"];
     assert_eq!(
@@ -421,7 +422,7 @@ fn the_word_purge_on_a_terminal_confirms() {
     terminal.type_and_end("purge\n");
     let found = old(
         &site,
-        "1 click of 1 lead, from 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z",
+        "1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z",
     );
     let screen = found + prompt + "purge\n\ndeleted 1 click for good\n";
     assert_eq!(terminal.finish(), (Some(0), screen));
@@ -466,7 +467,7 @@ fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
         let error = format!("leadclicks: {}: {error}\n", site.db_path().display());
         let found = old(
             &site,
-            "3 clicks of 2 leads, from 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+            "3 clicks of 2 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
         );
         site.run(&purge).assert(1, &found, &error);
         assert_eq!(site.clicks().len(), 4);

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
 
+use super::format::TableOrJson;
 use crate::{
     check::{self, Depth, State},
     cli::{failure::Failure, output, progress::Wait},
@@ -29,16 +30,8 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     quick: bool,
     /// How to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// For programs
-    Json,
+    #[arg(long, value_enum, default_value_t = TableOrJson::Table)]
+    format: TableOrJson,
 }
 
 pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
@@ -53,8 +46,8 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     let lines = check::check(db, depth, Timestamp::new(now.timestamp()));
     drop(wait);
     output::print(|out| match args.format {
-        Format::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),
-        Format::Json => json::checks(out, &lines),
+        TableOrJson::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),
+        TableOrJson::Json => json::checks(out, &lines),
     })?;
     match State::worst(&lines) {
         State::Ok => Ok(()),

@@ -71,7 +71,8 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
 /// What forgetting can't reach.
 fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
     output::say_done(
-        "\nnot looked for in backups, in reports that were written to files, and in columns of another name than email",
+        "\nnot looked for in backups, in reports that were written to files, and in\n\
+         columns of another name than email",
     );
     for Elsewhere { table, rows } in forget::elsewhere(db, email)? {
         let table = visible(&table);

@@ -44,6 +44,15 @@ pub(super) enum Format {
     Ndjson,
 }
 
+/// The formats of what is no list of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum TableOrJson {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
 impl Formats for Format {
     const TABLE: Self = Self::Table;
     const CSV: Self = Self::Csv;

@@ -122,7 +122,7 @@ fn described(old: &Old) -> String {
     let clicks = counted(old.clicks, "click");
     let leads = counted(old.leads, "lead");
     format!(
-        "{clicks} of {leads}, from {} to {}",
+        "{clicks} of {leads},\nfrom {} to {}",
         old.first.rfc3339(),
         old.last.rfc3339()
     )

@@ -11,12 +11,13 @@ use super::format::{Format, OutputArgs, ReportFormat};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, NotAnInstant, parse_time_zone},
-        output, print_error,
+        instant::{Instant, NotAnInstant, by_clocks_of, parse_time_zone},
+        output::{self, Out},
+        print_error,
         progress::timed,
     },
     experts::Names,
-    render::{csv, json, table},
+    render::{self, csv, json, table},
     report::{self, RankBy, Selection, Subject, Window},
     store::Db,
 };
@@ -108,10 +109,7 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check()?;
-    let now = match &args.tz {
-        Some(zone) => &now.with_time_zone(zone.clone()),
-        None => now,
-    };
+    let now = &by_clocks_of(now, args.tz.as_ref());
     let selection = selection(args, now)?;
     let db = &Db::open_for_report(db)?;
     let question = question(args, &selection);
@@ -180,12 +178,8 @@ fn by_email(
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
     let grouped = timed(|| report::by_email(db, selection, limit))?;
-    let is_empty = grouped.totals().clicks == 0;
-    if is_empty {
-        tell_empty(db, selection, "");
-    }
-    output::write(db, output.output.as_deref(), |out| match format {
-        Format::Table if is_empty => Ok(()),
+    let nothing = (grouped.totals().clicks == 0).then_some("");
+    print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::by_email(out, &grouped, &output.screen(zone)),
         Format::Csv => csv::by_email(out, &grouped, output.guard()),
         Format::Json => json::by_email(out, &grouped),
@@ -204,12 +198,8 @@ fn ranking(
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
     let ranking = timed(|| report::ranking(db, by, selection, limit))?;
-    let is_empty = ranking.ranked().is_empty();
-    if is_empty {
-        tell_empty(db, selection, "");
-    }
-    output::write(db, output.output.as_deref(), |out| match format {
-        Format::Table if is_empty => Ok(()),
+    let nothing = ranking.ranked().is_empty().then_some("");
+    print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::ranking(out, &ranking, &output.screen(zone)),
         Format::Csv => csv::ranking(out, &ranking, output.guard()),
         Format::Json => json::ranking(out, &ranking),
@@ -227,12 +217,8 @@ fn by_day(
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
     let by_day = timed(|| report::by_day(db, selection, zone, limit))?;
-    let is_empty = by_day.days().is_empty();
-    if is_empty {
-        tell_empty(db, selection, "");
-    }
-    output::write(db, output.output.as_deref(), |out| match format {
-        Format::Table if is_empty => Ok(()),
+    let nothing = by_day.days().is_empty().then_some("");
+    print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::by_day(out, &by_day, &output.screen(zone)),
         Format::Csv => csv::by_day(out, &by_day),
         Format::Json => json::by_day(out, &by_day),
@@ -250,17 +236,32 @@ fn timeline(
 ) -> Result<(), Failure> {
     let output = &args.output;
     let mut timeline = report::timeline(db, subject, selection, limit(args, format, TABLE_CLICKS))?;
-    let is_empty = timeline.is_empty()?;
-    if is_empty {
-        let hint = unknown_expert_hint(selection, timeline.names());
-        tell_empty(db, selection, hint);
-    }
-    output::write(db, output.output.as_deref(), |out| match format {
-        Format::Table if is_empty => Ok(()),
+    let nothing = timeline
+        .is_empty()?
+        .then(|| unknown_expert_hint(selection, timeline.names()));
+    print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::timeline(out, timeline, &output.screen(zone)),
         Format::Csv => csv::timeline(out, timeline, output.guard()),
         Format::Json => json::timeline(out, timeline),
         Format::Ndjson => json::timeline_lines(out, timeline),
+    })
+}
+
+/// Prints a report by `render`. Where there is `nothing` in it that is told, with what may help, and there is no table.
+fn print(
+    db: &Db,
+    selection: &Selection,
+    args: &ReportArgs,
+    format: Format,
+    nothing: Option<&str>,
+    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
+) -> Result<(), Failure> {
+    if let Some(hint) = nothing {
+        tell_empty(db, selection, hint);
+    }
+    output::write(db, args.output.output.as_deref(), |out| match nothing {
+        Some(_) if format == Format::Table => Ok(()),
+        _ => render(out),
     })
 }
 

@@ -2,11 +2,17 @@
 
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
 
+use super::format::TableOrJson;
 use crate::{
-    cli::{failure::Failure, instant::parse_time_zone, output, print_error, progress::timed},
+    cli::{
+        failure::Failure,
+        instant::{by_clocks_of, parse_time_zone},
+        output, print_error,
+        progress::timed,
+    },
     render::{json, summary},
     report,
     store::Db,
@@ -27,23 +33,12 @@ pub(super) struct SummaryArgs {
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
     tz: Option<TimeZone>,
     /// How to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// For programs
-    Json,
+    #[arg(long, value_enum, default_value_t = TableOrJson::Table)]
+    format: TableOrJson,
 }
 
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = match &args.tz {
-        Some(zone) => &now.with_time_zone(zone.clone()),
-        None => now,
-    };
+    let now = &by_clocks_of(now, args.tz.as_ref());
     let db = &Db::open_for_report(db)?;
     let all = timed(|| report::summary(db, now))?;
     let is_empty = all.totals.clicks == 0;
@@ -52,8 +47,8 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
         print_error("leadclicks", &sentence);
     }
     output::write(db, None, |out| match args.format {
-        Format::Table if is_empty => Ok(()),
-        Format::Table => summary::table(out, &all, &output::screen(now.time_zone().clone())),
-        Format::Json => json::summary(out, &all),
+        TableOrJson::Table if is_empty => Ok(()),
+        TableOrJson::Table => summary::table(out, &all, &output::screen(now.time_zone().clone())),
+        TableOrJson::Json => json::summary(out, &all),
     })
 }

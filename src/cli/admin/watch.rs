@@ -16,7 +16,7 @@ use rustix::{
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, NotAnInstant, parse_time_zone},
+        instant::{Instant, NotAnInstant, by_clocks_of, parse_time_zone},
         output, print_error,
     },
     render::lines::{self, Edge},
@@ -71,10 +71,7 @@ enum Format {
 }
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = match &args.tz {
-        Some(zone) => &now.with_time_zone(zone.clone()),
-        None => now,
-    };
+    let now = &by_clocks_of(now, args.tz.as_ref());
     let mut watch = Watch::start(db, &selection(args, now)?)?;
     if io::stdout().is_terminal() {
         let path = watch.path().display();
