@@ -25,7 +25,7 @@ use text::{Email, Expert, Isolated, Number, Text};
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], as a content security policy names it.
-const STYLE_HASH: &str = "sha256-E9JieEGW4NXn4ahhPo2ofhma78ugnwW76bVDKd5xxvw=";
+const STYLE_HASH: &str = "sha256-QBBRRA08tYjNOPCrn7MbLEzrFp92H+YPggp6As7WDrI=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-iPeiDHtfF3hpBQSkoCLMZtAJAr1wH3pOEAxk2inseGI=";
 

@@ -135,7 +135,7 @@ fn a_page_by_email_is_one_file_with_everything() {
 <details class="lead">
 <summary><span class="email"><bdi>max<wbr>@example.com</bdi></span> <span class="count">2 clicks</span> <time datetime="2020-11-03T10:00:00.000000Z"><span>2020-11-03</span> <span>10:00</span></time></summary>
 <table>
-<thead><tr><th scope="col">Time</th><th scope="col">Expert</th><th scope="col">Search</th></tr></thead>
+<thead><tr><th scope="col">Time</th><th scope="col" class="who">Expert</th><th scope="col">Search</th></tr></thead>
 <tbody>
 <tr><td><time datetime="2020-11-03T10:00:00.000000Z"><span>2020-11-03</span> <span>10:00</span></time></td><td><bdi>John Doe</bdi> <span class="username"><bdi>jdoe</bdi></span></td><td class="search"><bdi>&lt;/script&gt; &amp; &quot;co&quot;\n</bdi></td></tr>
 <tr><td><time datetime="2020-11-01T09:00:00.000000Z"><span>2020-11-01</span> <span>09:00</span></time></td><td><bdi>John Doe</bdi> <span class="username"><bdi>jdoe</bdi></span></td><td class="search"><bdi>Pricing</bdi></td></tr>
@@ -145,7 +145,7 @@ fn a_page_by_email_is_one_file_with_everything() {
 <details class="lead">
 <summary><span class="email"><bdi>jane<wbr>@example.com</bdi></span> <span class="count">1 click</span> <time datetime="2020-11-01T09:30:00.000000Z"><span>2020-11-01</span> <span>09:30</span></time></summary>
 <table>
-<thead><tr><th scope="col">Time</th><th scope="col">Expert</th><th scope="col">Search</th></tr></thead>
+<thead><tr><th scope="col">Time</th><th scope="col" class="who">Expert</th><th scope="col">Search</th></tr></thead>
 <tbody>
 <tr><td><time datetime="2020-11-01T09:30:00.000000Z"><span>2020-11-01</span> <span>09:30</span></time></td><td><bdi>&lt;b&gt;</bdi></td><td class="search"><bdi></bdi></td></tr>
 </tbody>

@@ -124,7 +124,7 @@ async function difference(page: Page, like: Page): Promise<string | undefined> {
 function visibleRows(page: Page, within: string): Promise<string[][]> {
   return page.$$eval(`${within} tbody tr`, (rows) =>
     rows
-      .filter((row) => row.checkVisibility({ contentVisibilityAuto: true }) && row.getClientRects().length > 0)
+      .filter((row) => row.checkVisibility())
       .map((row) => [...row.querySelectorAll("th, td")].map((cell) => cell.textContent)),
   );
 }
@@ -328,6 +328,8 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     const { page, incidents } = await open(browser, await plain.page("--by-email"));
     await page.emulateMediaType("print");
     expect(await visibleRows(page, "#list")).toHaveLength(4);
+    const heights = await page.$$eval("#list tr", (rows) => rows.map((row) => row.getBoundingClientRect().height));
+    expect(heights.filter((height) => height === 0)).toEqual([]);
     expect(await page.$$eval("input, button", (tools) => tools.filter((tool) => tool.checkVisibility()))).toEqual([]);
     expect(incidents).toEqual([]);
     await page.close();

@@ -72,7 +72,7 @@ fn write_lead(
         counted(lead.click_count(), "click"),
         time(latest.created_at, zone)
     )?;
-    begin_table(out, &[("", "Time"), ("", "Expert"), ("", "Search")])?;
+    begin_table(out, &[("", "Time"), ("who", "Expert"), ("", "Search")])?;
     let clicks_max_here = usize::try_from(clicks_max).unwrap_or(usize::MAX);
     for click in lead.clicks().take(clicks_max_here) {
         write_click(out, &click, Known::Lead, zone)?;
@@ -102,7 +102,7 @@ pub(super) fn clicks(
         Subject::Expert(_) => (Known::Expert, "Lead"),
         Subject::Lead(_) => (Known::Lead, "Expert"),
     };
-    begin_table(out, &[("", "Time"), ("", other), ("", "Search")])?;
+    begin_table(out, &[("", "Time"), ("who", other), ("", "Search")])?;
     for click in clicks {
         write_click(out, &click.row(names), known, zone)?;
     }
