@@ -384,14 +384,13 @@ fn many_clicks() -> Site {
 #[test]
 fn a_page_stops_at_1000_rows_or_5000_clicks_and_says_how_many_more_there_are() {
     let site = many_clicks();
-    let more = "<p class=\"more\">";
     for (question, rows, notes) in [
         (
             &["--by-email"][..],
             5000,
             &[
                 "1,000 earlier clicks not shown",
-                "1,100 more leads with 2,100 clicks not shown; <code>--limit 1101</code> shows all",
+                "1,100 more leads with 1,100 clicks not shown; <code>--limit 1101</code> shows all",
                 "1,081 more experts not shown; <code>--by-expert</code> ranks all",
             ][..],
         ),
@@ -435,25 +434,82 @@ fn a_page_stops_at_1000_rows_or_5000_clicks_and_says_how_many_more_there_are() {
             &[],
         ),
     ] {
-        let page = page(&site, question);
-        let list = between(&page, "<section id=\"list\"", "</section>");
-        assert_eq!(
-            list.matches("<tr><t").count() - list.matches("<thead>").count(),
-            rows,
-            "{question:?}"
-        );
-        let told: Vec<_> = page
-            .split(more)
-            .skip(1)
-            .map(|after| after.split_once("</p>").unwrap().0)
-            .collect();
-        assert_eq!(told, notes, "{question:?}");
-        // However long the time, its columns can be told apart.
-        assert!(
-            (1..=120).contains(&page.matches("<g><title>").count()),
-            "{question:?}"
-        );
+        assert_lists(&site, question, rows, notes);
     }
+}
+
+/// Asserts how many rows a page lists, and what it says of those that it does not.
+#[track_caller]
+fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {
+    let page = page(site, question);
+    let list = between(&page, "<section id=\"list\"", "</section>");
+    assert_eq!(
+        list.matches("<tr><t").count() - list.matches("<thead>").count(),
+        rows,
+        "{question:?}"
+    );
+    let told: Vec<_> = page
+        .split("<p class=\"more\">")
+        .skip(1)
+        .map(|after| after.split_once("</p>").unwrap().0)
+        .collect();
+    assert_eq!(told, notes, "{question:?}");
+    // However long the time, its columns can be told apart.
+    assert!(
+        (1..=120).contains(&page.matches("<g><title>").count()),
+        "{question:?}"
+    );
+}
+
+#[test]
+fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
+    let site = Site::new().with_schema(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20009)
+         INSERT INTO lead_clicks
+         SELECT i, 'eager@example.com', 'jdoe', format('search %d', i), date('1960-01-01', i || ' days') || ' 09:00:00.000000'
+         FROM n;",
+    );
+    let csv = "<code>--format csv</code> has all";
+    for (question, notes) in [
+        (
+            &["--by-email"][..],
+            vec![
+                "10 earlier clicks not shown".to_owned(),
+                format!("10 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"),
+            ],
+        ),
+        (
+            &["--email", "eager@example.com"],
+            vec![format!(
+                "10 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"
+            )],
+        ),
+        (
+            &["--by-query"],
+            vec![format!(
+                "10 more searches not shown; a page holds 20,000 searches at the most, {csv}"
+            )],
+        ),
+        (
+            &["--by-day"],
+            vec![format!(
+                "10 earlier days not shown; a page holds 20,000 days at the most, {csv}"
+            )],
+        ),
+    ] {
+        let notes: Vec<_> = notes.iter().map(String::as_str).collect();
+        let question = [question, &["--limit", "1000000"]].concat();
+        assert_lists(&site, &question, 20_000, &notes);
+    }
+    // What --limit could not show is not promised either.
+    assert_lists(
+        &site,
+        &["--email", "eager@example.com"],
+        5000,
+        &[&format!(
+            "15,010 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"
+        )],
+    );
 }
 
 #[test]

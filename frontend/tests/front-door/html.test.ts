@@ -12,6 +12,9 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const PHONE = { width: 360, height: 740 };
 const DESKTOP = { width: 1280, height: 900 };
 
+/** How much of a search a page shows. */
+const SEARCH_CHARS_MAX = 500;
+
 /** What would leave an element's text, an attribute, the script, the style, the title or a comment, if it could. */
 const ATTACKS = [
   "<script>alert(1)</script>",
@@ -54,6 +57,14 @@ function shown(text: string): string {
     /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
     (control) => names[control] ?? `\\u{${control.charCodeAt(0).toString(16)}}`,
   );
+}
+
+/** What the page should show of a search: the beginning of a long one. */
+function shownSearch(query: string): string {
+  const characters = [...query];
+  const beginning = shown(characters.slice(0, SEARCH_CHARS_MAX).join(""));
+  const more = characters.length - SEARCH_CHARS_MAX;
+  return more > 0 ? `${beginning} … ${more.toLocaleString("en")} more characters` : beginning;
 }
 
 /** A minute for each click, so that their order is certain. */
@@ -166,7 +177,7 @@ let strings: string[];
 beforeAll(async () => {
   strings = naughtyStrings();
   const attackers = strangers(strings);
-  const visitors = strangers(strings.map((text) => (text.trim() === "" ? text : "x")));
+  const visitors = strangers(strings.map((text) => (text.trim() === "" ? text : "x".repeat([...text].length))));
   [plain, naughty, harmless] = await Promise.all([
     Database.make(EXPERTS, CLICKS),
     Database.make(attackers.experts, attackers.clicks),
@@ -197,7 +208,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.click("#unfold");
     expect(await visibleRows(page, "#list")).toEqual(
       strings
-        .map((text, number) => [minute(number).slice(0, 16), shown(`‹${text}› ${number}${text}`), shown(text)])
+        .map((text, number) => [minute(number).slice(0, 16), shown(`‹${text}› ${number}${text}`), shownSearch(text)])
         .reverse(),
     );
     await page.setViewport(PHONE);

@@ -87,7 +87,7 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone, help_heading = SELECTION)]
     tz: Option<TimeZone>,
     /// At most this many leads, experts, searches, days, or clicks of one expert or lead; without it a table stops at 50,
-    /// or at 200 clicks, and a page at 1000, or at 5000 clicks
+    /// or at 200 clicks, and a page at 1000, or at 5000 clicks; a page never has more than 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
     #[command(flatten, next_help_heading = OUTPUT)]

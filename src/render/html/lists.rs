@@ -7,12 +7,13 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::text::{Email, Expert, Isolated, Number, counted};
+use super::{
+    ROWS_MAX,
+    text::{Email, Expert, Number, Search, counted},
+};
 use crate::{
     experts::Names,
-    report::{
-        ByDay, ByEmail, Click, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject, Totals,
-    },
+    report::{ByDay, ByEmail, Click, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject},
     timestamp::Timestamp,
 };
 
@@ -27,33 +28,39 @@ enum Known {
 pub(super) fn leads(
     out: &mut impl Write,
     report: &ByEmail,
-    clicks_max: Option<NonZeroU64>,
+    clicks_max: NonZeroU64,
     zone: &TimeZone,
 ) -> io::Result<()> {
-    let clicks_max = clicks_max.map_or(u64::MAX, NonZeroU64::get);
-    let mut shown = Totals::default();
+    let mut clicks_left = clicks_max.get();
+    let mut clicks_of_shown = 0;
+    let mut shown = 0;
     out.write_all(b"<div class=\"leads\">\n")?;
     for lead in report.leads() {
-        let clicks_left = clicks_max - shown.clicks;
         if clicks_left == 0 {
             break;
         }
         write_lead(out, &lead, clicks_left, zone)?;
-        shown.leads += 1;
-        shown.clicks += lead.click_count().min(clicks_left);
+        clicks_left = clicks_left.saturating_sub(lead.click_count());
+        clicks_of_shown += lead.click_count();
+        shown += 1;
     }
     out.write_all(b"</div>\n")?;
     let totals = report.totals();
-    let more_clicks = counted(totals.clicks - shown.clicks, "more click");
-    match totals.leads - shown.leads {
-        0 if totals.clicks == shown.clicks => Ok(()),
-        0 => not_shown(out, &more_clicks, totals.leads),
+    let more = match totals.leads - shown {
+        0 if clicks_of_shown <= clicks_max.get() => return Ok(()),
+        // The lead itself says so too, but may be folded.
+        0 => counted(clicks_of_shown - clicks_max.get(), "more click"),
         more => {
-            let more = counted(more, "more lead");
-            let clicks = counted(totals.clicks - shown.clicks, "click");
-            not_shown(out, &format!("{more} with {clicks}"), totals.leads)
+            let clicks = counted(totals.clicks - clicks_of_shown, "click");
+            format!("{} with {clicks}", counted(more, "more lead"))
         }
-    }
+    };
+    let rest = Rest {
+        limit: totals.leads,
+        rows: totals.clicks,
+        noun: "click",
+    };
+    not_shown(out, &more, &rest)
 }
 
 fn write_lead(
@@ -109,7 +116,11 @@ pub(super) fn clicks(
     end_table(out)?;
     match clicks_in_all.saturating_sub(clicks.len() as u64) {
         0 => Ok(()),
-        more => not_shown(out, &counted(more, "more click"), clicks_in_all),
+        more => not_shown(
+            out,
+            &counted(more, "more click"),
+            &Rest::rows(clicks_in_all, "click"),
+        ),
     }
 }
 
@@ -134,7 +145,7 @@ fn write_click(
     writeln!(
         out,
         "</td><td class=\"search\">{}</td></tr>",
-        Isolated(click.search_query)
+        Search(click.search_query)
     )
 }
 
@@ -163,7 +174,10 @@ pub(super) fn ranking(out: &mut impl Write, report: &Ranking, zone: &TimeZone) -
     let all = report.ranked_in_all();
     match all - report.ranked().len() as u64 {
         0 => Ok(()),
-        more => not_shown(out, &counted(more, &format!("more {noun}")), all),
+        more => {
+            let more = counted(more, &format!("more {noun}"));
+            not_shown(out, &more, &Rest::rows(all, noun))
+        }
     }
 }
 
@@ -223,7 +237,7 @@ fn begin_ranked(out: &mut impl Write, report: &Ranking, ranked: &Ranked) -> io::
         RankBy::Query if subject.trim().is_empty() => {
             out.write_all(b"<span class=\"none\">(no search)</span>")?;
         }
-        RankBy::Query => write!(out, "<span class=\"search\">{}</span>", Isolated(subject))?,
+        RankBy::Query => write!(out, "<span class=\"search\">{}</span>", Search(subject))?,
     }
     let most = report.ranked().first().map_or(0, |first| first.clicks);
     write!(
@@ -235,14 +249,8 @@ fn begin_ranked(out: &mut impl Write, report: &Ranking, ranked: &Ranked) -> io::
 }
 
 /// Writes the newest days with a bar each, of all that there are.
-pub(super) fn days(
-    out: &mut impl Write,
-    report: &ByDay,
-    days_max: Option<NonZeroU64>,
-) -> io::Result<()> {
-    let days_max = days_max.map_or(usize::MAX, |max| {
-        usize::try_from(max.get()).unwrap_or(usize::MAX)
-    });
+pub(super) fn days(out: &mut impl Write, report: &ByDay, days_max: NonZeroU64) -> io::Result<()> {
+    let days_max = usize::try_from(days_max.get()).unwrap_or(usize::MAX);
     let all = report.days();
     let shown: &[Day] = all.get(..days_max).unwrap_or(all);
     begin_table(
@@ -263,7 +271,11 @@ pub(super) fn days(
     end_table(out)?;
     match (all.len() - shown.len()) as u64 {
         0 => Ok(()),
-        more => not_shown(out, &counted(more, "earlier day"), all.len() as u64),
+        more => not_shown(
+            out,
+            &counted(more, "earlier day"),
+            &Rest::rows(all.len() as u64, "day"),
+        ),
     }
 }
 
@@ -302,9 +314,37 @@ pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
     )
 }
 
-fn not_shown(out: &mut impl Write, more: &str, all: u64) -> io::Result<()> {
-    writeln!(
-        out,
-        "<p class=\"more\">{more} not shown; <code>--limit {all}</code> shows all</p>"
-    )
+/// What it takes to show everything.
+struct Rest {
+    /// The limit that would be needed.
+    limit: u64,
+    /// How many rows that would be.
+    rows: u64,
+    /// What a row is.
+    noun: &'static str,
+}
+
+impl Rest {
+    /// Of a list whose limit counts its rows.
+    fn rows(rows: u64, noun: &'static str) -> Self {
+        Self {
+            limit: rows,
+            rows,
+            noun,
+        }
+    }
+}
+
+fn not_shown(out: &mut impl Write, more: &str, rest: &Rest) -> io::Result<()> {
+    let Rest { limit, rows, noun } = rest;
+    write!(out, "<p class=\"more\">{more} not shown; ")?;
+    if *rows <= ROWS_MAX.get() {
+        writeln!(out, "<code>--limit {limit}</code> shows all</p>")
+    } else {
+        let most = counted(ROWS_MAX.get(), noun);
+        writeln!(
+            out,
+            "a page holds {most} at the most, <code>--format csv</code> has all</p>"
+        )
+    }
 }

@@ -36,6 +36,26 @@ impl Display for Isolated<'_> {
     }
 }
 
+/// How much of a search is shown, in characters. A stranger can send 2,000, of which each may take eight bytes here: clicks
+/// enough for a page would be 80 MB of them.
+const SEARCH_CHARS_MAX: usize = 500;
+
+/// What was searched for, its beginning if it is long.
+pub(super) struct Search<'a>(pub(super) &'a str);
+
+impl Display for Search<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let end = self.0.char_indices().nth(SEARCH_CHARS_MAX);
+        let (shown, rest) = self.0.split_at(end.map_or(self.0.len(), |(at, _)| at));
+        write!(f, "{}", Isolated(shown))?;
+        if !rest.is_empty() {
+            let more = counted(rest.chars().count() as u64, "more character");
+            write!(f, " <span class=\"none\">… {more}</span>")?;
+        }
+        Ok(())
+    }
+}
+
 /// An email address, which a narrow screen breaks before its domain if it can.
 pub(super) struct Email<'a>(pub(super) &'a str);
 
@@ -124,6 +144,20 @@ mod tests {
             expert("<i>", "Zoë"),
             r#"<bdi>Zoë</bdi> <span class="username"><bdi>&lt;i&gt;</bdi></span>"#
         );
+    }
+
+    #[test]
+    fn the_end_of_a_long_search_is_told_and_not_shown() {
+        let longest = "ö".repeat(500);
+        assert_eq!(
+            Search(&longest).to_string(),
+            format!("<bdi>{longest}</bdi>")
+        );
+        assert_eq!(
+            Search(&format!("{longest}<b")).to_string(),
+            format!("<bdi>{longest}</bdi> <span class=\"none\">… 2 more characters</span>")
+        );
+        assert_eq!(Search("").to_string(), "<bdi></bdi>");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Zoned;
 use super::{Question, ReportArgs, tell_empty, unknown_expert_hint};
 use crate::{
     cli::{failure::Failure, output, progress::timed},
-    render::html::{self, Answer, Page},
+    render::html::{self, Answer, Page, ROWS_MAX},
     report::{self, RankBy, Selection, Subject},
     store::{Db, Error},
     timestamp::Timestamp,
@@ -43,7 +43,8 @@ pub(super) fn write(
 }
 
 /// Reads everything that the page shows. Its parts tell of the same clicks when `db` is a snapshot; they are all in memory
-/// then, so that none is read while the page is printed.
+/// then, so that none is read while the page is printed: at most [`ROWS_MAX`] rows, but for leads all of their clicks, and
+/// what [`report::by_day`] and [`report::ranking`] count in.
 fn read(
     db: &Db,
     question: Question,
@@ -51,28 +52,33 @@ fn read(
     limit: Option<NonZeroU64>,
     now: &Zoned,
 ) -> Result<Page, Error> {
-    let rows_max = limit.or(Some(PAGE_ROWS));
+    let rows_max = limit.map_or(PAGE_ROWS, |limit| limit.min(ROWS_MAX));
+    let clicks_max = limit.map_or(PAGE_CLICKS, |limit| limit.min(ROWS_MAX));
     let experts_max = match question {
         Question::Ranking(RankBy::Expert) => rows_max,
-        _ => Some(BESIDE_ROWS),
+        _ => BESIDE_ROWS,
     };
     let answer = match question {
         Question::ByEmail => Answer::ByEmail {
-            leads: report::by_email(db, &selection, rows_max)?,
-            clicks_max: limit.is_none().then_some(PAGE_CLICKS),
+            leads: report::by_email(db, &selection, Some(rows_max))?,
+            // A limit counts leads here.
+            clicks_max: limit.map_or(PAGE_CLICKS, |_| ROWS_MAX),
         },
         Question::Ranking(RankBy::Expert) => Answer::ByExpert,
-        Question::Ranking(RankBy::Query) => {
-            Answer::ByQuery(report::ranking(db, RankBy::Query, &selection, rows_max)?)
-        }
+        Question::Ranking(RankBy::Query) => Answer::ByQuery(report::ranking(
+            db,
+            RankBy::Query,
+            &selection,
+            Some(rows_max),
+        )?),
         Question::ByDay => Answer::ByDay { days_max: rows_max },
-        Question::Timeline(subject) => timeline(db, subject, &selection, limit)?,
+        Question::Timeline(subject) => timeline(db, subject, &selection, clicks_max)?,
     };
     Ok(Page {
         made_at: Timestamp::new(now.timestamp()),
         zone: now.time_zone().clone(),
         days: report::by_day(db, &selection, now.time_zone(), None)?,
-        experts: report::ranking(db, RankBy::Expert, &selection, experts_max)?,
+        experts: report::ranking(db, RankBy::Expert, &selection, Some(experts_max))?,
         answer,
         selection,
     })
@@ -82,10 +88,9 @@ fn timeline(
     db: &Db,
     subject: Subject,
     selection: &Selection,
-    limit: Option<NonZeroU64>,
+    clicks_max: NonZeroU64,
 ) -> Result<Answer, Error> {
-    let clicks_max = limit.or(Some(PAGE_CLICKS));
-    let clicks = report::timeline(db, subject.clone(), selection, clicks_max)?;
+    let clicks = report::timeline(db, subject.clone(), selection, Some(clicks_max))?;
     Ok(Answer::Timeline {
         subject,
         clicks: clicks.collect::<Result<_, _>>()?,
