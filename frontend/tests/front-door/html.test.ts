@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { AxeResults } from "axe-core";
 import type { Browser, Page } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BROWSERS, openBrowser } from "./support/browsers.js";
+import { Daemon, type Stored } from "./support/daemon.js";
 import { type Click, Database, type Expert } from "./support/database.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -83,6 +86,43 @@ function strangers(strings: string[]): { experts: Expert[]; clicks: Click[] } {
       at: minute(number),
     })),
   };
+}
+
+/** Posts a click with a string in each field that may hold it. */
+async function capture(daemon: Daemon, text: string, number: number): Promise<Stored> {
+  // A slash parts attributes as a blank does, and may stand in an email.
+  const name = text.replace(/[\s\p{Cc}]/gu, "/");
+  const naughty = { email: `${number}.${name}@example.com`, expert_username: `${number}${text}.`, search_query: text };
+  const plain = { email: `${number}@example.com`, expert_username: `${number}`, search_query: "" };
+  const post = (click: Stored) =>
+    fetch(daemon.endpoint, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(click),
+    });
+  const first = await post(naughty);
+  if (first.status === 202) return naughty;
+  const { detail }: { detail: { loc: ["body", keyof Stored] }[] } = await first.json();
+  const refused = detail.map(({ loc: [, field] }) => [field, plain[field]]);
+  const click: Stored = { ...naughty, ...Object.fromEntries(refused) };
+  expect([text, (await post(click)).status]).toEqual([text, 202]);
+  return click;
+}
+
+/** Imports an expert with a naughty name for each click, and tells the name of those that were imported. */
+async function importExperts(daemon: Daemon, clicks: Stored[], strings: string[]): Promise<Map<string, string>> {
+  const file = join(daemon.directory, "experts.csv");
+  const quoted = (cell: string) => `"${cell.replaceAll('"', '""')}"`;
+  const rows = clicks.map(({ expert_username }, number) => [expert_username, `‹${strings[number]}›`, `${number}`]);
+  const header = ["username", "first_name", "last_name"];
+  await writeFile(file, [header, ...rows].map((row) => `${row.map(quoted).join(",")}\n`).join(""));
+  await daemon.run("experts", "import", file);
+  const listed: { experts: { username: string }[] } = JSON.parse(
+    await daemon.run("experts", "list", "--format", "json"),
+  );
+  const there = new Set(listed.experts.map(({ username }) => username));
+  const names = rows.map(([username = "", first = "", last = ""]) => [username, `${first} ${last}`] as const);
+  return new Map(names.filter(([username]) => there.has(username)));
 }
 
 /** A page and everything that it should not do. */
@@ -221,6 +261,40 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     expect(await difference(page, like.page)).toBe(undefined);
     expect([incidents, like.incidents]).toEqual([[], []]);
     await Promise.all([page.close(), like.page.close()]);
+  });
+
+  test("so is what the daemon has captured and the import has taken", async () => {
+    const daemon = await Daemon.start();
+    try {
+      const clicks: Stored[] = [];
+      for (const [number, text] of strings.entries()) clicks.push(await capture(daemon, text, number));
+      const names = await importExperts(daemon, clicks, strings);
+      // Most strings may stand everywhere, so that this is a test of each field.
+      const queries = clicks.filter(({ search_query }, number) => search_query === strings[number]).length;
+      const emails = clicks.filter(({ email }, number) => email !== `${number}@example.com`).length;
+      expect([queries >= 500, emails >= 400, names.size >= 490]).toEqual([true, true, true]);
+
+      const file = join(daemon.directory, "report.html");
+      await daemon.run("report", "--by-email", "--format", "html", "--output", file);
+      const { page, incidents } = await open(browser, pathToFileURL(file).href);
+      expect(await page.$$eval(".totals li", (totals) => totals.map((total) => total.textContent))).toEqual(
+        ["clicks", "leads", "experts"].map((counted) => `${strings.length} ${counted}`),
+      );
+      const lowerCase = (email: string) => email.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+      expect(await visibleLeads(page)).toEqual(clicks.map(({ email }) => shown(lowerCase(email))).reverse());
+      expect(await visibleRows(page, "#list")).toEqual([]);
+      await page.click("#unfold");
+      const rows = clicks.map(({ expert_username, search_query }) => {
+        const name = names.get(expert_username);
+        return [shown(name ? `${name} ${expert_username}` : expert_username), shownSearch(search_query)];
+      });
+      expect((await visibleRows(page, "#list")).map((cells) => cells.slice(1))).toEqual(rows.reverse());
+      expect(await page.$$eval("script, style, img, iframe, form, link, base, a", (tags) => tags.length)).toBe(3);
+      expect(incidents).toEqual([]);
+      await page.close();
+    } finally {
+      await daemon.remove();
+    }
   });
 
   test("and so it is in every other page", async () => {
