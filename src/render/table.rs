@@ -231,7 +231,7 @@ pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result
 }
 
 /// A share that is not nothing does not look like it.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     const LEAST: f64 = 0.0005;
     if share > 0.0 && share < LEAST {
         "<0.1%".to_owned()

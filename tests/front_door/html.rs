@@ -438,6 +438,17 @@ fn a_page_stops_at_1000_rows_or_5000_clicks_and_says_how_many_more_there_are() {
     }
 }
 
+#[test]
+fn a_small_share_is_not_nothing() {
+    let page = page(&many_clicks(), &["--by-expert"]);
+    let shares: Vec<_> = page
+        .split("<td class=\"number share\">")
+        .skip(1)
+        .map(|after| after.split_once("</td>").unwrap().0)
+        .collect();
+    assert_eq!(shares, [&["84.5%"][..], &["&lt;0.1%"; 999]].concat());
+}
+
 /// Asserts how many rows a page lists, and what it says of those that it does not.
 #[track_caller]
 fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {

@@ -199,7 +199,7 @@ async function faults(page: Page): Promise<string[]> {
 }
 
 const CLICKS: Click[] = [
-  { email: "jane@example.com", username: "jdoe", query: "pricing", at: "2026-11-01 09:00:00" },
+  { email: "jane@example.com", username: "jdoe", query: "pricing, οδόσημα", at: "2026-11-01 09:00:00" },
   { email: "max@example.com", username: "zoe", query: "Go to market", at: "2026-11-02 09:00:00" },
   { email: "max@example.com", username: "jdoe", query: "", at: "2026-11-03 09:00:00" },
   { email: "pricing@example.com", username: "zoe", query: "SOC 2", at: "2026-11-04 09:00:00" },
@@ -354,7 +354,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.keyboard.press("/");
     await page.keyboard.type("PRICING");
     expect(await visibleLeads(page)).toEqual(["pricing@example.com", "jane@example.com"]);
-    expect(await visibleRows(page, "#list")).toEqual([["2026-11-01 09:00", "John Doe jdoe", "pricing"]]);
+    expect(await visibleRows(page, "#list")).toEqual([["2026-11-01 09:00", "John Doe jdoe", "pricing, οδόσημα"]]);
     expect(await found()).toBe("2 of 3 leads, 2 of 4 clicks");
 
     await page.keyboard.press("Escape");
@@ -366,6 +366,9 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.keyboard.type("max 2026-11-03 doe");
     expect(await visibleLeads(page)).toEqual(["max@example.com"]);
     expect(await visibleRows(page, "#list")).toEqual([max]);
+    await page.keyboard.press("Escape");
+    await page.keyboard.type("ΟΔΌΣ");
+    expect(await visibleLeads(page)).toEqual(["jane@example.com"]);
     await page.keyboard.type(" nobody");
     expect(await visibleLeads(page)).toEqual([]);
     expect(await found()).toBe("0 of 3 leads, 0 of 4 clicks");

@@ -9,10 +9,11 @@ use jiff::tz::TimeZone;
 
 use super::{
     ROWS_MAX,
-    text::{Email, Expert, Number, Search, counted},
+    text::{Email, Expert, Number, Search, Text, counted},
 };
 use crate::{
     experts::Names,
+    render::table::percent,
     report::{ByDay, ByEmail, Click, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject},
     timestamp::Timestamp,
 };
@@ -164,8 +165,8 @@ pub(super) fn ranking(out: &mut impl Write, report: &Ranking, zone: &TimeZone) -
         begin_ranked(out, report, ranked)?;
         writeln!(
             out,
-            "<td class=\"number share\">{:.1}%</td><td class=\"number\">{}</td><td>{}</td></tr>",
-            report.share(ranked) * 100.0,
+            "<td class=\"number share\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+            Text(&percent(report.share(ranked))),
             Number(ranked.leads),
             time(ranked.latest_at, zone)
         )?;

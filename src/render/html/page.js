@@ -8,13 +8,11 @@
   const [list, tools, search, found] = ["list", "tools", "search", "found"].map(element);
   const leads = [...document.querySelectorAll("details.lead")];
 
+  /** What texts have in common that differ only in case. Which small sigma stands there depends on what follows. */
+  const inAnyCase = (text) => text.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
+
   /** What to search in, as it is compared. The parts of a text that stand apart stay apart. */
-  const searchable = (parts) =>
-    [...parts]
-      .map((part) => part.textContent)
-      .join("\n")
-      .normalize("NFKC")
-      .toLowerCase();
+  const searchable = (parts) => inAnyCase([...parts].map((part) => part.textContent).join("\n"));
   const cells = (row) => row.querySelectorAll("th, td");
   const rowsOf = (parent) => [...parent.querySelectorAll("tbody > tr")];
   const hasAll = (text, words) => words.every((word) => text.includes(word));
@@ -35,7 +33,7 @@
   let isFiltered = false;
 
   function filter() {
-    const words = search.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+    const words = inAnyCase(search.value).split(/\s+/).filter(Boolean);
     entries ??= readEntries();
     if (!isFiltered) for (const entry of entries) entry.isOpen = entry.element.open;
     isFiltered = words.length > 0;
