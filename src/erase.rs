@@ -41,16 +41,35 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> 
     Ok(tables)
 }
 
-/// Clears what SQLite itself keeps of rows that are gone. A full-text index that triggers keep up to date only marks
-/// its words as deleted until its parts are merged
+/// Clears what SQLite keeps to search and to plan of rows that are gone from `tables`, those of them that the database
+/// has. A full-text index that triggers keep up to date only marks its words as deleted until its parts are merged
 /// ([FTS5 on 'optimize'](https://sqlite.org/fts5.html#the_optimize_command)), and ANALYZE keeps samples of indexed
 /// values.
-pub(crate) fn clear_derived(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
+///
+/// # Errors
+/// When the database refuses.
+pub fn clear_indexes(db: &Db, tables: &[&str]) -> Result<(), Error> {
+    db.write(|db| {
+        db.run(|conn| {
+            let mut there = present(conn)?;
+            there.retain(|table| tables.contains(table));
+            clear_full_text(conn, &there)?;
+            clear_samples(conn, &there)
+        })
+    })
+}
+
+fn clear_full_text(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     let ours = quoted(tables);
+    // By the tables that only FTS5, or FTS3 and FTS4, keep for themselves, since SQL can be written in many ways.
     let indexes: Vec<(String, String)> = conn
         .prepare(
-            "SELECT name, lower(sql) FROM sqlite_schema
-             WHERE lower(sql) LIKE 'create virtual table%using%fts%'",
+            "WITH shadow(name) AS (
+                 SELECT lower(name) FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'
+             )
+             SELECT name, lower(sql) FROM sqlite_schema
+             WHERE type = 'table'
+               AND (lower(name) || '_idx' IN shadow OR lower(name) || '_segdir' IN shadow)",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
@@ -61,12 +80,9 @@ pub(crate) fn clear_derived(conn: &Connection, tables: &[&str]) -> rusqlite::Res
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for (index, sql) in indexes {
-        if !is_full_text_index(&sql) {
-            continue;
-        }
         let is_fed = triggers
             .iter()
-            .any(|trigger| is_named_in(&index.to_lowercase(), trigger));
+            .any(|trigger| names(trigger, &index.to_lowercase()));
         let command = if is_over(tables, &sql) {
             // It then has what its content has now, whatever its triggers have forgotten.
             "rebuild"
@@ -80,37 +96,23 @@ pub(crate) fn clear_derived(conn: &Connection, tables: &[&str]) -> rusqlite::Res
             r#"INSERT INTO "{name}" ("{name}") VALUES ('{command}')"#
         ))?;
     }
+    Ok(())
+}
+
+fn clear_samples(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     let has_samples: bool = conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4')",
         [],
         |row| row.get(0),
     )?;
     if has_samples {
-        let sql = format!("DELETE FROM sqlite_stat4 WHERE lower(tbl) IN ({ours})");
+        let sql = format!(
+            "DELETE FROM sqlite_stat4 WHERE lower(tbl) IN ({})",
+            quoted(tables)
+        );
         conn.execute_batch(&sql)?;
     }
     Ok(())
-}
-
-/// Whether a virtual table is one, by its lower-cased SQL. `fts5vocab` only shows what is in one.
-fn is_full_text_index(sql: &str) -> bool {
-    let mut words = words(sql).skip_while(|word| *word != "using");
-    matches!(words.nth(1), Some("fts3" | "fts4" | "fts5"))
-}
-
-/// Whether SQL has this name. One of several words is also found as a part of another.
-fn is_named_in(name: &str, sql: &str) -> bool {
-    if words(name).eq([name]) {
-        words(sql).any(|word| word == name)
-    } else {
-        sql.contains(name)
-    }
-}
-
-/// The words and names in SQL.
-fn words(sql: &str) -> impl Iterator<Item = &str> {
-    sql.split(|c: char| !c.is_alphanumeric() && c != '_')
-        .filter(|word| !word.is_empty())
 }
 
 /// Whether a full-text index, by its lower-cased SQL, has one of `tables` as its external content.
@@ -126,6 +128,16 @@ fn is_over(tables: &[&str], sql: &str) -> bool {
     })
 }
 
+/// Whether `sql` has `name` as a whole word; both are in small letters.
+fn names(sql: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    sql.match_indices(name).any(|(at, _)| {
+        let (before, after) = (sql.get(..at), sql.get(at + name.len()..));
+        !before.is_some_and(|text| text.ends_with(is_part))
+            && !after.is_some_and(|text| text.starts_with(is_part))
+    })
+}
+
 /// Names as a list for SQL's `IN`.
 fn quoted(tables: &[&str]) -> String {
     let quoted: Vec<String> = tables.iter().map(|table| format!("'{table}'")).collect();
@@ -137,14 +149,14 @@ fn quoted(tables: &[&str]) -> String {
 pub(crate) struct References<'a> {
     parents: &'a [&'a str],
     wiped: &'a [&'a str],
-    dangling_before: HashMap<Reference, u64>,
+    dangling_before: HashMap<Dangling, u64>,
 }
 
-/// A foreign key of a row of `table` to one of `parent`.
+/// A reference to a row that is not there.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Reference {
+struct Dangling {
     table: String,
-    /// None where the table has no such number; its rows can only be counted.
+    /// None in a table without rowids, where this stands for all its rows that point to nothing by this key.
     rowid: Option<i64>,
     parent: String,
     key: i64,
@@ -171,49 +183,60 @@ impl<'a> References<'a> {
     pub(crate) fn check(&self, db: &Db) -> Result<(), Error> {
         let mut new: BTreeMap<(String, String), u64> = BTreeMap::new();
         for (reference, rows) in db.run(|conn| dangling(conn, self.parents, self.wiped))? {
-            let before = self.dangling_before.get(&reference);
-            let more = rows.saturating_sub(before.copied().unwrap_or_default());
+            let more = rows.saturating_sub(self.rows_before(&reference));
             if more > 0 {
                 *new.entry((reference.table, reference.parent)).or_default() += more;
             }
         }
         match new.pop_first() {
-            None => Ok(()),
             Some(((table, parent), rows)) => Err(db.error(Problem::StillReferred {
                 table,
                 parent,
                 rows,
             })),
+            None => Ok(()),
         }
+    }
+
+    /// How many rows of `reference` pointed to nothing before, and are still there.
+    fn rows_before(&self, reference: &Dangling) -> u64 {
+        let table = &reference.table;
+        let is_erased_from = self
+            .parents
+            .iter()
+            .any(|name| table.eq_ignore_ascii_case(name));
+        if reference.rowid.is_none() && is_erased_from {
+            // Nobody can tell which of them are. Better to refuse than to hide one that was not among them.
+            return 0;
+        }
+        self.dangling_before.get(reference).copied().unwrap_or(0)
     }
 }
 
-/// The references to nothing, and how often each is there.
 fn dangling(
     conn: &Connection,
     parents: &[&str],
     wiped: &[&str],
-) -> rusqlite::Result<HashMap<Reference, u64>> {
+) -> rusqlite::Result<HashMap<Dangling, u64>> {
     let (parents, wiped) = (quoted(parents), quoted(wiped));
     let sql = format!(
-        r#"SELECT check_."table", check_.rowid, check_.parent, check_.fkid
+        r#"SELECT check_."table", check_.rowid, check_.parent, check_.fkid, count(*)
            FROM (SELECT DISTINCT child.name
                  FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
                  WHERE child.type = 'table' AND lower(child.name) NOT IN ({wiped})
                    AND lower(reference."table") IN ({parents})) AS children,
-                pragma_foreign_key_check(children.name) AS check_"#
+                pragma_foreign_key_check(children.name) AS check_
+           GROUP BY 1, 2, 3, 4"#
     );
-    let mut found = HashMap::new();
-    let mut check = conn.prepare(&sql)?;
-    let mut rows = check.query([])?;
-    while let Some(row) = rows.next()? {
-        let reference = Reference {
-            table: row.get(0)?,
-            rowid: row.get(1)?,
-            parent: row.get(2)?,
-            key: row.get(3)?,
-        };
-        *found.entry(reference).or_default() += 1;
-    }
-    Ok(found)
+    conn.prepare(&sql)?
+        .query_map([], |row| {
+            let reference = Dangling {
+                table: row.get(0)?,
+                rowid: row.get(1)?,
+                parent: row.get(2)?,
+                key: row.get(3)?,
+            };
+            Ok((reference, row.get(4)?))
+        })?
+        .collect()
 }

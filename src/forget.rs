@@ -3,20 +3,19 @@
 use rusqlite::Connection;
 
 use crate::{
-    erase::{References, TABLES, TableRows, clear_derived, present},
+    erase::{References, TABLES, TableRows, present},
     store::{Db, Error, Problem},
 };
 
-/// Whose rows. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or blanks around it.
-const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32)) = ?1 COLLATE NOCASE";
+/// Whose rows. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
+const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32, 160)) = ?1 COLLATE NOCASE";
 
-/// A table outside [`TABLES`] that has rows with the person's email.
+/// A table outside [`TABLES`] that has rows with the person's email, or may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The table's name.
     pub table: String,
-    /// Its rows with this email; none where it can't be read, as a virtual table of an extension that only the host app
-    /// has.
+    /// Its rows with this email; none where only the host app can read it, by a module of its own.
     pub rows: Option<u64>,
 }
 
@@ -35,36 +34,43 @@ pub fn count(db: &Db, email: &str) -> Result<Vec<TableRows>, Error> {
         .collect()
 }
 
-/// The tables outside [`TABLES`] that have rows with the person's email in a column `email`.
+/// The tables outside [`TABLES`] that have rows with the person's email in a column `email`, and the virtual ones that
+/// can't be read.
 ///
 /// # Errors
 /// When the database can't be read.
 pub fn elsewhere(db: &Db, email: &str) -> Result<Vec<Elsewhere>, Error> {
-    let others: Vec<String> = db.run(|conn| {
+    let others: Vec<(String, bool)> = db.run(|conn| {
         conn.prepare(
-            "SELECT name FROM pragma_table_list
+            "SELECT name, type = 'virtual' FROM pragma_table_list
              WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
              ORDER BY name",
         )?
-        .query_map([], |row| row.get(0))?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
     })?;
     let mut found = Vec::new();
-    for table in others {
-        let is_ours = TABLES.iter().any(|ours| table.eq_ignore_ascii_case(ours));
-        if is_ours {
+    for (table, is_virtual) in others {
+        if TABLES.iter().any(|ours| table.eq_ignore_ascii_case(ours)) {
             continue;
         }
-        let rows = match has_email(db, &table) {
-            Ok(false) => continue,
-            Ok(true) => db.run(|conn| count_in(conn, &table, email)).ok(),
-            Err(_) => None,
+        let rows = match rows_in(db, &table, email) {
+            Err(_) if is_virtual => None,
+            rows => Some(rows?),
         };
         if rows != Some(0) {
             found.push(Elsewhere { table, rows });
         }
     }
     Ok(found)
+}
+
+fn rows_in(db: &Db, table: &str, email: &str) -> Result<u64, Error> {
+    if has_email(db, table)? {
+        db.run(|conn| count_in(conn, table, email))
+    } else {
+        Ok(0)
+    }
 }
 
 /// Deletes the person's rows in one transaction, and tells what was there. Copies of them that SQLite left elsewhere in
@@ -88,18 +94,8 @@ pub fn forget(db: &Db, email: &str) -> Result<Vec<TableRows>, Error> {
             forgotten.push(TableRows { table, rows });
         }
         references.check(db)?;
-        db.run(|conn| clear_derived(conn, &TABLES))?;
         Ok(forgotten)
     })
-}
-
-/// Clears what SQLite keeps of rows that are gone to search and to plan: of a forgetting that was killed, or of what the
-/// host app deleted itself.
-///
-/// # Errors
-/// When the database refuses.
-pub fn clear(db: &Db) -> Result<(), Error> {
-    db.write(|db| db.run(|conn| clear_derived(conn, &TABLES)))
 }
 
 fn with_email(db: &Db) -> Result<Vec<&'static str>, Error> {

@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use rusqlite::OptionalExtension;
-
 use crate::{
-    erase::{References, clear_derived},
+    erase::References,
     store::{Db, Error, Problem, pausing, text_of},
     timestamp::Timestamp,
 };
@@ -14,11 +12,18 @@ use crate::{
 /// host app's indexes and triggers make it more.
 pub const BATCH_CLICKS_MAX: u64 = 5_000;
 
-/// The old clicks: those whose text sorts before a bound's. A number would sort there whatever it says; [`count`]
-/// refuses it.
+/// The old clicks: those whose text sorts before a bound's. [`count`] refuses what is no text.
 const OLD: &str = "typeof(created_at) = 'text' AND created_at < ?1";
 
-const CLICKS: [&str; 1] = ["lead_clicks"];
+/// The old clicks, and what may be old, too: numbers sort before all texts, and blobs after them, whatever they say. In
+/// three parts, each by the index on time.
+const MAYBE_OLD: &str = "
+    SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1
+    UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at >= x''
+    UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at IS NULL";
+
+/// The table that a purge deletes from.
+pub const CLICKS: [&str; 1] = ["lead_clicks"];
 
 /// The clicks from before a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,25 +41,18 @@ pub struct Old {
 /// What a purge of the clicks from before `before` would delete now; none where there are no such clicks.
 ///
 /// # Errors
-/// When the database can't be read, when the time of one of these clicks can't be, or when the clicks' ids are no key.
+/// When the database can't be read, when its clicks have no id that tells one from another, or when the time of a click
+/// that may be old can't be read.
 pub fn count(db: &Db, before: Timestamp) -> Result<Option<Old>, Error> {
     db.check_ids()?;
     db.read(|conn| {
-        // They sort behind every text, so they would be kept for ever.
-        let untimed =
-            "SELECT id FROM lead_clicks WHERE created_at >= x'' OR created_at IS NULL LIMIT 1";
-        let untimed = conn.query_row(untimed, [], |row| row.get_ref(0).map(text_of));
-        if let Some(id) = untimed.optional()? {
-            return Err(Problem::BadTime(id));
-        }
-        let sql = "SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1";
-        let mut clicks = conn.prepare(sql)?;
+        let mut clicks = conn.prepare(MAYBE_OLD)?;
         let mut rows = clicks.query([&*before.stored_bound()])?;
         let mut leads = HashSet::new();
         let mut old: Option<Old> = None;
         while let Some(row) = rows.next()? {
-            let at = Timestamp::parse_stored(&text_of(row.get_ref(0)?));
-            let Some(at) = at else {
+            let text = row.get_ref(0)?.as_str().ok();
+            let Some(at) = text.and_then(Timestamp::parse_stored) else {
                 return Err(Problem::BadTime(text_of(row.get_ref(2)?)));
             };
             leads.insert(text_of(row.get_ref(1)?));
@@ -95,17 +93,9 @@ pub fn purge(
         deleted += batch;
         let goes_on = after_batch(deleted);
         if batch < BATCH_CLICKS_MAX || goes_on.is_break() {
-            return clear(db);
+            return Ok(());
         }
     }
-}
-
-/// Clears what SQLite keeps of purged clicks to search and to plan, which a purge that was killed may not have done.
-///
-/// # Errors
-/// When the database refuses.
-pub fn clear(db: &Db) -> Result<(), Error> {
-    db.write(|db| db.run(|conn| clear_derived(conn, &CLICKS)))
 }
 
 fn delete_oldest(db: &Db, bound: &str) -> Result<u64, Error> {
@@ -119,8 +109,8 @@ fn delete_oldest(db: &Db, bound: &str) -> Result<u64, Error> {
         let delete = format!("DELETE FROM lead_clicks WHERE {OLD} AND id IN ({oldest})");
         Ok((found, conn.execute(&delete, [bound])? as u64))
     })?;
-    if deleted != found {
-        let rows = found.saturating_sub(deleted);
+    if deleted < found {
+        let rows = found - deleted;
         return Err(db.error(Problem::KeptOld { rows }));
     }
     if deleted > 0 {

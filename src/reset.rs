@@ -7,7 +7,7 @@ use rusqlite::Connection;
 pub use crate::erase::{TABLES, TableRows};
 use crate::{
     backup,
-    erase::{References, clear_derived, present},
+    erase::{References, present},
     progress::Progress,
     store::{Db, Error, Problem},
 };
@@ -32,8 +32,8 @@ pub fn count(db: &Db) -> Result<Vec<TableRows>, Error> {
 /// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for, and tells what was there.
 /// The copy holds exactly what is wiped: nothing can be captured between the two.
 ///
-/// Copies of the rows that SQLite left elsewhere in the file are still there until [`Db::clear_unused`], and those in its
-/// WAL until [`Db::empty_wal`].
+/// Copies that SQLite left elsewhere in the file are still there until `erase::clear_indexes`, [`Db::clear_unused`] and
+/// [`Db::empty_wal`].
 ///
 /// # Errors
 /// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
@@ -54,7 +54,6 @@ pub fn wipe(
                 return Err(db.error(Problem::Kept { table, rows }));
             }
         }
-        db.run(|conn| clear_derived(conn, &TABLES))?;
         references.check(db)?;
         Ok(wiped)
     })

@@ -49,10 +49,11 @@ pub(super) enum Failure {
     },
     /// A check has told what.
     NotInOrder(State, u64),
-    /// Rows are deleted, and copies that SQLite left in the file are not.
+    /// Copies of deleted rows may be in the database; `again` is what to do, as in the next two.
     NotCleared {
         path: PathBuf,
-        error: StoreError,
+        again: &'static str,
+        error: Box<StoreError>,
     },
     /// Manual pages.
     Pages {
@@ -61,11 +62,14 @@ pub(super) enum Failure {
     },
     WalBusy {
         path: PathBuf,
+        again: &'static str,
     },
     WalNotEmptied {
         path: PathBuf,
-        error: StoreError,
+        again: &'static str,
+        error: Box<StoreError>,
     },
+    Both(Box<Self>, Box<Self>),
 }
 
 impl fmt::Display for Failure {
@@ -101,9 +105,9 @@ impl fmt::Display for Failure {
             Self::NotInOrder(state, lines) => {
                 write!(f, "{}", render::counted(*lines, state.name()))
             }
-            Self::NotCleared { path, error } => write!(
+            Self::NotCleared { path, again, error } => write!(
                 f,
-                "copies of what was deleted may still be in unused parts of {}; run this again; {error}",
+                "copies of deleted rows may still be in {}; {again}; {error}",
                 path.display()
             ),
             Self::Pages { path, error } => write!(
@@ -111,16 +115,17 @@ impl fmt::Display for Failure {
                 "cannot write {}: {error}; choose another directory",
                 path.display()
             ),
-            Self::WalBusy { path } => write!(
+            Self::WalBusy { path, again } => write!(
                 f,
-                "what was deleted is still in {}-wal, because another program is reading; run this again when that is done",
+                "bytes of deleted rows may still be in {}-wal because another program is reading; when it is done, {again}",
                 path.display()
             ),
-            Self::WalNotEmptied { path, error } => write!(
+            Self::WalNotEmptied { path, again, error } => write!(
                 f,
-                "what was deleted is still in {}-wal; run this again; {error}",
+                "bytes of deleted rows may still be in {}-wal; {again}; {error}",
                 path.display()
             ),
+            Self::Both(first, second) => write!(f, "{first}; and {second}"),
         }
     }
 }
@@ -147,6 +152,17 @@ impl From<render::Error> for Failure {
 }
 
 impl Failure {
+    /// What failed of two things that are done whatever becomes of the other.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub(super) fn of_both(first: Result<(), Self>, second: Result<(), Self>) -> Result<(), Self> {
+        match (first, second) {
+            (Err(first), Err(second)) => Err(Self::Both(Box::new(first), Box::new(second))),
+            (first, second) => first.and(second),
+        }
+    }
+
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,

@@ -9,7 +9,7 @@
 //! no schema is reordered and no row gets another rowid, as by `VACUUM`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hasher},
     iter,
     ops::Range,
@@ -22,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 use super::{Db, Error, Problem};
 
 /// How many pages one transaction overwrites at the most: 4 MiB, as a rule, which take some 10 ms. Clicks wait for as
-/// long.
+/// long; where many pages are free, for twice as long as their list takes to read.
 const BATCH_PAGES_MAX: usize = 1000;
 
 /// How long other programs get the lock at the least between two transactions of many. SQLite tries again after 1, 2, 5
@@ -114,12 +114,11 @@ impl Db {
         self.clear_free()
     }
 
-    /// Which pages are free is looked up under the lock again: one that was taken meanwhile may hold the same bytes.
     fn clear_free(&self) -> Result<(), Error> {
-        for (trunk, found) in self.snapshot(|db| db.read(find_free))? {
-            for batch in found.chunks(BATCH_PAGES_MAX) {
-                pausing(|| self.write(|db| db.read(|conn| clear_if_free(conn, trunk, batch))))?;
-            }
+        let found = self.snapshot(|db| db.read(find_free))?;
+        let mut left = found.as_slice();
+        while !left.is_empty() {
+            left = pausing(|| self.write(|db| db.read(|conn| clear_still_free(conn, left))))?;
         }
         Ok(())
     }
@@ -151,38 +150,37 @@ fn find_in_use(conn: &Connection) -> Result<Vec<Found>, Problem> {
     Ok(found)
 }
 
-/// The free pages that hold something, by the trunk that lists them.
-fn find_free(conn: &Connection) -> Result<Vec<(u32, Vec<Found>)>, Problem> {
+/// The numbers of the free pages that hold something.
+fn find_free(conn: &Connection) -> Result<Vec<u32>, Problem> {
     let mut found = Vec::new();
     let reserved = reserved_bytes(conn)?;
-    let mut trunks = Trunks::begin(conn)?;
-    while let Some(trunk) = trunks.next(conn)? {
-        let mut of_trunk = Vec::new();
-        for (number, kind) in trunk.pages() {
-            of_trunk.extend(look_at(conn, number, kind, reserved)?);
-        }
-        if !of_trunk.is_empty() {
-            found.push((trunk.number, of_trunk));
-        }
+    for (number, kind) in free_pages(conn)? {
+        found.extend(look_at(conn, number, kind, reserved)?.map(|page| page.number));
     }
     Ok(found)
 }
 
-/// Clears those of `pages` that `trunk` still lists, or that are it.
-fn clear_if_free(conn: &Connection, trunk: u32, pages: &[Found]) -> Result<(), Problem> {
-    let mut trunks = Trunks::begin(conn)?;
-    while let Some(found) = trunks.next(conn)? {
-        if found.number == trunk {
-            let free: HashMap<u32, Kind> = found.pages().collect();
-            let still_free: Vec<Found> = pages
-                .iter()
-                .copied()
-                .filter(|page| free.get(&page.number) == Some(&page.kind))
-                .collect();
-            return clear(conn, &still_free);
+/// Clears the first of `pages`, those that are still free, as what they are by now: which that is must be looked up
+/// under the lock. That takes time where many pages are free, so it goes on for at least as long. Gives the others.
+fn clear_still_free<'a>(conn: &Connection, pages: &'a [u32]) -> Result<&'a [u32], Problem> {
+    let begin = Instant::now();
+    let free = free_pages(conn)?;
+    let reserved = reserved_bytes(conn)?;
+    let looked_for = begin.elapsed();
+    let mut left = pages;
+    loop {
+        let (batch, rest) = left.split_at(left.len().min(BATCH_PAGES_MAX));
+        for number in batch {
+            if let Some(kind) = free.get(number) {
+                let page = read_page(conn, *number)?.ok_or_else(damaged)?;
+                overwrite(conn, page, *number, *kind, reserved)?;
+            }
+        }
+        left = rest;
+        if left.is_empty() || begin.elapsed() > 2 * looked_for {
+            return Ok(left);
         }
     }
-    Ok(())
 }
 
 /// The page, if something is in its unused part.
@@ -211,84 +209,58 @@ fn look_at(
 fn clear(conn: &Connection, pages: &[Found]) -> Result<(), Problem> {
     let reserved = reserved_bytes(conn)?;
     for found in pages {
-        // Others may have cut it off with the end of the file.
-        let Some(mut page) = read_page(conn, found.number)? else {
+        // Other programs may have cut the file.
+        let Some(page) = read_page(conn, found.number)? else {
             continue;
         };
-        if hash(&page) != found.hash {
-            continue;
+        if hash(&page) == found.hash {
+            overwrite(conn, page, found.number, found.kind, reserved)?;
         }
-        for range in unused(&page, found.number, found.kind, reserved)? {
-            page.get_mut(range).ok_or_else(damaged)?.fill(0);
-        }
-        conn.prepare_cached(WRITE)?.execute((found.number, page))?;
     }
     Ok(())
 }
 
-/// A free page that lists others.
-struct Trunk {
+fn overwrite(
+    conn: &Connection,
+    mut page: Vec<u8>,
     number: u32,
-    page: Vec<u8>,
-    /// How many bytes of the page are the list.
-    used: usize,
-}
-
-impl Trunk {
-    /// The page itself, and those that it lists.
-    fn pages(&self) -> impl Iterator<Item = (u32, Kind)> {
-        let leaves = self.page[LIST_BEGIN..self.used].chunks_exact(4);
-        let leaves = leaves.filter_map(|bytes| u32_at(bytes, 0));
-        let itself = (self.number, Kind::Trunk { used: self.used });
-        iter::once(itself).chain(leaves.map(|leaf| (leaf, Kind::Free)))
+    kind: Kind,
+    reserved: usize,
+) -> Result<(), Problem> {
+    for range in unused(&page, number, kind, reserved)? {
+        page.get_mut(range).ok_or_else(damaged)?.fill(0);
     }
+    conn.prepare_cached(WRITE)?.execute((number, page))?;
+    Ok(())
 }
 
-/// Where a trunk's list begins, in bytes.
-const LIST_BEGIN: usize = 8;
-
-/// All trunks, by [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
-struct Trunks {
-    next: u32,
-    seen: HashSet<u32>,
-}
-
-impl Trunks {
-    fn begin(conn: &Connection) -> Result<Self, Problem> {
-        const FIRST_TRUNK_AT: usize = 32;
-        let header = read_page(conn, 1)?.unwrap_or_default();
-        Ok(Self {
-            next: u32_at(&header, FIRST_TRUNK_AT).ok_or_else(damaged)?,
-            seen: HashSet::new(),
-        })
-    }
-
-    fn next(&mut self, conn: &Connection) -> Result<Option<Trunk>, Problem> {
-        let number = self.next;
-        if number == 0 {
-            return Ok(None);
-        }
-        if !self.seen.insert(number) {
-            return Err(damaged());
-        }
+/// All free pages, by [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
+fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Problem> {
+    let mut free = BTreeMap::new();
+    let header = read_page(conn, 1)?.ok_or_else(damaged)?;
+    let mut number = u32_at(&header, 32).ok_or_else(damaged)?;
+    while number != 0 {
         let page = read_page(conn, number)?.ok_or_else(damaged)?;
-        self.next = u32_at(&page, 0).ok_or_else(damaged)?;
         let count = u32_at(&page, 4).ok_or_else(damaged)? as usize;
-        let used = LIST_BEGIN + 4 * count;
-        if used > page.len() {
+        let used = 8 + 4 * count;
+        let leaves = page.get(8..used).ok_or_else(damaged)?;
+        if free.insert(number, Kind::Trunk { used }).is_some() {
             return Err(damaged());
         }
-        Ok(Some(Trunk { number, page, used }))
+        let leaves = leaves.chunks_exact(4).filter_map(|bytes| u32_at(bytes, 0));
+        free.extend(leaves.map(|leaf| (leaf, Kind::Free)));
+        number = u32_at(&page, 0).ok_or_else(damaged)?;
     }
+    Ok(free)
 }
 
 /// The bytes at the end of each page that an extension of SQLite may keep for itself.
-fn reserved_bytes(conn: &Connection) -> rusqlite::Result<usize> {
-    let header = read_page(conn, 1)?.unwrap_or_default();
-    Ok(header.get(20).map_or(0, |bytes| usize::from(*bytes)))
+fn reserved_bytes(conn: &Connection) -> Result<usize, Problem> {
+    let header = read_page(conn, 1)?.ok_or_else(damaged)?;
+    Ok(usize::from(*header.get(20).ok_or_else(damaged)?))
 }
 
-/// None behind the end of the file.
+/// None beyond the file's end.
 fn read_page(conn: &Connection, number: u32) -> rusqlite::Result<Option<Vec<u8>>> {
     conn.prepare_cached(READ)?
         .query_row([number], |row| row.get(0))

@@ -507,7 +507,7 @@ fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
 }
 
 #[test]
-fn rows_whose_bytes_a_reader_keeps_are_told_and_gone_when_the_daemon_is_restarted() {
+fn rows_whose_bytes_a_reader_keeps_are_told_and_gone_after_what_is_advised() {
     let site = site();
     let daemon = Daemon::start(&site, &[]);
     let reader = site.connect();
@@ -515,17 +515,19 @@ fn rows_whose_bytes_a_reader_keeps_are_told_and_gone_when_the_daemon_is_restarte
         .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
         .unwrap();
     let error = format!(
-        "leadclicks: what was deleted is still in {}-wal, because another program is reading; run this again when that is done\n",
+        "leadclicks: bytes of deleted rows may still be in {}-wal because another program is reading; \
+         when it is done, run leadclicks purge --older-than 2000-01-01, which clears them and deletes no newer clicks\n",
         site.db_path().display()
     );
-    site.run(&["reset", "--yes"])
-        .assert(1, &(found(&site, 3) + "\ndeleted 3 rows\n"), &error);
+    let told = found(&site, 3) + "\ndeleted 3 rows\n";
+    site.run(&["reset", "--yes"]).assert(1, &told, &error);
     assert_eq!(daemon.post("kept@example.com", "jdoe", "").status, 202);
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
-    assert!(daemon.stop().0.success());
+    site.stdout_of(&["purge", "--older-than", "2000-01-01"]);
     assert!(!is_in_files(&site, "wipe-"));
-    assert_eq!(site.clicks()[0].0, "kept@example.com");
+    assert_eq!(site.emails(), ["kept@example.com"]);
+    assert!(daemon.stop().0.success());
 }
 
 #[test]
@@ -536,7 +538,11 @@ fn copies_that_a_host_app_left_in_its_pages_are_gone() {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
          INSERT INTO lead_clicks
          SELECT i * 7919 % 10007, format('wipe-%d@example.com', i * 31 % 2003), 'jdoe', 'wipe-query', '2026-11-01 09:00:00'
-         FROM n;",
+         FROM n;
+         CREATE TABLE trials (email TEXT);
+         INSERT INTO trials SELECT email FROM lead_clicks;
+         PRAGMA secure_delete = OFF;
+         DELETE FROM trials;",
     );
     assert!(is_in_files(&site, "wipe-"));
     let ran = site.run(&["reset", "--yes"]);

@@ -9,8 +9,12 @@ use clap::Args;
 
 use crate::{
     cli::{failure::Failure, output},
-    store::{Checkpoint, Db},
+    erase,
+    store::{Checkpoint, Db, Error},
 };
+
+/// What to do where copies of rows are left, and deleting once more deletes nothing else.
+pub(super) const RUN_AGAIN: &str = "run this again";
 
 #[derive(Debug, Args)]
 pub(super) struct ConfirmArgs {
@@ -30,16 +34,16 @@ pub(super) enum Confirmed {
 }
 
 impl ConfirmArgs {
-    /// Opens the database to change it, or for a dry run to read it.
+    /// Opens the database to delete from it; for a dry run to read it, so that who may only read may run one.
     ///
     /// # Errors
-    /// As [`Db::open_for_change`].
-    pub(super) fn open(&self, path: &Path) -> Result<Db, Failure> {
-        Ok(if self.dry_run {
-            Db::open_for_report(path)?
+    /// When it can't be opened for that.
+    pub(super) fn open(&self, path: &Path) -> Result<Db, Error> {
+        if self.dry_run {
+            Db::open_for_report(path)
         } else {
-            Db::open_for_change(path)?
-        })
+            Db::open_for_change(path)
+        }
     }
 
     /// Takes how showing ended, and asks for `word` unless the flags say otherwise. `besides` is what else a dry run
@@ -66,29 +70,31 @@ impl ConfirmArgs {
     }
 }
 
-/// Overwrites what SQLite left of deleted rows in unused parts of the file, and in the WAL.
+/// Overwrites what SQLite left of the deleted rows of `tables` in indexes, in unused parts of the file, and in the WAL.
+/// `again` is the next step where that fails.
 ///
 /// # Errors
-/// When copies are still there.
-pub(super) fn clear_remains(db: &Db) -> Result<(), Failure> {
-    db.clear_unused().map_err(|error| Failure::NotCleared {
-        path: db.path().to_owned(),
-        error,
-    })?;
-    empty_wal(db)
-}
-
-/// Empties the WAL, so that the bytes of deleted rows are gone from there too.
-///
-/// # Errors
-/// When they are still there.
-fn empty_wal(db: &Db) -> Result<(), Failure> {
+/// When copies may still be there.
+pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Result<(), Failure> {
     let path = db.path().to_owned();
+    if let Err(error) = erase::clear_indexes(db, tables).and_then(|()| db.clear_unused()) {
+        let error = Box::new(error);
+        return Err(Failure::NotCleared { path, again, error });
+    }
     match db.empty_wal() {
         Ok(Checkpoint::Finished) => Ok(()),
-        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { path }),
-        Err(error) => Err(Failure::WalNotEmptied { path, error }),
+        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { path, again }),
+        Err(error) => {
+            let error = Box::new(error);
+            Err(Failure::WalNotEmptied { path, again, error })
+        }
     }
+}
+
+/// What is deleted, for good if no copies are left.
+pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
+    let for_good = if erased.is_ok() { " for good" } else { "" };
+    format!("\ndeleted {rows}{for_good}")
 }
 
 /// Asks for `word`, which is also the command's name.

@@ -5,10 +5,11 @@ use std::{io, path::Path};
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output},
     click,
+    erase::TABLES,
     forget::{self, Elsewhere},
     render::{counted, table},
     store::{Db, left_wal},
@@ -46,12 +47,13 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
     if found.iter().all(|table| table.rows == 0) {
         let nobody = format!("nobody with the email {shown_email} in {shown_path}");
         output::unless_reader_left(output::say(&nobody))?;
-        if !args.confirm.dry_run {
-            // A run that was killed may have deleted the rows, and not yet cleared what remains of them.
-            forget::clear(&db)?;
-            clear_remains(&db)?;
-        }
-        return tell_what_is_left(&db, email);
+        // A run that was killed may have deleted the rows, and not yet cleared their copies.
+        let erased = if args.confirm.dry_run {
+            Ok(())
+        } else {
+            erase_remains(&db, &TABLES, RUN_AGAIN)
+        };
+        return Failure::of_both(erased, tell_what_is_left(&db, email));
     }
     let shown = output::say(&format!("{shown_path}\n")).and_then(|()| {
         table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
@@ -60,12 +62,10 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return tell_what_is_left(&db, email);
     }
     let forgotten = forget::forget(&db, email)?;
-    let cleared = clear_remains(&db);
+    let erased = erase_remains(&db, &TABLES, RUN_AGAIN);
     let rows: u64 = forgotten.iter().map(|table| table.rows).sum();
-    let for_good = if cleared.is_ok() { " for good" } else { "" };
-    output::say_done(&format!("\ndeleted {}{for_good}", counted(rows, "row")));
-    tell_what_is_left(&db, email)?;
-    cleared
+    output::say_done(&deleted(&counted(rows, "row"), &erased));
+    Failure::of_both(erased, tell_what_is_left(&db, email))
 }
 
 /// What forgetting can't reach.
@@ -78,7 +78,9 @@ fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
         let table = visible(&table);
         output::say_done(&match rows {
             Some(rows) => format!("still in the table {table}: {}", counted(rows, "row")),
-            None => format!("not looked for in the table {table}, which can't be read"),
+            None => format!(
+                "not looked for in the table {table}, which only the program that owns the database can read"
+            ),
         });
     }
     if let Some(left) = left_wal(db.path()) {

@@ -5,17 +5,17 @@ use std::{ops::ControlFlow, path::Path};
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
     cli::{
         failure::Failure,
         instant::{Instant, NotAnInstant},
-        output, print_error,
+        output,
         progress::Bar,
     },
     interrupt,
     progress::Progress,
-    purge::{self, Old},
+    purge::{self, CLICKS, Old},
     render::counted,
     store::Db,
     timestamp::Timestamp,
@@ -59,8 +59,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
             return Ok(());
         }
         // Without asking: a run that was killed may have deleted the clicks, and not yet cleared their copies.
-        purge::clear(&db)?;
-        return clear_remains(&db);
+        return erase_remains(&db, &CLICKS, RUN_AGAIN);
     };
     let shown = output::say(&format!("{}\n\n{}", visible(&path), described(&old)));
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
@@ -72,9 +71,9 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
 /// Deletes the clicks, `total` as far as known, until that is done or a signal has come, and tells how many.
 fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
     let mut bar = Bar::deleting();
-    let mut deleted = 0;
+    let mut clicks = 0;
     let purged = purge::purge(db, before, |done| {
-        deleted = done;
+        clicks = done;
         bar.show(Progress { done, total });
         if interrupt::is_ending() {
             ControlFlow::Break(())
@@ -84,25 +83,20 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
     });
     drop(bar);
     // Also after an error: what is deleted is deleted.
-    let cleared = if deleted > 0 {
-        clear_remains(db)
+    let erased = if clicks > 0 {
+        erase_remains(db, &CLICKS, RUN_AGAIN)
     } else {
         Ok(())
     };
-    if purged.is_ok() || deleted > 0 {
-        let clicks = counted(deleted, "click");
-        let left = if deleted < total {
-            format!(", and {} were left", total - deleted)
+    if purged.is_ok() || clicks > 0 {
+        let left = if clicks < total {
+            format!(", and {} were left", total - clicks)
         } else {
             String::new()
         };
-        let for_good = if cleared.is_ok() { " for good" } else { "" };
-        output::say_done(&format!("\ndeleted {clicks}{for_good}{left}"));
+        output::say_done(&(deleted(&counted(clicks, "click"), &erased) + &left));
     }
-    if let (Err(_), Err(not_cleared)) = (&purged, &cleared) {
-        print_error("leadclicks", &not_cleared.to_string());
-    }
-    purged.map_err(Failure::from).and(cleared)
+    Failure::of_both(purged.map_err(Failure::from), erased)
 }
 
 fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {

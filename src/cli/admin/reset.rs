@@ -8,16 +8,20 @@ use std::{
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, clear_remains};
+use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output, progress::Bar},
     render::{counted, table},
-    reset,
+    reset::{self, TABLES},
     visible::visible,
 };
 
 /// The word that confirms a reset.
 const WORD: &str = "reset";
+
+/// What to do where copies of rows are left. Another reset would delete what was captured since.
+const AGAIN: &str =
+    "run leadclicks purge --older-than 2000-01-01, which clears them and deletes no newer clicks";
 
 /// Delete all leads and clicks for good, to start afresh
 ///
@@ -59,13 +63,12 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     drop(bar);
     let wiped = wiped?;
     // Before anything is told, for which somebody may have to wait.
-    let cleared = clear_remains(&db);
+    let erased = erase_remains(&db, &TABLES, AGAIN);
     if let Some(backup) = &args.backup {
         let backup = backup.display().to_string();
         output::say_done(&format!("\nbackup written to {}", visible(&backup)));
     }
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
-    let for_good = if cleared.is_ok() { " for good" } else { "" };
-    output::say_done(&format!("\ndeleted {}{for_good}", counted(rows, "row")));
-    cleared
+    output::say_done(&deleted(&counted(rows, "row"), &erased));
+    erased
 }
