@@ -588,7 +588,7 @@ fn what_a_reader_keeps_in_the_wal_is_told() {
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
-            "\n\n1 click of 1 lead, from 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z\n\n\
+            "\n\n1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z\n\n\
              deleted 1 click\n"
                 .to_owned(),
         ),
@@ -623,7 +623,7 @@ fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
     let site = with_many(site).with_database(KEEPS_ONE);
     let told = old(
         &site,
-        "10801 clicks of 10801 leads, from 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
+        "10801 clicks of 10801 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks for good, and 5801 were left\n";
     let error = format!(
         "leadclicks: {}: a trigger keeps the oldest clicks (1), so they were not deleted; \
@@ -647,7 +647,7 @@ fn a_purge_that_a_trigger_and_a_reader_stop_tells_of_both() {
         .unwrap();
     let told = old(
         &site,
-        "10800 clicks of 10800 leads, from 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
+        "10800 clicks of 10800 leads,\nfrom 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks, and 5800 were left\n";
     let error = format!(
         "leadclicks: {}: a trigger keeps the oldest clicks (1), so they were not deleted; \
