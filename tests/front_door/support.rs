@@ -157,6 +157,7 @@ impl Site {
             .current_dir(self.dir.path())
             .env("PATH", path)
             .env("TZ", "UTC")
+            .env_remove("CI")
             .env_remove("CLICOLOR")
             .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
