@@ -3,7 +3,7 @@ use std::{
     fs,
     hash::{BuildHasher, RandomState},
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     experts::Names,
-    store::{BUSY_TIMEOUT, Db, Error, FileIdentities, Problem, text_of},
+    store::{Db, Error, FileIdentities, Problem, text_of},
 };
 
 /// How many clicks are read at a time, in one short transaction.
@@ -25,6 +25,9 @@ const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// How many of the clicks that were seen last are known by heart. Only where all of these are deleted, and others
 /// stay, the clicks' times have to tell which of those were seen.
 const SEEN_CLICKS_MAX: usize = 1_024;
+/// For how long there may be nothing in the place of the database, or nothing that can be opened: whoever puts another
+/// one there needs a moment for it, and who deleted it for good should be told.
+const GONE_MAX: Duration = Duration::from_secs(5);
 
 /// The clicks of a database as they arrive, each once, in the order in which they were stored. What is deleted before
 /// it was looked at is never told.
@@ -71,8 +74,8 @@ impl News<'_> {
 }
 
 impl Watch {
-    /// Watches the database at `path` from now on for the clicks of `selection`. Where its window begins at a time, those
-    /// that are there already are the first that [`Watch::look`] finds. Without it there are none of those.
+    /// Watches the database at `path` from now on for the clicks of `selection`. Where its window begins at a time,
+    /// those that are there already are the first that [`Watch::look`] finds. Without it there are none of those.
     ///
     /// # Errors
     /// As [`Db::open_for_report`].
@@ -111,7 +114,8 @@ impl Watch {
     ///
     /// # Errors
     /// When the database can't be read, or holds a click whose time is none; when it was moved or deleted, and there
-    /// is no other in its place within five seconds.
+    /// is no other in its place within five seconds. One whose `-wal` and `-shm` only the daemon may make is waited for
+    /// until that does.
     pub fn look(&mut self) -> Result<News<'_>, Error> {
         if !self.is_open()? {
             return Ok(self.news(Page::default()));
@@ -152,9 +156,14 @@ impl Watch {
                 self.gone_since = None;
                 Ok(true)
             }
+            // Who restores a backup takes them away and then starts the daemon, by hand. Nothing is stored until then.
+            Err(error) if error.is_wal_missing() => {
+                self.gone_since = None;
+                Ok(false)
+            }
             Err(error) => {
                 let gone_since = *self.gone_since.get_or_insert_with(Instant::now);
-                if gone_since.elapsed() < BUSY_TIMEOUT {
+                if gone_since.elapsed() < GONE_MAX {
                     Ok(false)
                 } else {
                     Err(error)

@@ -82,6 +82,11 @@ impl Error {
         }
     }
 
+    /// Whether there are no `-wal` and `-shm` files, and whoever asked may not make them.
+    pub(crate) fn is_wal_missing(&self) -> bool {
+        matches!(self.problem, Problem::WalMissing)
+    }
+
     /// Of a backup that something should have been deleted after.
     pub(crate) fn nothing_deleted(mut self) -> Self {
         if let Problem::Backup { stops, .. } = &mut self.problem {

@@ -5,11 +5,16 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Ran, Site, mode};
+use crate::{
+    support::{Daemon, Ran, Site, mode},
+    watch::Watcher,
+};
 
 const DATABASE_FILES: [&str; 3] = ["leadclicks.db", "leadclicks.db-shm", "leadclicks.db-wal"];
 
@@ -98,6 +103,11 @@ impl Server {
     }
 
     fn run_as(&self, group: u32, args: &[&str]) -> Ran {
+        Ran::finish(self.reader(group, args), b"")
+    }
+
+    /// `leadclicks` as a user who reads the database, if at all, by its group.
+    fn reader(&self, group: u32, args: &[&str]) -> Command {
         let mut command = self.command_as(READING_USER, group, "leadclicks");
         command
             .args(args)
@@ -108,7 +118,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Ran::finish(command, b"")
+        command
     }
 
     /// Runs `leadclicks` as a user who is in the group of the database, and no more.
@@ -189,6 +199,30 @@ fn the_group_may_read_and_nobody_else_whatever_the_umask() {
         assert!(daemon.stop().0.success());
         assert_eq!(modes(&site), [0o640; 3], "umask {umask}, daemon down");
     }
+}
+
+#[test]
+fn a_member_of_the_group_watches_on_while_a_backup_is_restored_by_hand() {
+    let server = Server::with_directory_mode(0o750);
+    let (site, db) = (&server.site, server.site.db_path());
+    let daemon = server.daemon();
+    let watcher = Watcher::start(server.reader(GROUP, &["watch", "--since", "2000-01-01"]));
+    assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "a@example.com  jdoe");
+    assert!(daemon.stop().0.success());
+    // As README says, and as slowly as somebody types: longer than a watch waits where there is no database. Who is not
+    // root watches as the owner, who must not be able to write either.
+    set_mode(&db, 0o440);
+    for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
+        fs::remove_file(site.path(name)).unwrap();
+    }
+    thread::sleep(Duration::from_secs(7));
+    set_mode(&db, 0o640);
+    let daemon = server.daemon();
+    assert_eq!(daemon.post("b@example.com", "jdoe", "").status, 202);
+    assert_eq!(watcher.click(), "b@example.com  jdoe");
+    drop(daemon);
+    server.assert_the_daemon_owns_all();
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpStream,
+    os::unix::process::ExitStatusExt,
     process::{Child, ChildStdout, Command, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -17,13 +18,13 @@ use std::{
 use crate::support::{Client, Daemon, PATIENCE, Ran, Site, body, post_request};
 
 /// A running `leadclicks watch`; killed when dropped.
-struct Watcher {
+pub struct Watcher {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Watcher {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("leadclicks starts");
         let stdout = child.stdout.take().expect("a pipe");
         let (send, lines) = mpsc::channel();
@@ -49,7 +50,7 @@ impl Watcher {
 
     /// The next line without its time, and without the blanks that put lines below each other.
     #[track_caller]
-    fn click(&self) -> String {
+    pub fn click(&self) -> String {
         let line = self.line();
         let cells: Vec<&str> = line.split("  ").filter(|cell| !cell.is_empty()).collect();
         let cells: Vec<&str> = cells[1..].iter().map(|cell| cell.trim()).collect();
@@ -128,6 +129,8 @@ fn a_click_as_ndjson_is_the_line_of_a_report() {
     let mut reported: Vec<&str> = report.lines().collect();
     reported.sort_unstable();
     assert_eq!(told, reported);
+    let imported = site.run_with_input(&["import", "-"], told.join("\n").as_bytes());
+    imported.assert(0, "0 new, 3 there already\n", "");
 }
 
 #[test]
@@ -282,6 +285,54 @@ fn experts_that_are_imported_meanwhile_have_their_names() {
     imported.assert(0, "1 new, 0 changed, 0 unchanged, 0 skipped\n", "");
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     assert_eq!(watcher.click(), "jane@example.com  John Doe (jdoe)");
+}
+
+#[test]
+fn it_goes_on_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::of_all(&site);
+    let post = |daemon: &Daemon, email: &str| {
+        assert_eq!(daemon.post(email, "jdoe", "").status, 202);
+        assert_eq!(watcher.click(), format!("{email}  jdoe"));
+    };
+    post(&daemon, "a@example.com");
+    // A watch keeps the daemon neither from emptying the WAL nor from ending.
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_eq!(site.read("leadclicks.db-wal"), b"");
+    let daemon = Daemon::start(&site, &[]);
+    post(&daemon, "b@example.com");
+    for erase in [
+        ["forget", "b@example.com", "--yes"].as_slice(),
+        &["purge", "--older-than", "0m", "--yes"],
+        &["reset", "--yes"],
+    ] {
+        let ran = site.run(erase);
+        assert_eq!(ran.status.code(), Some(0), "{ran}");
+        assert_eq!(site.read("leadclicks.db-wal"), b"", "{ran}");
+        post(&daemon, "c@example.com");
+    }
+}
+
+#[test]
+fn a_signal_ends_it_without_a_word() {
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let site = Site::new().with_schema(CLICKS);
+        let mut watcher = Watcher::of_all(&site);
+        for _ in 0..3 {
+            watcher.line();
+        }
+        let id = watcher.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.expect("kill").success());
+        let rest = watcher.lines.recv_timeout(PATIENCE);
+        assert_eq!(rest, Err(mpsc::RecvTimeoutError::Disconnected), "{signal}");
+        let status = watcher.child.wait().expect("wait");
+        assert_eq!(status.signal(), Some(number), "{status}");
+        let stderr = watcher.child.stderr.take().expect("a pipe");
+        assert_eq!(std::io::read_to_string(stderr).unwrap(), "");
+    }
 }
 
 /// Stores a click for each row of what stands behind it.
