@@ -14,6 +14,8 @@ use crate::{report::ClickRow, visible::visible};
 /// How many columns an email and an expert take at the least, so that most lines stand below each other.
 const EMAIL_COLUMNS: usize = 22;
 const EXPERT_COLUMNS: usize = 18;
+/// What stands between two cells.
+const GAP: &str = "  ";
 
 /// Where a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,8 @@ pub enum Edge {
     Open,
 }
 
-/// Writes a line for people: the time, the lead, the expert and the search.
+/// Writes a line for people: the time, the lead, the expert and the search. On a terminal an email is cut where it
+/// would leave no columns for the expert: visitors choose how long it is.
 ///
 /// # Errors
 /// When `out` takes no more.
@@ -35,12 +38,23 @@ pub fn text(
     edge: Edge,
 ) -> io::Result<()> {
     let time = click.created_at.local_seconds(&screen.zone);
-    let email = at_least(&visible(click.email), EMAIL_COLUMNS);
+    let email = visible(click.email);
+    let email = match edge {
+        Edge::Terminal => {
+            // The last column is for what says that the search is cut off.
+            let others = time.len() + 2 * GAP.len() + EXPERT_COLUMNS + 1;
+            let columns = usize::from(screen.width).saturating_sub(others);
+            cut(&email, columns.max(EMAIL_COLUMNS))
+        }
+        Edge::Open => Cow::Borrowed(&*email),
+    };
+    let email = at_least(&email, EMAIL_COLUMNS);
     let expert = at_least(
         &expert(click.expert_username, click.expert_name),
         EXPERT_COLUMNS,
     );
-    let line = format!("{time}  {email}  {expert}  {}", visible(click.search_query));
+    let query = visible(click.search_query);
+    let line = [&*time, &*email, &*expert, &*query].join(GAP);
     let line = match edge {
         Edge::Terminal => cut(line.trim_end(), usize::from(screen.width)),
         Edge::Open => Cow::Borrowed(line.trim_end()),

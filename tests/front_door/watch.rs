@@ -239,6 +239,32 @@ fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
 }
 
 #[test]
+fn on_a_terminal_a_long_email_leaves_room_for_the_expert() {
+    for (columns, email) in [(80, 38), (66, 24), (50, 22)] {
+        let site = Site::new().with_schema(&format!(
+            "INSERT INTO experts VALUES ('jdoe', 'Johanna', 'Doe');
+             INSERT INTO lead_clicks VALUES
+                 (1, '{}@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
+                 (2, 'o@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000');",
+            "é".repeat(300)
+        ));
+        let mut terminal = site.on_terminal(&format!(
+            "stty rows 24 cols {columns} && exec leadclicks watch --since 2026-11-01"
+        ));
+        terminal.wait_for("  o@example.com");
+        terminal.type_and_end("\u{3}");
+        let (_, screen) = terminal.finish();
+        let line = format!(
+            "2026-11-01 09:00:00  {}…  Johanna Doe (jdoe)  pricing",
+            "é".repeat(email - 1)
+        );
+        let mut shown: String = line.chars().take(columns - 1).collect();
+        shown.truncate(shown.trim_end().len());
+        assert_eq!(screen.lines().nth(1), Some(&*(shown + "…")), "{columns}");
+    }
+}
+
+#[test]
 fn without_a_terminal_no_line_is_cut() {
     let site = Site::new().with_schema("");
     let mut command = site.command(&["watch", "--since", "1h"]);
