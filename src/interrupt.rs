@@ -62,7 +62,6 @@ pub(crate) fn end(end: impl FnOnce() + Send + 'static) {
 
 /// Whether a signal has come that ends the program as soon as nothing is [`CriticalSection`]. Long work may stop where it can
 /// be told how far it is.
-#[must_use]
 pub(crate) fn is_ending() -> bool {
     State::lock().end.is_some()
 }
@@ -78,7 +77,6 @@ pub(crate) struct CriticalSection(());
 
 impl CriticalSection {
     /// What follows must be finished, until this is dropped.
-    #[must_use]
     pub(crate) fn begin() -> Self {
         State::lock().critical_sections += 1;
         Self(())
@@ -149,13 +147,11 @@ impl TemporaryFile {
     }
 
     /// The open file.
-    #[must_use]
     pub(crate) fn as_file(&self) -> &File {
         self.file.as_file()
     }
 
     /// Where it is until it is given a name.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }

@@ -1,19 +1,74 @@
 //! Reports as text: tables and pages for people, CSV, JSON and NDJSON for programs.
 //!
-//! Renderers know no SQL and write wherever they are told to; rows leave as they come wherever the report allows.
+//! A format is a file here that implements [`Format`], and a line in `cli::admin::format`. Formats know no SQL.
 
 pub(crate) mod csv;
 pub(crate) mod html;
 mod ink;
 pub(crate) mod json;
 pub(crate) mod lines;
+pub(crate) mod ndjson;
+mod rows;
 pub(crate) mod summary;
 pub(crate) mod table;
 
-pub(crate) use ink::Ink;
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use crate::{
+    expert::Expert,
+    reports::{ByDay, ByLead, Ranking, Timeline},
+    storage::Finding,
+};
+use rows::List;
+
+pub(crate) use ink::ColorMode;
+
+/// What a command shows.
+#[derive(Debug)]
+pub(crate) enum Report {
+    ByLead(ByLead),
+    Timeline(Timeline),
+    Ranking(Ranking),
+    ByDay(ByDay),
+    Experts(Vec<Expert>),
+    /// The findings about the database at `path`.
+    Check {
+        path: PathBuf,
+        findings: Vec<Finding>,
+    },
+}
+
+impl Report {
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list().all == 0
+    }
+
+    fn list(&self) -> List<'_> {
+        match self {
+            Self::ByLead(report) => rows::by_lead(report),
+            Self::Timeline(report) => rows::timeline(report),
+            Self::Ranking(report) => rows::ranking(report),
+            Self::ByDay(report) => rows::by_day(report),
+            Self::Experts(experts) => rows::experts(experts),
+            Self::Check { findings, .. } => rows::findings(findings),
+        }
+    }
+}
+
+/// A way to write reports.
+pub(crate) trait Format {
+    /// Writes `report` and flushes `out`.
+    ///
+    /// # Errors
+    /// When `out` can't be written to.
+    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()>;
+}
 
 /// `1 lead`, `2 leads`, `2 searches`.
-#[must_use]
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {}", plural(number, noun))
 }
@@ -76,7 +131,7 @@ mod tests {
         clicks: &[(Click, Timestamp)],
     ) {
         let now = clicks.iter().map(|(_, created_at)| *created_at).max();
-        let now = now.unwrap_or(Timestamp::from_micros(0));
+        let now = now.unwrap_or(Timestamp::EPOCH);
         let imported = parse(file, Some(format), cells, || now, &mut |_| ()).expect("clicks");
         let mut expected: Vec<_> = clicks.iter().rev().cloned().collect();
         expected.sort_by_key(|(_, created_at)| *created_at);

@@ -12,18 +12,16 @@ mod ranking;
 mod summary;
 mod timeline;
 
-use serde::Serialize;
-
 use crate::{expert::ExpertNames, storage::StoredClick, timestamp::Timestamp};
 
 pub(crate) use by_day::{ByDay, Day, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
-pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
-pub(crate) use summary::{Summary, summary};
-pub(crate) use timeline::{Subject, Timeline, TimelineTotals, timeline};
+pub(crate) use ranking::{RankBy, RankedRow, Ranking, ranking};
+pub(crate) use summary::{NewLead, Summary, summary};
+pub(crate) use timeline::{Subject, Timeline, timeline};
 
-/// A click as a report shows it. The fields are the columns of the CSV, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A click as a report shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClickRow<'a> {
     /// The lead's email address.
     pub(crate) email: &'a str,
@@ -35,6 +33,18 @@ pub(crate) struct ClickRow<'a> {
     pub(crate) search_query: &'a str,
     /// When the click was stored.
     pub(crate) created_at: Timestamp,
+}
+
+impl Default for ClickRow<'_> {
+    fn default() -> Self {
+        Self {
+            email: "",
+            expert_username: "",
+            expert_name: "",
+            search_query: "",
+            created_at: Timestamp::EPOCH,
+        }
+    }
 }
 
 impl<'a> ClickRow<'a> {

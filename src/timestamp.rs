@@ -21,6 +21,9 @@ const MICROS_MIN: i64 = -62_167_219_200_000_000;
 const MICROS_MAX: i64 = 253_402_207_200_000_000;
 
 impl Timestamp {
+    /// `1970-01-01T00:00:00Z`.
+    pub const EPOCH: Self = Self { micros: 0 };
+
     /// The instant `instant`, cut to the microsecond; one outside the range becomes the range's end.
     #[must_use]
     pub fn new(instant: jiff::Timestamp) -> Self {

@@ -117,7 +117,6 @@ impl From<Vec<TrustedProxy>> for TrustedProxies {
 impl TrustedProxies {
     /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not
     /// named.
-    #[must_use]
     pub(crate) fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
         local.is_local() && !self.trusts(local)
     }

@@ -60,7 +60,6 @@ impl FromStr for RateLimit {
 
 impl RateLimit {
     /// Whether there is any limit.
-    #[must_use]
     pub(crate) fn is_on(self) -> bool {
         self.0.is_some()
     }

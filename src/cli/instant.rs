@@ -2,6 +2,7 @@ use std::{fmt, str::FromStr};
 
 use jiff::{Span, ToSpan, Zoned, civil, tz::TimeZone};
 
+use super::failure::Failure;
 use crate::timestamp::Timestamp;
 
 /// An instant as `--since` and `--until` take it, not yet bound to a clock and a time zone.
@@ -78,6 +79,21 @@ impl Instant {
         }
         Ok(timestamp)
     }
+}
+
+/// The instant that was given to `flag`, seen from `now`; none if the flag was not given.
+///
+/// # Errors
+/// When it lies outside the years 0 to 9999.
+pub(super) fn resolve(
+    flag: &str,
+    instant: Option<Instant>,
+    now: &Zoned,
+) -> Result<Option<Timestamp>, Failure> {
+    instant
+        .map(|instant| instant.resolve(now))
+        .transpose()
+        .map_err(|error| Failure::Usage(format!("{flag}: {error}")))
 }
 
 /// Of a local time that the clocks show twice the first, and of one that they skip as much later as they skip: so a day

@@ -14,7 +14,7 @@ use super::{failure::Failure, progress::Bar};
 use crate::{
     interrupt::TemporaryFile,
     progress::Progress,
-    render::{Ink, table::Screen},
+    render::{ColorMode, table::Screen},
     storage::{Db, FILE_MODE},
 };
 
@@ -140,9 +140,9 @@ pub(super) fn screen(zone: TimeZone) -> Screen {
         .or_else(|| terminal_size::terminal_size_of(io::stderr()))
         .map(|(width, _)| width.0);
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
-    let ink = match AutoStream::choice(&io::stdout()) {
-        ColorChoice::Never => Ink::Plain,
-        _ => Ink::Colour,
+    let colors = match AutoStream::choice(&io::stdout()) {
+        ColorChoice::Never => ColorMode::Plain,
+        _ => ColorMode::Colour,
     };
     Screen {
         width: terminal
@@ -150,7 +150,7 @@ pub(super) fn screen(zone: TimeZone) -> Screen {
             .unwrap_or(WIDTH_DEFAULT)
             .max(WIDTH_MIN),
         zone,
-        ink,
+        colors,
     }
 }
 

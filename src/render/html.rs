@@ -13,11 +13,12 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    plural,
+    Format, Report, plural,
+    rows::{Cell, Column},
     table::{self, zone_name},
 };
 use crate::{
-    reports::{ByDay, ByLead, RankBy, Ranking, Subject, Timeline},
+    reports::{ByDay, RankBy, Ranking},
     storage::{Selection, Window},
     timestamp::Timestamp,
 };
@@ -38,58 +39,118 @@ pub(crate) const ROWS_MAX: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
 /// A longer time begins at its first click in the chart, so that days do not become weeks for the sake of nothing.
 const CHART_DAYS_MAX: u64 = 120;
 
-/// Everything that a page shows, as of one instant of the database.
+/// A page about a report, and what it shows besides the report: all of the same clicks.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Html {
     /// Which clicks it is about.
     pub(crate) selection: Selection,
-    /// When it was asked.
+    /// When it was made.
     pub(crate) made_at: Timestamp,
     /// The reader's time zone.
     pub(crate) zone: TimeZone,
     /// Every day of the selected clicks.
     pub(crate) days: ByDay,
-    /// The experts of the selected clicks: all those that [`Answer::ByExpert`] lists, or a few.
+    /// The first experts of the selected clicks.
     pub(crate) experts: Ranking,
-    /// What it is about.
-    pub(crate) answer: Answer,
+    /// The first searches of the selected clicks; only of the clicks on one expert or of one lead.
+    pub(crate) queries: Option<Ranking>,
+    /// With how many clicks in all a list of leads ends.
+    pub(crate) clicks_max: NonZeroU64,
 }
 
-/// The question of a page, and what answers it.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// The leads and their clicks.
-    ByEmail {
-        /// The leads.
-        leads: ByLead,
-        /// With how many clicks in all the list of leads ends.
-        clicks_max: NonZeroU64,
-    },
-    /// The experts, which are [`Page::experts`].
-    ByExpert,
-    /// The searches.
-    ByQuery(Ranking),
-    /// The days, which are [`Page::days`].
-    ByDay {
-        /// How many of the newest are listed.
-        days_max: NonZeroU64,
-    },
-    /// The clicks on one expert or of one lead.
-    Timeline {
-        /// The newest clicks.
-        clicks: Timeline,
-        /// What was searched for before the selected clicks.
-        queries: Ranking,
-    },
-}
-
-impl Page {
-    /// Whether no click was selected.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.days.totals().clicks == 0
+impl Format for Html {
+    /// Writes the page row by row. It says so if there is no click.
+    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        head(report, out)?;
+        self.header(report, out)?;
+        out.write_all(b"<main>\n")?;
+        if report.is_empty() {
+            out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
+        } else {
+            if let Some((first, last)) = self.chart_span() {
+                chart::write(out, self.days.days(), first, last)?;
+            }
+            self.lists(report, out)?;
+        }
+        out.write_all(b"</main>\n")?;
+        writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")?;
+        out.flush()
     }
+}
 
+/// The policy comes before everything that it is about.
+fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let title = title(report, |subject| {
+        Text(&match *subject {
+            Cell::Expert { username, name } => table::expert(username, name),
+            Cell::Email(email) => email.to_owned(),
+            _ => String::new(),
+        })
+        .to_string()
+    });
+    write!(
+        out,
+        "<!doctype html>
+<html lang=\"en\" translate=\"no\">
+<head>
+<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{STYLE_HASH}'; script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">
+<meta charset=\"utf-8\">
+<title>{title} · leadclicks</title>
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<meta name=\"color-scheme\" content=\"light dark\">
+<meta name=\"referrer\" content=\"no-referrer\">
+<meta name=\"robots\" content=\"noindex, nofollow\">
+<meta name=\"format-detection\" content=\"telephone=no, date=no, address=no, email=no\">
+<style>{STYLE}</style>
+</head>
+<body>
+"
+    )
+}
+
+/// What the report is about in a few words. `subject` writes the expert or the email.
+fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
+    let list = report.list();
+    match (report, &list.subject) {
+        (
+            _,
+            Some(Column {
+                cell: cell @ Cell::Email(_),
+                ..
+            }),
+        ) => format!("Clicks by {}", subject(cell)),
+        (_, Some(column)) => format!("Clicks on {}", subject(&column.cell)),
+        (Report::ByDay(_), _) => "Clicks by day".to_owned(),
+        (Report::Ranking(ranking), _) => format!("{} by clicks", words(ranking.by()).heading),
+        _ => "Clicks by lead".to_owned(),
+    }
+}
+
+/// What a list of a page is called.
+struct Words {
+    heading: &'static str,
+    /// What can be searched for in it.
+    search: &'static str,
+    /// The flag that lists all.
+    flag: &'static str,
+}
+
+fn words(by: RankBy) -> Words {
+    match by {
+        RankBy::Expert => Words {
+            heading: "Experts",
+            search: "Name or username",
+            flag: "--by-expert",
+        },
+        RankBy::Query => Words {
+            heading: "Searches",
+            search: "What was searched for",
+            flag: "--by-query",
+        },
+    }
+}
+
+impl Html {
     /// The days that the chart covers: the time that was asked for, up to now, if that is not too long.
     fn chart_span(&self) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
@@ -103,269 +164,158 @@ impl Page {
         let first = if is_short { begin } else { oldest.date };
         Some((first.min(oldest.date), last))
     }
-}
 
-/// Writes the page, lead by lead and row by row.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn page(mut out: impl Write, page: &Page) -> io::Result<()> {
-    let out = &mut out;
-    head(out, page)?;
-    header(out, page)?;
-    out.write_all(b"<main>\n")?;
-    if page.is_empty() {
-        out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
-    } else {
-        if let Some((first, last)) = page.chart_span() {
-            chart::write(out, page.days.days(), first, last)?;
+    /// What is asked, when that was, and how much there is.
+    fn header(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        let title = title(report, lists::subject);
+        writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
+        let mut said =
+            |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
+        let conditions = self.conditions(report);
+        if !conditions.is_empty() {
+            said("Only clicks", &conditions)?;
         }
-        answer(out, page)?;
+        said("Time", &self.window())?;
+        let zone = zone_name(&self.zone).unwrap_or("local");
+        said("Time zone", &Text(zone).to_string())?;
+        said("Made", &lists::time(self.made_at, &self.zone))?;
+        out.write_all(b"</dl>\n<ul class=\"totals\">\n")?;
+        for (number, noun) in self.totals(report) {
+            writeln!(
+                out,
+                "<li><strong>{}</strong> {}</li>",
+                Number(number),
+                plural(number, noun)
+            )?;
+        }
+        out.write_all(b"</ul>\n</header>\n")
     }
-    out.write_all(b"</main>\n")?;
-    writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")?;
-    out.flush()
-}
 
-/// The policy stands before everything that it is about.
-fn head(out: &mut impl Write, page: &Page) -> io::Result<()> {
-    write!(
-        out,
-        "<!doctype html>
-<html lang=\"en\" translate=\"no\">
-<head>
-<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{STYLE_HASH}'; script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">
-<meta charset=\"utf-8\">
-<title>{} · leadclicks</title>
-<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
-<meta name=\"color-scheme\" content=\"light dark\">
-<meta name=\"referrer\" content=\"no-referrer\">
-<meta name=\"robots\" content=\"noindex, nofollow\">
-<meta name=\"format-detection\" content=\"telephone=no, date=no, address=no, email=no\">
-<style>{STYLE}</style>
-</head>
-<body>
-",
-        title(
-            page,
-            |expert| Text(&table::expert(expert.username, expert.name)).to_string(),
-            |email| Text(email).to_string(),
-        )
-    )
-}
+    /// The conditions that the title does not say; empty if there are none.
+    fn conditions(&self, report: &Report) -> String {
+        let Selection {
+            expert,
+            email,
+            query,
+            ..
+        } = &self.selection;
+        let subject = report.list().subject.map(|subject| subject.cell);
+        let mut conditions = Vec::new();
+        if let Some(username) = expert
+            && !matches!(subject, Some(Cell::Expert { .. }))
+        {
+            let name = self.experts.names().display_name(username);
+            conditions.push(format!("on {}", Expert { username, name }));
+        }
+        if let Some(email) = email
+            && !matches!(subject, Some(Cell::Email(_)))
+        {
+            conditions.push(format!("by {}", Email(email)));
+        }
+        if let Some(query) = query {
+            conditions.push(format!("after a search with “{}”", Isolated(query)));
+        }
+        conditions.join(" ")
+    }
 
-/// What is asked in a few words, with an expert and an email as they are fit for where they stand.
-fn title(
-    page: &Page,
-    expert: impl Fn(Expert<'_>) -> String,
-    email: impl Fn(&str) -> String,
-) -> String {
-    match &page.answer {
-        Answer::ByEmail { .. } => "Clicks by lead".to_owned(),
-        Answer::ByExpert => "Experts by clicks".to_owned(),
-        Answer::ByQuery(_) => "Searches by clicks".to_owned(),
-        Answer::ByDay { .. } => "Clicks by day".to_owned(),
-        Answer::Timeline { clicks, .. } => match clicks.subject() {
-            Subject::Expert(username) => {
-                let name = page.experts.names().display_name(username);
-                format!("Clicks on {}", expert(Expert { username, name }))
-            }
-            Subject::Lead(address) => format!("Clicks by {}", email(address)),
-        },
+    fn window(&self) -> String {
+        let local = |at: Timestamp| lists::time(at, &self.zone);
+        match (self.selection.window.since, self.selection.window.until) {
+            (None, None) => "from the first click on".to_owned(),
+            (Some(since), None) => format!("from {} on", local(since)),
+            (None, Some(until)) => format!("before {}", local(until)),
+            (Some(since), Some(until)) => format!("from {} to {}", local(since), local(until)),
+        }
     }
-}
 
-/// What is asked, when that was, and how much there is.
-fn header(out: &mut impl Write, page: &Page) -> io::Result<()> {
-    let title = title(
-        page,
-        |expert| expert.to_string(),
-        |email| Email(email).to_string(),
-    );
-    writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
-    let mut said =
-        |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
-    let conditions = conditions(page);
-    if !conditions.is_empty() {
-        said("Only clicks", &conditions)?;
-    }
-    said("Time", &window(page))?;
-    let zone = zone_name(&page.zone).unwrap_or("local");
-    said("Time zone", &Text(zone).to_string())?;
-    said("Made", &lists::time(page.made_at, &page.zone))?;
-    out.write_all(b"</dl>\n<ul class=\"totals\">\n")?;
-    for (number, noun) in totals(page) {
-        writeln!(
-            out,
-            "<li><strong>{}</strong> {}</li>",
-            Number(number),
-            plural(number, noun)
-        )?;
-    }
-    out.write_all(b"</ul>\n</header>\n")
-}
-
-/// The conditions that the title does not say; empty where there is none.
-fn conditions(page: &Page) -> String {
-    let Selection {
-        expert,
-        email,
-        query,
-        ..
-    } = &page.selection;
-    let subject = match &page.answer {
-        Answer::Timeline { clicks, .. } => Some(clicks.subject()),
-        _ => None,
-    };
-    let mut conditions = Vec::new();
-    if let Some(username) = expert
-        && !matches!(subject, Some(Subject::Expert(_)))
-    {
-        let name = page.experts.names().display_name(username);
-        conditions.push(format!("on {}", Expert { username, name }));
-    }
-    if let Some(email) = email
-        && !matches!(subject, Some(Subject::Lead(_)))
-    {
-        conditions.push(format!("by {}", Email(email)));
-    }
-    if let Some(query) = query {
-        conditions.push(format!("after a search with “{}”", Isolated(query)));
-    }
-    conditions.join(" ")
-}
-
-fn window(page: &Page) -> String {
-    let local = |at: Timestamp| lists::time(at, &page.zone);
-    match (page.selection.window.since, page.selection.window.until) {
-        (None, None) => "from the first click on".to_owned(),
-        (Some(since), None) => format!("from {} on", local(since)),
-        (None, Some(until)) => format!("before {}", local(until)),
-        (Some(since), Some(until)) => format!("from {} to {}", local(since), local(until)),
-    }
-}
-
-/// What is counted, and is not one by the question itself.
-fn totals(page: &Page) -> Vec<(u64, &'static str)> {
-    let clicks = page.days.totals();
-    let mut totals = vec![(clicks.clicks, "click")];
-    if page.selection.email.is_none() {
-        totals.push((clicks.leads, "lead"));
-    }
-    if page.selection.expert.is_none() {
-        totals.push((page.experts.ranked_in_all(), "expert"));
-    }
-    match &page.answer {
-        Answer::ByQuery(queries) | Answer::Timeline { queries, .. } => {
+    /// What is counted, and is not one by the report itself.
+    fn totals(&self, report: &Report) -> Vec<(u64, &'static str)> {
+        let clicks = self.days.totals();
+        let mut totals = vec![(clicks.clicks, "click")];
+        if self.selection.email.is_none() {
+            totals.push((clicks.leads, "lead"));
+        }
+        if self.selection.expert.is_none() {
+            totals.push((self.experts.ranked_in_all(), "expert"));
+        }
+        let queries = match report {
+            Report::Ranking(ranking) if ranking.by() == RankBy::Query => Some(ranking),
+            _ => self.queries.as_ref(),
+        };
+        if let Some(queries) = queries {
             totals.push((queries.ranked_in_all(), "search"));
         }
-        Answer::ByEmail { .. } | Answer::ByExpert | Answer::ByDay { .. } => {}
+        totals
     }
-    totals
-}
 
-/// The list that answers the question, with a search over it, and what stands beside it.
-fn answer(out: &mut impl Write, page: &Page) -> io::Result<()> {
-    let zone = &page.zone;
-    match &page.answer {
-        Answer::ByEmail { leads, clicks_max } => {
-            let beside = Some(&page.experts);
-            let list = List::new("Leads", "leads", "Email, expert or search");
-            two_lists(out, &list, beside, |out| {
-                lists::leads(out, leads, *clicks_max, zone)
-            })
+    /// The list that answers the question, with a search over it, and a ranking next to it.
+    fn lists(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        let list = report.list();
+        let (heading, name, search, beside) = match report {
+            Report::ByLead(_) => (
+                "Leads",
+                "leads",
+                "Email, expert or search",
+                Some(&self.experts),
+            ),
+            Report::Ranking(ranking) => {
+                let Words {
+                    heading, search, ..
+                } = words(ranking.by());
+                let name = match ranking.by() {
+                    RankBy::Expert => "experts",
+                    RankBy::Query => "searches",
+                };
+                (heading, name, search, None)
+            }
+            Report::Timeline(_) => {
+                let beside = match self.selection.expert {
+                    Some(_) => self.queries.as_ref(),
+                    None => Some(&self.experts),
+                };
+                let search = match list.subject.map(|subject| subject.cell) {
+                    Some(Cell::Email(_)) => "Expert or search",
+                    _ => "Lead or search",
+                };
+                ("Clicks", "clicks", search, beside)
+            }
+            _ => ("Days", "days", "2026-11 or Sun", None),
+        };
+        let beside = beside.map(|ranking| (ranking, words(ranking.by())));
+        match &beside {
+            Some((_, Words { heading, .. })) => writeln!(
+                out,
+                "<p class=\"jump\"><a href=\"#{}\">{heading} by clicks</a></p>\n<div class=\"lists\">",
+                heading.to_lowercase()
+            )?,
+            None => out.write_all(b"<div class=\"lists one\">\n")?,
         }
-        Answer::ByExpert => {
-            let list = List::new("Experts", "experts", "Name or username");
-            two_lists(out, &list, None, |out| {
-                lists::ranking(out, &page.experts, zone)
-            })
-        }
-        Answer::ByQuery(queries) => {
-            let list = List::new("Searches", "searches", "What was searched for");
-            two_lists(out, &list, None, |out| lists::ranking(out, queries, zone))
-        }
-        Answer::ByDay { days_max } => {
-            let list = List::new("Days", "days", "2026-11 or Sun");
-            two_lists(out, &list, None, |out| {
-                lists::days(out, &page.days, *days_max)
-            })
-        }
-        Answer::Timeline { clicks, queries } => {
-            let what = match clicks.subject() {
-                Subject::Expert(_) => "Lead or search",
-                Subject::Lead(_) => "Expert or search",
-            };
-            let beside = match page.selection.expert {
-                Some(_) => queries,
-                None => &page.experts,
-            };
-            let list = List::new("Clicks", "clicks", what);
-            two_lists(out, &list, Some(beside), |out| {
-                lists::clicks(out, clicks, zone)
-            })
-        }
-    }
-}
-
-/// A list's heading, what it lists, and what can be searched for in it.
-struct List {
-    heading: &'static str,
-    noun: &'static str,
-    what: &'static str,
-}
-
-impl List {
-    fn new(heading: &'static str, noun: &'static str, what: &'static str) -> Self {
-        Self {
-            heading,
-            noun,
-            what,
-        }
-    }
-}
-
-/// Writes `list` by `write`, with the tools that need the script, and beside it a ranking.
-fn two_lists<W: Write>(
-    out: &mut W,
-    list: &List,
-    beside: Option<&Ranking>,
-    write: impl FnOnce(&mut W) -> io::Result<()>,
-) -> io::Result<()> {
-    let beside = beside.map(|ranking| match ranking.by() {
-        RankBy::Expert => (ranking, "Experts", "experts"),
-        RankBy::Query => (ranking, "Searches", "searches"),
-    });
-    match beside {
-        Some((_, heading, id)) => writeln!(
+        write!(
             out,
-            "<p class=\"jump\"><a href=\"#{id}\">{heading} by clicks</a></p>\n<div class=\"lists\">"
-        )?,
-        None => out.write_all(b"<div class=\"lists one\">\n")?,
-    }
-    let List {
-        heading,
-        noun,
-        what,
-    } = list;
-    write!(
-        out,
-        "<section id=\"list\" data-listed=\"{noun}\">
+            "<section id=\"list\" data-listed=\"{name}\">
 <h2>{heading}</h2>
 <div id=\"tools\" hidden>
-<input id=\"search\" type=\"search\" aria-label=\"Search\" aria-keyshortcuts=\"/\" placeholder=\"{what}\" autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\">
+<input id=\"search\" type=\"search\" aria-label=\"Search\" aria-keyshortcuts=\"/\" placeholder=\"{search}\" autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\">
 "
-    )?;
-    if *noun == "leads" {
-        out.write_all(b"<button id=\"unfold\" type=\"button\">Unfold all</button>\n<button id=\"fold\" type=\"button\">Fold all</button>\n")?;
-    }
-    out.write_all(b"<output id=\"found\" for=\"search\"></output>\n</div>\n")?;
-    write(out)?;
-    out.write_all(b"</section>\n")?;
-    if let Some((ranking, heading, id)) = beside {
-        writeln!(out, "<section id=\"{id}\">\n<h2>{heading} by clicks</h2>")?;
-        lists::short_ranking(out, ranking)?;
+        )?;
+        if let Report::ByLead(_) = report {
+            out.write_all(b"<button id=\"unfold\" type=\"button\">Unfold all</button>\n<button id=\"fold\" type=\"button\">Fold all</button>\n")?;
+        }
+        out.write_all(b"<output id=\"found\" for=\"search\"></output>\n</div>\n")?;
+        match report {
+            Report::ByLead(report) => lists::leads(out, report, self.clicks_max, &self.zone)?,
+            _ => lists::list(out, &list, &self.zone)?,
+        }
         out.write_all(b"</section>\n")?;
+        if let Some((ranking, Words { heading, flag, .. })) = beside {
+            writeln!(
+                out,
+                "<section id=\"{}\">\n<h2>{heading} by clicks</h2>",
+                heading.to_lowercase()
+            )?;
+            lists::short_ranking(out, ranking, flag)?;
+            out.write_all(b"</section>\n")?;
+        }
+        out.write_all(b"</div>\n")
     }
-    out.write_all(b"</div>\n")
 }

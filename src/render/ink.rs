@@ -10,14 +10,14 @@ const DRAWING: Style = AnsiColor::Cyan.on_default();
 
 /// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ink {
+pub(crate) enum ColorMode {
     /// The text alone.
     Plain,
     /// With the escape sequences of a terminal.
     Colour,
 }
 
-impl Ink {
+impl ColorMode {
     pub(super) fn heading(self, text: impl Display) -> String {
         self.paint(HEADING, text)
     }
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn without_colour_nothing_is_added() {
-        assert_eq!(Ink::Plain.with_bar("x ██▏"), "x ██▏");
-        assert_eq!(Ink::Plain.heading("x"), "x");
-        assert_eq!(Ink::Colour.with_bar("x █"), "x \u{1b}[36m█\u{1b}[0m");
+        assert_eq!(ColorMode::Plain.with_bar("x ██▏"), "x ██▏");
+        assert_eq!(ColorMode::Plain.heading("x"), "x");
+        assert_eq!(ColorMode::Colour.with_bar("x █"), "x \u{1b}[36m█\u{1b}[0m");
     }
 }

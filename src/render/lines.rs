@@ -5,7 +5,10 @@ use std::{
     io::{self, Write},
 };
 
-use super::table::{Screen, expert};
+use super::{
+    ndjson,
+    table::{Screen, expert},
+};
 use crate::{
     reports::ClickRow,
     text::{
@@ -63,18 +66,18 @@ pub(crate) fn text(
         Edge::Open => Cow::Borrowed(line.trim_end()),
     };
     match line.strip_prefix(&*time) {
-        Some(rest) => writeln!(out, "{}{rest}", screen.ink.aside(time)),
+        Some(rest) => writeln!(out, "{}{rest}", screen.colors.aside(time)),
         None => writeln!(out, "{line}"),
     }
 }
 
-/// Writes a line for programs: a JSON object with the fields of a report's NDJSON.
+/// Writes a line for programs: an object with the fields of a report's NDJSON.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// When `out` can't be written to.
 pub(crate) fn json(mut out: impl Write, click: &ClickRow<'_>) -> io::Result<()> {
-    // Whole lines: who reads them while they come never meets half of one.
-    let mut line = serde_json::to_vec(click)?;
-    line.push(b'\n');
+    // Whole lines: whoever reads them as they come never meets half of one.
+    let mut line = Vec::new();
+    ndjson::line(&mut line, &click.columns())?;
     out.write_all(&line)
 }

@@ -6,10 +6,10 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     counted, ink,
-    table::{Screen, expert, ranked_subject, times},
+    table::{Screen, expert, search_subject, times},
 };
 use crate::{
-    reports::{Ranking, Summary, Totals},
+    reports::{RankBy, Ranking, Summary, Totals},
     text::{
         columns::{cut, padded},
         visible,
@@ -52,7 +52,7 @@ fn totals(
     writeln!(
         out,
         "{} on {experts}{}",
-        screen.ink.heading(by_leads(summary.totals)),
+        screen.colors.heading(by_leads(summary.totals)),
         since.unwrap_or_default()
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
@@ -101,8 +101,8 @@ fn chart(
     writeln!(
         out,
         "{}{}",
-        screen.ink.heading(heading),
-        screen.ink.aside(most.unwrap_or_default())
+        screen.colors.heading(heading),
+        screen.colors.aside(most.unwrap_or_default())
     )?;
     let day_columns = ((columns - 1) / clicks.len()).clamp(1, 3);
     let wide: Vec<u64> = clicks
@@ -110,12 +110,12 @@ fn chart(
         .flat_map(|clicks| std::iter::repeat_n(*clicks, day_columns))
         .collect();
     for line in ink::chart(&wide, CHART_LINES) {
-        writeln!(out, " {}", screen.ink.drawing(line.trim_end()))?;
+        writeln!(out, " {}", screen.colors.drawing(line.trim_end()))?;
     }
     let (first, last) = (first.date.to_string(), last.date.to_string());
     let between = wide.len().saturating_sub(first.len() + last.len());
     let dates = format!("{first}{}{last}", " ".repeat(between.max(1)));
-    writeln!(out, " {}\n", screen.ink.aside(dates))
+    writeln!(out, " {}\n", screen.colors.aside(dates))
 }
 
 /// Both beside each other.
@@ -132,33 +132,35 @@ fn rankings(
     writeln!(
         out,
         "{}{}{}",
-        screen.ink.heading(&headings[0]),
+        screen.colors.heading(&headings[0]),
         " ".repeat(GAP),
-        screen.ink.heading(headings[1].trim_end())
+        screen.colors.heading(headings[1].trim_end())
     )?;
     for number in 0..experts.len().max(queries.len()) {
         let empty = (String::new(), String::new());
         let [(expert, expert_bar), (query, query_bar)] =
             [&experts, &queries].map(|lines| lines.get(number).unwrap_or(&empty));
         let gap = " ".repeat(half + GAP - expert.width() - expert_bar.width());
-        let [expert_bar, query_bar] = [expert_bar, query_bar].map(|bar| screen.ink.drawing(bar));
+        let [expert_bar, query_bar] = [expert_bar, query_bar].map(|bar| screen.colors.drawing(bar));
         let line = format!("{expert}{expert_bar}{gap}{query}{query_bar}");
         writeln!(out, "{}", line.trim_end())?;
     }
     writeln!(out)
 }
 
-/// Each place with its count, and its bar.
+/// Each row with its count, and its bar.
 fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
-    let most = ranking.ranked().first().map_or(0, |first| first.clicks);
     let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
     ranking
-        .ranked()
-        .iter()
-        .map(|ranked| {
-            let subject = padded(&ranked_subject(ranking, &ranked.subject), subject_columns);
-            let line = format!(" {subject}{:>COUNT_COLUMNS$} ", ranked.clicks);
-            (line, ink::bar(ranked.clicks, most, BAR_COLUMNS))
+        .rows()
+        .map(|row| {
+            let subject = match row.by {
+                RankBy::Expert => expert(row.subject, row.name),
+                RankBy::Query => search_subject(row.subject).into_owned(),
+            };
+            let subject = padded(&subject, subject_columns);
+            let line = format!(" {subject}{:>COUNT_COLUMNS$} ", row.clicks);
+            (line, ink::bar(row.clicks, row.clicks_max, BAR_COLUMNS))
         })
         .collect()
 }
@@ -172,8 +174,8 @@ fn newest_leads(
     writeln!(
         out,
         "{}{}",
-        screen.ink.heading("Newest leads"),
-        screen.ink.aside(format!(
+        screen.colors.heading("Newest leads"),
+        screen.colors.aside(format!(
             ", and what they clicked first; {}",
             times(screen, "times")
         ))
@@ -183,8 +185,10 @@ fn newest_leads(
         let rest = columns - 1 - time.width() - 3 * GAP;
         let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);
         let email = padded(&visible(&lead.email), email_columns);
-        let name = summary.names.display_name(&lead.expert_username);
-        let name = padded(&expert(&lead.expert_username, name), name_columns);
+        let name = padded(
+            &expert(&lead.expert_username, &lead.expert_name),
+            name_columns,
+        );
         let query_columns = rest - email_columns - name_columns;
         let query = visible(&lead.search_query);
         let query = cut(&query, query_columns);

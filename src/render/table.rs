@@ -1,22 +1,24 @@
 //! Tables for people: local time, the width of the terminal, and nothing that steers it.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
-    ops::RangeInclusive,
-    path::Path,
 };
 
 use comfy_table::{
-    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width,
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table as Grid, TableStyle,
+    Width,
 };
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Ink, counted, ink};
+use super::{
+    ColorMode, Format, Report, counted, ink,
+    rows::{self, Cell, Column, List},
+};
 use crate::{
-    expert::Expert,
-    reports::{ByDay, ByLead, RankBy, Ranking, Subject, Timeline, TimelineTotals, Totals},
-    storage::{Finding, TableRows},
+    reports::{ByDay, ByLead, Lead},
+    storage::TableRows,
     text::visible,
 };
 
@@ -28,201 +30,264 @@ pub(crate) struct Screen {
     /// The reader's time zone.
     pub(crate) zone: TimeZone,
     /// Whether it shows colours.
-    pub(crate) ink: Ink,
+    pub(crate) colors: ColorMode,
+}
+
+/// Tables for a screen.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) screen: Screen,
 }
 
 /// The blanks that comfy-table puts before and after a cell.
 const PADDING: (u16, u16) = (1, 1);
 
 /// How many of a lead's clicks a report by email shows: one busy lead must not push all others off the screen.
-const LEAD_CLICKS_MAX: usize = 50;
+const LEAD_CLICKS_MAX: u64 = 50;
 
 /// What the time and the blanks between three columns take, in columns.
 const TIME_AND_BLANKS: u16 = 26;
 /// From how many columns on a table has room for whole bars.
 const WIDE: u16 = 100;
-/// How wide a bar in a table is at the most, in characters.
-const BAR_COLUMNS: u16 = 10;
 
-/// How many lines a click takes at the most: a search may have 2,000 characters, and one such must not push all others
-/// off the screen. The other formats have it whole.
+/// How many lines a row takes at most if strangers wrote it: a search may have 2,000 characters, and one such must not push
+/// all others off the screen. The other formats have it whole.
 const ROW_LINES_MAX: usize = 8;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Writes each lead with its clicks under it, and a footer that counts what is shown and what is not.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn by_email(mut out: impl Write, report: &ByLead, screen: &Screen) -> io::Result<()> {
-    let expert_width = report
-        .leads()
-        .flat_map(|lead| lead.clicks().take(LEAD_CLICKS_MAX))
-        .map(|click| expert(click.expert_username, click.expert_name).width())
-        .max()
-        .unwrap_or_default();
-    // A table for each lead, all of the same widths: a heading over them leaves the clicks the whole line.
-    let columns = [
-        ColumnConstraint::ContentWidth,
-        exactly(expert_width.min(usize::from(screen.width) / 3)),
-    ];
-    for lead in report.leads() {
-        let mut table = new_table(screen);
-        for click in lead.clicks().take(LEAD_CLICKS_MAX) {
-            table.add_row(row([
-                click.created_at.local(&screen.zone),
-                expert(click.expert_username, click.expert_name),
-                visible(click.search_query).into_owned(),
-            ]));
+impl Format for Table {
+    /// A report without rows is not written at all.
+    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        match report {
+            _ if report.is_empty() => {}
+            Report::ByLead(report) => self.by_lead(report, out)?,
+            Report::ByDay(report) => {
+                self.sparkline(report, out)?;
+                self.list(&rows::by_day(report), out)?;
+            }
+            Report::Check { path, .. } => {
+                writeln!(out, "{}\n", visible(&path.display().to_string()))?;
+                self.list(&report.list(), out)?;
+            }
+            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
+                self.list(&report.list(), out)?;
+            }
         }
-        table.set_constraints(columns);
-        indent(&mut table);
-        let email = visible(lead.email());
-        let clicks = counted(lead.click_count(), "click");
-        let ink = screen.ink;
-        writeln!(out, "{}  {}", ink.heading(&email), ink.aside(clicks))?;
-        print(&mut out, &table, Header::None, ink)?;
-        let more = lead.click_count().saturating_sub(LEAD_CLICKS_MAX as u64);
-        if more > 0 {
-            let more = counted(more, "more click");
-            // Without the address: a stranger has chosen it, and somebody may paste the line into a shell.
-            let line = format!(
-                "  {more} not shown; report --email with --limit {} shows all",
-                lead.click_count()
-            );
-            writeln!(out, "{}", ink.aside(line))?;
+        out.flush()
+    }
+}
+
+impl Table {
+    /// Writes tables and their numbers of rows.
+    ///
+    /// # Errors
+    /// When `out` can't be written to.
+    pub(crate) fn tables(&self, tables: &[TableRows], out: &mut impl Write) -> io::Result<()> {
+        self.list(&rows::tables(tables), out)
+    }
+
+    /// Writes what all rows have in common, the rows, and what is counted.
+    fn list(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+        let colors = self.screen.colors;
+        if let Some(subject) = &list.subject {
+            writeln!(out, "{}\n", colors.heading(self.text(&subject.cell)))?;
+        }
+        let columns = list.for_people(&list.sample);
+        let mut grid = self.new_grid();
+        grid.set_header(columns.iter().map(|column| column.info.header));
+        self.add_rows(&mut grid, list)?;
+        self.constrain(&mut grid, &columns);
+        print(out, &grid, Header::Line, colors)?;
+        if list.totals.is_empty() {
+            return Ok(());
         }
         writeln!(out)?;
+        self.footer(list, out)?;
+        if list.all > list.shown {
+            let rest = format!("{} {}", list.rest, list.noun);
+            let rest = counted(list.all - list.shown, &rest);
+            self.not_shown(&rest, list.all, out)?;
+        }
+        Ok(())
     }
-    let totals = report.totals();
-    let counts = [
-        counted(totals.leads, "lead"),
-        counted(totals.clicks, "click"),
-    ];
-    footer(&mut out, &counts, screen, "times")?;
-    let more = Totals {
-        leads: totals.leads - report.shown().leads,
-        clicks: totals.clicks - report.shown().clicks,
-    };
-    if more.leads > 0 {
-        let more_leads = counted(more.leads, "more lead");
-        let more = format!("{more_leads} with {}", counted(more.clicks, "click"));
-        not_shown(&mut out, &more, totals.leads, screen)?;
+
+    fn add_rows(&self, grid: &mut Grid, list: &List<'_>) -> io::Result<()> {
+        (list.rows)(&mut |row| {
+            let columns = list.for_people(row);
+            let mut cells = Row::from(columns.iter().map(|column| self.text(&column.cell)));
+            if columns.iter().any(|column| is_strangers(&column.cell)) {
+                cells.max_height(ROW_LINES_MAX);
+            }
+            grid.add_row(cells);
+            Ok(())
+        })
     }
-    out.flush()
+
+    /// Decides which columns may be wrapped: first a search, which is only read, before an address or a name, which is
+    /// copied.
+    fn constrain(&self, grid: &mut Grid, columns: &[&Column<'_>]) {
+        let has_search = columns
+            .iter()
+            .any(|column| matches!(column.cell, Cell::Search(_)));
+        let name_max = self.screen.width.saturating_sub(TIME_AND_BLANKS) * 3 / 5;
+        let widths = grid.column_max_content_widths();
+        for ((column, width), grid_column) in columns.iter().zip(widths).zip(grid.column_iter_mut())
+        {
+            match column.cell {
+                Cell::Email(_) | Cell::Expert { .. } if has_search => {
+                    grid_column.set_constraint(exactly(width.min(name_max)));
+                }
+                Cell::Count(_) | Cell::Share(_) => {
+                    grid_column.set_cell_alignment(CellAlignment::Right);
+                    grid_column.set_constraint(ColumnConstraint::ContentWidth);
+                }
+                Cell::Word(_) | Cell::Time(_) | Cell::Bar { .. } => {
+                    grid_column.set_constraint(ColumnConstraint::ContentWidth);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Writes what there is in all, and by which clocks it is shown.
+    fn footer(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+        let counts = list
+            .totals
+            .iter()
+            .map(|(number, noun)| counted(*number, noun));
+        let mut footer = counts.collect::<Vec<_>>().join(", ");
+        if let Some(dated) = list.dated {
+            footer = format!("{footer}; {}", times(&self.screen, dated));
+        }
+        writeln!(out, "{}", self.screen.colors.aside(footer))
+    }
+
+    fn not_shown(&self, more: &str, all: u64, out: &mut impl Write) -> io::Result<()> {
+        let line = format!("{more} not shown; --limit {all} shows all");
+        writeln!(out, "{}", self.screen.colors.aside(line))
+    }
+
+    /// Writes each lead with its clicks under it, and a footer that counts what is shown and what is not.
+    fn by_lead(&self, report: &ByLead, out: &mut impl Write) -> io::Result<()> {
+        let expert_width = report
+            .leads()
+            .flat_map(|lead| {
+                lead.clicks()
+                    .take(usize::try_from(LEAD_CLICKS_MAX).unwrap_or(usize::MAX))
+            })
+            .map(|click| expert(click.expert_username, click.expert_name).width())
+            .max()
+            .unwrap_or_default();
+        // A table for each lead, all of the same widths: a heading over them leaves the clicks the whole line.
+        let expert_width = u16::try_from(expert_width).map_or(self.screen.width / 3, |width| {
+            width.min(self.screen.width / 3)
+        });
+        for lead in report.leads() {
+            self.lead(&lead, expert_width, out)?;
+        }
+        self.footer(&rows::by_lead(report), out)?;
+        let (totals, shown) = (report.totals(), report.shown());
+        let more_leads = totals.leads - shown.leads;
+        if more_leads > 0 {
+            let more = format!(
+                "{} with {}",
+                counted(more_leads, "more lead"),
+                counted(totals.clicks - shown.clicks, "click")
+            );
+            self.not_shown(&more, totals.leads, out)?;
+        }
+        Ok(())
+    }
+
+    fn lead(&self, lead: &Lead<'_>, expert_width: u16, out: &mut impl Write) -> io::Result<()> {
+        let colors = self.screen.colors;
+        let mut grid = self.new_grid();
+        self.add_rows(&mut grid, &rows::of_lead(lead, LEAD_CLICKS_MAX))?;
+        grid.set_constraints([ColumnConstraint::ContentWidth, exactly(expert_width)]);
+        indent(&mut grid);
+        let email = visible(lead.email());
+        let clicks = counted(lead.click_count(), "click");
+        writeln!(out, "{}  {}", colors.heading(&email), colors.aside(clicks))?;
+        print(out, &grid, Header::None, colors)?;
+        let more = lead.click_count().saturating_sub(LEAD_CLICKS_MAX);
+        if more > 0 {
+            // Without the address: a stranger has chosen it, and somebody may paste the line into a shell.
+            let line = format!(
+                "  {} not shown; report --email with --limit {} shows all",
+                counted(more, "more click"),
+                lead.click_count()
+            );
+            writeln!(out, "{}", colors.aside(line))?;
+        }
+        writeln!(out)
+    }
+
+    /// Writes a character for each of the newest days, as far as there is room.
+    fn sparkline(&self, report: &ByDay, out: &mut impl Write) -> io::Result<()> {
+        // Room for a date and two blanks on both sides.
+        let days_max = usize::from(self.screen.width).saturating_sub(26);
+        let days = report.days();
+        let days = days.get(..days_max).unwrap_or(days);
+        if let [newest, .., oldest] | [newest @ oldest] = days {
+            let clicks: Vec<u64> = days.iter().rev().map(|day| day.clicks).collect();
+            let line = self.screen.colors.drawing(ink::sparkline(&clicks));
+            writeln!(out, " {} {line} {}\n", oldest.date, newest.date)?;
+        }
+        Ok(())
+    }
+
+    fn new_grid(&self) -> Grid {
+        let mut grid = Grid::new();
+        grid.load_style(STYLE)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(self.screen.width);
+        grid
+    }
+
+    /// A cell as people read it.
+    fn text(&self, cell: &Cell<'_>) -> String {
+        match *cell {
+            Cell::Word(word) => word.to_owned(),
+            Cell::Text(text) | Cell::Email(text) | Cell::Search(text) => visible(text).into_owned(),
+            Cell::Expert { username, name } => expert(username, name),
+            Cell::SearchSubject(text) => search_subject(text).into_owned(),
+            Cell::Finding { found, next } => {
+                let text = next.map_or(Cow::Borrowed(found), |next| {
+                    format!("{found}; {next}").into()
+                });
+                visible(&text).into_owned()
+            }
+            Cell::Count(count) => count.to_string(),
+            Cell::Share(share) => percent(share),
+            Cell::Time(time) => time.local(&self.screen.zone),
+            Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),
+            Cell::Bar {
+                value,
+                max,
+                columns: [narrow, wide],
+            } => {
+                let is_narrow = self.screen.width < WIDE;
+                ink::bar(value, max, if is_narrow { narrow } else { wide })
+            }
+        }
+    }
 }
 
-/// Writes the clicks of a timeline, and a footer that counts what is shown and what is not.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn timeline(mut out: impl Write, report: &Timeline, screen: &Screen) -> io::Result<()> {
-    let totals = report.totals();
-    let subject = report.subject();
-    let (title, other) = match subject {
-        Subject::Expert(username) => (
-            expert(username, report.names().display_name(username)),
-            "Lead",
-        ),
-        Subject::Lead(email) => (visible(email).into_owned(), "Expert"),
-    };
-    let mut table = new_table(screen);
-    table.set_header(["Time", other, "Search"]);
-    let mut shown = 0;
-    let mut other_width = other.len();
-    for click in report.clicks() {
-        let other = match subject {
-            Subject::Expert(_) => visible(click.email).into_owned(),
-            Subject::Lead(_) => expert(click.expert_username, click.expert_name),
-        };
-        other_width = other_width.max(other.width());
-        table.add_row(row([
-            click.created_at.local(&screen.zone),
-            other,
-            visible(click.search_query).into_owned(),
-        ]));
-        shown += 1;
-    }
-    // An address is copied, a search is only read.
-    table.set_constraints([
-        ColumnConstraint::ContentWidth,
-        exactly(other_width.min(usize::from(screen.width.saturating_sub(TIME_AND_BLANKS)) * 3 / 5)),
-    ]);
-    writeln!(out, "{}\n", screen.ink.heading(title))?;
-    print(&mut out, &table, Header::Line, screen.ink)?;
-    writeln!(out)?;
-    let TimelineTotals {
-        leads,
-        experts,
-        clicks,
-    } = totals;
-    let others = match subject {
-        Subject::Expert(_) => counted(leads, "lead"),
-        Subject::Lead(_) => counted(experts, "expert"),
-    };
-    footer(
-        &mut out,
-        &[others, counted(clicks, "click")],
-        screen,
-        "times",
-    )?;
-    let more = clicks - shown;
-    if more > 0 {
-        not_shown(&mut out, &counted(more, "more click"), clicks, screen)?;
-    }
-    out.flush()
+fn is_strangers(cell: &Cell<'_>) -> bool {
+    matches!(
+        cell,
+        Cell::Email(_) | Cell::Expert { .. } | Cell::Search(_) | Cell::SearchSubject(_)
+    )
 }
 
-/// Writes the first places with a bar each, and a footer that counts what is shown and what is not.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> io::Result<()> {
-    let (title, noun) = match report.by() {
-        RankBy::Expert => ("Expert", "expert"),
-        RankBy::Query => ("Search", "search"),
-    };
-    let mut table = new_table(screen);
-    table.set_header([title, "Clicks", "Share", "Leads", "Latest click", ""]);
-    let most = report.ranked().first().map_or(0, |first| first.clicks);
-    let bar_columns = if screen.width < WIDE {
-        BAR_COLUMNS / 2
-    } else {
-        BAR_COLUMNS
-    };
-    for ranked in report.ranked() {
-        table.add_row(row([
-            ranked_subject(report, &ranked.subject),
-            ranked.clicks.to_string(),
-            percent(report.share(ranked)),
-            ranked.leads.to_string(),
-            ranked.latest_at.local(&screen.zone),
-            ink::bar(ranked.clicks, most, bar_columns),
-        ]));
+/// What was searched for as people read it.
+pub(super) fn search_subject(text: &str) -> Cow<'_, str> {
+    match text.trim() {
+        "" => Cow::Borrowed("(no search)"),
+        text => visible(text),
     }
-    align_right(&mut table, 1..=3);
-    keep_width(&mut table, 1..=5);
-    print(&mut out, &table, Header::Line, screen.ink)?;
-    writeln!(out)?;
-    let totals = report.totals();
-    let counts = [
-        counted(report.ranked_in_all(), noun),
-        counted(totals.leads, "lead"),
-        counted(totals.clicks, "click"),
-    ];
-    footer(&mut out, &counts, screen, "times")?;
-    let all = report.ranked_in_all();
-    let more = all - report.ranked().len() as u64;
-    if more > 0 {
-        not_shown(
-            &mut out,
-            &counted(more, &format!("more {noun}")),
-            all,
-            screen,
-        )?;
-    }
-    out.flush()
 }
 
 /// A share that is not nothing does not look like it.
@@ -235,163 +300,36 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// An expert with the name, or a search, as a person reads it.
-pub(super) fn ranked_subject(report: &Ranking, subject: &str) -> String {
-    match report.by() {
-        RankBy::Expert => expert(subject, report.names().display_name(subject)),
-        RankBy::Query if subject.trim().is_empty() => "(no search)".to_owned(),
-        RankBy::Query => visible(subject.trim()).into_owned(),
+/// An expert's name and username.
+pub(super) fn expert(username: &str, name: &str) -> String {
+    let (username, name) = (visible(username), visible(name));
+    if username == name {
+        name.into_owned()
+    } else {
+        format!("{name} ({username})")
     }
 }
 
-/// Writes a sparkline of the days that are shown, the days with a bar each, and a footer that counts what is shown and
-/// what is not.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn by_day(mut out: impl Write, report: &ByDay, screen: &Screen) -> io::Result<()> {
-    if let (Some(newest), Some(oldest)) = (report.days().first(), report.days().last()) {
-        let mut clicks: Vec<u64> = report.days().iter().map(|day| day.clicks).collect();
-        // Room for a date and two blanks on both sides.
-        clicks.truncate(usize::from(screen.width).saturating_sub(26));
-        clicks.reverse();
-        let from = report.days().get(clicks.len() - 1).unwrap_or(oldest).date;
-        let line = screen.ink.drawing(ink::sparkline(&clicks));
-        writeln!(out, " {from} {line} {}\n", newest.date)?;
+/// By which clocks the `dated` are shown.
+pub(super) fn times(screen: &Screen, dated: &str) -> String {
+    match zone_name(&screen.zone) {
+        Some(name) => format!("{dated} in {name}"),
+        None => format!("local {dated}"),
     }
-    let mut table = new_table(screen);
-    table.set_header(["Day", "Clicks", "Leads", ""]);
-    let days = report.days().iter();
-    let most = days.clone().map(|day| day.clicks).max().unwrap_or_default();
-    for day in days {
-        table.add_row([
-            day.date.strftime("%a %Y-%m-%d").to_string(),
-            day.clicks.to_string(),
-            day.leads.to_string(),
-            ink::bar(day.clicks, most, BAR_COLUMNS * 2),
-        ]);
-    }
-    align_right(&mut table, 1..=2);
-    print(&mut out, &table, Header::Line, screen.ink)?;
-    writeln!(out)?;
-    let totals = report.totals();
-    let counts = [
-        counted(report.days_in_all(), "day"),
-        counted(totals.leads, "lead"),
-        counted(totals.clicks, "click"),
-    ];
-    footer(&mut out, &counts, screen, "days")?;
-    let all = report.days_in_all();
-    let more = all - report.days().len() as u64;
-    if more > 0 {
-        not_shown(&mut out, &counted(more, "earlier day"), all, screen)?;
-    }
-    out.flush()
 }
 
-/// Writes the experts and how many they are.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> io::Result<()> {
-    let mut table = new_table(screen);
-    table.set_header(["Username", "First name", "Last name"]);
-    for expert in experts {
-        let cells = [&expert.username, &expert.first_name, &expert.last_name];
-        table.add_row(cells.map(|cell| visible(cell).into_owned()));
-    }
-    print(&mut out, &table, Header::Line, screen.ink)?;
-    let experts = counted(experts.len() as u64, "expert");
-    writeln!(out, "\n{}", screen.ink.aside(experts))?;
-    out.flush()
+/// The zone's name; none if the system knows its clocks but not what they are called.
+pub(super) fn zone_name(zone: &TimeZone) -> Option<&str> {
+    zone.iana_name().or(zone.is_unknown().then_some("UTC"))
 }
 
-/// Writes tables and their numbers of rows.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn table_rows(
-    mut out: impl Write,
-    tables: &[TableRows],
-    screen: &Screen,
-) -> io::Result<()> {
-    let mut table = new_table(screen);
-    table.set_header(["Table", "Rows"]);
-    for entry in tables {
-        table.add_row([entry.table.to_owned(), entry.rows.to_string()]);
-    }
-    align_right(&mut table, 1..=1);
-    print(&mut out, &table, Header::Line, screen.ink)
-}
-
-/// Writes the database's path, what was checked of it, how that is, and what to do where it is not in order.
-///
-/// # Errors
-/// When `out` takes no more.
-pub(crate) fn checks(
-    mut out: impl Write,
-    path: &Path,
-    lines: &[Finding],
-    screen: &Screen,
-) -> io::Result<()> {
-    let path = path.display().to_string();
-    writeln!(out, "{}\n", visible(&path))?;
-    let mut table = new_table(screen);
-    table.set_header(["Check", "State", "Found"]);
-    for line in lines {
-        let found = match &line.next {
-            None => line.found.clone(),
-            Some(next) => format!("{}; {next}", line.found),
-        };
-        table.add_row([line.check, line.state.name(), &*visible(&found)]);
-    }
-    let fixed = || ColumnConstraint::ContentWidth;
-    table.set_constraints([fixed(), fixed()]);
-    print(&mut out, &table, Header::Line, screen.ink)?;
-    out.flush()
-}
-
-fn new_table(screen: &Screen) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(screen.width);
-    table
-}
-
-/// A row of at most [`ROW_LINES_MAX`] lines; what is cut ends in `…`.
-fn row<const CELLS: usize>(cells: [String; CELLS]) -> Row {
-    let mut row = Row::from(cells);
-    row.max_height(ROW_LINES_MAX);
-    row
-}
-
-fn exactly(columns: usize) -> ColumnConstraint {
-    let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+fn exactly(columns: u16) -> ColumnConstraint {
     ColumnConstraint::Absolute(Width::Fixed(columns.saturating_add(PADDING.0 + PADDING.1)))
 }
 
-fn indent(table: &mut Table) {
-    if let Some(first) = table.column_mut(0) {
+fn indent(grid: &mut Grid) {
+    if let Some(first) = grid.column_mut(0) {
         first.set_padding((PADDING.0 + 1, PADDING.1));
-    }
-}
-
-fn align_right(table: &mut Table, columns: RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-}
-
-/// Lets others of the columns be wrapped.
-fn keep_width(table: &mut Table, columns: RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
     }
 }
 
@@ -403,52 +341,13 @@ enum Header {
 }
 
 /// Without the blanks that pad the last column: they would wrap when the window is made narrower.
-fn print(out: &mut impl Write, table: &Table, header: Header, ink: Ink) -> io::Result<()> {
-    for (number, line) in table.trim_fmt().lines().enumerate() {
+fn print(out: &mut impl Write, grid: &Grid, header: Header, colors: ColorMode) -> io::Result<()> {
+    for (number, line) in grid.trim_fmt().lines().enumerate() {
         if number == 0 && header == Header::Line {
-            writeln!(out, "{}", ink.heading(line))?;
+            writeln!(out, "{}", colors.heading(line))?;
         } else {
-            writeln!(out, "{}", ink.with_bar(line))?;
+            writeln!(out, "{}", colors.with_bar(line))?;
         }
     }
     Ok(())
-}
-
-pub(super) fn expert(username: &str, name: &str) -> String {
-    let (username, name) = (visible(username), visible(name));
-    if username == name {
-        name.into_owned()
-    } else {
-        format!("{name} ({username})")
-    }
-}
-
-/// Writes what there is in all, and by which zone's clocks the `dated` are told.
-fn footer(out: &mut impl Write, counts: &[String], screen: &Screen, dated: &str) -> io::Result<()> {
-    let counts = counts.join(", ");
-    writeln!(
-        out,
-        "{}",
-        screen
-            .ink
-            .aside(format!("{counts}; {}", times(screen, dated)))
-    )
-}
-
-/// By which clocks the `dated` are told.
-pub(super) fn times(screen: &Screen, dated: &str) -> String {
-    match zone_name(&screen.zone) {
-        Some(name) => format!("{dated} in {name}"),
-        None => format!("local {dated}"),
-    }
-}
-
-/// The zone's name; none where the system tells its clocks but not what they are called.
-pub(super) fn zone_name(zone: &TimeZone) -> Option<&str> {
-    zone.iana_name().or(zone.is_unknown().then_some("UTC"))
-}
-
-fn not_shown(out: &mut impl Write, more: &str, all: u64, screen: &Screen) -> io::Result<()> {
-    let line = format!("{more} not shown; --limit {all} shows all");
-    writeln!(out, "{}", screen.ink.aside(line))
 }

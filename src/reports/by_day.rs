@@ -103,7 +103,6 @@ fn newest_days(
 
 impl Day {
     /// A day on which nobody clicked.
-    #[must_use]
     pub(crate) fn without_clicks(date: Date) -> Self {
         Self {
             date,
@@ -115,19 +114,16 @@ impl Day {
 
 impl ByDay {
     /// The newest days, the newest first.
-    #[must_use]
     pub(crate) fn days(&self) -> &[Day] {
         &self.days
     }
 
     /// How many days there are from the first click to the last, shown or not.
-    #[must_use]
     pub(crate) fn days_in_all(&self) -> u64 {
         self.days_in_all
     }
 
     /// All selected leads and clicks, shown or not.
-    #[must_use]
     pub(crate) fn totals(&self) -> Totals {
         self.totals
     }
@@ -142,7 +138,7 @@ struct Dates<'a> {
 
 impl<'a> Dates<'a> {
     fn new(zone: &'a TimeZone) -> Self {
-        let epoch = Timestamp::from_micros(0);
+        let epoch = Timestamp::EPOCH;
         Self {
             zone,
             minute: 0,

@@ -120,7 +120,7 @@ impl ByLead {
                 email,
                 click_count: 0,
                 latest: NO_CLICK,
-                latest_at: Timestamp::from_micros(0),
+                latest_at: Timestamp::EPOCH,
                 is_out_of_order: false,
             });
         }

@@ -28,16 +28,49 @@ pub(crate) enum RankBy {
 }
 
 /// An expert or a search in a [`Ranking`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ranked {
+#[derive(Debug)]
+struct Ranked {
+    subject: String,
+    clicks: u64,
+    leads: u64,
+    latest_at: Timestamp,
+}
+
+/// A row of a [`Ranking`].
+#[derive(Debug, Clone)]
+pub(crate) struct RankedRow<'a> {
+    /// What is ranked.
+    pub(crate) by: RankBy,
     /// The expert's username, or the search.
-    pub(crate) subject: String,
+    pub(crate) subject: &'a str,
+    /// The expert's name, or the search.
+    pub(crate) name: &'a str,
     /// How many clicks there were.
     pub(crate) clicks: u64,
     /// By how many different leads.
     pub(crate) leads: u64,
+    /// Which part of all selected clicks these are, from 0 to 1.
+    pub(crate) share: f64,
     /// When the latest was stored.
     pub(crate) latest_at: Timestamp,
+    /// How many clicks the first row has.
+    pub(crate) clicks_max: u64,
+}
+
+impl RankedRow<'_> {
+    /// A row without meaning.
+    pub(crate) fn sample(by: RankBy) -> Self {
+        Self {
+            by,
+            subject: "",
+            name: "",
+            clicks: 0,
+            leads: 0,
+            share: 0.0,
+            latest_at: Timestamp::EPOCH,
+            clicks_max: 0,
+        }
+    }
 }
 
 /// Ranks the clicks of `selection`, and keeps the first `ranked_max`. Totals count every click either way.
@@ -93,43 +126,47 @@ fn order(ranked: &Ranked) -> (Reverse<u64>, Reverse<Timestamp>, &str) {
 
 impl Ranking {
     /// What is ranked.
-    #[must_use]
     pub(crate) fn by(&self) -> RankBy {
         self.by
     }
 
-    /// The first places.
-    #[must_use]
-    pub(crate) fn ranked(&self) -> &[Ranked] {
-        &self.ranked
+    /// The first rows.
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = RankedRow<'_>> + Clone {
+        let clicks_max = self.ranked.first().map_or(0, |first| first.clicks);
+        self.ranked.iter().map(move |ranked| RankedRow {
+            by: self.by,
+            subject: &ranked.subject,
+            name: self.names.display_name(&ranked.subject),
+            clicks: ranked.clicks,
+            leads: ranked.leads,
+            share: self.share(ranked.clicks),
+            latest_at: ranked.latest_at,
+            clicks_max,
+        })
     }
 
     /// How many there are, shown or not.
-    #[must_use]
     pub(crate) fn ranked_in_all(&self) -> u64 {
         self.ranked_in_all
     }
 
     /// All selected leads and clicks, shown or not.
-    #[must_use]
     pub(crate) fn totals(&self) -> Totals {
         self.totals
     }
 
     /// The experts' names.
-    #[must_use]
     pub(crate) fn names(&self) -> &ExpertNames {
         &self.names
     }
 
-    /// Which part of all selected clicks `ranked` has, from 0 to 1.
-    #[must_use]
+    /// Which part of all selected clicks these are.
     #[expect(
         clippy::cast_precision_loss,
         reason = "counts of clicks are far below 2^53, and a share is rounded anyway"
     )]
-    pub(crate) fn share(&self, ranked: &Ranked) -> f64 {
-        ranked.clicks as f64 / self.totals.clicks.max(1) as f64
+    fn share(&self, clicks: u64) -> f64 {
+        clicks as f64 / self.totals.clicks.max(1) as f64
     }
 }
 

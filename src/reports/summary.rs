@@ -4,7 +4,6 @@ use jiff::{ToSpan, Zoned, civil::Date};
 
 use super::{Day, RankBy, Ranking, Totals, by_day, ranking};
 use crate::{
-    expert::ExpertNames,
     storage::{BadTime, Column, Db, Error, Order, Query, Selection, Window},
     text::interner::StringInterner,
     timestamp::Timestamp,
@@ -38,8 +37,6 @@ pub(crate) struct Summary {
     pub(crate) top_queries: Ranking,
     /// The leads whose first click is the newest.
     pub(crate) newest_leads: Vec<NewLead>,
-    /// The experts' names.
-    pub(crate) names: ExpertNames,
 }
 
 /// A lead and the first click.
@@ -51,6 +48,8 @@ pub(crate) struct NewLead {
     pub(crate) first_at: Timestamp,
     /// Whom the lead clicked first.
     pub(crate) expert_username: String,
+    /// That expert's name; the username if there is none.
+    pub(crate) expert_name: String,
     /// After which search; may be empty.
     pub(crate) search_query: String,
     /// How many clicks the lead has by now.
@@ -99,7 +98,6 @@ pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
             top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
             top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
             newest_leads: overall.newest_leads,
-            names: db.expert_names()?,
         })
     })
 }
@@ -237,6 +235,7 @@ fn first_clicks(
         order: Order::Arrival,
         bad_time: BadTime::Fail,
     };
+    let names = db.expert_names()?;
     let mut missing: HashMap<&str, &LeadEntry> = leads
         .iter()
         .map(|lead| (emails.get(lead.email), lead))
@@ -252,6 +251,7 @@ fn first_clicks(
                     email: click.email.to_string(),
                     first_at: lead.first_at,
                     expert_username: click.expert_username.to_string(),
+                    expert_name: names.display_name(&click.expert_username).to_owned(),
                     search_query: click.search_query.to_string(),
                     clicks: lead.clicks,
                 },

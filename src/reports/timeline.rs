@@ -194,7 +194,7 @@ impl Timeline {
     }
 
     /// The clicks that are shown, newest first.
-    pub(crate) fn clicks(&self) -> impl ExactSizeIterator<Item = ClickRow<'_>> {
+    pub(crate) fn clicks(&self) -> impl ExactSizeIterator<Item = ClickRow<'_>> + Clone {
         self.clicks.iter().rev().map(|click| self.clicks.row(click))
     }
 }

@@ -26,7 +26,6 @@ pub(crate) enum State {
 
 impl State {
     /// Its word, as in JSON.
-    #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -36,7 +35,6 @@ impl State {
     }
 
     /// The worst of `findings`.
-    #[must_use]
     pub(crate) fn worst(findings: &[Finding]) -> Self {
         findings
             .iter()

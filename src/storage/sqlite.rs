@@ -52,13 +52,11 @@ pub(crate) struct SqliteDb {
 
 impl SqliteDb {
     /// The database's absolute path, without links.
-    #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether `path` is the database, under whatever name, or one of the files that SQLite keeps beside it.
-    #[must_use]
     pub(crate) fn owns(&self, path: &Path) -> bool {
         let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(&self.path, suffix));
         // What does not exist yet is known by its directory and name.
@@ -198,7 +196,6 @@ fn owned_text(value: ValueRef<'_>) -> String {
 }
 
 /// A WAL that was kept when the files of the database at `path` were replaced; it may hold clicks that only it has.
-#[must_use]
 pub(crate) fn left_wal(path: &Path) -> Option<PathBuf> {
     Some(path_with(path, "-wal.left")).filter(|path| path.exists())
 }

@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::TableOrJson;
+use super::format::Format;
 use crate::{
     cli::{failure::Failure, output, progress::Wait},
-    render::{json, table},
+    render::{Format as _, Report, json::Json, table::Table},
     storage::{self, Depth, State},
     timestamp::Timestamp,
 };
@@ -30,8 +30,8 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     quick: bool,
     /// How to print
-    #[arg(long, value_enum, default_value_t = TableOrJson::Table)]
-    format: TableOrJson,
+    #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
+    format: Format,
 }
 
 pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
@@ -43,17 +43,22 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     // What a link leads to; where nothing is, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
     let wait = Wait::checking();
-    let lines = storage::check(db, depth, Timestamp::new(now.timestamp()));
+    let findings = storage::check(db, depth, Timestamp::new(now.timestamp()));
     drop(wait);
-    output::print(|out| match args.format {
-        TableOrJson::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),
-        TableOrJson::Json => json::checks(out, &lines),
-    })?;
-    match State::worst(&lines) {
-        State::Ok => Ok(()),
-        worst => {
-            let such = lines.iter().filter(|line| line.state == worst);
-            Err(Failure::NotInOrder(worst, such.count() as u64))
+    let worst = State::worst(&findings);
+    let such = findings.iter().filter(|finding| finding.state == worst);
+    let such = such.count() as u64;
+    let report = Report::Check { path, findings };
+    output::print(|out| {
+        if args.format == Format::Json {
+            Json.write(&report, out)
+        } else {
+            let screen = output::screen(TimeZone::UTC);
+            Table { screen }.write(&report, out)
         }
+    })?;
+    match worst {
+        State::Ok => Ok(()),
+        worst => Err(Failure::NotInOrder(worst, such)),
     }
 }

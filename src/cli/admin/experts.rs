@@ -13,7 +13,7 @@ use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
     import::{Unreadable, experts::parse},
-    render::{csv, json, table},
+    render::Report,
     storage::Db,
 };
 
@@ -42,15 +42,18 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
+        /// How to print
+        #[arg(long, value_parser = Format::parser(Format::LIST), default_value = "table")]
+        format: Format,
         #[command(flatten)]
-        output: OutputArgs<Format>,
+        output: OutputArgs,
     },
 }
 
 pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
     match command {
         ExpertsCommand::Import { file } => import(db, file),
-        ExpertsCommand::List { output } => list(db, output),
+        ExpertsCommand::List { format, output } => list(db, *format, output),
     }
 }
 
@@ -81,8 +84,8 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(db: &Path, output: &OutputArgs<Format>) -> Result<(), Failure> {
-    output.check()?;
+fn list(db: &Path, format: Format, output: &OutputArgs) -> Result<(), Failure> {
+    output.check(format)?;
     let db = &Db::open_for_report(db)?;
     let experts = db.experts()?;
     if experts.is_empty() {
@@ -92,11 +95,8 @@ fn list(db: &Path, output: &OutputArgs<Format>) -> Result<(), Failure> {
         );
         print_error("leadclicks", &sentence);
     }
-    output::write(db, output.output.as_deref(), |out| match output.format {
-        Format::Table if experts.is_empty() => Ok(()),
-        Format::Table => table::experts(out, &experts, &output.screen(&TimeZone::UTC)),
-        Format::Csv => csv::experts(out, &experts, output.cells()),
-        Format::Json => json::experts(out, &experts),
-        Format::Ndjson => json::expert_lines(out, &experts),
+    let report = Report::Experts(experts);
+    output::write(db, output.output.as_deref(), |out| {
+        output.write(format, &report, &TimeZone::UTC, out)
     })
 }

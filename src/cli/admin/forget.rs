@@ -9,7 +9,7 @@ use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output},
     click,
-    render::{counted, table},
+    render::{counted, table::Table},
     storage::{Db, Elsewhere, TABLES},
     text::visible,
 };
@@ -54,7 +54,8 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, tell_what_is_left(&db, email));
     }
     let shown = output::say(&format!("{shown_path}\n")).and_then(|()| {
-        table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
+        let screen = output::screen(TimeZone::UTC);
+        Table { screen }.tables(&found, &mut io::stdout().lock())
     });
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return tell_what_is_left(&db, email);

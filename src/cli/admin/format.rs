@@ -1,42 +1,35 @@
-//! Flags that commands with a table, CSV or JSON share.
+//! The formats, and the flags that commands with several of them share.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
-use clap::{Args, ValueEnum, builder::PossibleValue};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
-    render::{Ink, table::Screen},
+    render::{
+        ColorMode, Format as _, Report,
+        csv::Csv,
+        json::Json,
+        ndjson::Ndjson,
+        table::{Screen, Table},
+    },
     text::spreadsheet::Cells,
 };
 
-#[derive(Debug, Args)]
-pub(super) struct OutputArgs<F: Formats> {
-    /// How to print
-    #[arg(long, value_enum, default_value_t = F::TABLE)]
-    pub(super) format: F,
-    /// Write to this file, which is there whole or not at all; - for standard output
-    #[arg(long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-    /// With --format csv: leave cells that a spreadsheet would run as formulas as they are; without it they get
-    /// a leading '
-    #[arg(long)]
-    pub(super) raw_csv: bool,
-}
-
-/// The formats that a command offers.
-pub(super) trait Formats: ValueEnum + Copy + Eq + Send + Sync + 'static {
-    /// The default.
-    const TABLE: Self;
-    /// The only one that has spreadsheets to guard against.
-    const CSV: Self;
-}
-
+/// Every format; a command names those that it offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people
     Table,
+    /// For a browser: a page in one file, with a search and charts
+    Html,
     /// For spreadsheets
     Csv,
     /// For programs
@@ -45,81 +38,82 @@ pub(super) enum Format {
     Ndjson,
 }
 
-/// The formats of what is no list of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum TableOrJson {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-}
+impl Format {
+    /// Of reports about clicks.
+    pub(super) const REPORT: &'static [Self] =
+        &[Self::Table, Self::Html, Self::Csv, Self::Json, Self::Ndjson];
+    /// Of other lists.
+    pub(super) const LIST: &'static [Self] = &[Self::Table, Self::Csv, Self::Json, Self::Ndjson];
+    /// Of what is not a list of rows.
+    pub(super) const TABLE_OR_JSON: &'static [Self] = &[Self::Table, Self::Json];
 
-impl Formats for Format {
-    const TABLE: Self = Self::Table;
-    const CSV: Self = Self::Csv;
-}
-
-/// What a report is printed as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReportFormat {
-    Html,
-    Other(Format),
-}
-
-impl Formats for ReportFormat {
-    const TABLE: Self = Self::Other(Format::Table);
-    const CSV: Self = Self::Other(Format::Csv);
-}
-
-impl ValueEnum for ReportFormat {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[
-            Self::Other(Format::Table),
-            Self::Html,
-            Self::Other(Format::Csv),
-            Self::Other(Format::Json),
-            Self::Other(Format::Ndjson),
-        ]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Html => Some(
-                PossibleValue::new("html")
-                    .help("For a browser: a page in one file, with a search and charts"),
-            ),
-            Self::Other(format) => format.to_possible_value(),
-        }
+    /// Takes the names of `formats`.
+    pub(super) fn parser(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {
+        let names = formats.iter().filter_map(ValueEnum::to_possible_value);
+        PossibleValuesParser::new(names).try_map(|name| Self::from_str(&name, false))
     }
 }
 
-impl<F: Formats> OutputArgs<F> {
-    pub(super) fn cells(&self) -> Cells {
-        if self.raw_csv {
-            Cells::Raw
-        } else {
-            Cells::Guarded
-        }
-    }
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Write to this file, which is there whole or not at all; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// With --format csv: leave cells that a spreadsheet would run as formulas as they are; without it they get
+    /// a leading '
+    #[arg(long)]
+    raw_csv: bool,
+}
 
-    /// For whom a table is made. One that goes to a file has no colours.
-    pub(super) fn screen(&self, zone: &TimeZone) -> Screen {
-        let screen = output::screen(zone.clone());
-        match self.output.as_deref() {
-            Some(path) if path != Path::new("-") => Screen {
-                ink: Ink::Plain,
-                ..screen
-            },
-            _ => screen,
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.raw_csv && self.format != F::CSV {
+impl OutputArgs {
+    pub(super) fn check(&self, format: Format) -> Result<(), Failure> {
+        if self.raw_csv && format != Format::Csv {
             return Err(Failure::Usage(
                 "--raw-csv goes with --format csv".to_owned(),
             ));
         }
         Ok(())
+    }
+
+    /// Writes `report` in `format`. A page needs more than the report; see [`crate::render::html::Html`].
+    ///
+    /// # Errors
+    /// When `out` can't be written to.
+    pub(super) fn write(
+        &self,
+        format: Format,
+        report: &Report,
+        zone: &TimeZone,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        match format {
+            Format::Table => self.table(zone).write(report, out),
+            Format::Html => Err(io::ErrorKind::Unsupported.into()),
+            Format::Csv => self.csv().write(report, out),
+            Format::Json => Json.write(report, out),
+            Format::Ndjson => Ndjson.write(report, out),
+        }
+    }
+
+    fn csv(&self) -> Csv {
+        let cells = if self.raw_csv {
+            Cells::Raw
+        } else {
+            Cells::Guarded
+        };
+        Csv { cells }
+    }
+
+    /// A table that goes to a file has no colours.
+    fn table(&self, zone: &TimeZone) -> Table {
+        let screen = output::screen(zone.clone());
+        let screen = match self.output.as_deref() {
+            Some(path) if path != Path::new("-") => Screen {
+                colors: ColorMode::Plain,
+                ..screen
+            },
+            _ => screen,
+        };
+        Table { screen }
     }
 }

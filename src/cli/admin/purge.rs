@@ -7,12 +7,7 @@ use jiff::Zoned;
 
 use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
-    cli::{
-        failure::Failure,
-        instant::{Instant, NotAnInstant},
-        output,
-        progress::Bar,
-    },
+    cli::{failure::Failure, instant::Instant, output, progress::Bar},
     interrupt,
     progress::Progress,
     render::counted,
@@ -104,7 +99,7 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
 fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {
     let before = older_than
         .resolve(now)
-        .map_err(|error: NotAnInstant| Failure::Usage(format!("--older-than: {error}")))?;
+        .map_err(|error| Failure::Usage(format!("--older-than: {error}")))?;
     if before > Timestamp::new(now.timestamp()) {
         return Err(Failure::Usage(
             "--older-than is in the future, so it would delete clicks while they come in"

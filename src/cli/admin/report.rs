@@ -1,31 +1,47 @@
 //! `leadclicks report`
 
-mod page;
-
-use std::{io, num::NonZeroU64, path::Path};
+use std::{num::NonZeroU64, path::Path};
 
 use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::{Format, OutputArgs, ReportFormat};
+use super::format::{Format, OutputArgs};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, NotAnInstant, by_clocks_of, parse_time_zone},
-        output::{self, Out},
-        print_error,
+        instant::{Instant, by_clocks_of, parse_time_zone, resolve},
+        output, print_error,
         progress::timed,
     },
-    expert::ExpertNames,
-    render::{csv, json, table},
-    reports::{self, RankBy, Subject},
-    storage::{Db, Selection, Window},
+    render::{
+        Format as _, Report,
+        html::{Html, ROWS_MAX},
+    },
+    reports::{self, RankBy, Subject, Timeline},
+    storage::{Db, Error, Selection, Window},
+    timestamp::Timestamp,
 };
 
-/// How many leads, experts, searches or days a table shows without `--limit`.
-const TABLE_ROWS: NonZeroU64 = NonZeroU64::new(50).unwrap();
-/// How many clicks a table of one expert or one lead shows without `--limit`.
-const TABLE_CLICKS: NonZeroU64 = NonZeroU64::new(200).unwrap();
+/// How many rows are shown without `--limit`.
+struct Limits {
+    /// In a table: what a person still reads.
+    table: NonZeroU64,
+    /// In a page: a phone still scrolls and searches them with ease.
+    page: NonZeroU64,
+}
+
+/// Of leads, experts, searches or days.
+const ROWS: Limits = Limits {
+    table: NonZeroU64::new(50).unwrap(),
+    page: NonZeroU64::new(1000).unwrap(),
+};
+/// Of the clicks on one expert or of one lead.
+const CLICKS: Limits = Limits {
+    table: NonZeroU64::new(200).unwrap(),
+    page: NonZeroU64::new(5000).unwrap(),
+};
+/// How many experts or searches a page ranks next to a list.
+const BESIDE_ROWS: NonZeroU64 = NonZeroU64::new(20).unwrap();
 
 const QUESTIONS: &str = "Questions";
 const SELECTION: &str = "Which clicks";
@@ -90,16 +106,11 @@ pub(super) struct ReportArgs {
     /// or at 200 clicks, and a page at 1000, or at 5000 clicks; a page never has more than 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
+    /// How to print
+    #[arg(long, value_parser = Format::parser(Format::REPORT), default_value = "table", help_heading = OUTPUT)]
+    format: Format,
     #[command(flatten, next_help_heading = OUTPUT)]
-    output: OutputArgs<ReportFormat>,
-}
-
-/// What is asked.
-enum Question {
-    ByEmail,
-    Ranking(RankBy),
-    ByDay,
-    Timeline(Subject),
+    output: OutputArgs,
 }
 
 fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
@@ -108,173 +119,121 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 }
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
-    args.output.check()?;
+    args.output.check(args.format)?;
     let now = &by_clocks_of(now, args.tz.as_ref());
-    let selection = selection(args, now)?;
+    let selection = args.selection(now)?;
     let db = &Db::open_for_report(db)?;
-    let question = question(args, &selection);
-    let format = match args.output.format {
-        ReportFormat::Html => return page::write(db, question, selection, args, now),
-        ReportFormat::Other(format) => format,
-    };
-    let zone = now.time_zone();
-    match question {
-        Question::ByEmail => by_email(db, &selection, args, format, zone),
-        Question::Ranking(by) => ranking(db, by, &selection, args, format, zone),
-        Question::ByDay => by_day(db, &selection, args, format, zone),
-        Question::Timeline(subject) => timeline(db, subject, &selection, args, format, zone),
+    // The parts of a page are about the same clicks.
+    let (report, page) = timed(|| {
+        db.snapshot(|db| {
+            let report = args.read(db, &selection, now.time_zone())?;
+            let page = match args.format {
+                Format::Html => Some(args.read_page(db, &report, &selection, now)?),
+                _ => None,
+            };
+            Ok((report, page))
+        })
+    })?;
+    if report.is_empty() {
+        let hint = match &report {
+            Report::Timeline(timeline) => unknown_expert_hint(&selection, timeline),
+            _ => "",
+        };
+        say_empty(db, &selection, hint);
     }
+    output::write(db, args.output.output.as_deref(), |out| match page {
+        Some(page) => page.write(&report, out),
+        None => args
+            .output
+            .write(args.format, &report, now.time_zone(), out),
+    })
 }
 
-/// One expert or one lead is a question by itself, and a condition of any other.
-fn question(args: &ReportArgs, selection: &Selection) -> Question {
-    match (&selection.email, &selection.expert) {
-        _ if args.by_email => Question::ByEmail,
-        _ if args.by_expert => Question::Ranking(RankBy::Expert),
-        _ if args.by_query => Question::Ranking(RankBy::Query),
-        (Some(email), _) if !args.by_day => Question::Timeline(Subject::Lead(email.clone())),
-        (None, Some(username)) if !args.by_day => {
-            Question::Timeline(Subject::Expert(username.clone()))
+impl ReportArgs {
+    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
+        let window = Window {
+            since: resolve("--since", self.since, now)?,
+            until: resolve("--until", self.until, now)?,
+        };
+        if let (Some(since), Some(until)) = (window.since, window.until)
+            && since >= until
+        {
+            return Err(Failure::Usage(
+                "--since is not before --until, so no click can lie between them".to_owned(),
+            ));
         }
-        _ => Question::ByDay,
+        Ok(Selection::new(
+            window,
+            self.expert.as_deref(),
+            self.email.as_deref(),
+            self.query.as_deref(),
+        ))
     }
-}
 
-fn selection(args: &ReportArgs, now: &Zoned) -> Result<Selection, Failure> {
-    Ok(Selection::new(
-        window(args, now)?,
-        args.expert.as_deref(),
-        args.email.as_deref(),
-        args.query.as_deref(),
-    ))
-}
-
-fn window(args: &ReportArgs, now: &Zoned) -> Result<Window, Failure> {
-    let resolve = |flag: &str, instant: Option<Instant>| {
-        instant
-            .map(|instant| instant.resolve(now))
-            .transpose()
-            .map_err(|error: NotAnInstant| Failure::Usage(format!("{flag}: {error}")))
-    };
-    let window = Window {
-        since: resolve("--since", args.since)?,
-        until: resolve("--until", args.until)?,
-    };
-    match (window.since, window.until) {
-        (Some(since), Some(until)) if since >= until => Err(Failure::Usage(
-            "--since is not before --until, so no click can lie between them".to_owned(),
-        )),
-        _ => Ok(window),
+    /// Reads what is asked. One expert or one lead is a question by itself, and a condition of any other.
+    fn read(&self, db: &Db, selection: &Selection, zone: &TimeZone) -> Result<Report, Error> {
+        let rows_max = self.limit(&ROWS);
+        let ranking = |by| {
+            Ok(Report::Ranking(reports::ranking(
+                db, by, selection, rows_max,
+            )?))
+        };
+        let timeline = |subject| {
+            let clicks_max = self.limit(&CLICKS);
+            let timeline = reports::timeline(db, subject, selection, clicks_max)?;
+            Ok(Report::Timeline(timeline))
+        };
+        match (&selection.email, &selection.expert) {
+            _ if self.by_email => Ok(Report::ByLead(reports::by_lead(db, selection, rows_max)?)),
+            _ if self.by_expert => ranking(RankBy::Expert),
+            _ if self.by_query => ranking(RankBy::Query),
+            (Some(email), _) if !self.by_day => timeline(Subject::Lead(email.clone())),
+            (None, Some(username)) if !self.by_day => timeline(Subject::Expert(username.clone())),
+            _ => Ok(Report::ByDay(reports::by_day(
+                db, selection, zone, rows_max,
+            )?)),
+        }
     }
-}
 
-fn by_email(
-    db: &Db,
-    selection: &Selection,
-    args: &ReportArgs,
-    format: Format,
-    zone: &TimeZone,
-) -> Result<(), Failure> {
-    let output = &args.output;
-    let limit = limit(args, format, TABLE_ROWS);
-    let grouped = timed(|| reports::by_lead(db, selection, limit))?;
-    let nothing = (grouped.totals().clicks == 0).then_some("");
-    print(db, selection, args, format, nothing, |out| match format {
-        Format::Table => table::by_email(out, &grouped, &output.screen(zone)),
-        Format::Csv => csv::by_email(out, &grouped, output.cells()),
-        Format::Json => json::by_email(out, &grouped),
-        Format::Ndjson => json::by_email_lines(out, &grouped),
-    })
-}
-
-fn ranking(
-    db: &Db,
-    by: RankBy,
-    selection: &Selection,
-    args: &ReportArgs,
-    format: Format,
-    zone: &TimeZone,
-) -> Result<(), Failure> {
-    let output = &args.output;
-    let limit = limit(args, format, TABLE_ROWS);
-    let ranking = timed(|| reports::ranking(db, by, selection, limit))?;
-    let nothing = ranking.ranked().is_empty().then_some("");
-    print(db, selection, args, format, nothing, |out| match format {
-        Format::Table => table::ranking(out, &ranking, &output.screen(zone)),
-        Format::Csv => csv::ranking(out, &ranking, output.cells()),
-        Format::Json => json::ranking(out, &ranking),
-        Format::Ndjson => json::ranking_lines(out, &ranking),
-    })
-}
-
-fn by_day(
-    db: &Db,
-    selection: &Selection,
-    args: &ReportArgs,
-    format: Format,
-    zone: &TimeZone,
-) -> Result<(), Failure> {
-    let output = &args.output;
-    let limit = limit(args, format, TABLE_ROWS);
-    let by_day = timed(|| reports::by_day(db, selection, zone, limit))?;
-    let nothing = by_day.days().is_empty().then_some("");
-    print(db, selection, args, format, nothing, |out| match format {
-        Format::Table => table::by_day(out, &by_day, &output.screen(zone)),
-        Format::Csv => csv::by_day(out, &by_day),
-        Format::Json => json::by_day(out, &by_day),
-        Format::Ndjson => json::by_day_lines(out, &by_day),
-    })
-}
-
-fn timeline(
-    db: &Db,
-    subject: Subject,
-    selection: &Selection,
-    args: &ReportArgs,
-    format: Format,
-    zone: &TimeZone,
-) -> Result<(), Failure> {
-    let output = &args.output;
-    let limit = limit(args, format, TABLE_CLICKS);
-    let timeline = timed(|| reports::timeline(db, subject, selection, limit))?;
-    let nothing =
-        (timeline.totals().clicks == 0).then(|| unknown_expert_hint(selection, timeline.names()));
-    print(db, selection, args, format, nothing, |out| match format {
-        Format::Table => table::timeline(out, &timeline, &output.screen(zone)),
-        Format::Csv => csv::timeline(out, &timeline, output.cells()),
-        Format::Json => json::timeline(out, &timeline),
-        Format::Ndjson => json::timeline_lines(out, &timeline),
-    })
-}
-
-/// Prints a report by `render`. Where there is `nothing` in it that is told, with what may help, and there is no table.
-fn print(
-    db: &Db,
-    selection: &Selection,
-    args: &ReportArgs,
-    format: Format,
-    nothing: Option<&str>,
-    render: impl FnOnce(&mut Out) -> io::Result<()>,
-) -> Result<(), Failure> {
-    if let Some(hint) = nothing {
-        tell_empty(db, selection, hint);
+    /// A table is read by a person, who should not have to stop it, and a page by a browser; programs get everything.
+    fn limit(&self, default: &Limits) -> Option<NonZeroU64> {
+        match self.format {
+            Format::Table => self.limit.or(Some(default.table)),
+            Format::Html => Some(self.limit.map_or(default.page, |limit| limit.min(ROWS_MAX))),
+            Format::Csv | Format::Json | Format::Ndjson => self.limit,
+        }
     }
-    output::write(db, args.output.output.as_deref(), |out| match nothing {
-        Some(_) if format == Format::Table => Ok(()),
-        _ => render(out),
-    })
-}
 
-/// A table is read by a person, who should not have to stop it; programs get everything.
-fn limit(args: &ReportArgs, format: Format, table_default: NonZeroU64) -> Option<NonZeroU64> {
-    match format {
-        Format::Table => args.limit.or(Some(table_default)),
-        _ => args.limit,
+    /// Reads what a page shows besides the report: in memory are then at most [`ROWS_MAX`] rows, but all clicks of leads,
+    /// and what [`reports::by_day`] and [`reports::ranking`] count in.
+    fn read_page(
+        &self,
+        db: &Db,
+        report: &Report,
+        selection: &Selection,
+        now: &Zoned,
+    ) -> Result<Html, Error> {
+        let ranking = |by| reports::ranking(db, by, selection, Some(BESIDE_ROWS));
+        let queries = match report {
+            Report::Timeline(_) => Some(ranking(RankBy::Query)?),
+            _ => None,
+        };
+        Ok(Html {
+            selection: selection.clone(),
+            made_at: Timestamp::new(now.timestamp()),
+            zone: now.time_zone().clone(),
+            days: reports::by_day(db, selection, now.time_zone(), None)?,
+            experts: ranking(RankBy::Expert)?,
+            queries,
+            // A limit counts leads.
+            clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
+        })
     }
 }
 
 /// What may help who asked for an expert that nobody has clicked.
-fn unknown_expert_hint(selection: &Selection, names: &ExpertNames) -> &'static str {
+fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static str {
+    let names = timeline.names();
     match &selection.expert {
         Some(username) if !names.is_empty() && !names.contains(username) => {
             "; see `leadclicks experts list` for the experts that are known"
@@ -283,7 +242,7 @@ fn unknown_expert_hint(selection: &Selection, names: &ExpertNames) -> &'static s
     }
 }
 
-fn tell_empty(db: &Db, selection: &Selection, hint: &str) {
+fn say_empty(db: &Db, selection: &Selection, hint: &str) {
     // An email or a search does not belong into what may end in a log.
     let which = [
         selection

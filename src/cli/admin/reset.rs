@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output, progress::Bar},
-    render::{counted, table},
+    render::{counted, table::Table},
     storage::TABLES,
     text::visible,
 };
@@ -46,7 +46,8 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let found = db.count_rows()?;
     let path = db.path().display().to_string();
     let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
-        table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
+        let screen = output::screen(TimeZone::UTC);
+        Table { screen }.tables(&found, &mut io::stdout().lock())
     });
     let besides = if args.backup.is_some() {
         ", and no backup written"

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::TableOrJson;
+use super::format::Format;
 use crate::{
     cli::{
         failure::Failure,
@@ -13,7 +13,7 @@ use crate::{
         output, print_error,
         progress::timed,
     },
-    render::{json, summary},
+    render::{json::Json, summary},
     reports,
     storage::Db,
 };
@@ -33,8 +33,8 @@ pub(super) struct SummaryArgs {
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
     tz: Option<TimeZone>,
     /// How to print
-    #[arg(long, value_enum, default_value_t = TableOrJson::Table)]
-    format: TableOrJson,
+    #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
+    format: Format,
 }
 
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
@@ -47,8 +47,8 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
         print_error("leadclicks", &sentence);
     }
     output::write(db, None, |out| match args.format {
-        TableOrJson::Table if is_empty => Ok(()),
-        TableOrJson::Table => summary::table(out, &all, &output::screen(now.time_zone().clone())),
-        TableOrJson::Json => json::summary(out, &all),
+        Format::Json => Json::summary(out, &all),
+        _ if is_empty => Ok(()),
+        _ => summary::table(out, &all, &output::screen(now.time_zone().clone())),
     })
 }

@@ -16,7 +16,7 @@ use rustix::{
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, NotAnInstant, by_clocks_of, parse_time_zone},
+        instant::{Instant, by_clocks_of, parse_time_zone, resolve},
         output, print_error,
     },
     expert::ExpertNames,
@@ -95,11 +95,7 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
 }
 
 fn selection(args: &WatchArgs, now: &Zoned) -> Result<Selection, Failure> {
-    let since = args
-        .since
-        .map(|since| since.resolve(now))
-        .transpose()
-        .map_err(|error: NotAnInstant| Failure::Usage(format!("--since: {error}")))?;
+    let since = resolve("--since", args.since, now)?;
     Ok(Selection::new(
         Window { since, until: None },
         args.expert.as_deref(),

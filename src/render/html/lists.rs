@@ -1,4 +1,4 @@
-//! What a page lists: leads with their clicks, clicks, experts and searches by their number of clicks, days.
+//! What a page lists: leads with their clicks, or rows.
 
 use std::{
     io::{self, Write},
@@ -12,17 +12,13 @@ use super::{
     text::{Email, Expert, Number, Search, Text, counted},
 };
 use crate::{
-    render::table::percent,
-    reports::{ByDay, ByLead, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject, Timeline},
+    render::{
+        rows::{self, Cell, Column, List},
+        table::percent,
+    },
+    reports::{ByLead, Lead, Ranking},
     timestamp::Timestamp,
 };
-
-/// What all clicks of a table have in common, and so needs no column.
-#[derive(Debug, Clone, Copy)]
-enum Known {
-    Lead,
-    Expert,
-}
 
 /// Writes the leads, folded, until they have `clicks_max` clicks in all.
 pub(super) fn leads(
@@ -79,12 +75,7 @@ fn write_lead(
         counted(lead.click_count(), "click"),
         time(latest.created_at, zone)
     )?;
-    begin_table(out, &[("", "Time"), ("who", "Expert"), ("", "Search")])?;
-    let clicks_max_here = usize::try_from(clicks_max).unwrap_or(usize::MAX);
-    for click in lead.clicks().take(clicks_max_here) {
-        write_click(out, &click, Known::Lead, zone)?;
-    }
-    end_table(out)?;
+    table(out, &rows::of_lead(lead, clicks_max), zone)?;
     let more = lead.click_count().saturating_sub(clicks_max);
     if more > 0 {
         writeln!(
@@ -96,105 +87,28 @@ fn write_lead(
     writeln!(out, "</details>")
 }
 
-/// Writes the clicks on an expert or of a lead.
-pub(super) fn clicks(out: &mut impl Write, report: &Timeline, zone: &TimeZone) -> io::Result<()> {
-    let (known, other) = match report.subject() {
-        Subject::Expert(_) => (Known::Expert, "Lead"),
-        Subject::Lead(_) => (Known::Lead, "Expert"),
-    };
-    begin_table(out, &[("", "Time"), ("who", other), ("", "Search")])?;
-    for click in report.clicks() {
-        write_click(out, &click, known, zone)?;
-    }
-    end_table(out)?;
-    let all = report.totals().clicks;
-    match all - report.clicks().len() as u64 {
-        0 => Ok(()),
-        more => not_shown(out, &counted(more, "more click"), &Rest::rows(all, "click")),
-    }
-}
-
-fn write_click(
-    out: &mut impl Write,
-    click: &ClickRow<'_>,
-    known: Known,
-    zone: &TimeZone,
-) -> io::Result<()> {
-    write!(out, "<tr><td>{}</td><td>", time(click.created_at, zone))?;
-    match known {
-        Known::Expert => write!(out, "{}", Email(click.email))?,
-        Known::Lead => write!(
-            out,
-            "{}",
-            Expert {
-                username: click.expert_username,
-                name: click.expert_name,
-            }
-        )?,
-    }
-    writeln!(
-        out,
-        "</td><td class=\"search\">{}</td></tr>",
-        Search(click.search_query)
-    )
-}
-
-/// Writes the first places with a bar each.
-pub(super) fn ranking(out: &mut impl Write, report: &Ranking, zone: &TimeZone) -> io::Result<()> {
-    let (title, noun) = ranked_words(report);
-    let columns = [
-        ("", title),
-        ("number", "Clicks"),
-        ("number share", "Share"),
-        ("number", "Leads"),
-        ("", "Latest click"),
-    ];
-    begin_table(out, &columns)?;
-    for ranked in report.ranked() {
-        begin_ranked(out, report, ranked)?;
-        writeln!(
-            out,
-            "<td class=\"number share\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
-            Text(&percent(report.share(ranked))),
-            Number(ranked.leads),
-            time(ranked.latest_at, zone)
-        )?;
-    }
-    end_table(out)?;
-    let all = report.ranked_in_all();
-    match all - report.ranked().len() as u64 {
+/// Writes the rows of a list, and how many are not shown.
+pub(super) fn list(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<()> {
+    table(out, list, zone)?;
+    match list.all - list.shown {
         0 => Ok(()),
         more => {
-            let more = counted(more, &format!("more {noun}"));
-            not_shown(out, &more, &Rest::rows(all, noun))
+            let more = counted(more, &format!("{} {}", list.rest, list.noun));
+            not_shown(out, &more, &Rest::rows(list.all, list.noun))
         }
     }
 }
 
-/// Writes the first places in brief, beside something else.
-pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking) -> io::Result<()> {
-    let (title, noun) = ranked_words(report);
-    begin_table(
-        out,
-        &[("", title), ("number", "Clicks"), ("number", "Leads")],
-    )?;
-    for ranked in report.ranked() {
-        begin_ranked(out, report, ranked)?;
-        writeln!(
-            out,
-            "<td class=\"number\">{}</td></tr>",
-            Number(ranked.leads)
-        )?;
-    }
-    end_table(out)?;
-    let flag = match report.by() {
-        RankBy::Expert => "--by-expert",
-        RankBy::Query => "--by-query",
-    };
-    match report.ranked_in_all() - report.ranked().len() as u64 {
+/// Writes the first rows of a ranking in brief, next to another list. `flag` lists all.
+pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking, flag: &str) -> io::Result<()> {
+    let list = rows::ranking(report);
+    table_of(out, &list, &TimeZone::UTC, |cell| {
+        !matches!(cell, Cell::Share(_) | Cell::Time(_))
+    })?;
+    match list.all - list.shown {
         0 => Ok(()),
         more => {
-            let more = counted(more, &format!("more {noun}"));
+            let more = counted(more, &format!("{} {}", list.rest, list.noun));
             writeln!(
                 out,
                 "<p class=\"more\">{more} not shown; <code>{flag}</code> ranks all</p>"
@@ -203,95 +117,89 @@ pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking) -> io::Resul
     }
 }
 
-/// What is ranked, as a heading and as a noun.
-fn ranked_words(report: &Ranking) -> (&'static str, &'static str) {
-    match report.by() {
-        RankBy::Expert => ("Expert", "expert"),
-        RankBy::Query => ("Search", "search"),
-    }
+fn table(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<()> {
+    table_of(out, list, zone, |_| true)
 }
 
-/// A row's first two cells.
-fn begin_ranked(out: &mut impl Write, report: &Ranking, ranked: &Ranked) -> io::Result<()> {
-    let subject = &*ranked.subject;
-    out.write_all(b"<tr><th scope=\"row\">")?;
-    match report.by() {
-        RankBy::Expert => write!(
-            out,
-            "{}",
-            Expert {
-                username: subject,
-                name: report.names().display_name(subject),
-            }
-        )?,
-        RankBy::Query if subject.trim().is_empty() => {
-            out.write_all(b"<span class=\"none\">(no search)</span>")?;
-        }
-        RankBy::Query => write!(out, "<span class=\"search\">{}</span>", Search(subject))?,
-    }
-    let most = report.ranked().first().map_or(0, |first| first.clicks);
-    write!(
-        out,
-        "{}</th><td class=\"number\">{}</td>",
-        bar(ranked.clicks, most),
-        Number(ranked.clicks)
-    )
-}
-
-/// Writes the newest days with a bar each, of all that there are.
-pub(super) fn days(out: &mut impl Write, report: &ByDay, days_max: NonZeroU64) -> io::Result<()> {
-    let days_max = usize::try_from(days_max.get()).unwrap_or(usize::MAX);
-    let all = report.days();
-    let shown: &[Day] = all.get(..days_max).unwrap_or(all);
-    begin_table(
-        out,
-        &[("", "Day"), ("number", "Clicks"), ("number", "Leads")],
-    )?;
-    let most = shown.iter().map(|day| day.clicks).max().unwrap_or_default();
-    for day in shown {
-        writeln!(
-            out,
-            "<tr><th scope=\"row\">{}{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-            day.date.strftime("%a %Y-%m-%d"),
-            bar(day.clicks, most),
-            Number(day.clicks),
-            Number(day.leads)
-        )?;
-    }
-    end_table(out)?;
-    match (all.len() - shown.len()) as u64 {
-        0 => Ok(()),
-        more => not_shown(
-            out,
-            &counted(more, "earlier day"),
-            &Rest::rows(all.len() as u64, "day"),
-        ),
-    }
-}
-
-/// The classes and the texts of the columns.
-fn begin_table(out: &mut impl Write, columns: &[(&str, &str)]) -> io::Result<()> {
+/// Writes the columns that are `shown`. A bar is under the first of them, which is then the row's heading.
+fn table_of(
+    out: &mut impl Write,
+    list: &List<'_>,
+    zone: &TimeZone,
+    shown: impl Fn(&Cell<'_>) -> bool,
+) -> io::Result<()> {
     out.write_all(b"<table>\n<thead><tr>")?;
-    for (class, text) in columns {
-        match *class {
-            "" => write!(out, "<th scope=\"col\">{text}</th>")?,
-            class => write!(out, "<th scope=\"col\" class=\"{class}\">{text}</th>")?,
+    for (number, column) in list.for_people(&list.sample).into_iter().enumerate() {
+        let class = match column.cell {
+            Cell::Bar { .. } => continue,
+            Cell::Email(_) | Cell::Expert { .. } if number > 0 => " class=\"who\"",
+            Cell::Search(_) => "",
+            ref cell => class(cell),
+        };
+        if shown(&column.cell) {
+            write!(out, "<th scope=\"col\"{class}>{}</th>", column.info.header)?;
         }
     }
-    out.write_all(b"</tr></thead>\n<tbody>\n")
-}
-
-fn end_table(out: &mut impl Write) -> io::Result<()> {
+    out.write_all(b"</tr></thead>\n<tbody>\n")?;
+    (list.rows)(&mut |row| {
+        out.write_all(b"<tr>")?;
+        let bar = row.iter().find_map(|column| bar(&column.cell));
+        for (number, Column { cell, .. }) in list.for_people(row).into_iter().enumerate() {
+            match &bar {
+                _ if matches!(cell, Cell::Bar { .. }) || !shown(cell) => {}
+                Some(bar) if number == 0 => {
+                    write!(out, "<th scope=\"row\">{}{bar}</th>", text(cell, zone))?;
+                }
+                _ => write!(out, "<td{}>{}</td>", class(cell), text(cell, zone))?,
+            }
+        }
+        out.write_all(b"</tr>\n")
+    })?;
     out.write_all(b"</tbody>\n</table>\n")
 }
 
-/// A bar as long as `value` is to `max`; what is not nothing can be seen. The number stands beside it.
-fn bar(value: u64, max: u64) -> String {
-    let part = u128::from(value) * 1000;
-    format!(
-        "<svg class=\"bar\" viewBox=\"0 0 1000 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{}\" height=\"1\"/></svg>",
-        part.div_ceil(u128::from(max.max(1)))
-    )
+fn class(cell: &Cell<'_>) -> &'static str {
+    match cell {
+        Cell::Count(_) => " class=\"number\"",
+        Cell::Share(_) => " class=\"number share\"",
+        Cell::Search(_) => " class=\"search\"",
+        _ => "",
+    }
+}
+
+/// The expert or the email that a page is about.
+pub(super) fn subject(cell: &Cell<'_>) -> String {
+    text(cell, &TimeZone::UTC)
+}
+
+fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
+    match *cell {
+        Cell::Word(text) | Cell::Text(text) => Text(text).to_string(),
+        Cell::Email(email) => Email(email).to_string(),
+        Cell::Expert { username, name } => Expert { username, name }.to_string(),
+        Cell::Search(query) => Search(query).to_string(),
+        Cell::SearchSubject(query) if query.trim().is_empty() => {
+            "<span class=\"none\">(no search)</span>".to_owned()
+        }
+        Cell::SearchSubject(query) => format!("<span class=\"search\">{}</span>", Search(query)),
+        Cell::Finding { found, .. } => Text(found).to_string(),
+        Cell::Count(count) => Number(count).to_string(),
+        Cell::Share(share) => Text(&percent(share)).to_string(),
+        Cell::Time(at) => time(at, zone),
+        Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),
+        Cell::Bar { .. } => String::new(),
+    }
+}
+
+/// A bar as long as its value is to the largest; what is not nothing can be seen. The number is next to it.
+fn bar(cell: &Cell<'_>) -> Option<String> {
+    let Cell::Bar { value, max, .. } = *cell else {
+        return None;
+    };
+    let width = (u128::from(value) * 1000).div_ceil(u128::from(max.max(1)));
+    Some(format!(
+        "<svg class=\"bar\" viewBox=\"0 0 1000 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{width}\" height=\"1\"/></svg>"
+    ))
 }
 
 /// The day and the time, which may stand in two lines.

@@ -89,7 +89,7 @@ pub(super) fn read_without_time<'row>(row: &'row Row<'_>) -> rusqlite::Result<St
         email: text(row.get_ref(1)?),
         expert_username: text(row.get_ref(2)?),
         search_query: text(row.get_ref(3)?),
-        created_at: Timestamp::from_micros(0),
+        created_at: Timestamp::EPOCH,
     })
 }
 

@@ -55,7 +55,6 @@ pub(crate) struct WriterCounts {
 
 impl WriterCounts {
     /// Transactions committed, each with one fsync.
-    #[must_use]
     pub(crate) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
@@ -117,7 +116,6 @@ impl Writer {
     }
 
     /// What the writer has done so far.
-    #[must_use]
     pub(crate) fn counts(&self) -> &Arc<WriterCounts> {
         &self.counts
     }

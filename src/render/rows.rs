@@ -1,0 +1,489 @@
+//! What every format knows of a report: its columns, each with its header, its cell and its JSON fields in one place, and the
+//! list of its rows.
+
+use std::{io, iter};
+
+use jiff::civil::Date;
+
+use crate::{
+    expert::Expert,
+    reports::{
+        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, RankedRow, Ranking, Subject, Timeline,
+        Totals,
+    },
+    storage::{Finding, State, TableRows},
+    timestamp::Timestamp,
+};
+
+/// A column of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column<'a> {
+    pub(super) info: &'static ColumnInfo,
+    pub(super) cell: Cell<'a>,
+}
+
+/// What a column is in every row.
+#[derive(Debug)]
+pub(super) struct ColumnInfo {
+    /// What people read above it.
+    pub(super) header: &'static str,
+    /// Its position among the columns that people read. CSV and JSON have them in the order of the row.
+    pub(super) place: u8,
+    /// The names of its values in CSV and JSON.
+    pub(super) fields: &'static [&'static str],
+}
+
+/// What a column has in a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'a> {
+    /// A word of leadclicks' own.
+    Word(&'static str),
+    Text(&'a str),
+    Email(&'a str),
+    /// Two values. The name is the username if the expert has none.
+    Expert {
+        username: &'a str,
+        name: &'a str,
+    },
+    /// What a lead had searched for before a click.
+    Search(&'a str),
+    /// What leads had searched for, as the subject of a row.
+    SearchSubject(&'a str),
+    /// Two values: what a check found, and what to do about it.
+    Finding {
+        found: &'a str,
+        next: Option<&'a str>,
+    },
+    Count(u64),
+    /// From 0 to 1.
+    Share(f64),
+    Time(Timestamp),
+    Day(Date),
+    /// No value, but a bar for people, as long as `value` is to `max`. `columns` is its full length in characters, on a narrow
+    /// and on a wide screen.
+    Bar {
+        value: u64,
+        max: u64,
+        columns: [u16; 2],
+    },
+}
+
+/// A value in CSV and JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'a> {
+    Nothing,
+    Text(&'a str),
+    Count(u64),
+    Share(f64),
+    Time(Timestamp),
+    Day(Date),
+}
+
+impl ColumnInfo {
+    const fn new(header: &'static str, place: u8, fields: &'static [&'static str]) -> Self {
+        Self {
+            header,
+            place,
+            fields,
+        }
+    }
+}
+
+impl<'a> Column<'a> {
+    fn new(info: &'static ColumnInfo, cell: Cell<'a>) -> Self {
+        Self { info, cell }
+    }
+
+    /// Its values and their names.
+    pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'a> {
+        let mut second = Value::Nothing;
+        let first = match self.cell {
+            Cell::Word(text)
+            | Cell::Text(text)
+            | Cell::Email(text)
+            | Cell::Search(text)
+            | Cell::SearchSubject(text) => Value::Text(text),
+            Cell::Expert { username, name } => {
+                second = Value::Text(name);
+                Value::Text(username)
+            }
+            Cell::Finding { found, next } => {
+                second = next.map_or(Value::Nothing, Value::Text);
+                Value::Text(found)
+            }
+            Cell::Count(count) => Value::Count(count),
+            Cell::Share(share) => Value::Share(share),
+            Cell::Time(time) => Value::Time(time),
+            Cell::Day(date) => Value::Day(date),
+            Cell::Bar { .. } => Value::Nothing,
+        };
+        self.info.fields.iter().copied().zip([first, second])
+    }
+}
+
+pub(super) fn email(email: &str) -> Column<'_> {
+    const INFO: ColumnInfo = ColumnInfo::new("Lead", 1, &["email"]);
+    Column::new(&INFO, Cell::Email(email))
+}
+
+pub(super) fn expert<'a>(username: &'a str, name: &'a str) -> Column<'a> {
+    const INFO: ColumnInfo = ColumnInfo::new("Expert", 1, &["expert_username", "expert_name"]);
+    Column::new(&INFO, Cell::Expert { username, name })
+}
+
+fn search(query: &str) -> Column<'_> {
+    const INFO: ColumnInfo = ColumnInfo::new("Search", 2, &["search_query"]);
+    Column::new(&INFO, Cell::Search(query))
+}
+
+pub(super) fn clicks<'a>(clicks: u64) -> Column<'a> {
+    const INFO: ColumnInfo = ColumnInfo::new("Clicks", 2, &["clicks"]);
+    Column::new(&INFO, Cell::Count(clicks))
+}
+
+pub(super) fn leads<'a>(leads: u64) -> Column<'a> {
+    const INFO: ColumnInfo = ColumnInfo::new("Leads", 4, &["leads"]);
+    Column::new(&INFO, Cell::Count(leads))
+}
+
+fn bar<'a>(value: u64, max: u64, columns: [u16; 2]) -> Column<'a> {
+    const INFO: ColumnInfo = ColumnInfo::new("", u8::MAX, &[]);
+    let cell = Cell::Bar {
+        value,
+        max,
+        columns,
+    };
+    Column::new(&INFO, cell)
+}
+
+impl<'a> ClickRow<'a> {
+    pub(super) fn columns(&self) -> [Column<'a>; 4] {
+        const TIME: ColumnInfo = ColumnInfo::new("Time", 0, &["created_at"]);
+        [
+            email(self.email),
+            expert(self.expert_username, self.expert_name),
+            search(self.search_query),
+            Column::new(&TIME, Cell::Time(self.created_at)),
+        ]
+    }
+}
+
+impl<'a> RankedRow<'a> {
+    fn columns(&self) -> [Column<'a>; 6] {
+        const SEARCH: ColumnInfo = ColumnInfo::new("Search", 1, &["search_query"]);
+        const SHARE: ColumnInfo = ColumnInfo::new("Share", 3, &["share"]);
+        const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
+        let subject = match self.by {
+            RankBy::Expert => expert(self.subject, self.name),
+            RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(self.subject)),
+        };
+        [
+            subject,
+            clicks(self.clicks),
+            leads(self.leads),
+            Column::new(&SHARE, Cell::Share(self.share)),
+            Column::new(&LATEST, Cell::Time(self.latest_at)),
+            bar(self.clicks, self.clicks_max, [5, 10]),
+        ]
+    }
+}
+
+impl Day {
+    fn columns<'a>(&self, clicks_max: u64) -> [Column<'a>; 4] {
+        const DAY: ColumnInfo = ColumnInfo::new("Day", 1, &["day"]);
+        [
+            Column::new(&DAY, Cell::Day(self.date)),
+            clicks(self.clicks),
+            leads(self.leads),
+            bar(self.clicks, clicks_max, [20, 20]),
+        ]
+    }
+}
+
+impl Expert {
+    fn columns(&self) -> [Column<'_>; 3] {
+        const USERNAME: ColumnInfo = ColumnInfo::new("Username", 1, &["username"]);
+        const FIRST_NAME: ColumnInfo = ColumnInfo::new("First name", 2, &["first_name"]);
+        const LAST_NAME: ColumnInfo = ColumnInfo::new("Last name", 3, &["last_name"]);
+        [
+            Column::new(&USERNAME, Cell::Text(&self.username)),
+            Column::new(&FIRST_NAME, Cell::Text(&self.first_name)),
+            Column::new(&LAST_NAME, Cell::Text(&self.last_name)),
+        ]
+    }
+}
+
+fn state<'a>(state: State) -> Column<'a> {
+    const INFO: ColumnInfo = ColumnInfo::new("State", 2, &["state"]);
+    Column::new(&INFO, Cell::Word(state.name()))
+}
+
+impl Finding {
+    fn columns(&self) -> [Column<'_>; 3] {
+        const CHECK: ColumnInfo = ColumnInfo::new("Check", 1, &["check"]);
+        const FOUND: ColumnInfo = ColumnInfo::new("Found", 3, &["found", "next"]);
+        let cell = Cell::Finding {
+            found: &self.found,
+            next: self.next.as_deref(),
+        };
+        [
+            Column::new(&CHECK, Cell::Word(self.check)),
+            state(self.state),
+            Column::new(&FOUND, cell),
+        ]
+    }
+}
+
+impl TableRows {
+    fn columns<'a>(&self) -> [Column<'a>; 2] {
+        const TABLE: ColumnInfo = ColumnInfo::new("Table", 1, &["table"]);
+        const ROWS: ColumnInfo = ColumnInfo::new("Rows", 2, &["rows"]);
+        [
+            Column::new(&TABLE, Cell::Word(self.table)),
+            Column::new(&ROWS, Cell::Count(self.rows)),
+        ]
+    }
+}
+
+impl NewLead {
+    fn columns(&self) -> [Column<'_>; 5] {
+        const FIRST: ColumnInfo = ColumnInfo::new("First click", 0, &["first_click_at"]);
+        [
+            email(&self.email),
+            Column::new(&FIRST, Cell::Time(self.first_at)),
+            expert(&self.expert_username, &self.expert_name),
+            search(&self.search_query),
+            clicks(self.clicks),
+        ]
+    }
+}
+
+/// Is called with the columns of each row.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&[Column<'_>]) -> io::Result<()>;
+
+/// A list of rows with the same columns.
+pub(super) struct List<'a> {
+    /// The name of the list in JSON.
+    pub(super) name: &'static str,
+    /// What a row is, in the singular.
+    pub(super) noun: &'static str,
+    /// What rows that are not shown are called in front of the noun.
+    pub(super) rest: &'static str,
+    /// How many rows there are, shown or not.
+    pub(super) all: u64,
+    /// How many of them are shown.
+    pub(super) shown: u64,
+    /// What all rows have in common. CSV and NDJSON have it in each row, the other formats once above the list.
+    pub(super) subject: Option<Column<'a>>,
+    /// What JSON has before the list besides the subject.
+    pub(super) head: Vec<Column<'a>>,
+    /// What is counted below a table.
+    pub(super) totals: Vec<(u64, &'static str)>,
+    /// What of the list is shown by the clocks of a time zone.
+    pub(super) dated: Option<&'static str>,
+    /// A row for the columns' headers and fields; its cells have no meaning.
+    pub(super) sample: Vec<Column<'a>>,
+    /// Passes each row that is shown to a visitor.
+    pub(super) rows: Box<dyn Fn(Visit<'_>) -> io::Result<()> + 'a>,
+}
+
+impl<'a> List<'a> {
+    /// A list without anything around it, of which all rows are shown.
+    fn new<Row, const COLUMNS: usize>(
+        name: &'static str,
+        noun: &'static str,
+        sample: [Column<'a>; COLUMNS],
+        rows: impl ExactSizeIterator<Item = Row> + Clone + 'a,
+        columns: impl Fn(Row) -> [Column<'a>; COLUMNS] + 'a,
+    ) -> Self {
+        let shown = rows.len() as u64;
+        Self {
+            name,
+            noun,
+            rest: "more",
+            all: shown,
+            shown,
+            subject: None,
+            head: Vec::new(),
+            totals: Vec::new(),
+            dated: None,
+            sample: sample.to_vec(),
+            rows: Box::new(move |visit| rows.clone().try_for_each(|row| visit(&columns(row)))),
+        }
+    }
+
+    /// The columns of a row without the one that all rows have in common.
+    pub(super) fn without_subject<'r, 'c>(
+        &self,
+        row: &'r [Column<'c>],
+    ) -> impl Iterator<Item = &'r Column<'c>> + Clone {
+        let header = self.subject.map(|subject| subject.info.header);
+        row.iter()
+            .filter(move |column| Some(column.info.header) != header)
+    }
+
+    /// The same in the order that people read.
+    pub(super) fn for_people<'r, 'c>(&self, row: &'r [Column<'c>]) -> Vec<&'r Column<'c>> {
+        let mut columns: Vec<_> = self.without_subject(row).collect();
+        columns.sort_by_key(|column| column.info.place);
+        columns
+    }
+}
+
+/// All clicks of the leads that are shown.
+pub(super) fn by_lead(report: &ByLead) -> List<'_> {
+    let Totals { leads, clicks } = report.totals();
+    List {
+        all: clicks,
+        shown: report.shown().clicks,
+        totals: vec![(leads, "lead"), (clicks, "click")],
+        rows: Box::new(|visit| {
+            report
+                .leads()
+                .flat_map(|lead| lead.clicks())
+                .try_for_each(|click| visit(&click.columns()))
+        }),
+        ..click_list(iter::empty())
+    }
+}
+
+/// The clicks of one lead, without those beyond `clicks_max`.
+pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
+    let lead = *lead;
+    let clicks_max = usize::try_from(clicks_max).unwrap_or(usize::MAX);
+    List {
+        subject: Some(email(lead.email())),
+        all: lead.click_count(),
+        shown: lead.click_count().min(clicks_max as u64),
+        rows: Box::new(move |visit| {
+            lead.clicks()
+                .take(clicks_max)
+                .try_for_each(|click| visit(&click.columns()))
+        }),
+        ..click_list(iter::empty())
+    }
+}
+
+pub(super) fn timeline(report: &Timeline) -> List<'_> {
+    let totals = report.totals();
+    let (subject, others) = match report.subject() {
+        Subject::Expert(username) => {
+            let name = report.names().display_name(username);
+            (expert(username, name), (totals.leads, "lead"))
+        }
+        Subject::Lead(address) => (email(address), (totals.experts, "expert")),
+    };
+    List {
+        subject: Some(subject),
+        all: totals.clicks,
+        totals: vec![others, (totals.clicks, "click")],
+        ..click_list(report.clicks())
+    }
+}
+
+fn click_list<'a>(clicks: impl ExactSizeIterator<Item = ClickRow<'a>> + Clone + 'a) -> List<'a> {
+    let sample = ClickRow::default().columns();
+    List {
+        dated: Some("times"),
+        ..List::new("clicks", "click", sample, clicks, |click| click.columns())
+    }
+}
+
+pub(super) fn ranking(report: &Ranking) -> List<'_> {
+    let (name, noun) = match report.by() {
+        RankBy::Expert => ("experts", "expert"),
+        RankBy::Query => ("queries", "search"),
+    };
+    let sample = RankedRow::sample(report.by()).columns();
+    List {
+        all: report.ranked_in_all(),
+        head: totals(report.totals()).into(),
+        totals: counts(report.ranked_in_all(), noun, report.totals()),
+        dated: Some("times"),
+        ..List::new(name, noun, sample, report.rows(), |row| row.columns())
+    }
+}
+
+pub(super) fn by_day(report: &ByDay) -> List<'_> {
+    List {
+        rest: "earlier",
+        all: report.days_in_all(),
+        head: totals(report.totals()).into(),
+        totals: counts(report.days_in_all(), "day", report.totals()),
+        dated: Some("days"),
+        ..days(report.days())
+    }
+}
+
+pub(super) fn days(days: &[Day]) -> List<'_> {
+    let clicks_max = days.iter().map(|day| day.clicks).max().unwrap_or_default();
+    let sample = Day::without_clicks(Date::MIN).columns(0);
+    List::new("days", "day", sample, days.iter(), move |day| {
+        day.columns(clicks_max)
+    })
+}
+
+pub(super) fn totals<'a>(totals: Totals) -> [Column<'a>; 2] {
+    [clicks(totals.clicks), leads(totals.leads)]
+}
+
+fn counts(rows: u64, noun: &'static str, totals: Totals) -> Vec<(u64, &'static str)> {
+    vec![
+        (rows, noun),
+        (totals.leads, "lead"),
+        (totals.clicks, "click"),
+    ]
+}
+
+pub(super) fn new_leads(leads: &[NewLead]) -> List<'_> {
+    let sample = [clicks(0); 5];
+    List::new(
+        "newest_leads",
+        "lead",
+        sample,
+        leads.iter(),
+        NewLead::columns,
+    )
+}
+
+pub(super) fn experts(experts: &[Expert]) -> List<'_> {
+    static SAMPLE: Expert = Expert {
+        username: String::new(),
+        first_name: String::new(),
+        last_name: String::new(),
+    };
+    List {
+        totals: vec![(experts.len() as u64, "expert")],
+        ..List::new(
+            "experts",
+            "expert",
+            SAMPLE.columns(),
+            experts.iter(),
+            Expert::columns,
+        )
+    }
+}
+
+pub(super) fn findings(findings: &[Finding]) -> List<'_> {
+    static SAMPLE: Finding = Finding {
+        check: "",
+        state: State::Ok,
+        found: String::new(),
+        next: None,
+    };
+    List {
+        head: vec![state(State::worst(findings))],
+        ..List::new(
+            "checks",
+            "check",
+            SAMPLE.columns(),
+            findings.iter(),
+            Finding::columns,
+        )
+    }
+}
+
+pub(super) fn tables(tables: &[TableRows]) -> List<'_> {
+    let sample = TableRows { table: "", rows: 0 }.columns();
+    List::new("tables", "table", sample, tables.iter(), TableRows::columns)
+}
