@@ -11,7 +11,7 @@ mod systemd;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]
-pub use instant::{Instant, NotAnInstant};
+pub use instant::{Instant, ParseInstantError};
 
 use std::{fmt, io::Write};
 

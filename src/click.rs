@@ -3,8 +3,6 @@
 //! A [`Click`] can only be made from input that keeps every rule of the capture contract, so whatever holds one
 //! need not check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
 
-use std::fmt;
-
 /// The longest email address that is taken: 64 for the local part, `@`, and 255 for the domain
 /// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).
 pub const EMAIL_CHARS_MAX: usize = 320;
@@ -98,30 +96,20 @@ impl Field {
 }
 
 /// A rule that a field can break. Its text says what the field should be and never repeats the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
     /// Nothing is left of the field after trimming.
+    #[error("should have at least 1 character")]
     Empty,
     /// The field has more characters than this.
+    #[error("should have at most {0} characters")]
     TooLong(usize),
     /// The field holds a control character (Unicode category Cc).
+    #[error("should have no control characters")]
     ControlCharacter,
-    /// The field is no email address.
+    /// The field is not an email address.
+    #[error("should have one @ with text on both sides and no white space")]
     NotAnEmail,
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => write!(f, "should have at least 1 character"),
-            Self::TooLong(max) => write!(f, "should have at most {max} characters"),
-            Self::ControlCharacter => write!(f, "should have no control characters"),
-            Self::NotAnEmail => write!(
-                f,
-                "should have one @ with text on both sides and no white space"
-            ),
-        }
-    }
 }
 
 /// A field and the first rule that it breaks.

@@ -6,15 +6,13 @@ mod merge;
 
 pub(crate) use merge::{ImportedClicks, compare, import};
 
-use std::{
-    fmt,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
 /// Why a whole file can't be imported.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
     /// The header lacks a column, or has it twice.
+    #[error("{problem}; the first line should name {wanted}")]
     Header {
         /// Which one.
         problem: String,
@@ -22,43 +20,22 @@ pub enum Unreadable {
         wanted: &'static str,
     },
     /// A quote is never closed, so that all rows after it are taken for one field. It is on this line or after.
+    #[error("a quote is opened on line {0} or after it, and never closed; close it")]
     OpenQuote(u64),
     /// The file has more bytes than this.
+    #[error("more than {} MiB; split the file", .0 / (1024 * 1024))]
     TooLarge(u64),
     /// Lines that hold no click.
+    #[error("{0}")]
     Lines(clicks::BadLines),
     /// It can't be read.
+    #[error("{}", match .0.kind() {
+        io::ErrorKind::IsADirectory => "it is a directory, name a file".to_owned(),
+        io::ErrorKind::NotFound => "there is no such file, check its name".to_owned(),
+        _ => .0.to_string(),
+    })]
     Io(io::Error),
 }
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header { problem, wanted } => {
-                write!(f, "{problem}; the first line should name {wanted}")
-            }
-            Self::OpenQuote(line) => write!(
-                f,
-                "a quote is opened on line {line} or after it, and never closed; close it"
-            ),
-            Self::TooLarge(bytes_max) => write!(
-                f,
-                "more than {} MiB; split the file",
-                bytes_max / (1024 * 1024)
-            ),
-            Self::Lines(bad) => bad.fmt(f),
-            Self::Io(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                f.write_str("it is a directory, name a file")
-            }
-            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                f.write_str("there is no such file, check its name")
-            }
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Unreadable {}
 
 impl From<csv::Error> for Unreadable {
     fn from(error: csv::Error) -> Self {

@@ -1,7 +1,6 @@
 //! Who a request comes from, for the limits that count by client: the peer, or behind a trusted proxy whom it names.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
     sync::atomic::{AtomicBool, Ordering},
@@ -43,23 +42,14 @@ pub(crate) enum TrustedProxy {
 }
 
 /// What is given as a trusted proxy is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotAProxy;
-
-impl fmt::Display for NotAProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a trusted proxy is an address as in 127.0.0.1, a network as in 10.0.0.0/8, or unix",
-        )
-    }
-}
-
-impl std::error::Error for NotAProxy {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a trusted proxy is an address as in 127.0.0.1, a network as in 10.0.0.0/8, or unix")]
+pub(crate) struct ParseProxyError;
 
 impl FromStr for TrustedProxy {
-    type Err = NotAProxy;
+    type Err = ParseProxyError;
 
-    fn from_str(text: &str) -> Result<Self, NotAProxy> {
+    fn from_str(text: &str) -> Result<Self, ParseProxyError> {
         if text == "unix" {
             return Ok(Self::Unix);
         }
@@ -69,10 +59,10 @@ impl FromStr for TrustedProxy {
                 text.parse::<IpAddr>()
                     .map(|address| address.to_canonical().into())
             })
-            .map_err(|_| NotAProxy)?;
+            .map_err(|_| ParseProxyError)?;
         match network {
             // Peers of IPv4 are compared as that, also on a socket of IPv6.
-            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(NotAProxy),
+            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(ParseProxyError),
             _ => Ok(Self::Network(network)),
         }
     }
@@ -312,7 +302,7 @@ mod tests {
             "unix:",
             "*",
         ] {
-            assert_eq!(text.parse::<TrustedProxy>(), Err(NotAProxy), "{text}");
+            assert_eq!(text.parse::<TrustedProxy>(), Err(ParseProxyError), "{text}");
         }
     }
 }

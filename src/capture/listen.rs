@@ -35,25 +35,18 @@ pub(crate) enum Address {
 }
 
 /// What is given as an address is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotAnAddress;
-
-impl fmt::Display for NotAnAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, or unix:PATH")
-    }
-}
-
-impl std::error::Error for NotAnAddress {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, or unix:PATH")]
+pub(crate) struct ParseAddressError;
 
 impl FromStr for Address {
-    type Err = NotAnAddress;
+    type Err = ParseAddressError;
 
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+    fn from_str(text: &str) -> Result<Self, ParseAddressError> {
         match text.strip_prefix("unix:") {
-            Some("") => Err(NotAnAddress),
+            Some("") => Err(ParseAddressError),
             Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| NotAnAddress),
+            None => text.parse().map(Self::Tcp).map_err(|_| ParseAddressError),
         }
     }
 }

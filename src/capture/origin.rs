@@ -1,7 +1,7 @@
 //! Which pages may post, told by the `Origin` header that a browser sends
 //! ([the Fetch standard on CORS](https://fetch.spec.whatwg.org/#http-cors-protocol)).
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use hyper::{
     Uri,
@@ -18,32 +18,25 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 pub(crate) struct Origin(HeaderValue);
 
 /// What is given as an origin is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotAnOrigin;
-
-impl fmt::Display for NotAnOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an origin is scheme://host or scheme://host:port, without a path, or *")
-    }
-}
-
-impl std::error::Error for NotAnOrigin {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is scheme://host or scheme://host:port, without a path, or *")]
+pub(crate) struct ParseOriginError;
 
 impl FromStr for Origin {
-    type Err = NotAnOrigin;
+    type Err = ParseOriginError;
 
     /// Takes an origin in any case and with or without its scheme's own port, and keeps it as browsers send it.
-    fn from_str(text: &str) -> Result<Self, NotAnOrigin> {
+    fn from_str(text: &str) -> Result<Self, ParseOriginError> {
         if text == "*" {
             return Ok(Self(HeaderValue::from_static("*")));
         }
-        let uri: Uri = text.parse().map_err(|_| NotAnOrigin)?;
+        let uri: Uri = text.parse().map_err(|_| ParseOriginError)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(NotAnOrigin);
+            return Err(ParseOriginError);
         };
         let bare = !text.ends_with('/') && uri.path() == "/" && uri.query().is_none();
         if !bare || text.contains('#') || authority.as_str().contains('@') {
-            return Err(NotAnOrigin);
+            return Err(ParseOriginError);
         }
         let host = authority.host().to_ascii_lowercase();
         let port = authority
@@ -55,7 +48,7 @@ impl FromStr for Origin {
         };
         HeaderValue::from_str(&origin)
             .map(Self)
-            .map_err(|_| NotAnOrigin)
+            .map_err(|_| ParseOriginError)
     }
 }
 
@@ -151,7 +144,7 @@ mod tests {
             "https://user@example.com",
             "https://*.example.com,https://b",
         ] {
-            assert_eq!(given.parse::<Origin>(), Err(NotAnOrigin), "{given}");
+            assert_eq!(given.parse::<Origin>(), Err(ParseOriginError), "{given}");
         }
     }
 }

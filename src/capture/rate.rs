@@ -1,7 +1,6 @@
 //! How many requests one client may send.
 
 use std::{
-    fmt,
     num::NonZeroU32,
     str::FromStr,
     sync::{Mutex, PoisonError},
@@ -24,35 +23,30 @@ const CLIENTS_MAX: usize = 65_536;
 pub(crate) struct RateLimit(Option<Quota>);
 
 /// What is given as a rate limit is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotARateLimit;
-
-impl fmt::Display for NotARateLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a rate limit is a number of requests a second, minute or hour, as in 5/s, 120/m or 1000/h, or off")
-    }
-}
-
-impl std::error::Error for NotARateLimit {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a rate limit is a number of requests a second, minute or hour, as in 5/s, 120/m or 1000/h, or off"
+)]
+pub(crate) struct ParseRateLimitError;
 
 impl FromStr for RateLimit {
-    type Err = NotARateLimit;
+    type Err = ParseRateLimitError;
 
-    fn from_str(text: &str) -> Result<Self, NotARateLimit> {
+    fn from_str(text: &str) -> Result<Self, ParseRateLimitError> {
         if text == "off" {
             return Ok(Self(None));
         }
-        let (number, unit) = text.split_once('/').ok_or(NotARateLimit)?;
+        let (number, unit) = text.split_once('/').ok_or(ParseRateLimitError)?;
         // A number may begin with a plus sign.
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(NotARateLimit);
+            return Err(ParseRateLimitError);
         }
-        let number: NonZeroU32 = number.parse().map_err(|_| NotARateLimit)?;
+        let number: NonZeroU32 = number.parse().map_err(|_| ParseRateLimitError)?;
         let quota = match unit {
             "s" => Quota::per_second(number),
             "m" => Quota::per_minute(number),
             "h" => Quota::per_hour(number),
-            _ => return Err(NotARateLimit),
+            _ => return Err(ParseRateLimitError),
         };
         Ok(Self(Some(quota)))
     }
@@ -152,7 +146,11 @@ mod tests {
             "5 /s",
             "4294967296/s",
         ] {
-            assert_eq!(text.parse::<RateLimit>(), Err(NotARateLimit), "{text}");
+            assert_eq!(
+                text.parse::<RateLimit>(),
+                Err(ParseRateLimitError),
+                "{text}"
+            );
         }
     }
 

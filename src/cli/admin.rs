@@ -24,11 +24,7 @@ use clap::{
 };
 use jiff::Zoned;
 
-use super::{
-    DB_DEFAULT, empty_variable,
-    failure::{self, Failure},
-    print_error, signals,
-};
+use super::{DB_DEFAULT, empty_variable, failure::Failure, print_error, signals};
 use crate::interrupt;
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
@@ -37,7 +33,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 ///
 /// Reads the database that leadclicksd stores clicks in, also while it runs.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicks", version, after_help = after_help(), disable_help_subcommand = true)]
+#[command(name = "leadclicks", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(
@@ -56,19 +52,20 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-fn after_help() -> String {
-    format!(
-        "\
+const AFTER_HELP: &str = "\
 Examples:
   leadclicks summary
   leadclicks report --by-email --since 7d
   leadclicks report --by-expert --db /var/lib/leadclicks/leadclicks.db
   leadclicks report --help
 
-{}",
-        failure::exit_codes(&failure::EXIT_STATUSES)
-    )
-}
+Exit codes:
+  0      done
+  1      failed
+  2      wrong usage
+  3      not confirmed, so nothing was deleted
+  4      warnings of a check, and no problem
+  128+n  ended by signal n, as a shell tells it: 130 by Ctrl-C, 143 by SIGTERM";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,7 +1,7 @@
 //! `leadclicksd`, the capture daemon.
 
 use std::{
-    env, fmt,
+    env,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -23,13 +23,13 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, empty_variable, failure::exit_codes, print_error, systemd};
+use super::{DB_DEFAULT, empty_variable, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
         TrustedProxies, TrustedProxy,
     },
-    storage::{Db, Error as StoreError, Pace},
+    storage::{Db, Error as StorageError, Pace},
     text::visible,
     timestamp::Timestamp,
 };
@@ -41,43 +41,25 @@ const FILES_RESERVED: u64 = 64;
 /// The longest grace time: nobody waits longer for a program to end.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
-/// What `leadclicksd` ends with, and when.
-pub(super) const EXIT_STATUSES: [(&str, &str); 4] = [
-    (
-        "0",
-        "ended by SIGTERM or SIGINT, and all that was queued is stored",
-    ),
-    (
-        "1",
-        "failed to start, or to end in --shutdown-grace or before a second signal",
-    ),
-    ("2", "wrong usage"),
-    (
-        "128+n",
-        "ended by another signal n, as a shell tells it: 129 by SIGHUP, 137 by SIGKILL",
-    ),
-];
-
-fn after_help() -> String {
-    format!(
-        "\
+const AFTER_HELP: &str = "\
 Examples:
   leadclicksd
   leadclicksd --db /var/lib/leadclicks/leadclicks.db --trusted-proxy 127.0.0.1
   leadclicksd --listen unix:/run/leadclicksd.sock --trusted-proxy unix
   leadclicksd --allow-origin https://www.example.com --rate-limit 30/m
 
-{}",
-        exit_codes(&EXIT_STATUSES)
-    )
-}
+Exit codes:
+  0      ended by SIGTERM or SIGINT, and all that was queued is stored
+  1      failed to start, or to end in --shutdown-grace or before a second signal
+  2      wrong usage
+  128+n  ended by another signal n, as a shell tells it: 129 by SIGHUP, 137 by SIGKILL";
 
 /// Store leads' clicks that pages post
 ///
 /// Takes one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Makes the
 /// database where there is none. SIGTERM or SIGINT finishes what is in flight; a second one ends it at once.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicksd", version, after_help = after_help())]
+#[command(name = "leadclicksd", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
@@ -185,48 +167,26 @@ fn parse_grace(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// Why the daemon could not start, or did not end well.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Failure {
-    Store(StoreError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(
+        "cannot use the socket that systemd passes: {0}; give the .socket unit one ListenStream"
+    )]
     Inherit(io::Error),
+    #[error(
+        "cannot listen on {address}: {error}; choose another --listen, or stop what listens there"
+    )]
     Listen { address: Address, error: io::Error },
+    #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("the writer ended by itself; please report this as a bug")]
     WriterGone,
+    #[error("the shutdown took longer than {0:?}; every click that was answered 202 is stored")]
     NotInTime(Duration),
+    #[error("ended at once by a second signal; every click that was answered 202 is stored")]
     Interrupted,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::Inherit(error) => write!(
-                f,
-                "cannot use the socket that systemd passes: {error}; give the .socket unit one ListenStream"
-            ),
-            Self::Listen { address, error } => write!(
-                f,
-                "cannot listen on {address}: {error}; choose another --listen, or stop what listens there"
-            ),
-            Self::Runtime(error) => write!(f, "cannot start: {error}"),
-            Self::WriterGone => {
-                f.write_str("the writer ended by itself; please report this as a bug")
-            }
-            Self::NotInTime(grace) => write!(
-                f,
-                "the shutdown took longer than {grace:?}; every click that was answered 202 is stored"
-            ),
-            Self::Interrupted => f.write_str(
-                "ended at once by a second signal; every click that was answered 202 is stored",
-            ),
-        }
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// Parses the command line and runs until a signal ends the daemon. Prints an error to standard error.

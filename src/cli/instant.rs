@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use jiff::{Span, ToSpan, Zoned, civil, tz::TimeZone};
 
@@ -19,23 +19,16 @@ pub(crate) enum Instant {
 }
 
 /// What is given as an instant is none, or lies outside the years 0 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotAnInstant;
-
-impl fmt::Display for NotAnInstant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z",
-        )
-    }
-}
-
-impl std::error::Error for NotAnInstant {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z"
+)]
+pub(crate) struct ParseInstantError;
 
 impl FromStr for Instant {
-    type Err = NotAnInstant;
+    type Err = ParseInstantError;
 
-    fn from_str(text: &str) -> Result<Self, NotAnInstant> {
+    fn from_str(text: &str) -> Result<Self, ParseInstantError> {
         match text {
             "today" => return Ok(Self::Day(0)),
             "yesterday" => return Ok(Self::Day(1)),
@@ -53,7 +46,7 @@ impl FromStr for Instant {
             .ok()
             .filter(|_| looks_local)
             .map(Self::Local)
-            .ok_or(NotAnInstant)
+            .ok_or(ParseInstantError)
     }
 }
 
@@ -61,8 +54,8 @@ impl Instant {
     /// The instant, seen from `now`, whose time zone is the reader's.
     ///
     /// # Errors
-    /// [`NotAnInstant`] when it lies outside the years 0 to 9999.
-    pub(crate) fn resolve(self, now: &Zoned) -> Result<Timestamp, NotAnInstant> {
+    /// [`ParseInstantError`] when it lies outside the years 0 to 9999.
+    pub(crate) fn resolve(self, now: &Zoned) -> Result<Timestamp, ParseInstantError> {
         let instant = match self {
             Self::Day(days_ago) => now
                 .date()
@@ -72,10 +65,10 @@ impl Instant {
             Self::Local(datetime) => in_zone(datetime, now.time_zone()),
             Self::Exact(exact) => Ok(exact),
         }
-        .map_err(|_| NotAnInstant)?;
+        .map_err(|_| ParseInstantError)?;
         let timestamp = Timestamp::new(instant);
         if timestamp == Timestamp::new(jiff::Timestamp::MIN) {
-            return Err(NotAnInstant);
+            return Err(ParseInstantError);
         }
         Ok(timestamp)
     }

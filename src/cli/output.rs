@@ -81,9 +81,7 @@ pub(super) fn write(
     };
     let target = target(path).map_err(failed)?;
     if db.owns(&target) {
-        return Err(Failure::OverDatabase {
-            path: path.to_owned(),
-        });
+        return Err(Failure::OverDatabase(path.to_owned()));
     }
     let file = new_file_beside(&target).map_err(failed)?;
     let open = file.as_file().try_clone().map_err(failed)?;

@@ -30,5 +30,6 @@ mod rankings;
 mod readme;
 mod report;
 mod reset;
+mod structure;
 mod systemd;
 mod watch;
