@@ -2,10 +2,8 @@
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
 };
 
 use crate::{
@@ -245,19 +243,10 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
             let sample = samples.find(|sample| sample.name == question.name);
             sample.map_or(f64::NAN, |sample| median_secs(&sample.ours))
         };
-        let first_ms = |question: Question| {
-            (0..plan.rounds)
-                .map(|_| first_row_ms(&mut question.ours(&db)))
-                .collect::<Result<Vec<f64>, _>>()
-                .map(median)
-        };
         facts.push(format!(
-            "{}: the last 7 days by email are {:.0} times faster than all; the first row is there after {:.0} ms for the top \
-             expert and {:.0} ms for a usual one.",
+            "{}: the last 7 days by email are {:.0} times faster than all.",
             data::clicks_in_words(rows),
             secs_of(BY_EMAIL_ALL) / secs_of(BY_EMAIL_RECENT),
-            first_ms(TOP_EXPERT)?,
-            first_ms(USUAL_EXPERT)?,
         ));
     }
     print(&samples);
@@ -371,15 +360,4 @@ fn compare(question: &Question, db: &Path) -> Result<(), Box<dyn Error>> {
         return Err(format!("{}: there are no rows to compare", question.name).into());
     }
     Ok(())
-}
-
-fn first_row_ms(command: &mut Command) -> Result<f64, Box<dyn Error>> {
-    let started = Instant::now();
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
-    let (_header, _row) = (lines.next(), lines.next().ok_or("no row")??);
-    let took = started.elapsed();
-    child.kill()?;
-    child.wait()?;
-    Ok(took.as_secs_f64() * 1e3)
 }
