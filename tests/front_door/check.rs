@@ -595,6 +595,7 @@ fn long_check(site: &Site, clicks: u32) -> (Command, Child) {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn clicks_do_not_wait_for_a_check_and_a_signal_ends_it() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -689,6 +690,7 @@ fn a_lock_that_is_held_for_long_is_a_problem() {
 }
 
 #[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
 fn a_disk_that_is_almost_full_is_a_warning_and_a_full_one_a_problem() {
     for (filled, code, line) in [
         (
@@ -747,6 +749,7 @@ fn what_is_no_database_is_a_problem() {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn what_is_read_without_locks_is_not_told_when_a_daemon_starts_meanwhile() {
     let site = Site::new().with_schema("");
     set_mode(&site, "leadclicks.db", 0o640);
