@@ -338,14 +338,19 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     assert!(count > 50, "only {count} links");
 }
 
-/// The Rust sources of the front-door tests.
-fn test_sources(directory: &Path) -> String {
+/// What is between pairs of backticks in a text.
+fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// All that the files of a directory hold.
+fn sources(directory: &Path) -> String {
     fs::read_dir(directory)
-        .expect("the tests")
+        .expect("a directory")
         .map(|entry| entry.expect("an entry").path())
         .map(|path| {
             if path.is_dir() {
-                test_sources(&path)
+                sources(&path)
             } else {
                 fs::read_to_string(&path).expect("a source")
             }
@@ -357,17 +362,35 @@ fn test_sources(directory: &Path) -> String {
 fn every_test_that_the_table_of_faults_names_exists() {
     let faults = Document::read("docs/faults.md");
     let tests = faults.text.split("\n## Tests\n").nth(1).expect("Tests");
-    let sources = test_sources(&in_repository("tests/front_door"));
-    let named: Vec<&str> = tests
-        .split('`')
-        .skip(1)
-        .step_by(2)
+    let sources = sources(&in_repository("tests/front_door"));
+    let named: Vec<&str> = code_spans(tests)
         .filter(|name| name.contains('_'))
         .collect();
     assert!(named.len() > 15, "only {named:?}");
     for name in named {
         assert!(sources.contains(&format!("fn {name}()")), "no test {name}");
     }
+}
+
+/// A message is in the source, or, if SQLite words it, in a test that expects it.
+#[test]
+fn every_message_that_the_tables_of_faults_quote_exists() {
+    let faults = Document::read("docs/faults.md");
+    let sources = sources(&in_repository("src")) + &sources(&in_repository("tests/front_door"));
+    let mut column = None;
+    let mut count = 0;
+    for line in faults.prose() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        if line.starts_with("| fault ") {
+            column = cells.iter().position(|cell| *cell == "the log says");
+        }
+        let cell = column.and_then(|column| cells.get(column));
+        for message in cell.into_iter().flat_map(|cell| code_spans(cell)) {
+            assert!(sources.contains(message), "nothing logs {message:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 10, "only {count} messages");
 }
 
 #[test]
