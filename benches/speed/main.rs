@@ -112,7 +112,7 @@ fn bench(cli: &Cli, part: Option<Part>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints a table as README has it.
+/// Prints a table as docs/benchmarks.md has it.
 fn print_table<const COLUMNS: usize>(heads: [&str; COLUMNS], lines: &[[String; COLUMNS]]) {
     println!("\n| {} |", heads.join(" | "));
     println!("|{}", "---|".repeat(COLUMNS));

@@ -594,6 +594,7 @@ fn long_check(site: &Site, clicks: u32) -> (Command, Child) {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn clicks_do_not_wait_for_a_check_and_a_signal_ends_it() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -688,6 +689,7 @@ fn a_lock_that_is_held_for_long_is_a_problem() {
 }
 
 #[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
 fn a_disk_that_is_almost_full_is_a_warning_and_a_full_one_a_problem() {
     for (filled, code, line) in [
         (

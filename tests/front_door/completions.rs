@@ -73,6 +73,7 @@ fn bash_completes_commands_flags_and_values() {
 }
 
 #[test]
+#[ignore = "needs fish; tests/run runs it"]
 fn fish_completes_commands_flags_and_values() {
     let site = scripts();
     for (line, completed) in LINES {
@@ -87,6 +88,7 @@ fn fish_completes_commands_flags_and_values() {
 }
 
 #[test]
+#[ignore = "needs zsh; tests/run runs it"]
 fn zsh_completes_commands_flags_and_values() {
     let site = scripts();
     for program in PROGRAMS {
@@ -113,6 +115,7 @@ fn zsh_completes_commands_flags_and_values() {
 }
 
 #[test]
+#[ignore = "needs fish and zsh; tests/run runs it"]
 fn every_script_names_every_command_and_what_parses_them_finds_no_fault() {
     let site = scripts();
     for shell in SHELLS {

@@ -50,6 +50,7 @@ impl SlowHeads {
 }
 
 #[test]
+#[ignore = "needs 12,000 open files, and the machine for itself; tests/run runs it"]
 fn ten_thousand_slow_connections_keep_nobody_out() {
     raise_open_files();
     let site = Site::new();
@@ -128,6 +129,7 @@ fn post_until(done: &AtomicBool, daemon: &Daemon, client: usize) -> Vec<String> 
 }
 
 #[test]
+#[ignore = "needs wrk and strace; tests/run runs it"]
 fn more_load_than_the_disk_takes_is_503_and_loses_nothing() {
     const CONNECTIONS: usize = 3000;
     const SCRIPT: &str = r#"

@@ -63,6 +63,7 @@ fn refused(site: &Site, error: &str) {
 }
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn a_sqlalchemy_app_reads_clicks_as_datetimes() {
     let site = Site::new();
     host_app(&site, "make");
@@ -84,6 +85,7 @@ fn a_sqlalchemy_app_reads_clicks_as_datetimes() {
 }
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn reports_tell_a_sqlalchemy_apps_clicks_with_its_experts_names() {
     let site = Site::new();
     host_app(&site, "make");
@@ -137,6 +139,7 @@ fn reports_tell_a_sqlalchemy_apps_clicks_with_its_experts_names() {
 }
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn a_sqlalchemy_apps_schema_and_experts_are_never_changed() {
     let site = Site::new();
     host_app(&site, "make");

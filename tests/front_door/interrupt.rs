@@ -75,6 +75,7 @@ fn stuck_at_fsync(site: &Site, args: &[&str]) -> Ran {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn a_signal_while_a_report_is_written_leaves_no_file_and_is_what_ended_the_program() {
     for (name, number) in ENDING {
         let site = site();
@@ -98,6 +99,7 @@ fn a_signal_while_a_report_is_written_leaves_no_file_and_is_what_ended_the_progr
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn a_signal_while_a_backup_is_written_leaves_no_file_and_deletes_nothing() {
     for (name, number) in ENDING {
         let site = site();

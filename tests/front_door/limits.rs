@@ -205,6 +205,7 @@ fn on_a_unix_socket_the_proxy_is_named_unix() {
 /// In a network of its own, with an address that is not loopback's; as every user may make one, where the system lets
 /// it.
 #[test]
+#[ignore = "needs user namespaces, iproute2 and curl; tests/run runs it"]
 fn a_client_of_another_machine_is_limited_by_its_own_address_whatever_it_says() {
     let site = Site::new();
     let script = r#"

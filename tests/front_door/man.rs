@@ -67,6 +67,7 @@ fn sections(shown: &str) -> Vec<&str> {
 }
 
 #[test]
+#[ignore = "needs man; tests/run runs it"]
 fn every_command_has_a_page_that_man_reads_without_a_warning_and_finds_by_its_name() {
     let site = pages();
     let mut expected: Vec<String> = subjects().into_iter().map(|(page, ..)| page).collect();
@@ -99,6 +100,7 @@ fn every_command_has_a_page_that_man_reads_without_a_warning_and_finds_by_its_na
 }
 
 #[test]
+#[ignore = "needs man; tests/run runs it"]
 fn a_page_says_what_help_says() {
     let site = pages();
     for (page, program, command) in subjects() {

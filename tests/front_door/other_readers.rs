@@ -95,6 +95,7 @@ const FORMATS: [(&str, &[&str]); 3] = [
 ];
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn every_format_of_a_report_by_email_gives_back_what_is_stored() {
     let (site, rows) = nasty_site();
     for (form, args) in FORMATS
@@ -107,6 +108,7 @@ fn every_format_of_a_report_by_email_gives_back_what_is_stored() {
 }
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn every_format_of_a_report_on_one_expert_gives_back_what_is_stored() {
     let (site, rows) = nasty_site();
     // One expert has all the clicks, and a formula with quotes and commas for a username and name.
@@ -134,6 +136,7 @@ fn every_format_of_a_report_on_one_expert_gives_back_what_is_stored() {
 }
 
 #[test]
+#[ignore = "needs the Python packages of tests/python; tests/run runs it"]
 fn no_cell_of_a_guarded_report_begins_like_a_formula() {
     let (site, rows) = nasty_site();
     let report = site.stdout_of(&["report", "--by-email", "--format", "csv"]);

@@ -32,6 +32,7 @@ fn on_terminal(site: &Site, script: &str) -> (String, String) {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn a_backup_says_how_far_it_is() {
     let site = site(10_000);
     let command = |name: &str| slow("pwrite64", 200, &format!("leadclicks backup {name}"));
@@ -49,6 +50,7 @@ fn a_backup_says_how_far_it_is() {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn what_is_read_for_long_says_for_how_long() {
     let site = site(300);
     for report in ["report --by-email", "report --by-query"] {
@@ -66,6 +68,7 @@ fn what_is_read_for_long_says_for_how_long() {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn a_report_into_a_file_says_how_much_is_written() {
     let site = site(1000);
     let command =
@@ -84,6 +87,7 @@ fn a_report_into_a_file_says_how_much_is_written() {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn an_import_says_how_far_it_is() {
     let site = Site::new().with_schema("");
     let search = "q".repeat(1500);
@@ -100,6 +104,7 @@ fn an_import_says_how_far_it_is() {
 }
 
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn a_check_says_how_long_it_has_taken() {
     let site = site(10_000);
     let command = slow("pread64", 100, "leadclicks check --format json");

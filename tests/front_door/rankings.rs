@@ -373,6 +373,7 @@ fn on_wednesday(site: &Site, command: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs faketime; tests/run runs it"]
 fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
     let site = Site::new().with_schema(
         "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
@@ -416,6 +417,7 @@ Newest leads, and what they clicked first; times in UTC
 }
 
 #[test]
+#[ignore = "needs faketime; tests/run runs it"]
 fn a_summary_keeps_to_80_columns_however_much_there_is() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 250000)
@@ -438,6 +440,7 @@ fn a_summary_keeps_to_80_columns_however_much_there_is() {
 }
 
 #[test]
+#[ignore = "needs faketime; tests/run runs it"]
 fn a_summary_takes_a_host_apps_ids_as_they_are() {
     let site = Site::new().with_database(
         "CREATE TABLE lead_clicks (id TEXT PRIMARY KEY, email, expert_username, search_query, created_at);

@@ -145,6 +145,7 @@ fn what_systemd_passes_and_cannot_be_served_is_told() {
 }
 
 #[test]
+#[ignore = "needs systemd-analyze; tests/run runs it"]
 fn the_units_are_valid_and_the_service_is_hardened() {
     let site = Site::new();
     let service = fs::read_to_string(units().join("leadclicksd.service")).unwrap();
@@ -195,6 +196,7 @@ fn system_calls(set: &str) -> BTreeSet<String> {
 }
 
 #[test]
+#[ignore = "needs systemd-analyze and strace; tests/run runs it"]
 fn the_service_lets_the_daemon_call_all_that_it_calls() {
     let site = Site::new();
     let service = fs::read_to_string(units().join("leadclicksd.service")).unwrap();

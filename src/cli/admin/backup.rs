@@ -15,7 +15,7 @@ use crate::{
 /// Copy the database to a new file, also while leadclicksd captures
 ///
 /// The copy is of one moment and whole by itself, and has its name only when it is complete and synced. The daemon goes
-/// on storing clicks meanwhile. To restore it, see README, "Who may read".
+/// on storing clicks meanwhile. To restore it, see docs/deployment.md, "Restore".
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -59,6 +59,7 @@ impl<'a> Poster<'a> {
 }
 
 #[test]
+#[ignore = "needs the collections of tests/corpora; tests/run runs it"]
 fn no_document_of_the_json_test_suite_is_a_click_and_what_is_not_json_is_told_as_that() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -83,6 +84,7 @@ fn no_document_of_the_json_test_suite_is_a_click_and_what_is_not_json_is_told_as
 }
 
 #[test]
+#[ignore = "needs the collections of tests/corpora; tests/run runs it"]
 fn a_click_with_something_else_in_it_is_taken_if_and_only_if_all_of_it_is_json() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 
-const README = readFileSync(new URL("../../../../README.md", import.meta.url), "utf8");
+const DOCUMENT = readFileSync(new URL("../../../../docs/browser-integration.md", import.meta.url), "utf8");
 
-/** README's code blocks in this language. */
+/** The code blocks of docs/browser-integration.md in this language. */
 export function readmeBlocks(language: string): string[] {
-  return [...README.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map((match) => match[1] ?? "");
+  return [...DOCUMENT.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\``, "gms"))].map((match) => match[1] ?? "");
 }
