@@ -28,7 +28,7 @@ pub(crate) use erase::{Elsewhere, OldClicks, TABLES, TableRows};
 pub(crate) use error::{Error, Problem};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
-pub(crate) use rows::{BadTime, Column, Order, Query, StoredClick};
+pub(crate) use rows::{BadTime, Columns, Order, Query, StoredClick};
 pub(crate) use selection::{Selection, Window, fold_case};
 pub(crate) use sqlite::{
     backup::Copied,

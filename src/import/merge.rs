@@ -6,7 +6,7 @@ use super::clicks::{CLICKS_A_STEP, ClickPosition, Clicks, RowReader};
 use crate::{
     click::Click,
     progress::Progress,
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick, Window},
+    storage::{BadTime, Columns, Db, Error, Order, Query, Selection, StoredClick, Window},
     timestamp::Timestamp,
 };
 
@@ -71,11 +71,9 @@ fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
             until: None,
         });
         let query = Query {
-            selection: &selection,
-            columns: &Column::ALL,
-            order: Order::Arrival,
             // What has no time is none of these clicks.
             bad_time: BadTime::Skip,
+            ..Query::of(&selection, Columns::ALL).in_order(Order::Arrival)
         };
         let mut is_over = true;
         db.read_clicks(&query, |stored| match merge.compare(&stored) {

@@ -31,18 +31,27 @@ impl Format for Csv {
 
 impl Csv {
     fn row(self, writer: &mut csv::Writer<impl Write>, row: &[Column<'_>]) -> io::Result<()> {
-        for (_, value) in row.iter().flat_map(Column::values) {
-            match value {
-                Value::Nothing => writer.write_field(""),
-                Value::Text(text) => writer.write_field(&*self.cells.write(text)),
-                Value::Count(count) => writer.write_field(count.to_string()),
-                Value::Share(share) => writer.write_field(rounded(share).to_string()),
-                Value::Time(time) => writer.write_field(&*time.rfc3339()),
-                Value::Day(date) => writer.write_field(date.to_string()),
+        for column in row {
+            for (_, value) in column.values() {
+                self.field(writer, value).map_err(io_error)?;
             }
-            .map_err(io_error)?;
         }
         end_record(writer)
+    }
+
+    fn field(
+        self,
+        writer: &mut csv::Writer<impl Write>,
+        value: Value<'_>,
+    ) -> Result<(), csv::Error> {
+        match value {
+            Value::Nothing => writer.write_field(""),
+            Value::Text(text) => writer.write_field(&*self.cells.write(text)),
+            Value::Count(count) => writer.write_field(count.to_string()),
+            Value::Share(share) => writer.write_field(rounded(share).to_string()),
+            Value::Time(time) => writer.write_field(&*time.rfc3339()),
+            Value::Day(date) => writer.write_field(date.to_string()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{Totals, leads_by_group::LeadsByGroup};
 use crate::{
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection},
+    storage::{Columns, Db, Error, Query, Selection},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -45,12 +45,7 @@ pub(crate) fn by_day(
     let mut emails = StringInterner::new();
     let mut leads = LeadsByGroup::default();
     let mut dates = Dates::new(zone);
-    let query = Query {
-        selection,
-        columns: &[Column::Email, Column::CreatedAt],
-        order: Order::Any,
-        bad_time: BadTime::Fail,
-    };
+    let query = Query::of(selection, Columns::EMAIL | Columns::CREATED_AT);
     db.read_clicks(&query, |click| {
         let email = emails.number(&click.email);
         let date = dates.of(click.created_at);

@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
+use std::{cell::RefCell, cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
 
 use super::{
     ClickRow, Totals,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     expert::ExpertNames,
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick},
+    storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
     timestamp::Timestamp,
 };
 
@@ -16,6 +16,8 @@ pub(crate) struct ByLead {
     clicks: ClickStore,
     leads: Vec<LeadEntry>,
     totals: Totals,
+    /// The number of the email that was counted last.
+    counted: u32,
 }
 
 #[derive(Debug)]
@@ -48,20 +50,21 @@ pub(crate) fn by_lead(
         clicks: ClickStore::new(),
         leads: Vec::new(),
         totals: Totals::default(),
+        counted: 0,
     };
     // Both scans see the same clicks.
     db.snapshot(|db| {
         if let Some(leads_max) = leads_max {
             report.choose_newest_leads(db, selection, leads_max)?;
         }
+        let cell = RefCell::new(&mut report);
+        let is_wanted = |email: &str| cell.borrow_mut().count(email, leads_max);
         let query = Query {
-            selection,
-            columns: &Column::ALL,
-            order: Order::Arrival,
-            bad_time: BadTime::Fail,
+            is_wanted: Some(&is_wanted),
+            ..Query::of(selection, Columns::ALL).in_order(Order::Arrival)
         };
         db.read_clicks(&query, |click| {
-            report.add(&click, leads_max, &names);
+            cell.borrow_mut().add(&click, &names);
             ControlFlow::Continue(())
         })
     })?;
@@ -79,12 +82,7 @@ impl ByLead {
         selection: &Selection,
         leads_max: NonZeroU64,
     ) -> Result<(), Error> {
-        let query = Query {
-            selection,
-            columns: &[Column::Email],
-            order: Order::NewestFirst,
-            bad_time: BadTime::Fail,
-        };
+        let query = Query::of(selection, Columns::EMAIL).in_order(Order::NewestFirst);
         db.read_clicks(&query, |click| {
             let email = self.clicks.email_number(&click.email);
             self.add_if_new(email);
@@ -96,12 +94,19 @@ impl ByLead {
         })
     }
 
-    fn add(&mut self, click: &StoredClick<'_>, leads_max: Option<NonZeroU64>, names: &ExpertNames) {
+    /// Counts a click of the lead with this email; returns whether the lead is shown.
+    fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> bool {
         self.totals.clicks += 1;
-        let email = self.clicks.email_number(&click.email);
+        self.counted = self.clicks.email_number(email);
         if leads_max.is_none() {
-            self.add_if_new(email);
+            self.add_if_new(self.counted);
         }
+        (self.counted as usize) < self.leads.len()
+    }
+
+    /// Adds the click that was counted last.
+    fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
+        let email = self.counted;
         let Some(lead) = self.leads.get_mut(email as usize) else {
             return;
         };

@@ -3,7 +3,7 @@ use std::{cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
 use super::{Totals, leads_by_group::LeadsByGroup};
 use crate::{
     expert::ExpertNames,
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick, fold_case},
+    storage::{Columns, Db, Error, Query, Selection, StoredClick, fold_case},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -86,12 +86,8 @@ pub(crate) fn ranking(
     ranked_max: Option<NonZeroU64>,
 ) -> Result<Ranking, Error> {
     let names = db.expert_names()?;
-    let query = Query {
-        selection,
-        columns: &[Column::Email, by.column(), Column::CreatedAt],
-        order: Order::Any,
-        bad_time: BadTime::Fail,
-    };
+    let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
+    let query = Query::of(selection, columns);
     let mut tally = Tally::new(by);
     db.read_clicks(&query, |click| {
         tally.add(&click);
@@ -171,10 +167,10 @@ impl Ranking {
 }
 
 impl RankBy {
-    fn column(self) -> Column {
+    fn column(self) -> Columns {
         match self {
-            Self::Expert => Column::ExpertUsername,
-            Self::Query => Column::SearchQuery,
+            Self::Expert => Columns::EXPERT_USERNAME,
+            Self::Query => Columns::SEARCH_QUERY,
         }
     }
 

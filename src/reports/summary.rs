@@ -4,7 +4,7 @@ use jiff::{ToSpan, Zoned, civil::Date};
 
 use super::{Day, RankBy, Ranking, Totals, by_day, ranking};
 use crate::{
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, Window},
+    storage::{Columns, Db, Error, Order, Query, Selection, Window},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -117,12 +117,8 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
 fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
     let mut leads = StringInterner::new();
     let mut clicks = 0;
-    let query = Query {
-        selection: &Selection::of(window),
-        columns: &[Column::Email],
-        order: Order::Any,
-        bad_time: BadTime::Fail,
-    };
+    let selection = Selection::of(window);
+    let query = Query::of(&selection, Columns::EMAIL);
     db.read_clicks(&query, |click| {
         leads.number(&click.email);
         clicks += 1;
@@ -174,12 +170,11 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
     let all = Selection::default();
-    let query = Query {
-        selection: &all,
-        columns: &[Column::Email, Column::ExpertUsername, Column::CreatedAt],
-        order: Order::Arrival,
-        bad_time: BadTime::Fail,
-    };
+    let query = Query::of(
+        &all,
+        Columns::EMAIL | Columns::EXPERT_USERNAME | Columns::CREATED_AT,
+    )
+    .in_order(Order::Arrival);
     db.read_clicks(&query, |click| {
         let created_at = click.created_at;
         let email = emails.number(&click.email);
@@ -229,12 +224,7 @@ fn first_clicks(
         since: leads.iter().map(|lead| lead.first_at).min(),
         until: None,
     });
-    let query = Query {
-        selection: &selection,
-        columns: &Column::ALL,
-        order: Order::Arrival,
-        bad_time: BadTime::Fail,
-    };
+    let query = Query::of(&selection, Columns::ALL).in_order(Order::Arrival);
     let names = db.expert_names()?;
     let mut missing: HashMap<&str, &LeadEntry> = leads
         .iter()

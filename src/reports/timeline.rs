@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     expert::ExpertNames,
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick},
+    storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -65,12 +65,7 @@ pub(crate) fn timeline(
         Subject::Expert(username) => selection.expert = Some(username.clone()),
         Subject::Lead(email) => selection.email = Some(email.clone()),
     }
-    let query = Query {
-        selection: &selection,
-        columns: &Column::ALL,
-        order: Order::Arrival,
-        bad_time: BadTime::Fail,
-    };
+    let query = Query::of(&selection, Columns::ALL).in_order(Order::Arrival);
     let names = db.expert_names()?;
     let (clicks, totals) = match clicks_max {
         None => read_all(db, &query, &names)?,

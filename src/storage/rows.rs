@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::BitOr};
 
 use super::Selection;
 use crate::timestamp::Timestamp;
@@ -28,32 +28,35 @@ impl StoredClick<'_> {
     }
 }
 
-/// A column of `lead_clicks` besides the id.
+/// A set of columns of `lead_clicks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
-    Email,
-    ExpertUsername,
-    SearchQuery,
-    CreatedAt,
-}
+pub(crate) struct Columns(u8);
 
-impl Column {
-    /// All of them, in the order of every SELECT.
-    pub(crate) const ALL: [Self; 4] = [
-        Self::Email,
-        Self::ExpertUsername,
-        Self::SearchQuery,
-        Self::CreatedAt,
+impl Columns {
+    pub(crate) const EMAIL: Self = Self(1);
+    pub(crate) const EXPERT_USERNAME: Self = Self(2);
+    pub(crate) const SEARCH_QUERY: Self = Self(4);
+    pub(crate) const CREATED_AT: Self = Self(8);
+    pub(crate) const ALL: Self = Self(15);
+
+    /// Each column and its name in the database, in the order of every SELECT.
+    pub(super) const NAMES: [(Self, &'static str); 4] = [
+        (Self::EMAIL, "email"),
+        (Self::EXPERT_USERNAME, "expert_username"),
+        (Self::SEARCH_QUERY, "search_query"),
+        (Self::CREATED_AT, "created_at"),
     ];
 
-    /// Its name in the database.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::ExpertUsername => "expert_username",
-            Self::SearchQuery => "search_query",
-            Self::CreatedAt => "created_at",
-        }
+    pub(super) fn contains(self, column: Self) -> bool {
+        self.0 & column.0 != 0
+    }
+}
+
+impl BitOr for Columns {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 
@@ -79,10 +82,29 @@ pub(crate) enum BadTime {
 }
 
 /// What is read of which clicks.
-#[derive(Debug, Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
     pub(crate) selection: &'a Selection,
-    pub(crate) columns: &'a [Column],
+    pub(crate) columns: Columns,
     pub(crate) order: Order,
     pub(crate) bad_time: BadTime,
+    /// Is called with the email of each selected click; if it returns false, the click is not read any further.
+    pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> bool>,
+}
+
+impl<'a> Query<'a> {
+    /// These columns of the clicks in any order; a click whose time can't be read is an error.
+    pub(crate) fn of(selection: &'a Selection, columns: Columns) -> Self {
+        Self {
+            selection,
+            columns,
+            order: Order::Any,
+            bad_time: BadTime::Fail,
+            is_wanted: None,
+        }
+    }
+
+    pub(crate) fn in_order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
 }

@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::{SqliteDb, insert::INSERT};
-use crate::storage::{Column, Error, Problem};
+use crate::storage::{Columns, Error, Problem};
 
 impl SqliteDb {
     /// The names of `table`'s columns in their order; none when there is no such table.
@@ -21,7 +21,7 @@ impl SqliteDb {
         if columns.is_empty() {
             return Err(self.error(Problem::NoTable("lead_clicks")));
         }
-        let needed = Column::ALL.map(Column::name);
+        let needed = Columns::NAMES.map(|(_, name)| name);
         self.check_columns("lead_clicks", &columns, &["id"])?;
         self.check_columns("lead_clicks", &columns, &needed)
     }

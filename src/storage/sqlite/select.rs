@@ -1,6 +1,6 @@
 //! Reading clicks.
 
-use std::ops::ControlFlow;
+use std::{borrow::Cow, ops::ControlFlow};
 
 use rusqlite::{
     Row,
@@ -10,7 +10,7 @@ use rusqlite::{
 use super::{SqliteDb, text};
 use crate::{
     storage::{
-        BadTime, Column, Error, Order, Problem, Query, Selection, StoredClick, Window,
+        BadTime, Columns, Error, Order, Problem, Query, Selection, StoredClick, Window,
         selection::contains,
     },
     timestamp::Timestamp,
@@ -54,10 +54,10 @@ impl WhereClause {
 }
 
 /// The columns of every row that [`read_click`] reads; NULL for those that are not asked for.
-fn select(columns: &[Column]) -> String {
-    let columns = Column::ALL.map(|column| {
-        if columns.contains(&column) {
-            column.name()
+fn select(columns: Columns) -> String {
+    let columns = Columns::NAMES.map(|(column, name)| {
+        if columns.contains(column) {
+            name
         } else {
             "NULL"
         }
@@ -67,7 +67,7 @@ fn select(columns: &[Column]) -> String {
 
 /// All columns.
 pub(super) fn select_all() -> String {
-    select(&Column::ALL)
+    select(Columns::ALL)
 }
 
 /// A click of a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
@@ -75,22 +75,40 @@ pub(super) fn select_all() -> String {
 /// # Errors
 /// When it has a time that can't be read.
 pub(super) fn read_click<'row>(row: &'row Row<'_>) -> Result<StoredClick<'row>, Problem> {
-    let created_at = row.get_ref(4)?;
     Ok(StoredClick {
-        created_at: Timestamp::parse_stored(&text(created_at))
-            .ok_or_else(|| bad_time(row.get_ref_unwrap(0)))?,
+        created_at: read_time(row)?,
         ..read_without_time(row)?
     })
 }
 
 /// As [`read_click`], with the Unix epoch as its time.
 pub(super) fn read_without_time<'row>(row: &'row Row<'_>) -> rusqlite::Result<StoredClick<'row>> {
+    let email = text(row.get_ref(1)?);
+    read_texts(row, Columns::ALL, email)
+}
+
+fn read_texts<'row>(
+    row: &'row Row<'_>,
+    columns: Columns,
+    email: Cow<'row, str>,
+) -> rusqlite::Result<StoredClick<'row>> {
+    let read = |column, index| {
+        if columns.contains(column) {
+            row.get_ref(index).map(text)
+        } else {
+            Ok(Cow::Borrowed(""))
+        }
+    };
     Ok(StoredClick {
-        email: text(row.get_ref(1)?),
-        expert_username: text(row.get_ref(2)?),
-        search_query: text(row.get_ref(3)?),
+        email,
+        expert_username: read(Columns::EXPERT_USERNAME, 2)?,
+        search_query: read(Columns::SEARCH_QUERY, 3)?,
         created_at: Timestamp::EPOCH,
     })
+}
+
+fn read_time(row: &Row<'_>) -> Result<Timestamp, Problem> {
+    Timestamp::parse_stored(&text(row.get_ref(4)?)).ok_or_else(|| bad_time(row.get_ref_unwrap(0)))
 }
 
 pub(super) fn bad_time(id: ValueRef<'_>) -> Problem {
@@ -104,11 +122,10 @@ impl SqliteDb {
         mut row_read: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let selection = query.selection;
-        let mut columns = query.columns.to_vec();
+        let mut columns = query.columns | Columns::EMAIL;
         if selection.query.is_some() {
-            columns.push(Column::SearchQuery);
+            columns = columns | Columns::SEARCH_QUERY;
         }
-        let has_time = columns.contains(&Column::CreatedAt);
         let mut clause = WhereClause::of(selection);
         if query.bad_time == BadTime::Skip {
             // Numbers sort before all texts and blobs after them, whatever they say.
@@ -124,21 +141,27 @@ impl SqliteDb {
             Order::Arrival => " ORDER BY created_at, id",
             Order::NewestFirst => " ORDER BY created_at DESC, id DESC",
         };
-        let sql = format!("{} WHERE {}{order}", select(&columns), clause.sql());
+        let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let contains_query = contains(selection.query.as_deref());
         self.read(|conn| {
             let mut statement = conn.prepare(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(&clause.parameters))?;
             while let Some(row) = rows.next()? {
-                let click = if has_time {
-                    match read_click(row) {
+                if selection.query.is_some() && !contains_query(&text(row.get_ref(3)?)) {
+                    continue;
+                }
+                let email = text(row.get_ref(1)?);
+                if query.is_wanted.is_some_and(|is_wanted| !is_wanted(&email)) {
+                    continue;
+                }
+                let mut click = read_texts(row, columns, email)?;
+                if columns.contains(Columns::CREATED_AT) {
+                    match read_time(row) {
                         Err(Problem::BadTime(_)) if query.bad_time == BadTime::Skip => continue,
-                        click => click?,
+                        created_at => click.created_at = created_at?,
                     }
-                } else {
-                    read_without_time(row)?
-                };
-                if contains_query(&click.search_query) && row_read(click).is_break() {
+                }
+                if row_read(click).is_break() {
                     break;
                 }
             }
