@@ -200,7 +200,7 @@ impl ReportArgs {
         match self.format {
             Format::Table => self.limit.or(Some(default.table)),
             Format::Html => Some(self.limit.map_or(default.page, |limit| limit.min(ROWS_MAX))),
-            Format::Csv | Format::Json | Format::Ndjson => self.limit,
+            _ => self.limit,
         }
     }
 
