@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("../../src/render/html/page.js");
 /// Two leads on three days; an expert with a name, and one without.
 const FIXTURE: &str = "
     INSERT INTO experts VALUES ('jdoe', 'John', 'Doe');
-    INSERT INTO lead_clicks VALUES
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
         (1, 'max@example.com', 'jdoe', 'Pricing', '2020-11-01 09:00:00.000000'),
         (2, 'jane@example.com', '<b>', '', '2020-11-01 09:30:00.000000'),
         (3, 'max@example.com', 'jdoe', '</script> & \"co\"\n', '2020-11-03 10:00:00.000000');";
@@ -553,7 +553,7 @@ proptest! {
                 conn.execute("INSERT INTO experts VALUES (?, ?, '.')", [&username, &text]).unwrap();
                 let search = format!("{markup}{text}");
                 let at = format!("2020-11-01 09:{number:02}:00");
-                conn.execute("INSERT INTO lead_clicks VALUES (NULL, ?, ?, ?, ?)", [&email, &username, &search, &at]).unwrap();
+                conn.execute("INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (NULL, ?, ?, ?, ?)", [&email, &username, &search, &at]).unwrap();
             }
             drop(conn);
             let html = page(&site, &["--by-email"]);

@@ -15,7 +15,7 @@ use crate::support::{Daemon, HOST_APP, Ran, Site, mode};
 const FIXTURE: &str = "
     INSERT INTO experts VALUES
         ('jdoe', 'Jane', 'Doe'), ('blank', '  ', ''), ('zoë', ' Zoë ', 'O''Neil, Jr.'), ('solo', '', 'Solo');
-    INSERT INTO lead_clicks VALUES
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
         (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
         (2, 'bob@example.com', 'ghost', 'rust, \"fast\" & safe', '2026-11-01 09:00:00.000000'),
         (3, 'amy@example.com', 'ghost', '=HYPERLINK(\"http://example.com\")', '2026-11-01 09:00:00.000000'),
@@ -305,7 +305,7 @@ fn nothing_in_a_row_steers_the_terminal() {
     let strange = format!("x{steering}");
     let conn = site.connect();
     conn.execute(
-        "INSERT INTO lead_clicks VALUES (1, ?1, 'x', ?1, '2026-11-01 09:00:00.000000')",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, ?1, 'x', ?1, '2026-11-01 09:00:00.000000')",
         [&strange],
     )
     .unwrap();
@@ -488,7 +488,7 @@ fn programs_get_every_click_unless_they_limit() {
 fn since_is_in_the_window_and_until_is_not() {
     // Some times as CURRENT_TIMESTAMP writes them, without a fraction of a second.
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'before@example.com', 'jdoe', '', '2026-11-01 08:59:59.999999'),
             (2, 'first@example.com', 'jdoe', '', '2026-11-01 09:00:00'),
             (3, 'second@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
@@ -656,7 +656,7 @@ fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_ind
             let (hour, minute) = (minute / 60, minute % 60);
             write!(
                 inserting,
-                "INSERT INTO lead_clicks VALUES
+                "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
                     ({id}, '{email}', '{expert}', 'search {id}', '2026-11-01 {hour:02}:{minute:02}:00.000000');"
             )
             .unwrap();
@@ -876,7 +876,7 @@ fn an_output_of_a_dash_is_standard_output() {
 #[test]
 fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
     let site = Site::new().with_schema(&format!(
-        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
         "word ".repeat(400)
     ));
     for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
@@ -890,7 +890,7 @@ fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
 fn a_report_that_fails_leaves_the_output_file_as_it_was() {
     // The time that is none comes after more rows than are read or written at once.
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
          WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
          INSERT INTO lead_clicks
          SELECT i, 'amy@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;",

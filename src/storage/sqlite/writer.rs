@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -223,6 +223,14 @@ impl Opened {
     }
 }
 
+/// How all new clicks of a batch came into the database.
+#[derive(Debug, PartialEq, Eq)]
+enum Commit {
+    Done,
+    /// There was none.
+    NotNeeded,
+}
+
 /// Why a batch is not in the database.
 enum Failure {
     /// One click, which is marked now, took the whole transaction with it by a host app's trigger.
@@ -269,7 +277,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         let mut is_reopened = false;
         let committed = loop {
             match self.commit(&mut batch) {
-                Ok(()) => break Ok(()),
+                Ok(commit) => break Ok(commit),
                 // Each time round leaves one click more out, so this ends.
                 Err(Failure::RolledBack) => {}
                 // Whoever changes the schema does not do it for ever.
@@ -293,8 +301,11 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 },
             }
         };
-        self.tell_change(committed.as_ref().err());
-        let committed = committed.map_err(|_| NotStored::Unavailable);
+        // Where nothing was new nothing shows whether clicks can be stored.
+        if committed != Ok(Commit::NotNeeded) {
+            self.tell_change(committed.as_ref().err());
+        }
+        let committed = committed.map(|_| ()).map_err(|_| NotStored::Unavailable);
         let answers: Vec<Answer> = (0..batch.len())
             .map(|number| answer(&batch, number, committed))
             .collect();
@@ -332,7 +343,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
     }
 
-    fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
+    fn commit(&mut self, batch: &mut [Pending]) -> Result<Commit, Failure> {
         let Some(opened) = &mut self.opened else {
             return Err(Failure::Moved);
         };
@@ -340,7 +351,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             return Err(Failure::Moved);
         }
         if !opened.find_stored(batch) {
-            return Ok(());
+            return Ok(Commit::NotNeeded);
         }
         let done = insert_all(opened, batch, &mut self.refusals_told);
         let conn = opened.database.db.conn();
@@ -356,7 +367,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             Err(_) => {}
         }
         opened.database.note_change();
-        done
+        done.map(|()| Commit::Done)
     }
 
     /// One line when storing begins to fail and one when it works again: a full disk must not fill a log too.
@@ -410,19 +421,20 @@ fn insert_all(
     if Some(schema_version(conn)?) != opened.schema_version {
         return Err(Failure::NewSchema);
     }
+    let mut insert = Insert::prepare(conn, opened.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
         let changes_before = conn.total_changes();
-        let inserted = insert(conn, opened.id_column, pending);
-        let (reason, may_have_changed) = match inserted {
+        let (reason, is_spoilt) = match insert.execute(pending) {
             Ok(0) => (IGNORED.to_owned(), false),
             Ok(_) => continue,
             Err(error) if !is_about_the_row(&error) => return Err(error.into()),
-            Err(error) => (reason(&error), true),
+            // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click had done by then.
+            Err(error) => (
+                reason(&error),
+                conn.is_autocommit() || conn.total_changes() != changes_before,
+            ),
         };
-        // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click had done by then.
-        let is_spoilt =
-            may_have_changed && (conn.is_autocommit() || conn.total_changes() != changes_before);
         if is_unique_elsewhere(conn, opened.id_column, pending.id)? {
             pending.state = PendingState::Stored;
         } else {
@@ -433,21 +445,46 @@ fn insert_all(
             return Err(Failure::RolledBack);
         }
     }
+    drop(insert);
     execute("COMMIT")?;
     Ok(())
 }
 
-fn insert(conn: &Connection, id_column: IdColumn, pending: &Pending) -> rusqlite::Result<usize> {
-    let click = &pending.click;
-    let created_at = pending.created_at.stored();
-    let (email, expert, query) = (click.email(), click.expert_username(), click.search_query());
-    match &pending.id {
-        Some(id) if id_column != IdColumn::Missing => conn
-            .prepare_cached(INSERT_WITH_ID)?
-            .execute((email, expert, query, &*created_at, id.as_str())),
-        _ => conn
-            .prepare_cached(INSERT)?
-            .execute((email, expert, query, &*created_at)),
+/// The statements that store a click.
+struct Insert<'conn> {
+    without_id: CachedStatement<'conn>,
+    /// None without a column for it.
+    with_id: Option<CachedStatement<'conn>>,
+}
+
+impl<'conn> Insert<'conn> {
+    fn prepare(conn: &'conn Connection, id_column: IdColumn) -> rusqlite::Result<Self> {
+        Ok(Self {
+            without_id: conn.prepare_cached(INSERT)?,
+            with_id: match id_column {
+                IdColumn::Missing => None,
+                IdColumn::Plain | IdColumn::Unique => Some(conn.prepare_cached(INSERT_WITH_ID)?),
+            },
+        })
+    }
+
+    fn execute(&mut self, pending: &Pending) -> rusqlite::Result<usize> {
+        let (click, created_at) = (&pending.click, pending.created_at.stored());
+        let email = click.email();
+        let expert_username = click.expert_username();
+        let search_query = click.search_query();
+        match (&mut self.with_id, &pending.id) {
+            (Some(with_id), Some(id)) => with_id.execute((
+                email,
+                expert_username,
+                search_query,
+                &*created_at,
+                id.as_str(),
+            )),
+            _ => self
+                .without_id
+                .execute((email, expert_username, search_query, &*created_at)),
+        }
     }
 }
 
