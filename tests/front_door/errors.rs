@@ -139,7 +139,7 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
                  {index}
                  INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (7, 'amy@example.com', 'jdoe', '', NULL);
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {clicks})
-                 INSERT INTO lead_clicks
+                 INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
                  SELECT 100 + i, 'bob@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;"
             ));
             let ran = site.run(&["report", "--expert", "jdoe", "--format", "csv"]);

@@ -18,31 +18,23 @@ use serde_json::json;
 use crate::{
     reset::is_in_files,
     support::{
-        Answer, Client, Daemon, HOST_APP, PATIENCE, Site, WriteLock, assert_unavailable, body,
-        counted, post_request,
+        Answer, Client, Daemon, HOST_APP, PATIENCE, Site, WriteLock, assert_unavailable, counted,
+        post_request,
     },
 };
 
 const ID: &str = "0198c2a1-7d3e-7b4f-9c5d-0123456789ab";
 
-/// The tables of the version before `click_id`, to the letter.
-pub const EARLIER_SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS lead_clicks (
-    id INTEGER PRIMARY KEY,
-    email TEXT NOT NULL CHECK (length(email) BETWEEN 1 AND 320),
-    expert_username TEXT NOT NULL CHECK (length(expert_username) BETWEEN 1 AND 100),
-    search_query TEXT NOT NULL DEFAULT '' CHECK (length(search_query) <= 2000),
-    -- UTC, always 'YYYY-MM-DD HH:MM:SS.ffffff': what SQLAlchemy writes and reads, and it sorts as text.
-    created_at TEXT NOT NULL CHECK (length(created_at) = 26)
-) STRICT;
-CREATE INDEX IF NOT EXISTS lead_clicks_created_at ON lead_clicks (created_at);
-CREATE TABLE IF NOT EXISTS experts (
-    username TEXT NOT NULL PRIMARY KEY CHECK (length(username) BETWEEN 1 AND 100),
-    first_name TEXT NOT NULL DEFAULT '' CHECK (length(first_name) <= 200),
-    last_name TEXT NOT NULL DEFAULT '' CHECK (length(last_name) <= 200)
-) STRICT, WITHOUT ROWID;
-INSERT INTO lead_clicks (email, expert_username, created_at)
-    VALUES ('old@example.com', 'jdoe', '2026-11-01 09:00:00.000000');";
+/// A database of the version before `click_id`, with a click.
+fn earlier_site(more_sql: &str) -> Site {
+    Site::new().with_database(&format!(
+        "{more_sql} {EARLIER_SCHEMA}
+         INSERT INTO lead_clicks (email, expert_username, created_at)
+             VALUES ('old@example.com', 'jdoe', '2026-11-01 09:00:00.000000');"
+    ))
+}
+
+const EARLIER_SCHEMA: &str = include_str!("earlier_schema.sql");
 
 const ADDED: &str = "INFO the column click_id is added";
 const NOT_ADDED: &str = "WARN the column click_id can't be added";
@@ -301,13 +293,10 @@ fn clicks_that_are_posted_at_once_keep_their_order() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
-    for number in 0..10_usize {
-        let age_ms = 990.0 - 100.0 * number as f64;
-        let email = format!("{number}@example.com");
-        assert_eq!(
-            client.send(&request(&email, &id(number), age_ms)).status,
-            202
-        );
+    for number in 0..10_u8 {
+        let age_ms = 990.0 - 100.0 * f64::from(number);
+        let (email, id) = (format!("{number}@example.com"), id(number.into()));
+        assert_eq!(client.send(&request(&email, &id, age_ms)).status, 202);
     }
     let mut emails: Vec<String> = site
         .stdout_of(&["report", "--expert", "jdoe", "--format", "csv"])
@@ -349,7 +338,7 @@ fn a_click_of_the_future_does_not_date_others() {
 
 #[test]
 fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() {
-    let site = Site::new().with_database(EARLIER_SCHEMA);
+    let site = earlier_site("");
     let report = ["report", "--by-email", "--format", "csv"];
     let before = site.stdout_of(&report);
     // The commands take it as it is.
@@ -402,10 +391,8 @@ fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() 
 
 #[test]
 fn a_column_that_cannot_be_added_is_told_once_and_ids_are_remembered_in_memory() {
-    let site = Site::new().with_database(EARLIER_SCHEMA);
     // In WAL mode already, so that the daemon starts although another program holds the lock.
-    drop(Daemon::start(&site, &[]));
-    let site = Site::new().with_database(&format!("PRAGMA journal_mode = WAL; {EARLIER_SCHEMA}"));
+    let site = earlier_site("PRAGMA journal_mode = WAL;");
     let lock = WriteLock::take(&site);
     let daemon = Daemon::start(&site, &[]);
     daemon.wait_for_log(NOT_ADDED);
@@ -432,13 +419,10 @@ fn a_host_apps_table_without_the_column_is_not_altered() {
     for ddl in [
         HOST_APP.to_owned(),
         // It only looks like an earlier version's.
-        EARLIER_SCHEMA
-            .replace(" STRICT;", ", STRICT;")
-            .replace(") , STRICT;", ") STRICT;")
-            .replace(
-                "id INTEGER PRIMARY KEY,",
-                "id INTEGER PRIMARY KEY, tenant TEXT,",
-            ),
+        EARLIER_SCHEMA.replace(
+            "id INTEGER PRIMARY KEY,",
+            "id INTEGER PRIMARY KEY, tenant TEXT,",
+        ),
     ] {
         let site = Site::new().with_database(&ddl);
         let schema = "SELECT group_concat(sql) FROM sqlite_schema";
@@ -729,19 +713,4 @@ fn a_late_click_is_shown_by_watch_when_it_arrives() {
         }
         assert_eq!(shown, "late@example.com  jdoe", "{since:?}");
     }
-}
-
-/// What three fields are answered is not changed by what the database has.
-#[test]
-fn a_body_with_the_three_fields_is_stored_without_an_id() {
-    let site = Site::new();
-    let daemon = Daemon::start(&site, &[]);
-    let answer = daemon
-        .connect()
-        .send(&post_request(&body("jane@example.com", "jdoe", "rust")));
-    assert_eq!(
-        (answer.status, &*answer.body),
-        (202, r#"{"status":"accepted"}"#)
-    );
-    assert_eq!(stored(&site), [("jane@example.com".to_owned(), None)]);
 }

@@ -377,11 +377,11 @@ fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
 fn many_clicks() -> Site {
     Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 119)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%02d@example.com', i % 60), 'jdoe', '', format('2026-11-01 09:00:00.%06d', i)
          FROM n;
          WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 204)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i + 1000, 'lead00@example.com', 'solo', '', format('2026-11-01 08:00:00.%06d', i)
          FROM n;",
     )
@@ -413,7 +413,7 @@ fn a_table_stops_at_50_leads_or_200_clicks_and_says_how_many_more_there_are() {
 fn a_lead_with_many_clicks_does_not_push_all_others_off_the_screen() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE click (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM click WHERE id < 60)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT id, iif(id = 1, 'a', 'b') || '@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000' FROM click;",
     );
     let table = site.stdout_of(&["report", "--by-email"]);
@@ -553,7 +553,7 @@ fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() 
     const CLICKS: u64 = 14_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), iif(i % 5 = 4, 'other', 'jdoe'), '',
              format('2026-11-01 09:00:00.%06d', i % 3)
          FROM n;",
@@ -734,7 +734,7 @@ fn an_experts_clicks_are_told_to_the_last_although_their_searches_fill_many_page
     const CLICKS: usize = 6_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), 'jdoe', replace(format('%.*c', 2000, 'x'), 'x', '🦀'),
              format('2026-11-01 09:00:00.%06d', i / 2)
          FROM n;",
@@ -892,7 +892,7 @@ fn a_report_that_fails_leaves_the_output_file_as_it_was() {
     let site = Site::new().with_database(HOST_APP).with_database(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
          WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, 'amy@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;",
     );
     site.write("clicks.csv", "old");
@@ -997,7 +997,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     // Several times what a pipe and the buffers before it hold.
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), 'jdoe', '{}', '2026-11-01 09:00:00.000000' FROM n;",
         "query ".repeat(100)
     ));

@@ -54,7 +54,7 @@ struct Opened {
     /// SQLite's number for what the database held when all of it had been read.
     read_version: Option<i64>,
     /// Clicks up to this id were there when it was opened. All others have arrived since, however long ago they happened.
-    opened_at_id: i64,
+    arrivals_after_id: i64,
 }
 
 /// Clicks that have arrived.
@@ -176,7 +176,7 @@ impl Feed {
             read_batch(
                 &transaction,
                 &self.selection,
-                opened.opened_at_id,
+                opened.arrivals_after_id,
                 &mut self.seen,
             )
         })?;
@@ -186,7 +186,7 @@ impl Feed {
         if !batch.has_more {
             opened.read_version = Some(version);
             // From here on also those that get an id of a deleted click are new.
-            opened.opened_at_id = i64::MIN;
+            opened.arrivals_after_id = i64::MIN;
         }
         Ok(batch)
     }
@@ -201,9 +201,9 @@ impl Opened {
             db: SqliteDb::open_for_report(&path)?,
             files: before,
             read_version: None,
-            opened_at_id: i64::MIN,
+            arrivals_after_id: i64::MIN,
         };
-        opened.opened_at_id = opened.db.run(last_id)?;
+        opened.arrivals_after_id = opened.db.run(last_id)?;
         // Reading makes the files next to it, if there were none. What was there before and is another file now was
         // perhaps not yet that when it was opened: it is opened anew then.
         opened.version()?;
@@ -236,11 +236,12 @@ fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
     })
 }
 
-/// The clicks after the last that was seen, as far as they are selected. The window is for those up to the id `window_up_to`.
+/// The clicks after the last that was seen, as far as they are selected. The window is not for
+/// those after the id `arrivals_after_id`.
 fn read_batch(
     conn: &Connection,
     selection: &Selection,
-    window_up_to: i64,
+    arrivals_after_id: i64,
     seen: &mut Seen,
 ) -> Result<Batch, Problem> {
     let is_selected = selection.matcher();
@@ -262,7 +263,7 @@ fn read_batch(
                 click => click?,
             };
             let id: i64 = row.get(0)?;
-            if id > window_up_to || selection.window.contains(click.created_at) {
+            if id > arrivals_after_id || selection.window.contains(click.created_at) {
                 batch_bytes += click.email.len() + click.search_query.len();
                 batch.clicks.push(click.into_owned());
             }
