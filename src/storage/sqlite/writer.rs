@@ -24,7 +24,7 @@ use super::{
     file_state::{FileState, OpenDatabase},
     insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row},
     pace::Pace,
-    recent_ids::RecentIds,
+    recent_ids::{IdHasher, RecentIds},
     schema::{IdColumn, schema_version},
 };
 use crate::{
@@ -83,7 +83,8 @@ impl Writer {
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Self, ClickQueue), Error> {
         let path = db.path().to_owned();
-        let opened = Opened::new(db, now())?;
+        let id_hasher = IdHasher::default();
+        let opened = Opened::new(db, &id_hasher, now())?;
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
         let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
         tokio::spawn(pass_on(answered));
@@ -92,6 +93,7 @@ impl Writer {
         let thread = WriterThread {
             path: path.clone(),
             opened: Some(opened),
+            id_hasher,
             now: now.clone(),
             pace: Arc::clone(&pace),
             answers,
@@ -141,6 +143,7 @@ struct WriterThread<Now> {
     path: PathBuf,
     /// None after the file at the path was replaced by one that can't be used.
     opened: Option<Opened>,
+    id_hasher: IdHasher,
     now: Now,
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
@@ -161,11 +164,13 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(db: SqliteDb, now: Timestamp) -> Result<Self, Error> {
+    fn new(db: SqliteDb, hasher: &IdHasher, now: Timestamp) -> Result<Self, Error> {
         let id_column = db.id_column()?;
         let ids = match id_column {
             IdColumn::Missing => RecentIds::new(Instant::now()),
-            IdColumn::Plain | IdColumn::Unique => RecentIds::load(&db, now, Instant::now())?,
+            IdColumn::Plain | IdColumn::Unique => {
+                RecentIds::load(&db, hasher, now, Instant::now())?
+            }
         };
         Ok(Self {
             database: OpenDatabase::new(db)?,
@@ -201,7 +206,7 @@ impl Opened {
         let mut is_anything_new = false;
         for pending in batch {
             if pending.state == PendingState::New {
-                if pending.id.is_some_and(|id| self.ids.contains(&id)) {
+                if pending.id_hash.is_some_and(|id| self.ids.contains(id)) {
                     pending.state = PendingState::Stored;
                 } else {
                     is_anything_new = true;
@@ -215,7 +220,7 @@ impl Opened {
         let now = Instant::now();
         for pending in stored {
             if pending.state == PendingState::New
-                && let Some(id) = &pending.id
+                && let Some(id) = pending.id_hash
             {
                 self.ids.insert(id, now);
             }
@@ -273,7 +278,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and
     /// the others are stored without it.
     fn store(&mut self, mut batch: Vec<Pending>) {
-        mark_repeats(&mut batch);
+        mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
         let committed = loop {
             match self.commit(&mut batch) {
@@ -329,7 +334,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         // Closed before the next is opened, which may have the same -wal and -shm.
         self.opened = None;
         let opened = SqliteDb::reopen_for_capture(&self.path)
-            .and_then(|db| Opened::new(db, (self.now)()))
+            .and_then(|db| Opened::new(db, &self.id_hasher, (self.now)()))
             .map_err(|error| error.to_string())?;
         self.opened = Some(opened);
         tracing::warn!("the database's files were replaced, and are opened anew");
@@ -385,11 +390,13 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
 }
 
 /// Marks every click that has the id of an earlier one of the batch.
-fn mark_repeats(batch: &mut [Pending]) {
-    let mut first: HashMap<ClickId, usize> = HashMap::new();
+fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
+    let mut first: HashMap<u64, usize> = HashMap::with_capacity(batch.len());
     for (number, pending) in batch.iter_mut().enumerate() {
-        let Some(id) = pending.id else { continue };
-        match first.entry(id) {
+        let Some(id) = &pending.id else { continue };
+        let hash = hasher.hash(id);
+        pending.id_hash = Some(hash);
+        match first.entry(hash) {
             Entry::Vacant(entry) => {
                 entry.insert(number);
             }
