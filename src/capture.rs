@@ -50,7 +50,7 @@ pub(crate) use rate::RateLimit;
 /// # Errors
 /// What breaks the contract, as JSON.
 #[cfg(fuzzing)]
-pub(crate) fn parse_body(bytes: &[u8]) -> Result<crate::click::Click, Bytes> {
+pub(crate) fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
     body::parse(bytes).map_err(|refusal| refusal.to_json())
 }
 
@@ -324,12 +324,12 @@ impl Server {
             Ok(bytes) => bytes,
             Err(refusal) => return refusal,
         };
-        let click = match body::parse(&bytes) {
-            Ok(click) => click,
+        let posted = match body::parse(&bytes) {
+            Ok(posted) => posted,
             Err(refusal) => return Answer::Invalid(refusal).into(),
         };
         in_request.await_answer();
-        let answer = match self.clicks.store(click).await {
+        let answer = match self.clicks.store(posted).await {
             Ok(()) => Answer::Accepted,
             Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),
             Err(NotStored::QueueFull) => Answer::Overloaded,

@@ -218,7 +218,7 @@ impl Db {
         }
     }
 
-    /// Starts the writer, which stores what the [`ClickQueue`] takes. `now` is the clock that dates the clicks.
+    /// Starts the writer, which stores what the [`ClickQueue`] takes. `now` is the clock by which clicks arrive.
     ///
     /// # Panics
     /// Outside a Tokio runtime: a task of it passes on the answers.
@@ -228,7 +228,7 @@ impl Db {
     pub(crate) fn start_writer(
         self,
         pace: Arc<Pace>,
-        now: impl Fn() -> Timestamp + Send + 'static,
+        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Writer, ClickQueue), Error> {
         match self {
             Self::Sqlite(db) => Writer::start(db, pace, now),

@@ -11,6 +11,7 @@ mod insert;
 mod open;
 pub(super) mod pace;
 pub(super) mod purge;
+mod recent_ids;
 pub(super) mod reset;
 mod schema;
 mod scrub;

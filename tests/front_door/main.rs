@@ -11,6 +11,7 @@ mod corpora;
 mod documents;
 mod durability;
 mod errors;
+mod exactly_once;
 mod experts;
 mod faults;
 mod forget;

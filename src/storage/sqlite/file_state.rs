@@ -12,14 +12,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rusqlite::{FileControl, OptionalExtension, config::DbConfig};
+use rusqlite::{FileControl, config::DbConfig};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::{SqliteDb, owned_text, path_with};
-use crate::{
-    storage::{Checkpoint, Error, error::reason},
-    timestamp::Timestamp,
-};
+use super::{SqliteDb, path_with};
+use crate::storage::{Checkpoint, Error, error::reason};
 
 const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
 
@@ -71,23 +68,20 @@ enum Wal {
 }
 
 impl OpenDatabase {
-    /// Also tells the time of the newest click.
+    /// `db` must have been read from, which makes the files next to it if there are none. What can be read of it is synced:
+    /// a program that was killed may have committed it, and not yet done that.
     ///
     /// # Errors
-    /// When the database can't be read, or its files can't be looked at.
-    pub(super) fn new(db: SqliteDb) -> Result<(Self, Option<Timestamp>), Error> {
-        let latest: Option<String> = db.run(|conn| {
-            conn.query_row(
-                "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
-                [],
-                |row| row.get_ref(0).map(owned_text),
-            )
-            .optional()
-        })?;
-        // Reading has made the files beside it, where there were none.
-        let files = Files::open(&db).map_err(|error| Error::unusable(db.path(), error))?;
-        let latest = latest.and_then(|text| Timestamp::parse_stored(&text));
-        Ok((Self { db, files }, latest))
+    /// When its files can't be opened or synced.
+    pub(super) fn new(db: SqliteDb) -> Result<Self, Error> {
+        let opened = Files::open(&db).and_then(|files| {
+            files.wal_file.sync_all()?;
+            Ok(files)
+        });
+        match opened {
+            Ok(files) => Ok(Self { db, files }),
+            Err(error) => Err(Error::unusable(db.path(), error)),
+        }
     }
 
     pub(super) fn file_state(&self) -> rusqlite::Result<FileState> {

@@ -7,8 +7,11 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Stores one click.
+/// Stores one click without an id, also where there is no column for it.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
+
+/// Stores one click with its id.
+pub(super) const INSERT_WITH_ID: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Why a click is not stored although there is no error: a host app's trigger or ON CONFLICT IGNORE skipped it.
 pub(super) const IGNORED: &str = "ignored by a trigger or constraint";

@@ -1,11 +1,93 @@
 //! What leadclicks needs to know of a database's schema, which may be a host app's.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{SqliteDb, insert::INSERT};
 use crate::storage::{Columns, Error, Problem};
 
+/// The table of clicks as earlier versions of schema.sql made it, in SQLite's words for it. A database that has one of these
+/// gets the column `click_id`; any other table is its owner's, and is never altered.
+const EARLIER_CLICKS: [&str; 1] = ["CREATE TABLE lead_clicks (
+    id INTEGER PRIMARY KEY,
+    email TEXT NOT NULL CHECK (length(email) BETWEEN 1 AND 320),
+    expert_username TEXT NOT NULL CHECK (length(expert_username) BETWEEN 1 AND 100),
+    search_query TEXT NOT NULL DEFAULT '' CHECK (length(search_query) <= 2000),
+    -- UTC, always 'YYYY-MM-DD HH:MM:SS.ffffff': what SQLAlchemy writes and reads, and it sorts as text.
+    created_at TEXT NOT NULL CHECK (length(created_at) = 26)
+) STRICT"];
+
+/// As schema.sql has it.
+const ADD_ID_COLUMN: &str =
+    "ALTER TABLE lead_clicks ADD COLUMN click_id TEXT CHECK (length(click_id) = 36)";
+
+/// Where the ids of clicks are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdColumn {
+    /// Nowhere: `lead_clicks` has no column `click_id` that takes text.
+    Missing,
+    /// In `click_id`.
+    Plain,
+    /// In `click_id`, and a host app's constraint or index lets each be there once.
+    Unique,
+}
+
+/// A number that SQLite changes whenever the schema changes.
+pub(super) fn schema_version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("PRAGMA schema_version")?
+        .query_row([], |row| row.get(0))
+}
+
 impl SqliteDb {
+    /// Where the ids of clicks are stored now.
+    pub(super) fn id_column(&self) -> Result<IdColumn, Error> {
+        let is_unique: Option<bool> = self.run(|conn| {
+            // A strict table takes text only in some columns, and nothing can be stored in a generated one.
+            conn.query_row(
+                "SELECT EXISTS (SELECT 1 FROM pragma_index_list('lead_clicks') AS list
+                                WHERE list.\"unique\"
+                                  AND (SELECT group_concat(lower(name)) FROM pragma_index_info(list.name)) = 'click_id')
+                 FROM pragma_table_xinfo('lead_clicks')
+                 WHERE lower(name) = 'click_id' AND hidden = 0
+                   AND (upper(type) IN ('TEXT', 'ANY')
+                        OR NOT (SELECT strict FROM pragma_table_list
+                                WHERE schema = 'main' AND lower(name) = 'lead_clicks'))",
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+        })?;
+        Ok(match is_unique {
+            None => IdColumn::Missing,
+            Some(false) => IdColumn::Plain,
+            Some(true) => IdColumn::Unique,
+        })
+    }
+
+    /// Whether the table of clicks is one that an earlier version of leadclicks made, without the column `click_id`.
+    pub(super) fn has_earlier_clicks_table(&self) -> Result<bool, Error> {
+        let sql: Option<String> = self.run(|conn| {
+            conn.query_row(
+                "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'lead_clicks'",
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+        })?;
+        Ok(sql.is_some_and(|sql| EARLIER_CLICKS.contains(&&*sql)))
+    }
+
+    /// Adds the column `click_id` to the table that an earlier version made. SQLite checks every row of a strict table
+    /// then, which takes some 0.2 s a million clicks, and nothing else can be stored meanwhile.
+    pub(super) fn add_id_column(&self) -> Result<(), Error> {
+        self.write(|db| {
+            // Another program may have done it in the meantime.
+            if db.has_earlier_clicks_table()? {
+                db.run(|conn| conn.execute_batch(ADD_ID_COLUMN))?;
+            }
+            Ok(())
+        })
+    }
+
     /// The names of `table`'s columns in their order; none when there is no such table.
     pub(crate) fn columns(&self, table: &str) -> Result<Vec<String>, Error> {
         self.run(|conn| {
