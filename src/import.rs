@@ -6,7 +6,11 @@ mod merge;
 
 pub(crate) use merge::{ImportedClicks, compare, import};
 
-use std::io::{self, Read};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 /// Why a whole file can't be imported.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,24 @@ impl From<csv::Error> for Unreadable {
             _ => Self::Io(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// A line that is not imported.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// The number of the line, from 1; of a row of several lines the first.
+    pub line: u64,
+    /// What is wrong with the line. It never quotes the line.
+    pub reason: String,
+}
+
+/// Opens the file at `path`, or standard input if that is `-`.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, Unreadable> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).map_err(Unreadable::Io)?;
+    Ok(Box::new(file))
 }
 
 /// Reads a whole file of at most `bytes_max` bytes.

@@ -12,16 +12,22 @@ mod ranking;
 mod summary;
 mod timeline;
 
-use crate::{expert::ExpertNames, storage::StoredClick, timestamp::Timestamp};
+use std::ops::ControlFlow;
+
+use crate::{
+    expert::ExpertNames,
+    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick},
+    timestamp::Timestamp,
+};
 
 pub(crate) use by_day::{ByDay, Day, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
-pub(crate) use ranking::{RankBy, RankedRow, Ranking, ranking};
+pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};
 
 /// A click as a report shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClickRow<'a> {
     /// The lead's email address.
     pub(crate) email: &'a str,
@@ -33,18 +39,6 @@ pub(crate) struct ClickRow<'a> {
     pub(crate) search_query: &'a str,
     /// When the click was stored.
     pub(crate) created_at: Timestamp,
-}
-
-impl Default for ClickRow<'_> {
-    fn default() -> Self {
-        Self {
-            email: "",
-            expert_username: "",
-            expert_name: "",
-            search_query: "",
-            created_at: Timestamp::EPOCH,
-        }
-    }
 }
 
 impl<'a> ClickRow<'a> {
@@ -66,4 +60,27 @@ pub(crate) struct Totals {
     pub(crate) leads: u64,
     /// Clicks.
     pub(crate) clicks: u64,
+}
+
+/// Passes each click of `selection` to `row`.
+///
+/// # Errors
+/// When the database can't be read, or holds a click whose time can't be read.
+fn for_each_click(
+    db: &Db,
+    selection: &Selection,
+    columns: &[Column],
+    order: Order,
+    mut row: impl FnMut(StoredClick<'_>),
+) -> Result<(), Error> {
+    let query = Query {
+        selection,
+        columns,
+        order,
+        bad_time: BadTime::Fail,
+    };
+    db.read_clicks(&query, |click| {
+        row(click);
+        ControlFlow::Continue(())
+    })
 }

@@ -6,3 +6,4 @@ pub mod spreadsheet;
 mod visible;
 
 pub use visible::visible;
+pub(crate) use visible::visible_path;

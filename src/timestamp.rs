@@ -8,9 +8,9 @@ use jiff::{
 };
 use serde::{Serialize, Serializer};
 
-/// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC): those that the database's text
-/// form can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC), which the text in the database can
+/// express. The default is the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     micros: i64,
 }

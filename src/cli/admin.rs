@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod confirm;
 mod experts;
+mod filter;
 mod forget;
 mod format;
 mod import;

@@ -95,14 +95,6 @@ fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp
     zone.to_ambiguous_timestamp(datetime).compatible()
 }
 
-/// `now` by the clocks of `zone`, or of its own without one.
-pub(super) fn by_clocks_of(now: &Zoned, zone: Option<&TimeZone>) -> Zoned {
-    match zone {
-        Some(zone) => now.with_time_zone(zone.clone()),
-        None => now.clone(),
-    }
-}
-
 /// A time zone by its name in the system's database.
 pub(super) fn parse_time_zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` shows those that are known".to_owned())

@@ -10,7 +10,10 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 
-use super::{failure::Failure, progress::Bar};
+use super::{
+    failure::Failure,
+    progress::{Bar, WRITING},
+};
 use crate::{
     interrupt::TemporaryFile,
     progress::Progress,
@@ -85,7 +88,7 @@ pub(super) fn write(
     }
     let file = new_file_beside(&target).map_err(failed)?;
     let open = file.as_file().try_clone().map_err(failed)?;
-    let mut out = Counted::buffered(open, Some(Bar::writing()));
+    let mut out = Counted::buffered(open, Some(Bar::new(WRITING)));
     render(&mut out).map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
@@ -98,7 +101,10 @@ pub(super) fn print(render: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // Behind a pipe a pager may have the terminal.
     let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
-    let printed = render(&mut Counted::buffered(stdout, is_file.then(Bar::writing)));
+    let printed = render(&mut Counted::buffered(
+        stdout,
+        is_file.then(|| Bar::new(WRITING)),
+    ));
     Ok(unless_reader_left(printed)?)
 }
 

@@ -13,6 +13,21 @@ use crate::progress::Progress;
 /// What takes no longer shows nothing.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// For a copy, in bytes.
+pub(super) const COPYING: &str = "copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
+/// For a file that is read, in bytes.
+pub(super) const READING: &str = "reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
+/// For clicks that are stored.
+pub(super) const IMPORTING: &str = "importing {wide_bar} {human_pos} of {human_len} clicks";
+/// For clicks that are deleted.
+pub(super) const DELETING: &str = "deleting {wide_bar} {human_pos} of {human_len} clicks";
+/// For output of unknown length, in bytes.
+pub(super) const WRITING: &str = "{decimal_bytes} written";
+/// For a health check.
+pub(super) const CHECKING: &str = "{spinner} checking for {elapsed}";
+/// For clicks that are read.
+pub(super) const READING_CLICKS: &str = "{spinner} reading clicks for {elapsed}";
+
 /// How often a [`Wait`] moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -26,32 +41,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// For a copy, in bytes.
-    pub(super) fn copying() -> Self {
-        Self::new("copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
-    }
-
-    /// For a file that is read, in bytes.
-    pub(super) fn reading() -> Self {
-        Self::new("reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
-    }
-
-    /// For clicks that are stored.
-    pub(super) fn importing() -> Self {
-        Self::new("importing {wide_bar} {human_pos} of {human_len} clicks")
-    }
-
-    /// For clicks that are deleted.
-    pub(super) fn deleting() -> Self {
-        Self::new("deleting {wide_bar} {human_pos} of {human_len} clicks")
-    }
-
-    /// For what is written without knowing how much it will be, in bytes.
-    pub(super) fn writing() -> Self {
-        Self::new("{decimal_bytes} written")
-    }
-
-    fn new(template: &'static str) -> Self {
+    /// `template` is one of the constants of this module.
+    pub(super) fn new(template: &'static str) -> Self {
         Self {
             template,
             begin: Instant::now(),
@@ -88,22 +79,12 @@ impl Drop for Bar {
 
 /// As [`Bar`], for work that does not tell how far it is: says what is done and how long it has taken.
 #[derive(Debug)]
-pub(super) struct Wait {
+struct Wait {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Wait {
-    /// For a database that is looked at.
-    pub(super) fn checking() -> Self {
-        Self::new("{spinner} checking for {elapsed}")
-    }
-
-    /// For clicks that are read.
-    pub(super) fn reading() -> Self {
-        Self::new("{spinner} reading clicks for {elapsed}")
-    }
-
     fn new(template: &'static str) -> Self {
         let (done, is_done) = mpsc::channel();
         let goes_on = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
@@ -142,8 +123,17 @@ impl Drop for Wait {
     }
 }
 
-/// Does `work`, which reads clicks, with a [`Wait`].
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> T {
-    let _wait = Wait::reading();
+/// Does `work`, which reports its progress, with a [`Bar`].
+pub(super) fn with_bar<T>(
+    template: &'static str,
+    work: impl FnOnce(&mut dyn FnMut(Progress)) -> T,
+) -> T {
+    let mut bar = Bar::new(template);
+    work(&mut |progress| bar.show(progress))
+}
+
+/// Does `work`, which does not report its progress, with a [`Wait`].
+pub(super) fn timed<T>(template: &'static str, work: impl FnOnce() -> T) -> T {
+    let _wait = Wait::new(template);
     work()
 }

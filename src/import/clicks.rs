@@ -10,8 +10,8 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    BYTE_ORDER_MARK, NOT_UTF8, Unreadable, check_quotes, check_row, field_text, find_columns,
-    locate, read,
+    BYTE_ORDER_MARK, BadLine, NOT_UTF8, Unreadable, check_quotes, check_row, field_text,
+    find_columns, locate, read,
 };
 use crate::{click::Click, progress::Progress, text::spreadsheet::Cells, timestamp::Timestamp};
 
@@ -32,11 +32,11 @@ const WANTED: &str =
     "email, expert_username, search_query and created_at, as `leadclicks report --format csv` does";
 
 /// The form that a report has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Rows below a header.
+    /// One row per click, below a header
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line
     Ndjson,
 }
 
@@ -75,15 +75,6 @@ pub struct BadLines {
     pub named: Vec<BadLine>,
     /// All of them.
     pub count: u64,
-}
-
-/// A line that holds no click.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BadLine {
-    /// Which line, from 1; of a row of several lines the first.
-    pub line: u64,
-    /// What is wrong with it. Nothing of it is repeated there.
-    pub reason: String,
 }
 
 impl BadLines {

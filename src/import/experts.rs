@@ -5,7 +5,7 @@ use std::{
     io::Read,
 };
 
-use super::{Unreadable, check_quotes, check_row, field_text, find_columns, locate, read};
+use super::{BadLine, Unreadable, check_quotes, check_row, field_text, find_columns, locate, read};
 use crate::{
     click::{expert_username_rule, longest},
     expert::Expert,
@@ -29,16 +29,7 @@ pub struct Parsed {
     /// Each username once.
     pub experts: Vec<Expert>,
     /// The rows that were left out, in their order.
-    pub skipped: Vec<Skipped>,
-}
-
-/// A row that is no expert.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The line that the row begins on, from 1.
-    pub line: u64,
-    /// What is wrong with the row.
-    pub reason: String,
+    pub skipped: Vec<BadLine>,
 }
 
 /// Reads the experts of a CSV file: its columns `username`, `first_name` and `last_name`, in any order and case,
@@ -76,7 +67,7 @@ pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
             });
         match expert {
             Ok(expert) => parsed.experts.push(expert),
-            Err(reason) => parsed.skipped.push(Skipped { line, reason }),
+            Err(reason) => parsed.skipped.push(BadLine { line, reason }),
         }
     }
     Ok(parsed)
@@ -89,17 +80,6 @@ fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, 
         first_name: trimmed(record, first_name)?,
         last_name: trimmed(record, last_name)?,
     };
-    check_expert(&expert)?;
-    Ok(expert)
-}
-
-fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
-    // `leadclicks experts list --format csv` guards its cells.
-    let text = Cells::Guarded.read(field_text(record, index)?);
-    Ok(text.trim().to_owned())
-}
-
-fn check_expert(expert: &Expert) -> Result<(), String> {
     expert_username_rule(&expert.username).map_err(|rule| format!("the username {rule}"))?;
     for (column, name) in [
         ("first name", &expert.first_name),
@@ -107,7 +87,13 @@ fn check_expert(expert: &Expert) -> Result<(), String> {
     ] {
         longest(name, NAME_CHARS_MAX).map_err(|rule| format!("the {column} {rule}"))?;
     }
-    Ok(())
+    Ok(expert)
+}
+
+fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
+    // `leadclicks experts list --format csv` guards its cells.
+    let text = Cells::Guarded.read(field_text(record, index)?);
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     Format, Report, plural,
-    rows::{Cell, Column},
+    rows::Cell,
     table::{self, zone_name},
 };
 use crate::{
@@ -68,7 +68,7 @@ impl Format for Html {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
         } else {
             if let Some((first, last)) = self.chart_span() {
-                chart::write(out, self.days.days(), first, last)?;
+                chart::write(out, &self.days.days, first, last)?;
             }
             self.lists(report, out)?;
         }
@@ -110,18 +110,11 @@ fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
 
 /// What the report is about in a few words. `subject` writes the expert or the email.
 fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
-    let list = report.list();
-    match (report, &list.subject) {
-        (
-            _,
-            Some(Column {
-                cell: cell @ Cell::Email(_),
-                ..
-            }),
-        ) => format!("Clicks by {}", subject(cell)),
-        (_, Some(column)) => format!("Clicks on {}", subject(&column.cell)),
+    match (report, report.list().subject.map(|column| column.cell)) {
+        (_, Some(cell @ Cell::Email(_))) => format!("Clicks by {}", subject(&cell)),
+        (_, Some(cell)) => format!("Clicks on {}", subject(&cell)),
         (Report::ByDay(_), _) => "Clicks by day".to_owned(),
-        (Report::Ranking(ranking), _) => format!("{} by clicks", words(ranking.by()).heading),
+        (Report::Ranking(ranking), _) => format!("{} by clicks", words(ranking.by).heading),
         _ => "Clicks by lead".to_owned(),
     }
 }
@@ -154,7 +147,7 @@ impl Html {
     /// The days that the chart covers: the time that was asked for, up to now, if that is not too long.
     fn chart_span(&self) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
-        let (newest, oldest) = (self.days.days().first()?, self.days.days().last()?);
+        let (newest, oldest) = (self.days.days.first()?, self.days.days.last()?);
         // The first instant that no longer counts may be a day's first.
         let until = until.map(|until| Timestamp::from_micros(until.micros() - 1));
         let end = until.map_or(self.made_at, |until| until.min(self.made_at));
@@ -167,7 +160,7 @@ impl Html {
 
     /// What is asked, when that was, and how much there is.
     fn header(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
-        let title = title(report, lists::subject);
+        let title = title(report, |subject| lists::text(subject, &self.zone));
         writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
         let mut said =
             |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
@@ -204,7 +197,7 @@ impl Html {
         if let Some(username) = expert
             && !matches!(subject, Some(Cell::Expert { .. }))
         {
-            let name = self.experts.names().display_name(username);
+            let name = self.experts.names.display_name(username);
             conditions.push(format!("on {}", Expert { username, name }));
         }
         if let Some(email) = email
@@ -230,20 +223,20 @@ impl Html {
 
     /// What is counted, and is not one by the report itself.
     fn totals(&self, report: &Report) -> Vec<(u64, &'static str)> {
-        let clicks = self.days.totals();
+        let clicks = self.days.totals;
         let mut totals = vec![(clicks.clicks, "click")];
         if self.selection.email.is_none() {
             totals.push((clicks.leads, "lead"));
         }
         if self.selection.expert.is_none() {
-            totals.push((self.experts.ranked_in_all(), "expert"));
+            totals.push((self.experts.ranked_in_all, "expert"));
         }
         let queries = match report {
-            Report::Ranking(ranking) if ranking.by() == RankBy::Query => Some(ranking),
+            Report::Ranking(ranking) if ranking.by == RankBy::Query => Some(ranking),
             _ => self.queries.as_ref(),
         };
         if let Some(queries) = queries {
-            totals.push((queries.ranked_in_all(), "search"));
+            totals.push((queries.ranked_in_all, "search"));
         }
         totals
     }
@@ -251,22 +244,13 @@ impl Html {
     /// The list that answers the question, with a search over it, and a ranking next to it.
     fn lists(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
         let list = report.list();
-        let (heading, name, search, beside) = match report {
-            Report::ByLead(_) => (
-                "Leads",
-                "leads",
-                "Email, expert or search",
-                Some(&self.experts),
-            ),
+        let (heading, search, beside) = match report {
+            Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
             Report::Ranking(ranking) => {
                 let Words {
                     heading, search, ..
-                } = words(ranking.by());
-                let name = match ranking.by() {
-                    RankBy::Expert => "experts",
-                    RankBy::Query => "searches",
-                };
-                (heading, name, search, None)
+                } = words(ranking.by);
+                (heading, search, None)
             }
             Report::Timeline(_) => {
                 let beside = match self.selection.expert {
@@ -277,11 +261,12 @@ impl Html {
                     Some(Cell::Email(_)) => "Expert or search",
                     _ => "Lead or search",
                 };
-                ("Clicks", "clicks", search, beside)
+                ("Clicks", search, beside)
             }
-            _ => ("Days", "days", "2026-11 or Sun", None),
+            _ => ("Days", "2026-11 or Sun", None),
         };
-        let beside = beside.map(|ranking| (ranking, words(ranking.by())));
+        let name = heading.to_lowercase();
+        let beside = beside.map(|ranking| (ranking, words(ranking.by)));
         match &beside {
             Some((_, Words { heading, .. })) => writeln!(
                 out,

@@ -21,9 +21,7 @@ impl Format for Json {
             Report::ByLead(report) => by_lead(&mut object, report)?,
             _ => object.list(&report.list())?,
         }
-        object.end()?;
-        out.write_all(b"\n")?;
-        out.flush()
+        object.finish()
     }
 }
 
@@ -33,11 +31,12 @@ impl Json {
     /// # Errors
     /// When `out` can't be written to.
     pub(crate) fn summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+        let overall = &summary.overall;
         let mut object = Object::begin(out)?;
-        object.columns(&rows::totals(summary.totals))?;
-        object.value("experts", &summary.experts)?;
-        object.value("first_click_at", &summary.first_at)?;
-        object.value("latest_click_at", &summary.latest_at)?;
+        object.columns(&rows::totals(overall.totals))?;
+        object.value("experts", &overall.experts)?;
+        object.value("first_click_at", &overall.first_at)?;
+        object.value("latest_click_at", &overall.latest_at)?;
         for (name, totals) in [
             ("this_week", summary.this_week),
             ("last_week_by_now", summary.last_week),
@@ -48,10 +47,8 @@ impl Json {
         object.rows("days", &rows::days(&summary.days))?;
         object.rows("top_experts", &rows::ranking(&summary.top_experts))?;
         object.rows("top_queries", &rows::ranking(&summary.top_queries))?;
-        object.rows("newest_leads", &rows::new_leads(&summary.newest_leads))?;
-        object.end()?;
-        out.write_all(b"\n")?;
-        out.flush()
+        object.rows("newest_leads", &rows::new_leads(&overall.newest_leads))?;
+        object.finish()
     }
 }
 
@@ -98,6 +95,12 @@ impl<'a, W: Write> Object<'a, W> {
 
     fn end(self) -> io::Result<()> {
         self.out.write_all(b"}")
+    }
+
+    /// Ends the outermost object.
+    fn finish(self) -> io::Result<()> {
+        self.out.write_all(b"}\n")?;
+        self.out.flush()
     }
 
     /// Writes a field's name, which needs no escapes.

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::{
     expert::Expert,
     reports::{
-        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, RankedRow, Ranking, Subject, Timeline,
+        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, Ranked, Ranking, Subject, Timeline,
         Totals,
     },
     storage::{Finding, State, TableRows},
@@ -168,22 +168,22 @@ impl<'a> ClickRow<'a> {
     }
 }
 
-impl<'a> RankedRow<'a> {
-    fn columns(&self) -> [Column<'a>; 6] {
+impl Ranking {
+    fn columns<'a>(&'a self, row: &'a Ranked) -> [Column<'a>; 6] {
         const SEARCH: ColumnInfo = ColumnInfo::new("Search", 1, &["search_query"]);
         const SHARE: ColumnInfo = ColumnInfo::new("Share", 3, &["share"]);
         const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
         let subject = match self.by {
-            RankBy::Expert => expert(self.subject, self.name),
-            RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(self.subject)),
+            RankBy::Expert => expert(&row.subject, self.names.display_name(&row.subject)),
+            RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(&row.subject)),
         };
         [
             subject,
-            clicks(self.clicks),
-            leads(self.leads),
-            Column::new(&SHARE, Cell::Share(self.share)),
-            Column::new(&LATEST, Cell::Time(self.latest_at)),
-            bar(self.clicks, self.clicks_max, [5, 10]),
+            clicks(row.clicks),
+            leads(row.leads),
+            Column::new(&SHARE, Cell::Share(self.share(row.clicks))),
+            Column::new(&LATEST, Cell::Time(row.latest_at)),
+            bar(row.clicks, self.clicks_max(), [5, 10]),
         ]
     }
 }
@@ -332,7 +332,7 @@ impl<'a> List<'a> {
 
 /// All clicks of the leads that are shown.
 pub(super) fn by_lead(report: &ByLead) -> List<'_> {
-    let Totals { leads, clicks } = report.totals();
+    let Totals { leads, clicks } = report.totals;
     List {
         all: clicks,
         shown: report.shown().clicks,
@@ -365,10 +365,10 @@ pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
 }
 
 pub(super) fn timeline(report: &Timeline) -> List<'_> {
-    let totals = report.totals();
-    let (subject, others) = match report.subject() {
+    let totals = report.totals;
+    let (subject, others) = match &report.subject {
         Subject::Expert(username) => {
-            let name = report.names().display_name(username);
+            let name = report.names.display_name(username);
             (expert(username, name), (totals.leads, "lead"))
         }
         Subject::Lead(address) => (email(address), (totals.experts, "expert")),
@@ -390,28 +390,39 @@ fn click_list<'a>(clicks: impl ExactSizeIterator<Item = ClickRow<'a>> + Clone + 
 }
 
 pub(super) fn ranking(report: &Ranking) -> List<'_> {
-    let (name, noun) = match report.by() {
+    static SAMPLE: Ranked = Ranked {
+        subject: String::new(),
+        clicks: 0,
+        leads: 0,
+        latest_at: Timestamp::EPOCH,
+    };
+    let (name, noun) = match report.by {
         RankBy::Expert => ("experts", "expert"),
         RankBy::Query => ("queries", "search"),
     };
-    let sample = RankedRow::sample(report.by()).columns();
     List {
-        all: report.ranked_in_all(),
-        head: totals(report.totals()).into(),
-        totals: counts(report.ranked_in_all(), noun, report.totals()),
+        all: report.ranked_in_all,
+        head: totals(report.totals).into(),
+        totals: counts(report.ranked_in_all, noun, report.totals),
         dated: Some("times"),
-        ..List::new(name, noun, sample, report.rows(), |row| row.columns())
+        ..List::new(
+            name,
+            noun,
+            report.columns(&SAMPLE),
+            report.ranked.iter(),
+            |row| report.columns(row),
+        )
     }
 }
 
 pub(super) fn by_day(report: &ByDay) -> List<'_> {
     List {
         rest: "earlier",
-        all: report.days_in_all(),
-        head: totals(report.totals()).into(),
-        totals: counts(report.days_in_all(), "day", report.totals()),
+        all: report.days_in_all,
+        head: totals(report.totals).into(),
+        totals: counts(report.days_in_all, "day", report.totals),
         dated: Some("days"),
-        ..days(report.days())
+        ..days(&report.days)
     }
 }
 

@@ -45,14 +45,15 @@ fn totals(
     columns: usize,
     screen: &Screen,
 ) -> io::Result<()> {
-    let experts = counted(summary.experts, "expert");
+    let experts = counted(summary.overall.experts, "expert");
     let since = summary
+        .overall
         .first_at
         .map(|first| format!(" since {}", first.date(&screen.zone)));
     writeln!(
         out,
         "{} on {experts}{}",
-        screen.colors.heading(by_leads(summary.totals)),
+        screen.colors.heading(by_leads(summary.overall.totals)),
         since.unwrap_or_default()
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
@@ -152,15 +153,19 @@ fn rankings(
 fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
     let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
     ranking
-        .rows()
+        .ranked
+        .iter()
         .map(|row| {
-            let subject = match row.by {
-                RankBy::Expert => expert(row.subject, row.name),
-                RankBy::Query => search_subject(row.subject).into_owned(),
+            let subject = match ranking.by {
+                RankBy::Expert => expert(&row.subject, ranking.names.display_name(&row.subject)),
+                RankBy::Query => search_subject(&row.subject).into_owned(),
             };
             let subject = padded(&subject, subject_columns);
             let line = format!(" {subject}{:>COUNT_COLUMNS$} ", row.clicks);
-            (line, ink::bar(row.clicks, row.clicks_max, BAR_COLUMNS))
+            (
+                line,
+                ink::bar(row.clicks, ranking.clicks_max(), BAR_COLUMNS),
+            )
         })
         .collect()
 }
@@ -180,7 +185,7 @@ fn newest_leads(
             times(screen, "times")
         ))
     )?;
-    for lead in &summary.newest_leads {
+    for lead in &summary.overall.newest_leads {
         let time = lead.first_at.local(&screen.zone);
         let rest = columns - 1 - time.width() - 3 * GAP;
         let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);

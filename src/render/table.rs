@@ -19,7 +19,7 @@ use super::{
 use crate::{
     reports::{ByDay, ByLead, Lead},
     storage::TableRows,
-    text::visible,
+    text::{visible, visible_path},
 };
 
 /// For whom a table is made.
@@ -61,20 +61,16 @@ impl Format for Table {
     /// A report without rows is not written at all.
     fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
         match report {
-            _ if report.is_empty() => {}
-            Report::ByLead(report) => self.by_lead(report, out)?,
-            Report::ByDay(report) => {
-                self.sparkline(report, out)?;
-                self.list(&rows::by_day(report), out)?;
+            _ if report.is_empty() => return out.flush(),
+            Report::ByLead(report) => {
+                self.by_lead(report, out)?;
+                return out.flush();
             }
-            Report::Check { path, .. } => {
-                writeln!(out, "{}\n", visible(&path.display().to_string()))?;
-                self.list(&report.list(), out)?;
-            }
-            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
-                self.list(&report.list(), out)?;
-            }
+            Report::ByDay(report) => self.sparkline(report, out)?,
+            Report::Check { path, .. } => writeln!(out, "{}\n", visible_path(path))?,
+            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {}
         }
+        self.list(&report.list(), out)?;
         out.flush()
     }
 }
@@ -188,7 +184,7 @@ impl Table {
             self.lead(&lead, expert_width, out)?;
         }
         self.footer(&rows::by_lead(report), out)?;
-        let (totals, shown) = (report.totals(), report.shown());
+        let (totals, shown) = (report.totals, report.shown());
         let more_leads = totals.leads - shown.leads;
         if more_leads > 0 {
             let more = format!(
@@ -228,7 +224,7 @@ impl Table {
     fn sparkline(&self, report: &ByDay, out: &mut impl Write) -> io::Result<()> {
         // Room for a date and two blanks on both sides.
         let days_max = usize::from(self.screen.width).saturating_sub(26);
-        let days = report.days();
+        let days = &*report.days;
         let days = days.get(..days_max).unwrap_or(days);
         if let [newest, .., oldest] | [newest @ oldest] = days {
             let clicks: Vec<u64> = days.iter().rev().map(|day| day.clicks).collect();

@@ -1,10 +1,10 @@
-use std::{collections::BTreeMap, num::NonZeroU64, ops::ControlFlow};
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Totals, leads_by_group::LeadsByGroup};
+use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection},
+    storage::{Column, Db, Error, Order, Selection},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -12,9 +12,12 @@ use crate::{
 /// The selected clicks by day, the newest day first. Days without a click in between are there, too.
 #[derive(Debug)]
 pub(crate) struct ByDay {
-    days: Vec<Day>,
-    days_in_all: u64,
-    totals: Totals,
+    /// The newest days, the newest first.
+    pub(crate) days: Vec<Day>,
+    /// How many days there are from the first click to the last, shown or not.
+    pub(crate) days_in_all: u64,
+    /// All selected leads and clicks, shown or not.
+    pub(crate) totals: Totals,
 }
 
 /// A day in a [`ByDay`].
@@ -42,16 +45,11 @@ pub(crate) fn by_day(
     // The days in the order in which they came; a day's place is its number.
     let mut counted: Vec<Day> = Vec::new();
     let mut numbers: BTreeMap<Date, u32> = BTreeMap::new();
-    let mut emails = StringInterner::new();
+    let mut emails = StringInterner::default();
     let mut leads = LeadsByGroup::default();
     let mut dates = Dates::new(zone);
-    let query = Query {
-        selection,
-        columns: &[Column::Email, Column::CreatedAt],
-        order: Order::Any,
-        bad_time: BadTime::Fail,
-    };
-    db.read_clicks(&query, |click| {
+    let columns = [Column::Email, Column::CreatedAt];
+    for_each_click(db, selection, &columns, Order::Any, |click| {
         let email = emails.number(&click.email);
         let date = dates.of(click.created_at);
         let number = *numbers.entry(date).or_insert_with(|| {
@@ -61,7 +59,6 @@ pub(crate) fn by_day(
         });
         counted[number as usize].clicks += 1;
         leads.add(number, email);
-        ControlFlow::Continue(())
     })?;
     for (day, leads) in counted.iter_mut().zip(leads.count(numbers.len())) {
         day.leads = leads;
@@ -109,23 +106,6 @@ impl Day {
             clicks: 0,
             leads: 0,
         }
-    }
-}
-
-impl ByDay {
-    /// The newest days, the newest first.
-    pub(crate) fn days(&self) -> &[Day] {
-        &self.days
-    }
-
-    /// How many days there are from the first click to the last, shown or not.
-    pub(crate) fn days_in_all(&self) -> u64 {
-        self.days_in_all
-    }
-
-    /// All selected leads and clicks, shown or not.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
     }
 }
 

@@ -3,6 +3,7 @@ use std::{cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
 use super::{
     ClickRow, Totals,
     clicks::{ClickStore, NO_CLICK},
+    for_each_click,
 };
 use crate::{
     expert::ExpertNames,
@@ -15,7 +16,8 @@ use crate::{
 pub(crate) struct ByLead {
     clicks: ClickStore,
     leads: Vec<LeadEntry>,
-    totals: Totals,
+    /// All selected leads and clicks, shown or not.
+    pub(crate) totals: Totals,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(crate) fn by_lead(
 ) -> Result<ByLead, Error> {
     let names = db.expert_names()?;
     let mut report = ByLead {
-        clicks: ClickStore::new(),
+        clicks: ClickStore::default(),
         leads: Vec::new(),
         totals: Totals::default(),
     };
@@ -54,18 +56,11 @@ pub(crate) fn by_lead(
         if let Some(leads_max) = leads_max {
             report.choose_newest_leads(db, selection, leads_max)?;
         }
-        let query = Query {
-            selection,
-            columns: &Column::ALL,
-            order: Order::Arrival,
-            bad_time: BadTime::Fail,
-        };
-        db.read_clicks(&query, |click| {
+        for_each_click(db, selection, &Column::ALL, Order::Arrival, |click| {
             report.add(&click, leads_max, &names);
-            ControlFlow::Continue(())
         })
     })?;
-    report.totals.leads = report.clicks.emails_len() as u64;
+    report.totals.leads = report.clicks.emails.len() as u64;
     report.sort();
     Ok(report)
 }
@@ -86,7 +81,7 @@ impl ByLead {
             bad_time: BadTime::Fail,
         };
         db.read_clicks(&query, |click| {
-            let email = self.clicks.email_number(&click.email);
+            let email = self.clicks.emails.number(&click.email);
             self.add_if_new(email);
             if self.leads.len() as u64 == leads_max.get() {
                 ControlFlow::Break(())
@@ -98,7 +93,7 @@ impl ByLead {
 
     fn add(&mut self, click: &StoredClick<'_>, leads_max: Option<NonZeroU64>, names: &ExpertNames) {
         self.totals.clicks += 1;
-        let email = self.clicks.email_number(&click.email);
+        let email = self.clicks.emails.number(&click.email);
         if leads_max.is_none() {
             self.add_if_new(email);
         }
@@ -144,16 +139,11 @@ impl ByLead {
         })
     }
 
-    /// All selected leads and clicks, shown or not.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
-    }
-
     /// The leads and clicks that are shown.
     pub(crate) fn shown(&self) -> Totals {
         Totals {
             leads: self.leads.len() as u64,
-            clicks: self.clicks.len() as u64,
+            clicks: self.clicks.clicks.len() as u64,
         }
     }
 }
@@ -170,7 +160,7 @@ impl LeadEntry {
         sorted.sort_unstable();
         let mut older = NO_CLICK;
         for &(_, number) in &sorted {
-            clicks.as_mut_slice()[number as usize].older = older;
+            clicks.clicks[number as usize].older = older;
             older = number;
         }
         self.latest = older;
@@ -190,7 +180,7 @@ pub(crate) struct Lead<'a> {
 impl<'a> Lead<'a> {
     /// The lead's email address.
     pub(crate) fn email(&self) -> &'a str {
-        self.report.clicks.email(self.entry.email)
+        self.report.clicks.emails.get(self.entry.email)
     }
 
     /// How many selected clicks the lead has.

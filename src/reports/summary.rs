@@ -2,7 +2,7 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, RankBy, Ranking, Totals, by_day, ranking};
+use super::{Day, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
 use crate::{
     storage::{BadTime, Column, Db, Error, Order, Query, Selection, Window},
     text::interner::StringInterner,
@@ -17,14 +17,7 @@ pub(crate) const SUMMARY_ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
 /// What there is to know at a glance.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    /// All leads and clicks.
-    pub(crate) totals: Totals,
-    /// How many different experts were ever clicked.
-    pub(crate) experts: u64,
-    /// When the first click was stored; none where there is no click.
-    pub(crate) first_at: Option<Timestamp>,
-    /// When the latest was.
-    pub(crate) latest_at: Option<Timestamp>,
+    pub(crate) overall: Overall,
     /// From Monday's beginning on.
     pub(crate) this_week: Totals,
     /// The week before, up to the same day and time.
@@ -35,6 +28,19 @@ pub(crate) struct Summary {
     pub(crate) top_experts: Ranking,
     /// What was searched for most before the clicks of those days.
     pub(crate) top_queries: Ranking,
+}
+
+/// What needs all clicks.
+#[derive(Debug)]
+pub(crate) struct Overall {
+    /// All leads and clicks.
+    pub(crate) totals: Totals,
+    /// How many different experts were ever clicked.
+    pub(crate) experts: u64,
+    /// When the first click was stored; none if there is no click.
+    pub(crate) first_at: Option<Timestamp>,
+    /// When the latest click was stored.
+    pub(crate) latest_at: Option<Timestamp>,
     /// The leads whose first click is the newest.
     pub(crate) newest_leads: Vec<NewLead>,
 }
@@ -86,18 +92,13 @@ pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
                 .ok()
                 .map(|then| Timestamp::new(then.timestamp())),
         };
-        let overall = read_all(db)?;
         Ok(Summary {
-            totals: overall.totals,
-            experts: overall.experts,
-            first_at: overall.first_at,
-            latest_at: overall.latest_at,
+            overall: read_all(db)?,
             this_week: totals(db, this_week)?,
             last_week: totals(db, last_week)?,
             days: last_days(db, &month, now)?,
             top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
             top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
-            newest_leads: overall.newest_leads,
         })
     })
 }
@@ -115,18 +116,12 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
-    let mut leads = StringInterner::new();
+    let mut leads = StringInterner::default();
     let mut clicks = 0;
-    let query = Query {
-        selection: &Selection::of(window),
-        columns: &[Column::Email],
-        order: Order::Any,
-        bad_time: BadTime::Fail,
-    };
-    db.read_clicks(&query, |click| {
+    let selection = Selection::of(window);
+    for_each_click(db, &selection, &[Column::Email], Order::Any, |click| {
         leads.number(&click.email);
         clicks += 1;
-        ControlFlow::Continue(())
     })?;
     Ok(Totals {
         leads: leads.len() as u64,
@@ -140,21 +135,12 @@ fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error>
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)
         .map(|date| {
-            let counted = counted.days().iter().find(|day| day.date == date);
+            let counted = counted.days.iter().find(|day| day.date == date);
             counted.copied().unwrap_or(Day::without_clicks(date))
         })
         .collect();
     days.reverse();
     Ok(days)
-}
-
-/// What needs all clicks.
-struct Overall {
-    totals: Totals,
-    experts: u64,
-    first_at: Option<Timestamp>,
-    latest_at: Option<Timestamp>,
-    newest_leads: Vec<NewLead>,
 }
 
 /// A lead while the clicks are read.
@@ -168,19 +154,14 @@ struct LeadEntry {
 }
 
 fn read_all(db: &Db) -> Result<Overall, Error> {
-    let mut emails = StringInterner::new();
-    let mut experts = StringInterner::new();
+    let mut emails = StringInterner::default();
+    let mut experts = StringInterner::default();
     let mut leads: Vec<LeadEntry> = Vec::new();
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
     let all = Selection::default();
-    let query = Query {
-        selection: &all,
-        columns: &[Column::Email, Column::ExpertUsername, Column::CreatedAt],
-        order: Order::Arrival,
-        bad_time: BadTime::Fail,
-    };
-    db.read_clicks(&query, |click| {
+    let columns = [Column::Email, Column::ExpertUsername, Column::CreatedAt];
+    for_each_click(db, &all, &columns, Order::Arrival, |click| {
         let created_at = click.created_at;
         let email = emails.number(&click.email);
         experts.number(&click.expert_username);
@@ -200,7 +181,6 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
             }
         }
         clicks += 1;
-        ControlFlow::Continue(())
     })?;
     let totals = Totals {
         leads: leads.len() as u64,

@@ -2,16 +2,16 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::BinaryHeap,
     num::NonZeroU64,
-    ops::ControlFlow,
 };
 
 use super::{
     ClickRow,
     clicks::{ClickStore, NO_CLICK},
+    for_each_click,
 };
 use crate::{
     expert::ExpertNames,
-    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick},
+    storage::{Column, Db, Error, Order, Selection, StoredClick},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
@@ -19,11 +19,13 @@ use crate::{
 /// The clicks on one expert or of one lead, newest first.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    subject: Subject,
+    pub(crate) subject: Subject,
     /// Oldest first.
     clicks: ClickStore,
-    totals: TimelineTotals,
-    names: ExpertNames,
+    /// How many clicks, leads and experts there are, shown or not.
+    pub(crate) totals: TimelineTotals,
+    /// The experts' names.
+    pub(crate) names: ExpertNames,
 }
 
 /// Whom a timeline is about.
@@ -65,16 +67,10 @@ pub(crate) fn timeline(
         Subject::Expert(username) => selection.expert = Some(username.clone()),
         Subject::Lead(email) => selection.email = Some(email.clone()),
     }
-    let query = Query {
-        selection: &selection,
-        columns: &Column::ALL,
-        order: Order::Arrival,
-        bad_time: BadTime::Fail,
-    };
     let names = db.expert_names()?;
     let (clicks, totals) = match clicks_max {
-        None => read_all(db, &query, &names)?,
-        Some(clicks_max) => read_newest(db, &query, &names, clicks_max)?,
+        None => read_all(db, &selection, &names)?,
+        Some(clicks_max) => read_newest(db, &selection, &names, clicks_max)?,
     };
     Ok(Timeline {
         subject,
@@ -86,21 +82,20 @@ pub(crate) fn timeline(
 
 fn read_all(
     db: &Db,
-    query: &Query<'_>,
+    selection: &Selection,
     names: &ExpertNames,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let mut clicks = ClickStore::new();
-    db.read_clicks(query, |click| {
+    let mut clicks = ClickStore::default();
+    for_each_click(db, selection, &Column::ALL, Order::Arrival, |click| {
         clicks.add(&click, names);
-        ControlFlow::Continue(())
     })?;
     // Stable: of the same time the one that was read first is the older. Clicks that are nearly in order, as most are, are
     // sorted in one pass.
-    clicks.as_mut_slice().sort_by_key(|click| click.created_at);
+    clicks.clicks.sort_by_key(|click| click.created_at);
     let totals = TimelineTotals {
-        leads: clicks.emails_len() as u64,
-        experts: clicks.experts_len() as u64,
-        clicks: clicks.len() as u64,
+        leads: clicks.emails.len() as u64,
+        experts: clicks.experts.len() as u64,
+        clicks: clicks.clicks.len() as u64,
     };
     Ok((clicks, totals))
 }
@@ -108,14 +103,14 @@ fn read_all(
 /// Keeps no more clicks in memory than it returns.
 fn read_newest(
     db: &Db,
-    query: &Query<'_>,
+    selection: &Selection,
     names: &ExpertNames,
     clicks_max: NonZeroU64,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let (mut leads, mut experts) = (StringInterner::new(), StringInterner::new());
+    let (mut leads, mut experts) = (StringInterner::default(), StringInterner::default());
     let mut newest: BinaryHeap<Reverse<Numbered>> = BinaryHeap::new();
     let mut clicks_read = 0;
-    db.read_clicks(query, |click| {
+    for_each_click(db, selection, &Column::ALL, Order::Arrival, |click| {
         leads.number(&click.email);
         experts.number(&click.expert_username);
         clicks_read += 1;
@@ -130,9 +125,8 @@ fn read_newest(
                 click: click.into_owned(),
             }));
         }
-        ControlFlow::Continue(())
     })?;
-    let mut clicks = ClickStore::new();
+    let mut clicks = ClickStore::default();
     // Sorted by Reverse, the newest is the first.
     for Reverse(numbered) in newest.into_sorted_vec().iter().rev() {
         clicks.add(&numbered.click, names);
@@ -172,29 +166,15 @@ impl PartialOrd for Numbered {
 
 impl ClickStore {
     fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
-        let email = self.email_number(&click.email);
+        let email = self.emails.number(&click.email);
         self.push(click, email, NO_CLICK, names);
     }
 }
 
 impl Timeline {
-    /// Whom it is about.
-    pub(crate) fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// The experts' names.
-    pub(crate) fn names(&self) -> &ExpertNames {
-        &self.names
-    }
-
-    /// How many clicks, leads and experts there are, shown or not.
-    pub(crate) fn totals(&self) -> TimelineTotals {
-        self.totals
-    }
-
     /// The clicks that are shown, newest first.
     pub(crate) fn clicks(&self) -> impl ExactSizeIterator<Item = ClickRow<'_>> + Clone {
-        self.clicks.iter().rev().map(|click| self.clicks.row(click))
+        let newest_first = self.clicks.clicks.iter().rev();
+        newest_first.map(|click| self.clicks.row(click))
     }
 }

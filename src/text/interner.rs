@@ -15,8 +15,8 @@ pub(crate) struct StringInterner {
     hasher: DefaultHashBuilder,
 }
 
-impl StringInterner {
-    pub(crate) fn new() -> Self {
+impl Default for StringInterner {
+    fn default() -> Self {
         Self {
             text: String::new(),
             starts: vec![0],
@@ -24,7 +24,9 @@ impl StringInterner {
             hasher: DefaultHashBuilder::default(),
         }
     }
+}
 
+impl StringInterner {
     pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
     }

@@ -1,6 +1,6 @@
 //! Text from strangers, made safe to show on a terminal.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
 /// Shows what would otherwise steer the terminal: control characters (C0, C1, DEL), line separators and the
 /// controls of bidirectional text become escapes such as `\n` or `\u{1b}`. Everything else stays as it is.
@@ -20,6 +20,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// A path that is [`visible`].
+pub(crate) fn visible_path(path: &Path) -> String {
+    visible(&path.display().to_string()).into_owned()
 }
 
 fn steers(character: char) -> bool {

@@ -6,10 +6,14 @@ use clap::Args;
 use indicatif::DecimalBytes;
 
 use crate::{
-    cli::{failure::Failure, output, progress::Bar},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{COPYING, with_bar},
+    },
     render::counted,
     storage::Db,
-    text::visible,
+    text::visible_path,
 };
 
 /// Copy the database to a new file, also while leadclicksd captures
@@ -33,12 +37,10 @@ pub(super) fn run(db: &Path, args: &BackupArgs) -> Result<(), Failure> {
         ));
     }
     let db = Db::open_for_report(db)?;
-    let mut bar = Bar::copying();
-    let copied = db.backup(&args.file, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let copied = with_bar(COPYING, |progress| db.backup(&args.file, progress))?;
     output::say_done(&format!(
         "backup written to {}: {}, {}",
-        visible(&args.file.display().to_string()),
+        visible_path(&args.file),
         DecimalBytes(copied.bytes),
         counted(copied.clicks, "click")
     ));

@@ -7,7 +7,11 @@ use jiff::{Zoned, tz::TimeZone};
 
 use super::format::Format;
 use crate::{
-    cli::{failure::Failure, output, progress::Wait},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{CHECKING, timed},
+    },
     render::{Format as _, Report, json::Json, table::Table},
     storage::{self, Depth, State},
     timestamp::Timestamp,
@@ -42,9 +46,8 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     };
     // What a link leads to; where nothing is, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
-    let wait = Wait::checking();
-    let findings = storage::check(db, depth, Timestamp::new(now.timestamp()));
-    drop(wait);
+    let now = Timestamp::new(now.timestamp());
+    let findings = timed(CHECKING, || storage::check(db, depth, now));
     let worst = State::worst(&findings);
     let such = findings.iter().filter(|finding| finding.state == worst);
     let such = such.count() as u64;

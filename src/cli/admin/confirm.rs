@@ -6,10 +6,13 @@ use std::{
 };
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
-    storage::{Checkpoint, Db, Error},
+    render::table::Table,
+    storage::{Checkpoint, Db, Error, TableRows},
+    text::visible_path,
 };
 
 /// What to do where copies of rows are left, and deleting once more deletes nothing else.
@@ -67,6 +70,13 @@ impl ConfirmArgs {
         }
         Ok(Confirmed::Delete)
     }
+}
+
+/// Prints the path of the database, and the tables with the number of rows that would be deleted.
+pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
+    output::say(&format!("{}\n", visible_path(db.path())))?;
+    let screen = output::screen(TimeZone::UTC);
+    Table { screen }.tables(tables, &mut io::stdout().lock())
 }
 
 /// Overwrites what SQLite left of the deleted rows of `tables` in indexes, in unused parts of the file, and in the WAL.

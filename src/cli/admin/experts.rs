@@ -1,10 +1,6 @@
 //! `leadclicks experts`
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::tz::TimeZone;
@@ -12,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
-    import::{Unreadable, experts::parse},
+    import::{self, experts::parse},
     render::Report,
     storage::Db,
 };
@@ -59,16 +55,12 @@ pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
 
 fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
-    let failed = |error: Unreadable| Failure::Import {
-        path: file.to_owned(),
-        error,
-    };
-    let parsed = if file == Path::new("-") {
-        parse(io::stdin().lock())
-    } else {
-        File::open(file).map_err(Unreadable::Io).and_then(parse)
-    }
-    .map_err(failed)?;
+    let parsed = import::open(file)
+        .and_then(parse)
+        .map_err(|error| Failure::Import {
+            path: file.to_owned(),
+            error,
+        })?;
     let imported = db.import_experts(&parsed.experts)?;
     for skipped in &parsed.skipped {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);

@@ -1,17 +1,16 @@
 //! `leadclicks forget`
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains, show_tables};
 use crate::{
     cli::{failure::Failure, output},
     click,
-    render::{counted, table::Table},
+    render::counted,
     storage::{Db, Elsewhere, TABLES},
-    text::visible,
+    text::{visible, visible_path},
 };
 
 /// The word that confirms it.
@@ -40,10 +39,12 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         .map_err(|rule| Failure::Usage(format!("'{email}' is no email: it {rule}")))?;
     let db = args.confirm.open(db)?;
     let found = db.count_rows_of(email)?;
-    let path = db.path().display().to_string();
-    let (shown_email, shown_path) = (visible(email), visible(&path));
     if found.iter().all(|table| table.rows == 0) {
-        let nobody = format!("nobody with the email {shown_email} in {shown_path}");
+        let nobody = format!(
+            "nobody with the email {} in {}",
+            visible(email),
+            visible_path(db.path())
+        );
         output::unless_reader_left(output::say(&nobody))?;
         // A run that was killed may have deleted the rows, and not yet cleared their copies.
         let erased = if args.confirm.dry_run {
@@ -53,10 +54,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         };
         return Failure::of_both(erased, tell_what_is_left(&db, email));
     }
-    let shown = output::say(&format!("{shown_path}\n")).and_then(|()| {
-        let screen = output::screen(TimeZone::UTC);
-        Table { screen }.tables(&found, &mut io::stdout().lock())
-    });
+    let shown = show_tables(&db, &found);
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return tell_what_is_left(&db, email);
     }
@@ -83,10 +81,9 @@ fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
         });
     }
     if let Some(left) = db.left_wal() {
-        let left = left.display().to_string();
         output::say_done(&format!(
             "{} may hold clicks, too: delete it when you have seen to them",
-            visible(&left)
+            visible_path(&left)
         ));
     }
     Ok(())

@@ -1,18 +1,18 @@
 //! `leadclicks import`
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
-    cli::{failure::Failure, output, print_error, progress::Bar},
+    cli::{
+        failure::Failure,
+        output, print_error,
+        progress::{IMPORTING, READING, with_bar},
+    },
     import::{
         self, ImportedClicks, Unreadable,
-        clicks::{self, Clicks},
+        clicks::{self, Clicks, Format},
     },
     storage::Db,
     text::spreadsheet::Cells,
@@ -42,14 +42,6 @@ pub(super) struct ImportArgs {
     dry_run: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A row a click, below a header
-    Csv,
-    /// A JSON object a line
-    Ndjson,
-}
-
 pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
@@ -67,9 +59,7 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
         return Ok(output::unless_reader_left(printed)?);
     }
-    let mut bar = Bar::importing();
-    let imported = import::import(&db, &clicks, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let imported = with_bar(IMPORTING, |progress| import::import(&db, &clicks, progress))?;
     output::say_done(&counts(imported));
     Ok(())
 }
@@ -79,29 +69,17 @@ fn counts(ImportedClicks { new, duplicates }: ImportedClicks) -> String {
 }
 
 fn read(args: &ImportArgs) -> Result<Clicks, Failure> {
-    let input: Result<Box<dyn Read>, io::Error> = if args.file == Path::new("-") {
-        Ok(Box::new(io::stdin().lock()))
-    } else {
-        File::open(&args.file).map(|file| Box::new(file) as Box<dyn Read>)
-    };
-    let format = args.format.map(|format| match format {
-        Format::Csv => clicks::Format::Csv,
-        Format::Ndjson => clicks::Format::Ndjson,
-    });
     let cells = if args.raw_csv {
         Cells::Raw
     } else {
         Cells::Guarded
     };
-    let mut bar = Bar::reading();
-    let read = input.map_err(Unreadable::Io).and_then(|input| {
-        let now = || Timestamp::new(jiff::Timestamp::now());
-        clicks::parse(input, format, cells, now, &mut |progress| {
-            bar.show(progress);
-        })
-    });
-    drop(bar);
-    read.map_err(|error| {
+    let now = || Timestamp::new(jiff::Timestamp::now());
+    with_bar(READING, |progress| {
+        let input = import::open(&args.file)?;
+        clicks::parse(input, args.format, cells, now, progress)
+    })
+    .map_err(|error| {
         if let Unreadable::Lines(bad) = &error {
             for bad in &bad.named {
                 print_error("leadclicks", &format!("line {}: {}", bad.line, bad.reason));

@@ -18,7 +18,7 @@ use crate::{
         failure::Failure,
         output,
     },
-    text::visible,
+    text::visible_path,
 };
 
 /// Write the manual pages of both programs
@@ -50,7 +50,7 @@ pub(super) fn run(args: &ManArgs) -> Result<(), Failure> {
     }
     output::say_done(&format!(
         "{count} pages written to {}",
-        visible(&directory.display().to_string())
+        visible_path(directory)
     ));
     Ok(())
 }

@@ -7,12 +7,17 @@ use jiff::Zoned;
 
 use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
-    cli::{failure::Failure, instant::Instant, output, progress::Bar},
+    cli::{
+        failure::Failure,
+        instant::Instant,
+        output,
+        progress::{Bar, DELETING},
+    },
     interrupt,
     progress::Progress,
     render::counted,
     storage::{Db, OldClicks},
-    text::visible,
+    text::visible_path,
     timestamp::Timestamp,
 };
 
@@ -44,13 +49,9 @@ pub(super) struct PurgeArgs {
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
     let before = before(args.older_than, now)?;
     let db = args.confirm.open(db)?;
-    let path = db.path().display().to_string();
+    let path = visible_path(db.path());
     let Some(old) = db.count_old(before)? else {
-        let nothing = format!(
-            "no clicks from before {} in {}",
-            before.rfc3339(),
-            visible(&path)
-        );
+        let nothing = format!("no clicks from before {} in {path}", before.rfc3339());
         output::unless_reader_left(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
@@ -58,7 +59,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         // Without asking: a run that was killed may have deleted the clicks, and not yet cleared their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = output::say(&format!("{}\n\n{}", visible(&path), described(&old)));
+    let shown = output::say(&format!("{path}\n\n{}", described(&old)));
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return Ok(());
     }
@@ -67,7 +68,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
 
 /// Deletes the clicks, `total` as far as known, until that is done or a signal has come, and tells how many.
 fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
-    let mut bar = Bar::deleting();
+    let mut bar = Bar::new(DELETING);
     let mut clicks = 0;
     let purged = db.purge(before, |done| {
         clicks = done;

@@ -2,16 +2,19 @@
 
 use std::{num::NonZeroU64, path::Path};
 
-use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
+use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::{Format, OutputArgs};
+use super::{
+    filter::{FilterArgs, ZoneArgs},
+    format::{Format, OutputArgs},
+};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, by_clocks_of, parse_time_zone, resolve},
+        instant::{Instant, resolve},
         output, print_error,
-        progress::timed,
+        progress::{READING_CLICKS, timed},
     },
     render::{
         Format as _, Report,
@@ -83,25 +86,13 @@ pub(super) struct ReportArgs {
     /// Clicks and leads a day, the newest day first
     #[arg(long, help_heading = QUESTIONS)]
     by_day: bool,
-    /// The clicks on one expert, newest first; with another question only the clicks on this expert
-    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
-    expert: Option<String>,
-    /// The clicks of one lead, newest first; with another question only the clicks of this lead
-    #[arg(long, value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
-    email: Option<String>,
-    /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = SELECTION)]
-    query: Option<String>,
-    /// Only clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
-    /// time) or 2026-11-01T09:30:00Z
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
-    since: Option<Instant>,
-    /// Only clicks before this time, given like --since
+    #[command(flatten, next_help_heading = SELECTION)]
+    filter: FilterArgs,
+    /// Clicks before this time, in the same forms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
     until: Option<Instant>,
-    /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone, help_heading = SELECTION)]
-    tz: Option<TimeZone>,
+    #[command(flatten, next_help_heading = SELECTION)]
+    zone: ZoneArgs,
     /// At most this many leads, experts, searches, days, or clicks of one expert or lead; without it a table stops at 50,
     /// or at 200 clicks, and a page at 1000, or at 5000 clicks; a page never has more than 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
@@ -120,11 +111,12 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
-    let now = &by_clocks_of(now, args.tz.as_ref());
-    let selection = args.selection(now)?;
+    let now = &args.zone.apply(now);
+    let until = resolve("--until", args.until, now)?;
+    let selection = args.filter.selection(until, now)?;
     let db = &Db::open_for_report(db)?;
     // The parts of a page are about the same clicks.
-    let (report, page) = timed(|| {
+    let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
             let report = args.read(db, &selection, now.time_zone())?;
             let page = match args.format {
@@ -150,26 +142,6 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
 }
 
 impl ReportArgs {
-    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
-        let window = Window {
-            since: resolve("--since", self.since, now)?,
-            until: resolve("--until", self.until, now)?,
-        };
-        if let (Some(since), Some(until)) = (window.since, window.until)
-            && since >= until
-        {
-            return Err(Failure::Usage(
-                "--since is not before --until, so no click can lie between them".to_owned(),
-            ));
-        }
-        Ok(Selection::new(
-            window,
-            self.expert.as_deref(),
-            self.email.as_deref(),
-            self.query.as_deref(),
-        ))
-    }
-
     /// Reads what is asked. One expert or one lead is a question by itself, and a condition of any other.
     fn read(&self, db: &Db, selection: &Selection, zone: &TimeZone) -> Result<Report, Error> {
         let rows_max = self.limit(&ROWS);
@@ -233,7 +205,7 @@ impl ReportArgs {
 
 /// What may help who asked for an expert that nobody has clicked.
 fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static str {
-    let names = timeline.names();
+    let names = &timeline.names;
     match &selection.expert {
         Some(username) if !names.is_empty() && !names.contains(username) => {
             "; see `leadclicks experts list` for the experts that are known"
@@ -244,18 +216,16 @@ fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static s
 
 fn say_empty(db: &Db, selection: &Selection, hint: &str) {
     // An email or a search does not belong into what may end in a log.
-    let which = [
-        selection
-            .expert
-            .as_ref()
-            .map(|expert| format!(" on '{expert}'")),
-        selection.email.as_ref().map(|_| " by this lead".to_owned()),
-        selection
-            .query
-            .as_ref()
-            .map(|_| " after such a search".to_owned()),
-    ];
-    let which: String = which.into_iter().flatten().collect();
+    let mut which = match &selection.expert {
+        Some(expert) => format!(" on '{expert}'"),
+        None => String::new(),
+    };
+    if selection.email.is_some() {
+        which += " by this lead";
+    }
+    if selection.query.is_some() {
+        which += " after such a search";
+    }
     let when = if selection.window == Window::default() {
         "yet"
     } else {

@@ -1,19 +1,19 @@
 //! `leadclicks reset`
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains};
+use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains, show_tables};
 use crate::{
-    cli::{failure::Failure, output, progress::Bar},
-    render::{counted, table::Table},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{COPYING, with_bar},
+    },
+    render::counted,
     storage::TABLES,
-    text::visible,
+    text::visible_path,
 };
 
 /// The word that confirms a reset.
@@ -44,11 +44,7 @@ pub(super) struct ResetArgs {
 pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let db = args.confirm.open(db)?;
     let found = db.count_rows()?;
-    let path = db.path().display().to_string();
-    let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
-        let screen = output::screen(TimeZone::UTC);
-        Table { screen }.tables(&found, &mut io::stdout().lock())
-    });
+    let shown = show_tables(&db, &found);
     let besides = if args.backup.is_some() {
         ", and no backup written"
     } else {
@@ -57,17 +53,12 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     if args.confirm.confirm(shown, WORD, besides)? == Confirmed::DryRun {
         return Ok(());
     }
-    let mut bar = Bar::copying();
-    let wiped = db.reset(args.backup.as_deref(), &mut |progress| {
-        bar.show(progress);
-    });
-    drop(bar);
-    let wiped = wiped?;
+    let backup = args.backup.as_deref();
+    let wiped = with_bar(COPYING, |progress| db.reset(backup, progress))?;
     // Before anything is told, for which somebody may have to wait.
     let erased = erase_remains(&db, &TABLES, AGAIN);
-    if let Some(backup) = &args.backup {
-        let backup = backup.display().to_string();
-        output::say_done(&format!("\nbackup written to {}", visible(&backup)));
+    if let Some(backup) = backup {
+        output::say_done(&format!("\nbackup written to {}", visible_path(backup)));
     }
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
     output::say_done(&deleted(&counted(rows, "row"), &erased));

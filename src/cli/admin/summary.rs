@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use clap::Args;
-use jiff::{Zoned, tz::TimeZone};
+use jiff::Zoned;
 
-use super::format::Format;
+use super::{filter::ZoneArgs, format::Format};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{by_clocks_of, parse_time_zone},
         output, print_error,
-        progress::timed,
+        progress::{READING_CLICKS, timed},
     },
     render::{json::Json, summary},
     reports,
@@ -29,19 +28,18 @@ Examples:
   leadclicks summary --tz Europe/Berlin
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
-    /// The time zone of local times, days and weeks, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
-    tz: Option<TimeZone>,
+    #[command(flatten)]
+    zone: ZoneArgs,
     /// How to print
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
     format: Format,
 }
 
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = &by_clocks_of(now, args.tz.as_ref());
+    let now = &args.zone.apply(now);
     let db = &Db::open_for_report(db)?;
-    let all = timed(|| reports::summary(db, now))?;
-    let is_empty = all.totals.clicks == 0;
+    let all = timed(READING_CLICKS, || reports::summary(db, now))?;
+    let is_empty = all.overall.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());
         print_error("leadclicks", &sentence);

@@ -6,23 +6,20 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{Args, ValueEnum};
 use jiff::{Zoned, tz::TimeZone};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
 
+use super::filter::{FilterArgs, ZoneArgs};
 use crate::{
-    cli::{
-        failure::Failure,
-        instant::{Instant, by_clocks_of, parse_time_zone, resolve},
-        output, print_error,
-    },
+    cli::{failure::Failure, output, print_error},
     expert::ExpertNames,
     render::lines::{self, Edge},
     reports::ClickRow,
-    storage::{Batch, Feed, Selection, Window},
+    storage::{Batch, Feed},
 };
 
 /// How often the database is asked whether it has changed: often enough that a person sees no delay, seldom enough that
@@ -43,22 +40,10 @@ Examples:
 
 Times are local in text, and in UTC in ndjson. A line is cut at the edge of the terminal, and only there.")]
 pub(super) struct WatchArgs {
-    /// Only the clicks on this expert
-    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
-    expert: Option<String>,
-    /// Only the clicks of this lead
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    email: Option<String>,
-    /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    query: Option<String>,
-    /// First those from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
-    /// time) or 2026-11-01T09:30:00Z; without it only new ones
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<Instant>,
-    /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
-    tz: Option<TimeZone>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    zone: ZoneArgs,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -73,8 +58,8 @@ enum Format {
 }
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = &by_clocks_of(now, args.tz.as_ref());
-    let mut feed = Feed::start(db, selection(args, now)?)?;
+    let now = &args.zone.apply(now);
+    let mut feed = Feed::start(db, args.filter.selection(None, now)?)?;
     if io::stdout().is_terminal() {
         let path = feed.path().display();
         print_error(
@@ -92,16 +77,6 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
             return Ok(());
         }
     }
-}
-
-fn selection(args: &WatchArgs, now: &Zoned) -> Result<Selection, Failure> {
-    let since = resolve("--since", args.since, now)?;
-    Ok(Selection::new(
-        Window { since, until: None },
-        args.expert.as_deref(),
-        args.email.as_deref(),
-        args.query.as_deref(),
-    ))
 }
 
 fn print(batch: &Batch, names: &ExpertNames, format: Format, zone: &TimeZone) -> io::Result<()> {

@@ -41,7 +41,7 @@ pub(super) fn leads(
         shown += 1;
     }
     out.write_all(b"</div>\n")?;
-    let totals = report.totals();
+    let totals = report.totals;
     let more = match totals.leads - shown {
         0 if clicks_of_shown <= clicks_max.get() => return Ok(()),
         // The lead itself says so too, but may be folded.
@@ -51,12 +51,7 @@ pub(super) fn leads(
             format!("{} with {clicks}", counted(more, "more lead"))
         }
     };
-    let rest = Rest {
-        limit: totals.leads,
-        rows: totals.clicks,
-        noun: "click",
-    };
-    not_shown(out, &more, &rest)
+    not_shown(out, &more, totals.leads, totals.clicks, "click")
 }
 
 fn write_lead(
@@ -94,7 +89,7 @@ pub(super) fn list(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io
         0 => Ok(()),
         more => {
             let more = counted(more, &format!("{} {}", list.rest, list.noun));
-            not_shown(out, &more, &Rest::rows(list.all, list.noun))
+            not_shown(out, &more, list.all, list.all, list.noun)
         }
     }
 }
@@ -167,12 +162,8 @@ fn class(cell: &Cell<'_>) -> &'static str {
     }
 }
 
-/// The expert or the email that a page is about.
-pub(super) fn subject(cell: &Cell<'_>) -> String {
-    text(cell, &TimeZone::UTC)
-}
-
-fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
+/// A cell as people read it.
+pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
     match *cell {
         Cell::Word(text) | Cell::Text(text) => Text(text).to_string(),
         Cell::Email(email) => Email(email).to_string(),
@@ -212,31 +203,16 @@ pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
     )
 }
 
-/// What it takes to show everything.
-struct Rest {
-    /// The limit that would be needed.
+/// Writes that `more` is missing, and the `limit` that shows all, or that a page can't hold so many `rows`.
+fn not_shown(
+    out: &mut impl Write,
+    more: &str,
     limit: u64,
-    /// How many rows that would be.
     rows: u64,
-    /// What a row is.
-    noun: &'static str,
-}
-
-impl Rest {
-    /// Of a list whose limit counts its rows.
-    fn rows(rows: u64, noun: &'static str) -> Self {
-        Self {
-            limit: rows,
-            rows,
-            noun,
-        }
-    }
-}
-
-fn not_shown(out: &mut impl Write, more: &str, rest: &Rest) -> io::Result<()> {
-    let Rest { limit, rows, noun } = rest;
+    noun: &str,
+) -> io::Result<()> {
     write!(out, "<p class=\"more\">{more} not shown; ")?;
-    if *rows <= ROWS_MAX.get() {
+    if rows <= ROWS_MAX.get() {
         writeln!(out, "<code>--limit {limit}</code> shows all</p>")
     } else {
         let most = counted(ROWS_MAX.get(), noun);
