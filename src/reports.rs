@@ -1,8 +1,8 @@
-//! The questions that the admin asks: which leads clicked whom, who clicked one expert, which experts and searches are the
-//! most frequent, and when.
+//! The reports: clicks by lead, the clicks on one expert or of one lead, the most-clicked experts, the most frequent
+//! searches, and clicks by day.
 //!
-//! A report is a plain value, which is read completely before it is printed: a reader that waits for a pager or a slow pipe
-//! would keep the daemon's WAL growing. Clicks are listed newest first, ties by id descending.
+//! A report is a plain value. It is read completely before it is printed, because a read transaction that waits for a pager
+//! or a slow pipe would let the daemon's WAL grow. Clicks are listed newest first, ties by id descending.
 
 mod by_day;
 mod by_lead;
@@ -35,7 +35,7 @@ pub(crate) struct ClickRow<'a> {
     pub(crate) expert_username: &'a str,
     /// The expert's first and last name; the username if the expert is unknown or has no name.
     pub(crate) expert_name: &'a str,
-    /// What the lead had searched for; may be empty.
+    /// The lead's search before the click; may be empty.
     pub(crate) search_query: &'a str,
     /// When the click was stored.
     pub(crate) created_at: Timestamp,
@@ -53,12 +53,10 @@ impl<'a> ClickRow<'a> {
     }
 }
 
-/// How many leads and clicks there are.
+/// The number of leads and clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Leads.
     pub(crate) leads: u64,
-    /// Clicks.
     pub(crate) clicks: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How far long work is, on the terminal of who waits for it.
+//! The progress of long work, on the terminal.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError, Sender},
@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::Progress;
 
-/// What takes no longer shows nothing.
-const QUIET: Duration = Duration::from_secs(1);
+/// Work that takes no longer shows no progress.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// For a copy, in bytes.
 pub(super) const COPYING: &str = "copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
@@ -28,11 +28,11 @@ pub(super) const CHECKING: &str = "{spinner} checking for {elapsed}";
 /// For clicks that are read.
 pub(super) const READING_CLICKS: &str = "{spinner} reading clicks for {elapsed}";
 
-/// How often a [`Wait`] moves.
+/// How often a [`Spinner`] moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A line on standard error that says how far something is: only where that is a terminal, not in the first second, and
-/// gone when this is dropped.
+/// A line on standard error that shows progress: only if standard error is a terminal, not in the first second, and only
+/// until this is dropped.
 #[derive(Debug)]
 pub(super) struct Bar {
     template: &'static str,
@@ -50,16 +50,16 @@ impl Bar {
         }
     }
 
-    /// Shows `progress`, not more often than people can read.
+    /// Shows `progress`; indicatif limits how often it draws.
     pub(super) fn show(&mut self, progress: Progress) {
-        if self.line.is_none() && self.begin.elapsed() < QUIET {
+        if self.line.is_none() && self.begin.elapsed() < DELAY {
             return;
         }
         let Some(line) = &self.line else {
             let target = ProgressDrawTarget::stderr();
             let line = ProgressBar::with_draw_target(Some(progress.total), target)
                 .with_position(progress.done);
-            // The templates are right, or else a line without words is shown.
+            // The templates are valid; the fallback is only for the compiler.
             let style = ProgressStyle::with_template(self.template);
             self.line =
                 Some(line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
@@ -77,31 +77,31 @@ impl Drop for Bar {
     }
 }
 
-/// As [`Bar`], for work that does not tell how far it is: says what is done and how long it has taken.
+/// As [`Bar`], for work that does not report its progress: shows the kind of work and the elapsed time.
 #[derive(Debug)]
-struct Wait {
+struct Spinner {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Wait {
+impl Spinner {
     fn new(template: &'static str) -> Self {
         let (done, is_done) = mpsc::channel();
-        let goes_on = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+        let is_running = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
         let thread = thread::Builder::new().name("progress".to_owned());
-        // Where the system refuses a thread, nothing is shown.
+        // If the system can't start a thread, nothing is shown.
         let thread = thread.spawn(move || {
-            if !goes_on(QUIET) {
+            if !is_running(DELAY) {
                 return;
             }
             let target = ProgressDrawTarget::stderr();
-            // The templates are right, or else a line without words is shown.
+            // The templates are valid; the fallback is only for the compiler.
             let style = ProgressStyle::with_template(template);
             let line = ProgressBar::with_draw_target(None, target)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-                .with_elapsed(QUIET);
+                .with_elapsed(DELAY);
             line.tick();
-            while goes_on(TICK) {
+            while is_running(TICK) {
                 line.tick();
             }
             line.finish_and_clear();
@@ -113,11 +113,11 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+impl Drop for Spinner {
     fn drop(&mut self) {
         drop(self.done.take());
         if let Some(thread) = self.thread.take() {
-            // Nothing is lost with the line that it shows.
+            // A panic of this thread loses only the line that it shows.
             let _ = thread.join();
         }
     }
@@ -132,8 +132,8 @@ pub(super) fn with_bar<T>(
     work(&mut |progress| bar.show(progress))
 }
 
-/// Does `work`, which does not report its progress, with a [`Wait`].
+/// Does `work`, which does not report its progress, with a [`Spinner`].
 pub(super) fn timed<T>(template: &'static str, work: impl FnOnce() -> T) -> T {
-    let _wait = Wait::new(template);
+    let _spinner = Spinner::new(template);
     work()
 }

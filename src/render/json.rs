@@ -10,7 +10,7 @@ use super::{
 };
 use crate::reports::{ByLead, Summary};
 
-/// JSON, exact: no character is changed.
+/// The JSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Json;
 
@@ -26,7 +26,7 @@ impl Format for Json {
 }
 
 impl Json {
-    /// Writes an object with everything that the summary's screen has.
+    /// Writes an object with everything that the screen of the summary has.
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -127,7 +127,7 @@ impl<'a, W: Write> Object<'a, W> {
         columns.iter().try_for_each(|column| self.column(column))
     }
 
-    /// Writes what is before a list, and the list.
+    /// Writes the fields before a list, and the list.
     fn list(&mut self, list: &List<'_>) -> io::Result<()> {
         self.columns(list.subject.as_slice())?;
         self.columns(&list.head)?;

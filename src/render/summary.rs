@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-/// A wider summary would tear apart what belongs together.
+/// In a wider summary, related columns would be too far apart.
 const COLUMNS_MAX: usize = 120;
-/// How many lines the chart of days has.
+/// The height of the chart of days, in lines.
 const CHART_LINES: u16 = 3;
-/// What stands between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
-/// How many characters a count takes, and the bar behind it.
+/// The widths of a count and of the bar after it.
 const COUNT_COLUMNS: usize = 7;
 const BAR_COLUMNS: u16 = 8;
 
-/// Writes the summary of at least one click.
+/// Writes the summary, for a database with at least one click.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// When `out` can't be written to.
 pub(crate) fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
     totals(&mut out, summary, columns, screen)?;
@@ -72,13 +72,13 @@ fn by_leads(totals: Totals) -> String {
     format!("{clicks} by {}", counted(totals.leads, "lead"))
 }
 
-/// By how much the clicks have changed, if that can be said in percent.
+/// The change in percent; empty if there were no clicks before.
 fn change(now: u64, before: u64) -> String {
     if before == 0 {
         return String::new();
     }
     let (now, before) = (i128::from(now), i128::from(before));
-    // Half up, so that 0% means next to nothing.
+    // Rounded half up.
     let percent = ((now - before) * 200 + before).div_euclid(2 * before);
     format!(" ({percent:+}%)")
 }
@@ -96,7 +96,7 @@ fn chart(
     let most = summary.days.iter().max_by_key(|day| day.clicks);
     let most = most.filter(|day| day.clicks > 0).map(|day| {
         let clicks = counted(day.clicks, "click");
-        format!(", {clicks} at the most on {}", day.date)
+        format!(", maximum {clicks} on {}", day.date)
     });
     let heading = format!("Last {} days", clicks.len());
     writeln!(
@@ -119,7 +119,7 @@ fn chart(
     writeln!(out, " {}\n", screen.colors.aside(dates))
 }
 
-/// Both beside each other.
+/// Writes both rankings next to each other.
 fn rankings(
     out: &mut impl Write,
     summary: &Summary,
@@ -149,7 +149,7 @@ fn rankings(
     writeln!(out)
 }
 
-/// Each row with its count, and its bar.
+/// The rows with their counts, and their bars.
 fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
     let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
     ranking
@@ -181,7 +181,7 @@ fn newest_leads(
         "{}{}",
         screen.colors.heading("Newest leads"),
         screen.colors.aside(format!(
-            ", and what they clicked first; {}",
+            " and their first clicks; {}",
             times(screen, "times")
         ))
     )?;
@@ -209,11 +209,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_in_percent() {
+    fn a_change_is_shown_in_percent() {
         let changes = [(1, 0), (0, 8), (8, 8), (9, 8), (7, 8), (24, 8)];
-        let told = changes.map(|(now, before)| change(now, before));
+        let shown = changes.map(|(now, before)| change(now, before));
         assert_eq!(
-            told,
+            shown,
             ["", " (-100%)", " (+0%)", " (+13%)", " (-12%)", " (+200%)"]
         );
     }

@@ -25,21 +25,20 @@ struct LeadEntry {
     /// The number of the lead's email.
     email: u32,
     click_count: u32,
-    /// The click that was read last, and from [`ByLead::sort`] on the latest.
+    /// The click that was read last; after [`ByLead::sort`], the latest click.
     latest: u32,
     latest_at: Timestamp,
-    /// Whether some click was read after a later one.
+    /// Whether any click was read after a later one.
     is_out_of_order: bool,
 }
 
-/// Groups the clicks of `selection` by lead, all of them or those of the first `leads_max` leads. Totals count every
-/// lead either way.
+/// Groups the clicks of `selection` by lead, for all leads or the first `leads_max`. The totals always count all leads.
 ///
-/// Everything that will be shown is in memory on return: 24 bytes for each click, some 50 bytes and the email's text for
-/// each lead, and some 20 bytes and the text for each different search.
+/// Needs 24 bytes of memory for each click, about 50 bytes plus the email for each lead, and about 20 bytes plus the text
+/// for each different search.
 ///
 /// # Errors
-/// When the database can't be read, or has a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn by_lead(
     db: &Db,
     selection: &Selection,
@@ -66,8 +65,8 @@ pub(crate) fn by_lead(
 }
 
 impl ByLead {
-    /// Numbers the `leads_max` leads who clicked last before all others. If there are fewer this reads all clicks, so that
-    /// a limit that is never reached costs a second reading.
+    /// Gives the `leads_max` leads with the latest clicks the first numbers. If there are fewer leads, this reads all
+    /// clicks, so a limit that is not reached costs a second scan.
     fn choose_newest_leads(
         &mut self,
         db: &Db,
@@ -108,7 +107,7 @@ impl ByLead {
         lead.click_count += 1;
     }
 
-    /// Emails and leads have the same numbers, as far as there are leads.
+    /// A lead has the number of its email. With a limit, later emails have no lead.
     fn add_if_new(&mut self, email: u32) {
         if email as usize == self.leads.len() {
             self.leads.push(LeadEntry {
@@ -121,7 +120,7 @@ impl ByLead {
         }
     }
 
-    /// Sorts the leads and their clicks by time. Of two clicks of the same microsecond the one that was read later is the
+    /// Sorts the leads and their clicks by time. Of two clicks in the same microsecond, the one that was read later is
     /// newer.
     fn sort(&mut self) {
         for lead in self.leads.iter_mut().filter(|lead| lead.is_out_of_order) {
@@ -149,7 +148,7 @@ impl ByLead {
 }
 
 impl LeadEntry {
-    /// Chains the lead's clicks anew, by time; of the same time, the one that was read later is the newer.
+    /// Links the lead's clicks again, ordered by time and then by the order in which they were read.
     fn sort(&mut self, clicks: &mut ClickStore) {
         let mut sorted = Vec::new();
         let mut next = self.latest;
@@ -183,7 +182,7 @@ impl<'a> Lead<'a> {
         self.report.clicks.emails.get(self.entry.email)
     }
 
-    /// How many selected clicks the lead has.
+    /// The number of the lead's selected clicks.
     pub(crate) fn click_count(&self) -> u64 {
         self.entry.click_count.into()
     }

@@ -3,19 +3,19 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Clicks in memory: 24 bytes each, and every different email, username and search once.
+/// Clicks in memory: 24 bytes each, plus each different email, username and search once.
 #[derive(Debug, Default)]
 pub(super) struct ClickStore {
     pub(super) emails: StringInterner,
     pub(super) experts: StringInterner,
-    /// By the expert's number; none for one who is unknown or has no name.
+    /// By the expert's number; none if the expert is unknown or has no name.
     expert_names: Vec<Option<String>>,
     queries: StringInterner,
     /// In the order in which they were added.
     pub(super) clicks: Vec<CompactClick>,
 }
 
-/// A click, by the numbers of its texts.
+/// A click, with numbers instead of texts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CompactClick {
     pub(super) created_at: Timestamp,
@@ -26,11 +26,11 @@ pub(super) struct CompactClick {
     pub(super) older: u32,
 }
 
-/// No click has this number. There is memory for fewer than 4 billion.
+/// No click has this number: memory does not suffice for 4 billion clicks.
 pub(super) const NO_CLICK: u32 = u32::MAX;
 
 impl ClickStore {
-    /// Adds a click by the lead whose email has the number `email`, and returns its number.
+    /// Adds a click of the lead whose email has the number `email`, and returns the click's number.
     pub(super) fn push(
         &mut self,
         click: &StoredClick<'_>,

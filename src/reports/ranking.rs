@@ -8,13 +8,13 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// What was clicked, or searched for before, the most often first; of the same number of clicks the one with the latest.
+/// Experts or searches, ordered by their number of clicks, and then by their latest click.
 #[derive(Debug)]
 pub(crate) struct Ranking {
     pub(crate) by: RankBy,
-    /// The first rows.
+    /// The rows that are shown.
     pub(crate) ranked: Vec<Ranked>,
-    /// How many there are, shown or not.
+    /// The number of experts or searches, shown or not.
     pub(crate) ranked_in_all: u64,
     /// All selected leads and clicks, shown or not.
     pub(crate) totals: Totals,
@@ -22,12 +22,12 @@ pub(crate) struct Ranking {
     pub(crate) names: ExpertNames,
 }
 
-/// What is ranked.
+/// The kind of ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RankBy {
-    /// Experts, by their username to the letter.
+    /// Experts, by their exact username.
     Expert,
-    /// Searches. Those that differ only in white space and in upper and lower case are one, told as it was typed last.
+    /// Searches. Those that differ only in white space and case count as one, which is shown as it was last typed.
     Query,
 }
 
@@ -36,20 +36,21 @@ pub(crate) enum RankBy {
 pub(crate) struct Ranked {
     /// The expert's username, or the search.
     pub(crate) subject: String,
-    /// How many clicks there were.
+    /// The number of clicks.
     pub(crate) clicks: u64,
-    /// By how many different leads.
+    /// The number of different leads who clicked.
     pub(crate) leads: u64,
     /// When the latest click was stored.
     pub(crate) latest_at: Timestamp,
 }
 
-/// Ranks the clicks of `selection`, and keeps the first `ranked_max`. Totals count every click either way.
+/// Ranks the clicks of `selection`, and keeps the first `ranked_max` rows. The totals always count all clicks.
 ///
-/// Takes memory for each different subject, lead, and lead of a subject: some 100, 20 and 16 bytes, and the texts.
+/// Needs about 100 bytes of memory for each different subject, 20 for each lead, and 16 for each pair of both, plus the
+/// texts.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time is none.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn ranking(
     db: &Db,
     by: RankBy,
@@ -90,7 +91,7 @@ fn order(ranked: &Ranked) -> (Reverse<u64>, Reverse<Timestamp>, &str) {
 }
 
 impl Ranking {
-    /// How many clicks the first row has.
+    /// The number of clicks of the first row.
     pub(crate) fn clicks_max(&self) -> u64 {
         self.ranked.first().map_or(0, |first| first.clicks)
     }
@@ -121,15 +122,15 @@ impl RankBy {
     }
 }
 
-/// The clicks so far, by subject.
+/// Counts clicks by subject.
 #[derive(Default)]
 struct Tally {
     emails: StringInterner,
     /// The subjects as they are stored.
     subjects: StringInterner,
-    /// The group of each subject, by the subject's number.
+    /// The group of each subject, by the number of the subject.
     group_of: Vec<u32>,
-    /// What makes the groups different.
+    /// The key of each group.
     keys: StringInterner,
     groups: Vec<Group>,
     leads: LeadsByGroup,
@@ -178,7 +179,7 @@ impl Tally {
             .iter()
             .zip(leads)
             .map(|(group, leads)| Ranked {
-                // White space alone is no search.
+                // White space alone counts as no search.
                 subject: match self.subjects.get(group.latest) {
                     blank if blank.trim().is_empty() => String::new(),
                     subject => subject.to_owned(),
@@ -191,7 +192,7 @@ impl Tally {
     }
 }
 
-/// What searches have in common that count as one.
+/// Searches with the same key count as one.
 fn query_key(query: &str) -> String {
     let words: Vec<&str> = query.split_whitespace().collect();
     fold_case(&words.join(" "))

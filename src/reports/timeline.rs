@@ -22,13 +22,13 @@ pub(crate) struct Timeline {
     pub(crate) subject: Subject,
     /// Oldest first.
     clicks: ClickStore,
-    /// How many clicks, leads and experts there are, shown or not.
+    /// All selected clicks, leads and experts, shown or not.
     pub(crate) totals: TimelineTotals,
     /// The experts' names.
     pub(crate) names: ExpertNames,
 }
 
-/// Whom a timeline is about.
+/// The expert or the lead of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The expert with this username.
@@ -37,25 +37,21 @@ pub(crate) enum Subject {
     Lead(String),
 }
 
-/// How many clicks a timeline has, and how many different leads and experts.
+/// The number of clicks in a timeline, and of different leads and experts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TimelineTotals {
-    /// Leads.
     pub(crate) leads: u64,
-    /// Experts.
     pub(crate) experts: u64,
-    /// Clicks.
     pub(crate) clicks: u64,
 }
 
-/// The clicks of `selection` that are `subject`'s, all of them or the newest `clicks_max`. Totals count every click either
-/// way.
+/// The clicks of `subject` in `selection`, all of them or the newest `clicks_max`. The totals always count all clicks.
 ///
-/// What will be shown is in memory on return: 24 bytes for each click, and some 20 bytes and the text for each different
-/// email and search. With a limit there are also all different emails of the subject's clicks, to count them.
+/// Needs 24 bytes of memory for each click that is shown, and about 20 bytes plus the text for each different email and
+/// search. With a limit, it also needs all different emails of the subject's clicks, to count them.
 ///
 /// # Errors
-/// When the database can't be read, or has a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn timeline(
     db: &Db,
     subject: Subject,
@@ -89,8 +85,8 @@ fn read_all(
     for_each_click(db, selection, &Column::ALL, Order::Arrival, |click| {
         clicks.add(&click, names);
     })?;
-    // Stable: of the same time the one that was read first is the older. Clicks that are nearly in order, as most are, are
-    // sorted in one pass.
+    // A stable sort: of two clicks with the same time, the one that was read first is older. It needs only one pass if the
+    // clicks are nearly in order, as most are.
     clicks.clicks.sort_by_key(|click| click.created_at);
     let totals = TimelineTotals {
         leads: clicks.emails.len() as u64,
@@ -100,7 +96,7 @@ fn read_all(
     Ok((clicks, totals))
 }
 
-/// Keeps no more clicks in memory than it returns.
+/// Keeps only the clicks in memory that it returns.
 fn read_newest(
     db: &Db,
     selection: &Selection,
@@ -127,7 +123,7 @@ fn read_newest(
         }
     })?;
     let mut clicks = ClickStore::default();
-    // Sorted by Reverse, the newest is the first.
+    // Sorted by Reverse, so the newest is first.
     for Reverse(numbered) in newest.into_sorted_vec().iter().rev() {
         clicks.add(&numbered.click, names);
     }
@@ -139,7 +135,7 @@ fn read_newest(
     Ok((clicks, totals))
 }
 
-/// A click that compares by time; of the same time the one that was read first is the older.
+/// A click that is ordered by time, and then by the order in which clicks were read.
 #[derive(Debug, PartialEq, Eq)]
 struct Numbered {
     number: u64,

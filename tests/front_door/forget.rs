@@ -24,9 +24,8 @@ const CLICKS: &str = "
         (3, 'gone@example.com', 'zoë', 'gone-' || hex(zeroblob(900)) || '-gone', '2025-11-01 09:00:02.000000'),
         (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
 
-const NOT_LOOKED_FOR: &str = "
-not looked for in backups, in reports that were written to files, and in
-columns of another name than email
+const NOT_SEARCHED: &str = "
+not searched: backups, exported reports, and columns that are not named email
 ";
 
 fn site() -> Site {
@@ -41,12 +40,12 @@ fn found(site: &Site, rows: u64) -> String {
 }
 
 fn forgotten(site: &Site, rows: u64) -> String {
-    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_LOOKED_FOR
+    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_SEARCHED
 }
 
 fn nobody(site: &Site, email: &str) -> String {
     format!(
-        "nobody with the email {email} in {}\n{NOT_LOOKED_FOR}",
+        "no rows with the email {email} in {}\n{NOT_SEARCHED}",
         site.db_path().display()
     )
 }
@@ -86,12 +85,12 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
     let site = site();
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--dry-run"]),
-        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_LOOKED_FOR
+        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_SEARCHED
     );
     site.run(&["forget", "gone@example.com"]).assert(
         3,
         &found(&site, 2),
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to forget without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to forget without asking\n",
     );
     let prompt = "\nType forget to delete these rows for good: ";
     for (answer, code, rest, left) in [
@@ -104,7 +103,7 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
         (
             "forget\n",
             0,
-            format!("\ndeleted 2 rows for good\n{NOT_LOOKED_FOR}"),
+            format!("\ndeleted 2 rows for good\n{NOT_SEARCHED}"),
             2,
         ),
     ] {
@@ -140,7 +139,10 @@ fn what_is_no_email_is_wrong_usage() {
         ),
         (" ", "should have at least 1 character"),
     ] {
-        let error = format!("leadclicks: '{}' is no email: it {rule}\n", email.trim());
+        let error = format!(
+            "leadclicks: '{}' is not an email: it {rule}\n",
+            email.trim()
+        );
         site.run(&["forget", email, "--yes"]).assert(2, "", &error);
     }
     assert_eq!(site.clicks().len(), 4);
@@ -162,8 +164,8 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
         .unwrap();
     fs::write(site.path("leadclicks.db-wal.left"), "").unwrap();
     let left = format!(
-        "{NOT_LOOKED_FOR}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
-         {}-wal.left may hold clicks, too: delete it when you have seen to them\n",
+        "{NOT_SEARCHED}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
+         {}-wal.left may also contain clicks; recover those that you need, then delete it\n",
         site.db_path().display()
     );
     let table = "
@@ -376,7 +378,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     site.run(&until).assert(
         3,
         &expected,
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to purge without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to purge without asking\n",
     );
     assert_eq!(site.clicks().len(), 4);
     assert_eq!(
@@ -401,11 +403,12 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
 #[test]
 fn a_time_that_is_none_or_in_the_future_is_wrong_usage() {
     let site = site();
-    site.run(&["purge", "--older-than", "2999-01-01", "--yes"]).assert(
-        2,
-        "",
-        "leadclicks: --older-than is in the future, so it would delete clicks while they come in\n",
-    );
+    site.run(&["purge", "--older-than", "2999-01-01", "--yes"])
+        .assert(
+            2,
+            "",
+            "leadclicks: --older-than is in the future; give a time in the past\n",
+        );
     let ran = site.run(&["purge", "--older-than", "tomorrow", "--yes"]);
     assert_eq!(ran.status.code(), Some(2), "{ran}");
     let ran = site.run(&["purge", "--yes"]);
@@ -584,7 +587,7 @@ fn what_a_reader_keeps_in_the_wal_is_told() {
     for (args, told) in [
         (
             &["forget", "gone@example.com", "--yes"][..],
-            format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_LOOKED_FOR}"),
+            format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_SEARCHED}"),
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
@@ -877,7 +880,7 @@ fn an_email_in_a_virtual_table_is_told_and_one_that_cannot_be_read_is_named() {
              ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vectors_of_the_app(email)');",
     );
     let told = "still in the table people: 1 row\n\
-                not looked for in the table vectors, which only the program that owns the database can read\n";
+                not searched: the table vectors, which only the program that owns the database can read\n";
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
         forgotten(&site, 2) + told

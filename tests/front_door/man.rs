@@ -142,7 +142,7 @@ fn a_page_says_what_help_says() {
         }
         let mut sections = sections(&shown);
         // Those of groups of flags are additional.
-        sections.retain(|section| !["QUESTIONS", "WHICH CLICKS", "OUTPUT"].contains(section));
+        sections.retain(|section| !["REPORTS", "FILTERS", "OUTPUT"].contains(section));
         assert_eq!(sections, expected, "{shown}");
     }
 }

@@ -100,7 +100,7 @@ fn an_import_says_how_far_it_is() {
     let (screen, left) = on_terminal(&site, &command);
     assert!(screen.contains("importing █"), "{screen}");
     assert!(screen.contains(" of 10,000 clicks\r\u{1b}[2K"), "{screen}");
-    assert_eq!(left, "10000 new, 0 there already\n");
+    assert_eq!(left, "10000 new, 0 already stored\n");
 }
 
 #[test]

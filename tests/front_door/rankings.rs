@@ -397,7 +397,7 @@ fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
         "11 clicks by 4 leads on 3 experts since 2020-01-01
 This week 3 clicks by 2 leads; by now last week 2 by 1 (+50%)
 
-Last 30 days, 2 clicks at the most on 2026-11-18
+Last 30 days, maximum 2 clicks on 2026-11-18
                                              ██            ██
  ▄▄                                    ▄▄▄▄  ██        ▄▄  ██
  ██                                    ████  ██        ██  ██
@@ -407,7 +407,7 @@ Top experts                              Top searches
  zoe                         5 ████████   x                           5 ████████
  jdoe                        3 ████▉      y                           3 ████▉
 
-Newest leads, and what they clicked first; times in UTC
+Newest leads and their first clicks; times in UTC
  2026-11-18 11:30  c@example.com           jdoe                 y
  2026-11-16 00:00  a@example.com           jdoe                 y
  2026-10-19 23:59  b@example.com           zoe                  x

@@ -820,7 +820,7 @@ fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
         ("/dev/null", "it is not a regular file"),
         ("/dev/full", "it is not a regular file"),
         ("file/clicks.csv", "Not a directory (os error 20)"),
-        ("dangling", "it is a link to nothing"),
+        ("dangling", "it is a broken symbolic link"),
     ] {
         let ran = site.run(&["report", "--by-email", "--output", output]);
         let error =
@@ -832,7 +832,7 @@ fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
             1,
             "",
             "leadclicks: cannot write nowhere/clicks.csv: its directory does not exist; \
-             make it first, or choose another --output\n",
+             create it first, or choose another --output\n",
         );
     assert_eq!(site.files(), files);
     assert_eq!(fs::read_dir(site.path("directory")).unwrap().count(), 0);
@@ -948,12 +948,12 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
         ),
         (
             &["--by-email", "--query", "rust", "--expert", "jdoe"],
-            format!("leadclicks: no clicks on 'jdoe' after such a search yet in {path}\n"),
+            format!("leadclicks: no clicks on 'jdoe' with this search yet in {path}\n"),
             "{\"leads\":[]}\n",
         ),
         (
             &["--by-email", "--since", "7d"],
-            format!("leadclicks: no clicks in that time in {path}\n"),
+            format!("leadclicks: no clicks in this period in {path}\n"),
             "{\"leads\":[]}\n",
         ),
     ] {
@@ -974,7 +974,7 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
 fn an_expert_whom_nobody_knows_is_an_empty_report() {
     let site = fixture();
     let sentence = format!(
-        "leadclicks: no clicks on 'nobody' yet in {}; see `leadclicks experts list` for the experts that are known\n",
+        "leadclicks: no clicks on 'nobody' yet in {}; `leadclicks experts list` lists the known experts\n",
         site.db_path().display()
     );
     let report = ["report", "--expert", "nobody", "--format"];

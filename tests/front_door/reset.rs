@@ -46,7 +46,7 @@ fn without_a_terminal_nothing_is_deleted_unless_yes_is_said() {
     site.run(&["reset"]).assert(
         3,
         &found(&site, 3),
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to reset without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to reset without asking\n",
     );
     let ran = site.run_with_input(&["reset", "--backup", "copy.db"], b"reset\n");
     assert_eq!(ran.status.code(), Some(3), "{ran}");

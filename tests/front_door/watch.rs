@@ -130,7 +130,7 @@ fn a_click_as_ndjson_is_the_line_of_a_report() {
     reported.sort_unstable();
     assert_eq!(told, reported);
     let imported = site.run_with_input(&["import", "-"], told.join("\n").as_bytes());
-    imported.assert(0, "0 new, 3 there already\n", "");
+    imported.assert(0, "0 new, 3 already stored\n", "");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
     let mut terminal = site.on_terminal("stty rows 24 cols 72 && exec leadclicks watch");
-    terminal.wait_for("; Ctrl-C ends it\r\n");
+    terminal.wait_for("; stop with Ctrl-C\r\n");
     let search = "how to price a platform 東京".repeat(70);
     assert_eq!(daemon.post("jane@example.com", "jdoe", &search).status, 202);
     terminal.wait_for("…\r\n");
@@ -229,7 +229,7 @@ fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
     assert_eq!(
         lines[0],
         format!(
-            "leadclicks: waiting for clicks in {}; Ctrl-C ends it",
+            "leadclicks: waiting for clicks in {}; stop with Ctrl-C",
             path.display()
         )
     );

@@ -13,7 +13,7 @@ use crate::{
     storage::Db,
 };
 
-/// List the experts, or import them
+/// List or import the experts
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -22,8 +22,8 @@ Examples:
 pub(super) enum ExpertsCommand {
     /// Import experts from the marketplace's CSV export
     ///
-    /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores
-    /// all others. Inserts or updates by username, all or nothing; experts that are not in the file stay.
+    /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores all others.
+    /// Inserts or updates experts by username, all or none. Experts that are not in the file stay.
     #[command(after_help = "\
 Examples:
   leadclicks experts import experts.csv
@@ -38,7 +38,7 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
-        /// How to print
+        /// Output format
         #[arg(long, value_parser = Format::parser(Format::LIST), default_value = "table")]
         format: Format,
         #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The flags that select clicks, which several commands share.
+//! The flags that select clicks, shared by report and watch.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
@@ -43,9 +43,7 @@ impl FilterArgs {
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
-            return Err(Failure::Usage(
-                "--since is not before --until, so no click can lie between them".to_owned(),
-            ));
+            return Err(Failure::Usage("--since must be before --until".to_owned()));
         }
         Ok(Selection::new(
             Window { since, until },

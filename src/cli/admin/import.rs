@@ -11,8 +11,8 @@ use crate::{
         progress::{IMPORTING, READING, with_bar},
     },
     import::{
-        self, ImportedClicks, Unreadable,
-        clicks::{self, Clicks, Format},
+        self, ImportError, ImportedClicks,
+        clicks::{self, Format, ParsedClicks},
     },
     storage::Db,
     text::spreadsheet::Cells,
@@ -21,8 +21,8 @@ use crate::{
 
 /// Import clicks from a report's CSV or NDJSON
 ///
-/// All are imported or none: a line that is no click is named. Clicks that are there already are not imported again, so
-/// a file can be imported twice. The daemon may go on running.
+/// Imports all clicks of the file, or none: invalid lines are listed. The import is idempotent: duplicates (compared as a
+/// multiset) are skipped. The daemon can keep running.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,13 +31,13 @@ Examples:
 pub(super) struct ImportArgs {
     /// The file, in UTF-8; - for standard input
     file: PathBuf,
-    /// How the file is written; without it that is ndjson if a { comes first, and csv otherwise
+    /// The format of the file; by default ndjson if it begins with {, and csv otherwise
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The CSV was written with --raw-csv, so a leading ' is part of its cell
+    /// The CSV was written with --raw-csv: a leading ' is part of the cell
     #[arg(long)]
     raw_csv: bool,
-    /// Only tell what would be imported
+    /// Only show what would be imported
     #[arg(long)]
     dry_run: bool,
 }
@@ -45,7 +45,7 @@ pub(super) struct ImportArgs {
 pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
-            "--raw-csv goes with --format csv".to_owned(),
+            "--raw-csv is only for --format csv".to_owned(),
         ));
     }
     let db = if args.dry_run {
@@ -57,7 +57,7 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.dry_run {
         let counts = counts(import::compare(&db, &clicks)?);
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
-        return Ok(output::unless_reader_left(printed)?);
+        return Ok(output::ignore_closed_pipe(printed)?);
     }
     let imported = with_bar(IMPORTING, |progress| import::import(&db, &clicks, progress))?;
     output::say_done(&counts(imported));
@@ -65,10 +65,10 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
 }
 
 fn counts(ImportedClicks { new, duplicates }: ImportedClicks) -> String {
-    format!("{new} new, {duplicates} there already")
+    format!("{new} new, {duplicates} already stored")
 }
 
-fn read(args: &ImportArgs) -> Result<Clicks, Failure> {
+fn read(args: &ImportArgs) -> Result<ParsedClicks, Failure> {
     let cells = if args.raw_csv {
         Cells::Raw
     } else {
@@ -80,7 +80,7 @@ fn read(args: &ImportArgs) -> Result<Clicks, Failure> {
         clicks::parse(input, args.format, cells, now, progress)
     })
     .map_err(|error| {
-        if let Unreadable::Lines(bad) = &error {
+        if let ImportError::Lines(bad) = &error {
             for bad in &bad.named {
                 print_error("leadclicks", &format!("line {}: {}", bad.line, bad.reason));
             }

@@ -17,10 +17,10 @@ use crate::{
     storage::Db,
 };
 
-/// Show what there is to know on one screen
+/// Show an overview on one screen
 ///
-/// Totals, this week against last week up to the same day and time, the last 30 days, the experts and searches of those
-/// days, and the newest leads.
+/// Totals, this week compared with last week up to the same day and time, the last 30 days with their most-clicked
+/// experts and most frequent searches, and the newest leads.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,7 +30,7 @@ Examples:
 pub(super) struct SummaryArgs {
     #[command(flatten)]
     zone: ZoneArgs,
-    /// How to print
+    /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
     format: Format,
 }
@@ -38,15 +38,15 @@ pub(super) struct SummaryArgs {
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
     let db = &Db::open_for_report(db)?;
-    let all = timed(READING_CLICKS, || reports::summary(db, now))?;
-    let is_empty = all.overall.totals.clicks == 0;
+    let summary = timed(READING_CLICKS, || reports::summary(db, now))?;
+    let is_empty = summary.overall.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());
         print_error("leadclicks", &sentence);
     }
     output::write(db, None, |out| match args.format {
-        Format::Json => Json::summary(out, &all),
+        Format::Json => Json::summary(out, &summary),
         _ if is_empty => Ok(()),
-        _ => summary::table(out, &all, &output::screen(now.time_zone().clone())),
+        _ => summary::table(out, &summary, &output::screen(now.time_zone().clone())),
     })
 }

@@ -22,14 +22,13 @@ use crate::{
     storage::{Batch, Feed},
 };
 
-/// How often the database is asked whether it has changed: often enough that a person sees no delay, seldom enough that
-/// it costs nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the database is polled: often enough that a person sees no delay, and rarely enough that it costs nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Show clicks as they arrive
 ///
-/// Prints a line for each new click, until it is stopped with Ctrl-C or nobody reads any more. It goes on through a
-/// reset, and when the daemon is restarted or another database is put in place of this one.
+/// Prints one line for each new click, until Ctrl-C or until the reader of a pipe ends. With --since, it prints earlier
+/// clicks first. It continues through a reset, a restart of the daemon, and the restore of a backup.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,22 +37,23 @@ Examples:
   leadclicks watch --expert jdoe
   leadclicks watch --format ndjson >> clicks.ndjson
 
-Times are local in text, and in UTC in ndjson. A line is cut at the edge of the terminal, and only there.")]
+Without --since, only new clicks are printed. Times are local in text, and UTC in ndjson. On a
+terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
     zone: ZoneArgs,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line a click, for people
+    /// One line per click, for people
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Ndjson,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
         let path = feed.path().display();
         print_error(
             "leadclicks",
-            &format!("waiting for clicks in {path}; Ctrl-C ends it"),
+            &format!("waiting for clicks in {path}; stop with Ctrl-C"),
         );
     }
     loop {
@@ -73,7 +73,7 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed?,
         }
-        if !batch.has_more && reader_leaves_within(LOOK_EVERY)? {
+        if !batch.has_more && is_closed_within(POLL_INTERVAL)? {
             return Ok(());
         }
     }
@@ -83,9 +83,9 @@ fn print(batch: &Batch, names: &ExpertNames, format: Format, zone: &TimeZone) ->
     if batch.clicks.is_empty() {
         return Ok(());
     }
-    // Asked each time, because a window can be made narrower.
+    // Each time, because the window can be resized.
     let screen = output::screen(zone.clone());
-    // It passes on each line as soon as it is whole.
+    // It is line-buffered, so each line is passed on when it is complete.
     let mut stdout = io::stdout().lock();
     let edge = if stdout.is_terminal() {
         Edge::Terminal
@@ -102,15 +102,15 @@ fn print(batch: &Batch, names: &ExpertNames, format: Format, zone: &TimeZone) ->
     stdout.flush()
 }
 
-/// Waits for `time`, or until the other end of standard output is closed: a command that prints nothing would never
-/// notice.
-fn reader_leaves_within(time: Duration) -> io::Result<bool> {
+/// Waits for `time`, or until the other end of standard output is closed, and returns whether it is. Without this, a command
+/// that has nothing to print would not notice.
+fn is_closed_within(time: Duration) -> io::Result<bool> {
     let stdout = io::stdout();
-    // Errors and hang-ups are told without being asked for.
+    // Errors and hang-ups are always reported.
     let mut stdout = [PollFd::new(&stdout, PollFlags::empty())];
     let time = Timespec::try_from(time).map_err(io::Error::other)?;
     match poll(&mut stdout, Some(&time)) {
-        // Who was stopped and goes on looks again.
+        // The process was stopped and continued.
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
