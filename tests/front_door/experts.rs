@@ -33,7 +33,7 @@ fn experts(site: &Site) -> String {
 }
 
 #[test]
-fn an_export_is_imported_and_what_is_of_no_use_is_told_by_line() {
+fn an_export_is_imported_and_invalid_rows_are_reported_by_line() {
     let site = site();
     site.run(&IMPORT)
         .assert(0, "3 new, 0 changed, 0 unchanged, 4 skipped\n", SKIPPED);
@@ -87,7 +87,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
 }
 
 #[test]
-fn the_imported_names_stand_in_the_reports() {
+fn imported_names_appear_in_reports() {
     let site = site();
     site.connect()
         .execute_batch(
@@ -110,7 +110,7 @@ fn the_imported_names_stand_in_the_reports() {
 }
 
 #[test]
-fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
+fn a_file_without_experts_is_rejected_and_changes_nothing() {
     let site = site();
     assert_eq!(site.run(&IMPORT).status.code(), Some(0));
     let before = experts(&site);
@@ -377,7 +377,7 @@ fn a_list_as_csv_can_be_imported_again() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_refuses_the_whole_file() {
+fn a_quote_that_is_never_closed_is_an_error_for_the_whole_file() {
     let site = site();
     site.write(
         "open.csv",

@@ -43,7 +43,7 @@ fn forgotten(site: &Site, rows: u64) -> String {
     found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_SEARCHED
 }
 
-fn nobody(site: &Site, email: &str) -> String {
+fn no_rows(site: &Site, email: &str) -> String {
     format!(
         "no rows with the email {email} in {}\n{NOT_SEARCHED}",
         site.db_path().display()
@@ -75,7 +75,7 @@ fn one_person_is_physically_gone_and_all_others_stay() {
     }
     assert_eq!(
         site.stdout_of(&["forget", email, "--yes"]),
-        nobody(&site, "Gone@Example.COM")
+        no_rows(&site, "Gone@Example.COM")
     );
     assert_whole(&site);
 }
@@ -117,12 +117,12 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
     // Nobody is left to ask about.
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com"]),
-        nobody(&site, "gone@example.com")
+        no_rows(&site, "gone@example.com")
     );
 }
 
 #[test]
-fn what_is_no_email_is_wrong_usage() {
+fn an_invalid_email_is_wrong_usage() {
     let site = site();
     for (email, rule) in [
         (
@@ -433,7 +433,7 @@ fn the_word_purge_on_a_terminal_confirms() {
 }
 
 #[test]
-fn a_click_whose_time_cannot_be_read_is_told_and_nothing_is_purged() {
+fn a_click_whose_time_cannot_be_read_is_an_error_and_nothing_is_purged() {
     for time in [
         "1761989400",
         "'2024-11-01T09:00:00'",
@@ -583,7 +583,7 @@ fn wal_busy(site: &Site) -> String {
 }
 
 #[test]
-fn what_a_reader_keeps_in_the_wal_is_told() {
+fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
     for (args, told) in [
         (
             &["forget", "gone@example.com", "--yes"][..],
@@ -619,7 +619,7 @@ const KEEPS_ONE: &str = "
     BEGIN SELECT RAISE(IGNORE); END;";
 
 #[test]
-fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
+fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
     let site = Site::new().with_database(HOST_APP).with_database(
         "INSERT INTO lead_clicks VALUES (1, 'old@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00');",
     );
@@ -640,7 +640,7 @@ fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
 }
 
 #[test]
-fn a_purge_that_a_trigger_and_a_reader_stop_tells_of_both() {
+fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
     let site = with_many(Site::new().with_database(HOST_APP))
         .with_database(KEEPS_ONE)
         .with_database("PRAGMA journal_mode = wal;");
@@ -690,7 +690,7 @@ fn host_app_of_pages(page_size: u32, reserved: i32, auto_vacuum: &str) -> Site {
 
 /// A host app without `secure_delete` leaves rows in free pages and in unused parts of others.
 #[test]
-fn what_a_host_app_deleted_itself_is_gone_too() {
+fn rows_that_a_host_app_deleted_are_overwritten_too() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -725,7 +725,7 @@ fn what_a_host_app_deleted_itself_is_gone_too() {
         assert!(leads_in(&site).len() > stored.len(), "{kind}");
         assert_eq!(
             site.stdout_of(&["forget", "nobody@example.com"]),
-            nobody(&site, "nobody@example.com")
+            no_rows(&site, "nobody@example.com")
         );
         assert_eq!(leads_in(&site), stored, "{kind}");
         assert_eq!(site.value::<String>(rows), before, "{kind}");
@@ -871,7 +871,7 @@ fn a_reference_that_was_broken_before_hides_none_that_would_be() {
 }
 
 #[test]
-fn an_email_in_a_virtual_table_is_told_and_one_that_cannot_be_read_is_named() {
+fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_named() {
     let site = site().with_database(
         "CREATE VIRTUAL TABLE people USING fts5(email, note);
          INSERT INTO people VALUES ('Gone@example.com', 'told');

@@ -194,7 +194,7 @@ fn text(html: &str) -> Vec<String> {
 
 /// Asserts what a page of the fixture tells: its header but for the zone and the time when it was made, and its lists.
 #[track_caller]
-fn assert_tells(question: &[&str], header: &[&str], lists: &[&str]) {
+fn assert_page_shows(question: &[&str], header: &[&str], lists: &[&str]) {
     let site = Site::new().with_schema(FIXTURE);
     let page = page(&site, question);
     let told: Vec<_> = text(between(&page, "<header>", "</header>"))
@@ -260,7 +260,7 @@ fn rankings_and_days_have_a_page() {
             ],
         ),
     ] {
-        assert_tells(question, header, lists);
+        assert_page_shows(question, header, lists);
     }
 }
 
@@ -307,7 +307,7 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
             ],
         ),
     ] {
-        assert_tells(question, header, lists);
+        assert_page_shows(question, header, lists);
     }
 }
 

@@ -332,7 +332,7 @@ fn the_daemon_goes_on_with_ids_and_times_after_those_of_an_import() {
 }
 
 #[test]
-fn an_import_that_is_cut_off_by_its_input_is_no_import() {
+fn an_import_of_truncated_input_imports_nothing() {
     let site = Site::new().with_schema("");
     let file = csv(&[AMY, "bob@example.com,zoë,\"cut"]);
     site.run_with_input(&["import", "-"], file.trim_end().as_bytes())

@@ -163,7 +163,7 @@ fn pages_are_written_again_and_readable_for_all() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_told() {
+fn a_directory_that_cannot_be_written_is_an_error() {
     let site = Site::new();
     site.write("file", "");
     site.run(&["man", "file"]).assert(

@@ -51,7 +51,7 @@ fn a_backup_says_how_far_it_is() {
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn what_is_read_for_long_says_for_how_long() {
+fn long_reading_shows_its_elapsed_time() {
     let site = site(300);
     for report in ["report --by-email", "report --by-query"] {
         let command = slow(

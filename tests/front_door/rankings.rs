@@ -66,7 +66,7 @@ blank,blank,1,1,0.125,2026-11-01T10:00:00.000000Z
 }
 
 #[test]
-fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typed_last() {
+fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_shown_as_last_typed() {
     let site = Site::new().with_schema(
         "INSERT INTO lead_clicks VALUES
             (1, 'a@example.com', 'jdoe', 'Zürich  pricing', '2026-11-01 09:00:00.000000'),
@@ -201,7 +201,7 @@ fn today_and_yesterday_begin_at_midnight() {
 }
 
 #[test]
-fn one_leads_clicks_are_told_with_their_experts_newest_first() {
+fn the_clicks_of_one_lead_are_listed_with_their_experts_newest_first() {
     let site = fixture();
     site.run(&["report", "--email", "Amy@Example.com"]).assert(
         0,

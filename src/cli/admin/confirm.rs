@@ -110,7 +110,7 @@ pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
 /// Asks for `word`, which is also the command's name.
 ///
 /// # Errors
-/// When there is no terminal to ask on, or another answer is given.
+/// When there is no terminal, or another answer is given.
 fn confirm(word: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
