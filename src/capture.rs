@@ -33,50 +33,50 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::store::{ClickQueue, NotStored, WriterCounts};
+use crate::storage::{ClickQueue, NotStored, WriterCounts};
 use answer::{Answer, Connection, Preflights, Reply};
 use connection::{InRequest, Phase, TimedStream};
 use counts::Counts;
 use rate::Limiter;
 use slots::Slots;
 
-pub use clients::{NotAProxy, Peer, TrustedProxies, TrustedProxy};
-pub use listen::{Address, Listener, NotAnAddress};
-pub use origin::{NotAnOrigin, Origin, Origins};
-pub use rate::{NotARateLimit, RateLimit};
+pub(crate) use clients::{Peer, TrustedProxies, TrustedProxy};
+pub(crate) use listen::{Address, Listener};
+pub(crate) use origin::{Origin, Origins};
+pub(crate) use rate::RateLimit;
 
 /// For tests/fuzz: a body's click, or the body of the 422 that refuses it.
 ///
 /// # Errors
 /// What breaks the contract, as JSON.
 #[cfg(fuzzing)]
-pub fn parse_body(bytes: &[u8]) -> Result<crate::click::Click, Bytes> {
+pub(crate) fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
     body::parse(bytes).map_err(|refusal| refusal.to_json())
 }
 
 /// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
 /// 30 KB when every character is escaped.
-pub const BODY_BYTES_MAX: usize = 32 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024;
 /// How long a body may take from the end of its headers, which is ages for one of 32 KiB; beyond it the answer is 408.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request head that is taken, in bytes: the target, and names and values of the header fields. Beyond
 /// it 431.
-pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+pub(crate) const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// How long a request's head may take from its first byte; beyond it the connection is closed. For a head that
 /// begins before the answer to the request before it, [`IDLE_TIMEOUT`] is the limit.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request. Longer than the 60 s that nginx keeps an upstream
 /// connection, so that the proxy closes first and never posts into a closing connection.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take to read a part of an answer; beyond it the connection is closed.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are served at a time. When one more comes, those are closed that have been open for the longest
 /// without posting a click, and never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a
 /// head, and up to about 75 KB while it sends a body, so at most some 300 MB. Fewer where the process may not open as
 /// many files.
-pub const CONNECTIONS_MAX: usize = 4096;
+pub(crate) const CONNECTIONS_MAX: usize = 4096;
 /// How long a client that was answered 503 should wait, in seconds.
-pub const RETRY_AFTER_SECS: u32 = 2;
+pub(crate) const RETRY_AFTER_SECS: u32 = 2;
 
 /// What hyper buffers of a connection at the most, in bytes. It answers a head that does not fit, and one of more
 /// than 100 header fields, by itself: 431 without a body.
@@ -89,19 +89,19 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// What the capture server is set up with.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The paths that take clicks, each beginning with `/`.
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// The origins of pages that may post.
-    pub origins: Origins,
+    pub(crate) origins: Origins,
     /// The proxies whose word on their clients is taken.
-    pub trusted_proxies: TrustedProxies,
+    pub(crate) trusted_proxies: TrustedProxies,
     /// How many requests a client may send.
-    pub rate_limit: RateLimit,
+    pub(crate) rate_limit: RateLimit,
     /// How many connections are served at a time, at most [`CONNECTIONS_MAX`].
-    pub connections_max: usize,
+    pub(crate) connections_max: usize,
     /// How long requests in flight may take after the shutdown begins.
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
 }
 
 /// What every request needs.
@@ -117,7 +117,7 @@ struct Server {
 /// Serves `listener` until `shutdown` completes or the writer is gone, then stops accepting and lets what is in
 /// flight finish within [`Settings::drain_timeout`]. Connections that are still open then are cut off, and with the
 /// last of them `clicks` is dropped, which lets the writer end.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: Listener,
     settings: Settings,
     clicks: ClickQueue,
@@ -324,12 +324,12 @@ impl Server {
             Ok(bytes) => bytes,
             Err(refusal) => return refusal,
         };
-        let click = match body::parse(&bytes) {
-            Ok(click) => click,
+        let posted = match body::parse(&bytes) {
+            Ok(posted) => posted,
             Err(refusal) => return Answer::Invalid(refusal).into(),
         };
         in_request.await_answer();
-        let answer = match self.clicks.store(click).await {
+        let answer = match self.clicks.store(posted).await {
             Ok(()) => Answer::Accepted,
             Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),
             Err(NotStored::QueueFull) => Answer::Overloaded,

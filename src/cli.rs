@@ -15,7 +15,7 @@ pub use instant::{Instant, NotAnInstant};
 
 use std::{fmt, io::Write};
 
-use crate::visible::visible;
+use crate::text::visible;
 
 /// Where both programs look for the database unless told otherwise.
 const DB_DEFAULT: &str = "leadclicks.db";

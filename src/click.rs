@@ -3,7 +3,7 @@
 //! A [`Click`] can only be made from input that keeps every rule of the capture contract, so whatever holds one
 //! need not check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
 
-use std::fmt;
+use std::{fmt, str, time::Duration};
 
 /// The longest email address that is taken: 64 for the local part, `@`, and 255 for the domain
 /// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).
@@ -13,7 +13,14 @@ pub const EXPERT_USERNAME_CHARS_MAX: usize = 100;
 /// The longest search query that is taken.
 pub const SEARCH_QUERY_CHARS_MAX: usize = 2000;
 
-/// A lead clicked an expert's card. When it happened is not part of it: the writer assigns that.
+/// The greatest age that a posted click can have; an older one counts as this. A page keeps a click that it could not
+/// send for as long.
+pub const AGE_MAX: Duration = Duration::from_hours(24);
+/// A posted click that is younger than this counts as new. Clicks that a page posts at once keep their order then: their
+/// ages differ by less than the network reorders them.
+pub const AGE_MIN: Duration = Duration::from_secs(1);
+
+/// A lead clicked an expert's card. When it happened is not part of it: that is known when it arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Click {
     email: String,
@@ -74,7 +81,56 @@ impl Click {
     }
 }
 
-/// A field of a click.
+/// A click as a page posts it, maybe again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedClick {
+    /// Who clicked whom.
+    pub click: Click,
+    /// What tells that two posts are of one click; without it each post is a click.
+    pub id: Option<ClickId>,
+    /// How long before the post the click happened: none, or [`AGE_MIN`] to [`AGE_MAX`].
+    pub age: Duration,
+}
+
+/// The identity that a page gives a click: a UUID of any version, but neither the nil nor the max UUID, which stand for
+/// none ([RFC 9562, 5.9 and 5.10](https://www.rfc-editor.org/rfc/rfc9562#section-5.9)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClickId {
+    /// ASCII, in lower case.
+    text: [u8; ClickId::CHARS],
+}
+
+impl ClickId {
+    /// How long a UUID's text is: 32 hexadecimal digits in five groups with hyphens between them.
+    pub const CHARS: usize = 36;
+
+    /// Reads a UUID in upper or lower case. Ids that differ only in that are equal.
+    ///
+    /// # Errors
+    /// [`Rule::NotAUuid`].
+    pub fn parse(text: &str) -> Result<Self, Rule> {
+        let text: [u8; Self::CHARS] = text.as_bytes().try_into().map_err(|_| Rule::NotAUuid)?;
+        let text = text.map(|byte| byte.to_ascii_lowercase());
+        let has_form = text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+        let is_all = |digit: u8| text.iter().all(|byte| [digit, b'-'].contains(byte));
+        if !has_form || is_all(b'0') || is_all(b'f') {
+            return Err(Rule::NotAUuid);
+        }
+        Ok(Self { text })
+    }
+
+    /// The UUID in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // All bytes are ASCII, so the fallback is never taken.
+        str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+/// A field of a posted click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
     /// `email`
@@ -83,16 +139,22 @@ pub enum Field {
     ExpertUsername,
     /// `search_query`
     SearchQuery,
+    /// `click_id`
+    ClickId,
+    /// `age_ms`
+    AgeMs,
 }
 
 impl Field {
-    /// The field's name in the capture contract and in the database.
+    /// The field's name in the capture contract.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Email => "email",
             Self::ExpertUsername => "expert_username",
             Self::SearchQuery => "search_query",
+            Self::ClickId => "click_id",
+            Self::AgeMs => "age_ms",
         }
     }
 }
@@ -108,6 +170,8 @@ pub enum Rule {
     ControlCharacter,
     /// The field is no email address.
     NotAnEmail,
+    /// The field is not a UUID that can be an identity.
+    NotAUuid,
 }
 
 impl fmt::Display for Rule {
@@ -119,6 +183,10 @@ impl fmt::Display for Rule {
             Self::NotAnEmail => write!(
                 f,
                 "should have one @ with text on both sides and no white space"
+            ),
+            Self::NotAUuid => write!(
+                f,
+                "should be a UUID of 36 characters, and neither the nil nor the max UUID"
             ),
         }
     }
@@ -249,7 +317,54 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_click_id_is_a_uuid_of_36_characters_in_any_case_and_version() {
+        for id in [
+            "00000000-0000-0000-0000-000000000001",
+            "0198c2a1-7d3e-7b4f-9c5d-0123456789ab",
+            "c232ab00-9414-11ec-b3c8-9f6bdeced846",
+            "ffffffff-ffff-ffff-ffff-fffffffffffe",
+        ] {
+            assert_eq!(ClickId::parse(id).unwrap().as_str(), id);
+            assert_eq!(ClickId::parse(&id.to_uppercase()).unwrap().as_str(), id);
+        }
+        for id in [
+            "",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+            "0198c2a17d3e7b4f9c5d0123456789ab",
+            "{0198c2a1-7d3e-7b4f-9c5d-0123456789ab}",
+            "0198c2a1-7d3e-7b4f-9c5d-0123456789a",
+            "0198c2a1-7d3e-7b4f-9c5d-0123456789ag",
+            "0198c2a17-d3e-7b4f-9c5d-0123456789ab",
+            " 198c2a1-7d3e-7b4f-9c5d-0123456789ab",
+            "0198c2a1-7d3e-7b4f-9c5d-0123456789é",
+        ] {
+            assert_eq!(ClickId::parse(id), Err(Rule::NotAUuid), "{id}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_click_id_is_its_own_lower_case_text(
+            id in "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+        ) {
+            let lower_case = id.to_ascii_lowercase();
+            let parsed = ClickId::parse(&id).unwrap();
+            prop_assert_eq!(parsed.as_str(), &lower_case);
+            prop_assert_eq!(ClickId::parse(parsed.as_str()), Ok(parsed));
+        }
+
+        #[test]
+        fn no_text_of_another_form_is_a_click_id(text in ".{0,40}|[0-9a-f-]{36}") {
+            if let Ok(id) = ClickId::parse(&text) {
+                prop_assert_eq!(id.as_str(), text.to_ascii_lowercase());
+                let groups: Vec<usize> = id.as_str().split('-').map(str::len).collect();
+                prop_assert_eq!(groups, [8, 4, 4, 4, 12]);
+            }
+        }
+
         #[test]
         fn whatever_is_taken_keeps_the_bounds_that_schema_sql_states(
             email in "\\PC{0,10}@\\PC{0,10}|.{0,400}",

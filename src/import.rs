@@ -2,6 +2,9 @@
 
 pub mod clicks;
 pub mod experts;
+mod merge;
+
+pub(crate) use merge::{ImportedClicks, compare, import};
 
 use std::{
     fmt,

@@ -16,15 +16,15 @@ use tempfile::NamedTempFile;
 
 static STATE: Mutex<State> = Mutex::new(State {
     files: Vec::new(),
-    unfinished: 0,
+    critical_sections: 0,
     end: None,
 });
 
 struct State {
     /// The temporary files that exist.
     files: Vec<PathBuf>,
-    /// How many [`Unfinished`] there are.
-    unfinished: usize,
+    /// How many [`CriticalSection`] there are.
+    critical_sections: usize,
     /// How the program ends when they are finished.
     end: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -36,7 +36,7 @@ impl State {
     }
 
     fn end_if_finished(&mut self) {
-        if self.unfinished == 0
+        if self.critical_sections == 0
             && let Some(end) = self.end.take()
         {
             self.end_now(end);
@@ -53,62 +53,62 @@ impl State {
     }
 }
 
-/// Removes all temporary files and ends the program by `end`: now, or as soon as nothing is [`Unfinished`].
-pub fn end(end: impl FnOnce() + Send + 'static) {
+/// Removes all temporary files and ends the program by `end`: now, or as soon as nothing is [`CriticalSection`].
+pub(crate) fn end(end: impl FnOnce() + Send + 'static) {
     let mut state = State::lock();
     state.end = Some(Box::new(end));
     state.end_if_finished();
 }
 
-/// Whether a signal has come that ends the program as soon as nothing is [`Unfinished`]. Long work may stop where it can
+/// Whether a signal has come that ends the program as soon as nothing is [`CriticalSection`]. Long work may stop where it can
 /// be told how far it is.
 #[must_use]
-pub fn is_ending() -> bool {
+pub(crate) fn is_ending() -> bool {
     State::lock().end.is_some()
 }
 
-/// As [`end`], but now, whatever is [`Unfinished`].
-pub fn end_at_once(end: impl FnOnce()) {
+/// As [`end`], but now, whatever is [`CriticalSection`].
+pub(crate) fn end_at_once(end: impl FnOnce()) {
     State::lock().end_now(end);
 }
 
 /// As long as there is one, a signal does not end the program. To be had for short: people wait.
 #[derive(Debug)]
-pub struct Unfinished(());
+pub(crate) struct CriticalSection(());
 
-impl Unfinished {
+impl CriticalSection {
     /// What follows must be finished, until this is dropped.
     #[must_use]
-    pub fn begin() -> Self {
-        State::lock().unfinished += 1;
+    pub(crate) fn begin() -> Self {
+        State::lock().critical_sections += 1;
         Self(())
     }
 
-    /// What follows must be finished and told, until [`told`].
-    pub fn until_told(self) {
+    /// What follows must be finished and told, until [`finish`].
+    pub(crate) fn hold_until_reported(self) {
         mem::forget(self);
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for CriticalSection {
     fn drop(&mut self) {
         let mut state = State::lock();
-        state.unfinished -= 1;
+        state.critical_sections -= 1;
         state.end_if_finished();
     }
 }
 
 /// Everything is finished and told: if a signal has come meanwhile, it ends the program now.
-pub fn told() {
+pub(crate) fn finish() {
     let mut state = State::lock();
-    state.unfinished = 0;
+    state.critical_sections = 0;
     state.end_if_finished();
 }
 
 /// A file that is removed unless it is given a name, also when a signal ends the program: what is written there is
 /// whole when it gets one.
 #[derive(Debug)]
-pub struct TemporaryFile {
+pub(crate) struct TemporaryFile {
     file: NamedTempFile,
     _listed: Listed,
 }
@@ -128,7 +128,7 @@ impl TemporaryFile {
     ///
     /// # Errors
     /// When the system refuses. The error does not name the temporary path.
-    pub fn new(directory: &Path, mode: u32) -> io::Result<Self> {
+    pub(crate) fn new(directory: &Path, mode: u32) -> io::Result<Self> {
         let mut state = State::lock();
         let file = tempfile::Builder::new()
             .prefix(".leadclicks-")
@@ -150,13 +150,13 @@ impl TemporaryFile {
 
     /// The open file.
     #[must_use]
-    pub fn as_file(&self) -> &File {
+    pub(crate) fn as_file(&self) -> &File {
         self.file.as_file()
     }
 
     /// Where it is until it is given a name.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
 
@@ -164,7 +164,7 @@ impl TemporaryFile {
     ///
     /// # Errors
     /// When the system refuses; it is removed then.
-    pub fn persist(self, path: &Path) -> io::Result<()> {
+    pub(crate) fn persist(self, path: &Path) -> io::Result<()> {
         self.name(|file| file.persist(path))
     }
 
@@ -172,7 +172,7 @@ impl TemporaryFile {
     ///
     /// # Errors
     /// When the system refuses, or there is a file of that name; it is removed then.
-    pub fn persist_noclobber(self, path: &Path) -> io::Result<()> {
+    pub(crate) fn persist_noclobber(self, path: &Path) -> io::Result<()> {
         self.name(|file| file.persist_noclobber(path))
     }
 
@@ -180,7 +180,7 @@ impl TemporaryFile {
         self,
         persist: impl FnOnce(NamedTempFile) -> Result<File, tempfile::PersistError>,
     ) -> io::Result<()> {
-        let _unfinished = Unfinished::begin();
+        let _critical = CriticalSection::begin();
         persist(self.file).map(drop).map_err(|error| error.error)
     }
 }

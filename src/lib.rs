@@ -1,31 +1,24 @@
 //! leadclicks stores which lead clicked which expert after which search, and reports it.
 //!
-//! Two thin programs stand on this library: `leadclicksd`, which captures clicks over HTTP, and `leadclicks`,
-//! the admin's command line. The modules are listed from the ground up; each imports only from those above it
-//! (ARCHITECTURE.md has the map).
+//! Two thin programs use this library: `leadclicksd`, which captures clicks over HTTP, and `leadclicks`, the admin's
+//! command line. The modules are listed from the ground up; each imports only from those above it (tests/front_door/structure.rs
+//! checks that, and ARCHITECTURE.md has the map). Public is only what the programs, the benches and tests/fuzz use.
+
+#![warn(unreachable_pub)]
 
 pub mod click;
-pub mod interrupt;
+pub mod expert;
+mod interrupt;
 pub mod progress;
-pub mod spreadsheet;
+pub mod text;
 pub mod timestamp;
-pub mod visible;
 
-pub mod store;
+mod storage;
 
-pub mod erase;
-pub mod experts;
-
-pub mod backup;
-
-pub mod check;
-pub mod forget;
 pub mod import;
-pub mod purge;
-pub mod report;
-pub mod reset;
+mod reports;
 
 pub mod capture;
-pub mod render;
+mod render;
 
 pub mod cli;

@@ -134,6 +134,13 @@ impl Timestamp {
         Duration::from_micros(self.micros.abs_diff(earlier.micros.min(self.micros)))
     }
 
+    /// The instant so long before.
+    #[must_use]
+    pub(crate) fn before(self, age: Duration) -> Self {
+        let age_micros = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.micros.saturating_sub(age_micros))
+    }
+
     pub(crate) fn micros(self) -> i64 {
         self.micros
     }

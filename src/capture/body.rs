@@ -1,6 +1,6 @@
 //! From the bytes of a body to a click, or to what is wrong with it, in the shape that FastAPI answers 422 with.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use hyper::body::Bytes;
 use serde::{
@@ -8,14 +8,14 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::click::{Click, Field, Rule};
+use crate::click::{AGE_MAX, AGE_MIN, Click, ClickId, Field, PostedClick, Rule};
 
 /// Reads a click from a JSON object. Of a key that stands twice the last value counts, as browsers have it;
 /// unknown keys are ignored.
 ///
 /// # Errors
 /// What breaks the contract, each field once. Nothing of `bytes` is repeated in it.
-pub(super) fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
+pub(super) fn parse(bytes: &[u8]) -> Result<PostedClick, Refusal> {
     let fields = match serde_json::from_slice(bytes) {
         Ok(Body::Object(fields)) => fields,
         Ok(Body::Other) => return Err(Refusal::not_an_object()),
@@ -25,6 +25,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
         email,
         expert_username,
         search_query,
+        click_id,
+        age_ms,
     } = fields;
     let mut details = Vec::new();
     let mut text = |field: Field, value: Value<'_>| match value {
@@ -34,9 +36,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
             details.push(Detail::of(field, "missing", "Field required".to_owned()));
             String::new()
         }
-        Value::Other => {
-            let msg = "Input should be a valid string".to_owned();
-            details.push(Detail::of(field, "string_type", msg));
+        Value::Number(_) | Value::Other => {
+            details.push(Detail::not_a_string(field));
             String::new()
         }
     };
@@ -55,9 +56,39 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Click, Refusal> {
             ));
         }
     }
-    match click {
-        Ok(click) if details.is_empty() => Ok(click),
+    let id = read_id(click_id).map_err(|detail| details.push(detail));
+    let age = read_age(age_ms).map_err(|detail| details.push(detail));
+    match (click, id, age) {
+        (Ok(click), Ok(id), Ok(age)) if details.is_empty() => Ok(PostedClick { click, id, age }),
         _ => Err(Refusal { detail: details }),
+    }
+}
+
+fn read_id(value: Value<'_>) -> Result<Option<ClickId>, Detail> {
+    const FIELD: Field = Field::ClickId;
+    match value {
+        Value::Missing => Ok(None),
+        Value::Text(text) => ClickId::parse(&text)
+            .map(Some)
+            .map_err(|rule| Detail::of(FIELD, rule_type(rule), rule_message(rule))),
+        Value::Number(_) | Value::Other => Err(Detail::not_a_string(FIELD)),
+    }
+}
+
+/// The age that counts. In JSON every number is finite: one that is too large is not JSON for serde_json.
+fn read_age(value: Value<'_>) -> Result<Duration, Detail> {
+    match value {
+        Value::Missing => Ok(Duration::ZERO),
+        Value::Number(age_ms) => {
+            let age_secs = (age_ms / 1e3).clamp(0.0, AGE_MAX.as_secs_f64());
+            // What is not a number would panic in the other conversion; there is none in JSON.
+            let age = Duration::try_from_secs_f64(age_secs).unwrap_or_default();
+            Ok(if age < AGE_MIN { Duration::ZERO } else { age })
+        }
+        Value::Text(_) | Value::Other => {
+            let msg = "Input should be a valid number".to_owned();
+            Err(Detail::of(Field::AgeMs, "float_type", msg))
+        }
     }
 }
 
@@ -133,6 +164,14 @@ impl Detail {
         Self { kind, loc, msg }
     }
 
+    fn not_a_string(field: Field) -> Self {
+        Self::of(
+            field,
+            "string_type",
+            "Input should be a valid string".to_owned(),
+        )
+    }
+
     fn is_of(&self, field: Field) -> bool {
         self.loc.last() == Some(&Location::Name(field.name()))
     }
@@ -143,6 +182,7 @@ fn rule_type(rule: Rule) -> &'static str {
         Rule::Empty => "string_too_short",
         Rule::TooLong(_) => "string_too_long",
         Rule::ControlCharacter | Rule::NotAnEmail => "value_error",
+        Rule::NotAUuid => "uuid_parsing",
     }
 }
 
@@ -150,6 +190,7 @@ fn rule_message(rule: Rule) -> String {
     match rule {
         Rule::Empty | Rule::TooLong(_) => format!("String {rule}"),
         Rule::ControlCharacter | Rule::NotAnEmail => format!("Value error, this {rule}"),
+        Rule::NotAUuid => format!("Input {rule}"),
     }
 }
 
@@ -164,6 +205,8 @@ struct Fields<'a> {
     email: Value<'a>,
     expert_username: Value<'a>,
     search_query: Value<'a>,
+    click_id: Value<'a>,
+    age_ms: Value<'a>,
 }
 
 /// A field's value. Text without escapes is borrowed from the body.
@@ -172,7 +215,8 @@ enum Value<'a> {
     #[default]
     Missing,
     Text(Cow<'a, str>),
-    /// `null`, a number, a boolean, an array or an object.
+    Number(f64),
+    /// `null`, a boolean, an array or an object.
     Other,
 }
 
@@ -188,20 +232,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
     }
 }
 
-/// What both visitors do with a value that is of no use: read past it.
-macro_rules! ignore_scalars {
-    ($other:expr) => {
+/// What both visitors do with numbers, and with a value that is of no use: read past it.
+macro_rules! visit_scalars {
+    ($number:expr, $other:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
             Ok($other)
         }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($other)
+        fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+            // What a double can't say is far beyond every limit.
+            #[expect(clippy::cast_precision_loss)]
+            Ok($number(number as f64))
         }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($other)
+        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+            #[expect(clippy::cast_precision_loss)]
+            Ok($number(number as f64))
         }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($other)
+        fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+            Ok($number(number))
         }
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
             Ok($other)
@@ -222,7 +269,7 @@ impl<'de> Visitor<'de> for BodyVisitor {
         f.write_str("a JSON value")
     }
 
-    ignore_scalars!(Body::Other);
+    visit_scalars!(|_| Body::Other, Body::Other);
 
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
         Ok(Body::Other)
@@ -235,6 +282,8 @@ impl<'de> Visitor<'de> for BodyVisitor {
                 Key::Email => fields.email = map.next_value()?,
                 Key::ExpertUsername => fields.expert_username = map.next_value()?,
                 Key::SearchQuery => fields.search_query = map.next_value()?,
+                Key::ClickId => fields.click_id = map.next_value()?,
+                Key::AgeMs => fields.age_ms = map.next_value()?,
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -250,6 +299,8 @@ enum Key {
     Email,
     ExpertUsername,
     SearchQuery,
+    ClickId,
+    AgeMs,
     #[serde(other)]
     Other,
 }
@@ -263,7 +314,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         f.write_str("a JSON value")
     }
 
-    ignore_scalars!(Value::Other);
+    visit_scalars!(Value::Number, Value::Other);
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
         Ok(Value::Text(Cow::Borrowed(text)))
@@ -289,21 +340,117 @@ mod tests {
         String::from_utf8(refusal.to_json().to_vec()).unwrap()
     }
 
+    fn parsed(body: &str) -> PostedClick {
+        parse(body.as_bytes()).expect(body)
+    }
+
+    /// A body with this `click_id` and `age_ms`, as JSON.
+    fn retry(click_id: &str, age_ms: &str) -> String {
+        format!(
+            r#"{{"email":"a@b","expert_username":"jdoe","click_id":{click_id},"age_ms":{age_ms}}}"#
+        )
+    }
+
+    const ID: &str = "0198c2a1-7d3e-7b4f-9c5d-0123456789ab";
+
+    fn age_of(age_ms: &str) -> Duration {
+        parsed(&retry(&format!("\"{ID}\""), age_ms)).age
+    }
+
     #[test]
     fn a_click_is_read_with_or_without_a_search_query() {
         let click = Click::new("jane@example.com", "jdoe", "rust \u{1b}".to_owned()).unwrap();
         let body = r#"{"email":" Jane@Example.com ","expert_username":"jdoe","search_query":"rust \u001b","x":[{}]}"#;
-        assert_eq!(parse(body.as_bytes()), Ok(click));
+        assert_eq!(parsed(body).click, click);
         let click = Click::new("jane@example.com", "jdoe", String::new()).unwrap();
         let body = r#"{"expert_username":"jdoe","email":"jane@example.com"}"#;
-        assert_eq!(parse(body.as_bytes()), Ok(click));
+        let (id, age) = (None, Duration::ZERO);
+        assert_eq!(parsed(body), PostedClick { click, id, age });
     }
 
     #[test]
     fn the_last_of_two_equal_keys_counts() {
         let body = r#"{"email":5,"expert_username":"x","expert_username":"jdoe","email":"a@b"}"#;
         let click = Click::new("a@b", "jdoe", String::new()).unwrap();
-        assert_eq!(parse(body.as_bytes()), Ok(click));
+        assert_eq!(parsed(body).click, click);
+    }
+
+    #[test]
+    fn a_click_id_is_read_in_lower_case() {
+        let posted = parsed(&retry(&format!("\"{}\"", ID.to_uppercase()), "0"));
+        assert_eq!(posted.id, Some(ClickId::parse(ID).unwrap()));
+    }
+
+    #[test]
+    fn an_age_counts_from_one_second_to_one_day() {
+        const DAY: Duration = Duration::from_hours(24);
+        for (age_ms, age) in [
+            ("0", Duration::ZERO),
+            ("-0", Duration::ZERO),
+            ("-5.5e300", Duration::ZERO),
+            ("-99999999999999999999", Duration::ZERO),
+            ("1e-999", Duration::ZERO),
+            ("999.999", Duration::ZERO),
+            ("1000", Duration::from_secs(1)),
+            ("1500.25", Duration::from_micros(1_500_250)),
+            ("86399999", DAY - Duration::from_millis(1)),
+            ("86400000", DAY),
+            ("86400001", DAY),
+            ("18446744073709551615", DAY),
+            ("1e308", DAY),
+        ] {
+            assert_eq!(age_of(age_ms), age, "{age_ms}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_click_id_or_no_age_is_refused() {
+        let id_refusal = |kind: &str, msg: &str| {
+            format!(r#"{{"detail":[{{"type":"{kind}","loc":["body","click_id"],"msg":"{msg}"}}]}}"#)
+        };
+        for id in [
+            "\"\"",
+            "\"00000000-0000-0000-0000-000000000000\"",
+            "\"FFFFFFFF-FFFF-ffff-FFFF-FFFFFFFFFFFF\"",
+            "\" 0198c2a1-7d3e-7b4f-9c5d-0123456789ab\"",
+        ] {
+            let msg =
+                "Input should be a UUID of 36 characters, and neither the nil nor the max UUID";
+            assert_eq!(
+                refusal(&retry(id, "0")),
+                id_refusal("uuid_parsing", msg),
+                "{id}"
+            );
+        }
+        for id in ["null", "5", "true", "[]", "{}"] {
+            let msg = "Input should be a valid string";
+            assert_eq!(
+                refusal(&retry(id, "0")),
+                id_refusal("string_type", msg),
+                "{id}"
+            );
+        }
+        for age in ["null", "\"5\"", "true", "[5]", "{}"] {
+            assert_eq!(
+                refusal(&retry(&format!("\"{ID}\""), age)),
+                r#"{"detail":[{"type":"float_type","loc":["body","age_ms"],"msg":"Input should be a valid number"}]}"#,
+                "{age}"
+            );
+        }
+        for age in ["1e999", "-1e999", "NaN", "Infinity"] {
+            assert!(
+                refusal(&retry(&format!("\"{ID}\""), age)).contains("json_invalid"),
+                "{age}"
+            );
+        }
+        assert_eq!(
+            refusal(r#"{"email":"a@b","click_id":1,"age_ms":null}"#),
+            concat!(
+                r#"{"detail":[{"type":"missing","loc":["body","expert_username"],"msg":"Field required"},"#,
+                r#"{"type":"string_type","loc":["body","click_id"],"msg":"Input should be a valid string"},"#,
+                r#"{"type":"float_type","loc":["body","age_ms"],"msg":"Input should be a valid number"}]}"#
+            )
+        );
     }
 
     #[test]
@@ -368,8 +515,17 @@ mod tests {
         #[test]
         fn what_json_can_say_arrives_unchanged(query in ".{0,60}") {
             let body = serde_json::json!({"email": "a@b", "expert_username": "jdoe", "search_query": query});
-            let click = parse(body.to_string().as_bytes()).unwrap();
-            prop_assert_eq!(click.search_query(), query);
+            let posted = parsed(&body.to_string());
+            prop_assert_eq!(posted.click.search_query(), query);
+        }
+
+        #[test]
+        fn every_finite_number_is_an_age(age_ms in any::<f64>().prop_filter("finite", |ms| ms.is_finite())) {
+            let age = age_of(&serde_json::json!(age_ms).to_string());
+            prop_assert!(age == Duration::ZERO || (AGE_MIN..=AGE_MAX).contains(&age));
+            if (1e3..=86_400e3).contains(&age_ms) {
+                prop_assert!((age.as_secs_f64() * 1e3 - age_ms).abs() < 0.001);
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     /// A TCP peer.
     Ip(IpAddr),
     /// A process on this machine, by a Unix socket.
@@ -35,7 +35,7 @@ impl Peer {
 
 /// A proxy whose word on its clients' addresses is taken: an address, a network as in `10.0.0.0/8`, or `unix`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrustedProxy {
+pub(crate) enum TrustedProxy {
     /// Peers of this network.
     Network(IpNet),
     /// Peers on the Unix socket.
@@ -44,7 +44,7 @@ pub enum TrustedProxy {
 
 /// What is given as a trusted proxy is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAProxy;
+pub(crate) struct NotAProxy;
 
 impl fmt::Display for NotAProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ impl From<IpAddr> for Client {
 
 /// The proxies that were configured.
 #[derive(Debug, Default)]
-pub struct TrustedProxies {
+pub(crate) struct TrustedProxies {
     proxies: Vec<TrustedProxy>,
     told_unreadable: AtomicBool,
 }
@@ -118,7 +118,7 @@ impl TrustedProxies {
     /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not
     /// named.
     #[must_use]
-    pub fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
+    pub(crate) fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
         local.is_local() && !self.trusts(local)
     }
 

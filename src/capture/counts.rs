@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::answer::Answer;
-use crate::store::WriterCounts;
+use crate::storage::WriterCounts;
 
 /// How many requests got which answer since the last line of counts.
 #[derive(Debug, Default)]

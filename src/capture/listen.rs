@@ -27,7 +27,7 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub(crate) enum Address {
     /// A TCP address, of IPv4 or IPv6; port 0 lets the system choose one.
     Tcp(SocketAddr),
     /// The path of a Unix socket.
@@ -36,7 +36,7 @@ pub enum Address {
 
 /// What is given as an address is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnAddress;
+pub(crate) struct NotAnAddress;
 
 impl fmt::Display for NotAnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +69,7 @@ impl fmt::Display for Address {
 
 /// A bound listener. The file of a Unix socket that it bound is removed when it is dropped.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     kind: Kind,
 }
 
@@ -89,7 +89,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::AddrInUse`] also when the path is something else than a dead socket.
-    pub async fn bind(address: &Address) -> io::Result<Self> {
+    pub(crate) async fn bind(address: &Address) -> io::Result<Self> {
         let kind = match address {
             Address::Tcp(address) => {
                 let socket = match address {
@@ -134,7 +134,7 @@ impl Listener {
     ///
     /// # Errors
     /// When there are several, or it is no stream socket that listens.
-    pub fn inherit() -> io::Result<Option<Self>> {
+    pub(crate) fn inherit() -> io::Result<Option<Self>> {
         let mut sockets = ListenFd::from_env();
         match sockets.len() {
             0 => return Ok(None),
@@ -166,7 +166,7 @@ impl Listener {
     ///
     /// # Errors
     /// What the system says.
-    pub fn address(&self) -> io::Result<Address> {
+    pub(crate) fn address(&self) -> io::Result<Address> {
         match &self.kind {
             Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
             Kind::Unix { path, .. } => Ok(Address::Unix(path.clone())),

@@ -15,11 +15,11 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 
 /// An origin, as a browser writes it: `https://www.example.com`, or `*` for every one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin(HeaderValue);
+pub(crate) struct Origin(HeaderValue);
 
 /// What is given as an origin is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnOrigin;
+pub(crate) struct NotAnOrigin;
 
 impl fmt::Display for NotAnOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,7 +62,7 @@ impl FromStr for Origin {
 /// The origins that were configured. With none, every request is taken, and every page may read the answer: one that
 /// may not would take a stored click for a failure, and send it again. Preflights are not answered then.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Vec<Origin>);
+pub(crate) struct Origins(Vec<Origin>);
 
 impl From<Vec<Origin>> for Origins {
     fn from(origins: Vec<Origin>) -> Self {

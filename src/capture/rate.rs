@@ -21,11 +21,11 @@ const CLIENTS_MAX: usize = 65_536;
 
 /// How many requests a client may send at once, and regains in the course of a second, minute or hour; or any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit(Option<Quota>);
+pub(crate) struct RateLimit(Option<Quota>);
 
 /// What is given as a rate limit is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotARateLimit;
+pub(crate) struct NotARateLimit;
 
 impl fmt::Display for NotARateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ impl FromStr for RateLimit {
 impl RateLimit {
     /// Whether there is any limit.
     #[must_use]
-    pub fn is_on(self) -> bool {
+    pub(crate) fn is_on(self) -> bool {
         self.0.is_some()
     }
 }

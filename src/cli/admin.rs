@@ -38,7 +38,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 /// Reads the database that leadclicksd stores clicks in, also while it runs.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicks", version, after_help = after_help(), disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The database file
     #[arg(
         long,
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
             failure.exit_code()
         }
     };
-    interrupt::told();
+    interrupt::finish();
     code
 }
 

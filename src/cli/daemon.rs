@@ -29,9 +29,9 @@ use crate::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
         TrustedProxies, TrustedProxy,
     },
-    store::{Db, Error as StoreError, Pace, Writer},
+    storage::{Db, Error as StoreError, Pace},
+    text::visible,
     timestamp::Timestamp,
-    visible::visible,
 };
 
 /// File descriptors that are kept for other things than connections: the database's files, standard streams,
@@ -78,7 +78,7 @@ Examples:
 /// database where there is none. SIGTERM or SIGINT finishes what is in flight; a second one ends it at once.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicksd", version, after_help = after_help())]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
@@ -303,7 +303,7 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         None => Listener::bind(&cli.listen).await.map_err(listen_failed)?,
     };
     let address = listener.address().map_err(listen_failed)?;
-    let (writer, clicks) = Writer::start(db, pace, || Timestamp::new(jiff::Timestamp::now()))?;
+    let (writer, clicks) = db.start_writer(pace, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {
         paths: cli.paths,
         origins: cli.origins.into(),

@@ -4,7 +4,11 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{check::State, import::Unreadable, render, store::Error as StoreError};
+use crate::{
+    import::Unreadable,
+    render,
+    storage::{Error as StoreError, State},
+};
 
 /// What `leadclicks` ends with, and when.
 pub(super) const EXIT_STATUSES: [(&str, &str); 6] = [
@@ -139,15 +143,6 @@ impl From<StoreError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
-    }
-}
-
-impl From<render::Error> for Failure {
-    fn from(error: render::Error) -> Self {
-        match error {
-            render::Error::Store(error) => Self::Store(error),
-            render::Error::Output(error) => Self::Output(error),
-        }
     }
 }
 

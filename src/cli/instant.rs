@@ -6,7 +6,7 @@ use crate::timestamp::Timestamp;
 
 /// An instant as `--since` and `--until` take it, not yet bound to a clock and a time zone.
 #[derive(Debug, Clone, Copy)]
-pub enum Instant {
+pub(crate) enum Instant {
     /// `today` or `yesterday`: the beginning of the day that is so many days before this one.
     Day(i64),
     /// `7d`: that long before now. Days and weeks are the calendar's.
@@ -19,7 +19,7 @@ pub enum Instant {
 
 /// What is given as an instant is none, or lies outside the years 0 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnInstant;
+pub(crate) struct NotAnInstant;
 
 impl fmt::Display for NotAnInstant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ impl Instant {
     ///
     /// # Errors
     /// [`NotAnInstant`] when it lies outside the years 0 to 9999.
-    pub fn resolve(self, now: &Zoned) -> Result<Timestamp, NotAnInstant> {
+    pub(crate) fn resolve(self, now: &Zoned) -> Result<Timestamp, NotAnInstant> {
         let instant = match self {
             Self::Day(days_ago) => now
                 .date()

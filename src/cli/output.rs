@@ -14,8 +14,8 @@ use super::{failure::Failure, progress::Bar};
 use crate::{
     interrupt::TemporaryFile,
     progress::Progress,
-    render::{self, Ink, table::Screen},
-    store::{Db, FILE_MODE},
+    render::{Ink, table::Screen},
+    storage::{Db, FILE_MODE},
 };
 
 /// How many bytes are collected before they are written.
@@ -70,7 +70,7 @@ impl Write for Counted {
 pub(super) fn write(
     db: &Db,
     path: Option<&Path>,
-    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
+    render: impl FnOnce(&mut Out) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let Some(path) = path.filter(|path| *path != Path::new("-")) else {
         return print(render);
@@ -88,27 +88,20 @@ pub(super) fn write(
     let file = new_file_beside(&target).map_err(failed)?;
     let open = file.as_file().try_clone().map_err(failed)?;
     let mut out = Counted::buffered(open, Some(Bar::writing()));
-    match render(&mut out) {
-        Err(render::Error::Output(error)) => return Err(failed(error)),
-        rendered => rendered?,
-    }
+    render(&mut out).map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(failed)
 }
 
 /// Renders to standard output.
-pub(super) fn print(
-    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
-) -> Result<(), Failure> {
+pub(super) fn print(render: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(), Failure> {
     // Not through io::stdout(), whose line buffer would stand behind this one.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // Behind a pipe a pager may have the terminal.
     let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
-    match render(&mut Counted::buffered(stdout, is_file.then(Bar::writing))) {
-        Err(render::Error::Output(error)) => Ok(unless_reader_left(Err(error))?),
-        rendered => Ok(rendered?),
-    }
+    let printed = render(&mut Counted::buffered(stdout, is_file.then(Bar::writing)));
+    Ok(unless_reader_left(printed)?)
 }
 
 /// A reader that has seen enough (`| head`) is no failure of a command that only prints.

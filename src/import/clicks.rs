@@ -1,7 +1,5 @@
 //! The import of clicks that `report` printed as CSV or NDJSON.
 
-mod table;
-
 use std::{
     borrow::Cow,
     cmp::Reverse,
@@ -15,9 +13,7 @@ use super::{
     BYTE_ORDER_MARK, NOT_UTF8, Unreadable, check_quotes, check_row, field_text, find_columns,
     locate, read,
 };
-use crate::{click::Click, progress::Progress, spreadsheet::unguarded, timestamp::Timestamp};
-
-pub use table::{Imported, compare, import};
+use crate::{click::Click, progress::Progress, text::spreadsheet::Cells, timestamp::Timestamp};
 
 /// The largest file that is imported, in bytes: some 40 million clicks. It is read into memory as a whole, with 16
 /// bytes more for each click.
@@ -27,7 +23,7 @@ pub const CLICKS_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const BAD_LINES_NAMED_MAX: usize = 20;
 
 /// How many clicks are read or stored between two times that progress is told.
-const CLICKS_A_STEP: usize = 4096;
+pub(super) const CLICKS_A_STEP: usize = 4096;
 
 /// How much of a file is read to get at a row in the midst of it; most rows are shorter.
 const ROW_BYTES: usize = 512;
@@ -44,22 +40,13 @@ pub enum Format {
     Ndjson,
 }
 
-/// Whether the cells of a CSV have a `'` before what a spreadsheet would run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cells {
-    /// As `report` writes them; see [`crate::spreadsheet`].
-    Guarded,
-    /// As they are, by `--raw-csv`.
-    Raw,
-}
-
 /// The clicks of a file, in the order in which they are to be stored.
 #[derive(Debug)]
 pub struct Clicks {
     file: Vec<u8>,
     rows: Rows,
     /// Oldest first; of the same time first what stands last, since reports print the newest first.
-    places: Vec<Place>,
+    positions: Vec<ClickPosition>,
 }
 
 /// How to read a row.
@@ -75,8 +62,8 @@ enum Rows {
 
 /// A click in the file. Its texts are read again when they are needed: they take the most memory.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    created_at: Timestamp,
+pub(super) struct ClickPosition {
+    pub(super) created_at: Timestamp,
     /// The byte where its row begins, or the row before ends.
     start: u64,
 }
@@ -142,7 +129,7 @@ pub fn parse(
     let mut parser = Parser {
         file: &file,
         now: now(),
-        places: Vec::new(),
+        positions: Vec::new(),
         bad: BadLines::default(),
         progress,
     };
@@ -151,13 +138,17 @@ pub fn parse(
         Format::Ndjson => parser.read_ndjson(),
     };
     let Parser {
-        mut places, bad, ..
+        mut positions, bad, ..
     } = parser;
     if bad.count > 0 {
         return Err(Unreadable::Lines(bad));
     }
-    places.sort_unstable_by_key(|place| (place.created_at, Reverse(place.start)));
-    Ok(Clicks { file, rows, places })
+    positions.sort_unstable_by_key(|position| (position.created_at, Reverse(position.start)));
+    Ok(Clicks {
+        file,
+        rows,
+        positions,
+    })
 }
 
 fn format_of(file: &[u8]) -> Format {
@@ -172,7 +163,7 @@ fn format_of(file: &[u8]) -> Format {
 struct Parser<'a> {
     file: &'a [u8],
     now: Timestamp,
-    places: Vec<Place>,
+    positions: Vec<ClickPosition>,
     bad: BadLines,
     progress: &'a mut dyn FnMut(Progress),
 }
@@ -230,10 +221,10 @@ impl Parser<'_> {
                 self.bad
                     .add(line(), "created_at is in the future".to_owned());
             }
-            Ok((_, created_at)) => self.places.push(Place { created_at, start }),
+            Ok((_, created_at)) => self.positions.push(ClickPosition { created_at, start }),
             Err(reason) => self.bad.add(line(), reason),
         }
-        if self.places.len().is_multiple_of(CLICKS_A_STEP) {
+        if self.positions.len().is_multiple_of(CLICKS_A_STEP) {
             (self.progress)(Progress {
                 done: start,
                 total: self.file.len() as u64,
@@ -247,13 +238,7 @@ fn click_of_record(
     [email, expert_username, search_query, created_at]: [usize; 4],
     cells: Cells,
 ) -> Result<(Click, Timestamp), String> {
-    let text = |index| {
-        let text = field_text(record, index)?;
-        Ok::<_, String>(match cells {
-            Cells::Guarded => unguarded(text),
-            Cells::Raw => text,
-        })
-    };
+    let text = |index| Ok::<_, String>(cells.read(field_text(record, index)?));
     checked(
         text(email)?,
         text(expert_username)?,
@@ -331,43 +316,48 @@ impl Clicks {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.positions.is_empty()
+    }
+
+    /// Where the clicks are in the file, oldest first.
+    pub(super) fn positions(&self) -> &[ClickPosition] {
+        &self.positions
     }
 
     /// The clicks and their times, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (Click, Timestamp)> {
         let mut rows = RowReader::new(self);
-        self.places
+        self.positions
             .iter()
-            .filter_map(move |place| Some((rows.read(place)?, place.created_at)))
+            .filter_map(move |position| Some((rows.read(position)?, position.created_at)))
     }
 
     /// The line that a click begins on.
-    fn line(&self, place: &Place) -> u64 {
-        let start = usize::try_from(place.start).unwrap_or(usize::MAX);
+    pub(super) fn line(&self, click: &ClickPosition) -> u64 {
+        let start = usize::try_from(click.start).unwrap_or(usize::MAX);
         let before = self.file.get(..start).unwrap_or_default();
         let line_feeds = before.split(|byte| *byte == b'\n').count() as u64;
         let mut position = csv::Position::new();
-        position.set_byte(place.start).set_line(line_feeds);
+        position.set_byte(click.start).set_line(line_feeds);
         locate(&position, &self.file).0
     }
 }
 
 /// Reads rows of a file again, in any order.
-struct RowReader<'a> {
+pub(super) struct RowReader<'a> {
     clicks: &'a Clicks,
     csv: csv::Reader<Cursor<&'a [u8]>>,
     record: csv::ByteRecord,
 }
 
 impl<'a> RowReader<'a> {
-    fn new(clicks: &'a Clicks) -> Self {
+    pub(super) fn new(clicks: &'a Clicks) -> Self {
         Self {
             clicks,
             csv: csv::ReaderBuilder::new()
@@ -380,21 +370,21 @@ impl<'a> RowReader<'a> {
     }
 
     /// The click at a place, which was one when the file was parsed, and the file has not changed.
-    fn read(&mut self, place: &Place) -> Option<Click> {
+    pub(super) fn read(&mut self, click: &ClickPosition) -> Option<Click> {
         let read = match self.clicks.rows {
             Rows::Csv { columns, cells } => {
-                if self.csv.position().byte() != place.start {
+                if self.csv.position().byte() != click.start {
                     // From the end of the row before: the first bytes that are read may be a byte order mark, which is
                     // none in the midst of a file.
                     let mut position = csv::Position::new();
-                    position.set_byte(place.start.checked_sub(1)?);
+                    position.set_byte(click.start.checked_sub(1)?);
                     self.csv.seek(position).ok()?;
                 }
                 self.csv.read_byte_record(&mut self.record).ok()?;
                 click_of_record(&self.record, columns, cells)
             }
             Rows::Ndjson => {
-                let start = usize::try_from(place.start).ok()?;
+                let start = usize::try_from(click.start).ok()?;
                 let line = self.clicks.file.get(start..)?;
                 let end = line.iter().position(|byte| *byte == b'\n');
                 click_of_line(line.get(..end.unwrap_or(line.len()))?)

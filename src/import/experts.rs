@@ -5,14 +5,11 @@ use std::{
     io::Read,
 };
 
-use rusqlite::{Connection, OptionalExtension};
-
 use super::{Unreadable, check_quotes, check_row, field_text, find_columns, locate, read};
 use crate::{
     click::{expert_username_rule, longest},
-    experts::{COLUMNS, Expert},
-    spreadsheet::unguarded,
-    store::{Db, Error, Problem},
+    expert::Expert,
+    text::spreadsheet::Cells,
 };
 
 /// The longest first or last name that is taken, in characters.
@@ -24,77 +21,7 @@ pub const IMPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const WANTED: &str = "username, first_name and last_name, or Username, First Name and Last Name";
 
-/// What an import did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Experts that were not there before.
-    pub new: usize,
-    /// Experts whose name was another one.
-    pub changed: usize,
-    /// Experts that were there with the same name.
-    pub unchanged: usize,
-}
-
-/// Inserts or updates `experts` by username, in one transaction. Experts that are not among them stay.
-///
-/// # Errors
-/// When the table is a host app's, which is never written to, or the database refuses; nothing is changed then.
-pub fn import(db: &Db, experts: &[Expert]) -> Result<Imported, Error> {
-    let present = db.columns("experts")?;
-    let key: Option<String> = db.run(|conn| {
-        conn.query_row(
-            "SELECT group_concat(name) FROM pragma_table_xinfo('experts') WHERE pk > 0",
-            [],
-            |row| row.get(0),
-        )
-    })?;
-    if present != COLUMNS || key.as_deref() != Some("username") {
-        return Err(if present.is_empty() {
-            db.error(Problem::NoTable("experts"))
-        } else {
-            db.error(Problem::ForeignExperts)
-        });
-    }
-    db.write(|db| {
-        db.run(|conn| {
-            let mut imported = Imported::default();
-            for expert in experts {
-                match store(conn, expert)? {
-                    Stored::New => imported.new += 1,
-                    Stored::Changed => imported.changed += 1,
-                    Stored::Unchanged => imported.unchanged += 1,
-                }
-            }
-            Ok(imported)
-        })
-    })
-}
-
-enum Stored {
-    New,
-    Changed,
-    Unchanged,
-}
-
-fn store(conn: &Connection, expert: &Expert) -> rusqlite::Result<Stored> {
-    let name = (expert.first_name.clone(), expert.last_name.clone());
-    let name_before: Option<(String, String)> = conn
-        .prepare_cached("SELECT first_name, last_name FROM experts WHERE username = ?1")?
-        .query_row([&expert.username], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let stored = match name_before {
-        None => Stored::New,
-        Some(before) if before == name => return Ok(Stored::Unchanged),
-        Some(_) => Stored::Changed,
-    };
-    conn.prepare_cached(
-        "INSERT INTO experts (username, first_name, last_name) VALUES (?1, ?2, ?3)
-         ON CONFLICT (username) DO UPDATE
-         SET first_name = excluded.first_name, last_name = excluded.last_name",
-    )?
-    .execute((&expert.username, &expert.first_name, &expert.last_name))?;
-    Ok(stored)
-}
+const COLUMNS: [&str; 3] = ["username", "first_name", "last_name"];
 
 /// The experts of a CSV file, and the rows that hold none.
 #[derive(Debug, PartialEq, Eq)]
@@ -168,7 +95,8 @@ fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, 
 
 fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
     // `leadclicks experts list --format csv` guards its cells.
-    Ok(unguarded(field_text(record, index)?).trim().to_owned())
+    let text = Cells::Guarded.read(field_text(record, index)?);
+    Ok(text.trim().to_owned())
 }
 
 fn check_expert(expert: &Expert) -> Result<(), String> {

@@ -2,63 +2,44 @@
 
 use std::{borrow::Cow, io};
 
-use super::{Error, Next, for_each_row, rounded};
+use super::rounded;
 use crate::{
-    experts::Expert,
-    report::{ByDay, ByEmail, ClickRow, RankBy, Ranking, Timeline},
-    spreadsheet,
+    expert::Expert,
+    reports::{ByDay, ByLead, ClickRow, RankBy, Ranking, Timeline},
+    text::spreadsheet::Cells,
 };
-
-/// What happens to a cell that a spreadsheet would run as a formula.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
-    /// It gets a `'` before it; see [`spreadsheet`].
-    Quote,
-    /// It stays as it is, for programs.
-    Off,
-}
-
-impl Guard {
-    fn apply(self, cell: &str) -> Cow<'_, str> {
-        match self {
-            Self::Quote => spreadsheet::guarded(cell),
-            Self::Off => Cow::Borrowed(cell),
-        }
-    }
-}
 
 /// Writes all clicks of the report that are shown, lead by lead.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_email(out: impl io::Write, report: &ByEmail, guard: Guard) -> Result<(), Error> {
-    let mut clicks = Clicks::new(out, guard)?;
+pub(crate) fn by_email(out: impl io::Write, report: &ByLead, cells: Cells) -> io::Result<()> {
+    let mut clicks = Clicks::new(out, cells)?;
     for lead in report.leads() {
         for click in lead.clicks() {
             clicks.write(&click)?;
         }
     }
-    Ok(clicks.writer.flush()?)
+    clicks.writer.flush()
 }
 
 /// Writes the clicks of a timeline as they are read.
 ///
 /// # Errors
-/// When `out` takes no more, or the database can't be read on.
-pub fn timeline(out: impl io::Write, report: Timeline<'_>, guard: Guard) -> Result<(), Error> {
-    let mut clicks = Clicks::new(out, guard)?;
-    for_each_row(report, |next| match next {
-        Next::Row(click) => clicks.write(click),
-        Next::Wait => clicks.writer.flush(),
-    })?;
-    Ok(clicks.writer.flush()?)
+/// When `out` takes no more.
+pub(crate) fn timeline(out: impl io::Write, report: &Timeline, cells: Cells) -> io::Result<()> {
+    let mut clicks = Clicks::new(out, cells)?;
+    for click in report.clicks() {
+        clicks.write(&click)?;
+    }
+    clicks.writer.flush()
 }
 
 /// Writes a row an expert or a search.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn ranking(out: impl io::Write, report: &Ranking, guard: Guard) -> Result<(), Error> {
+pub(crate) fn ranking(out: impl io::Write, report: &Ranking, cells: Cells) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     let subject: &[&str] = match report.by() {
         RankBy::Expert => &["expert_username", "expert_name"],
@@ -69,26 +50,26 @@ pub fn ranking(out: impl io::Write, report: &Ranking, guard: Guard) -> Result<()
         &[subject, &["clicks", "leads", "share", "latest_click_at"]].concat(),
     )?;
     for ranked in report.ranked() {
-        let mut cells = vec![guard.apply(&ranked.subject)];
+        let mut row = vec![cells.write(&ranked.subject)];
         if report.by() == RankBy::Expert {
-            cells.push(guard.apply(report.names().of(&ranked.subject)));
+            row.push(cells.write(report.names().display_name(&ranked.subject)));
         }
-        cells.extend([
+        row.extend([
             ranked.clicks.to_string().into(),
             ranked.leads.to_string().into(),
             rounded(report.share(ranked)).to_string().into(),
             ranked.latest_at.rfc3339().to_string().into(),
         ]);
-        record(&mut writer, &cells)?;
+        record(&mut writer, &row)?;
     }
-    Ok(writer.flush()?)
+    writer.flush()
 }
 
 /// Writes a row a day.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_day(out: impl io::Write, report: &ByDay) -> Result<(), Error> {
+pub(crate) fn by_day(out: impl io::Write, report: &ByDay) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     record(&mut writer, &["day", "clicks", "leads"])?;
     for day in report.days() {
@@ -99,30 +80,30 @@ pub fn by_day(out: impl io::Write, report: &ByDay) -> Result<(), Error> {
         ];
         record(&mut writer, &cells)?;
     }
-    Ok(writer.flush()?)
+    writer.flush()
 }
 
 /// Writes experts with the columns that `experts import` reads.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn experts(out: impl io::Write, experts: &[Expert], guard: Guard) -> Result<(), Error> {
+pub(crate) fn experts(out: impl io::Write, experts: &[Expert], cells: Cells) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(out);
     record(&mut writer, &["username", "first_name", "last_name"])?;
     for expert in experts {
-        let cells = [&expert.username, &expert.first_name, &expert.last_name];
-        record(&mut writer, &cells.map(|cell| guard.apply(cell)))?;
+        let row = [&expert.username, &expert.first_name, &expert.last_name];
+        record(&mut writer, &row.map(|text| cells.write(text)))?;
     }
-    Ok(writer.flush()?)
+    writer.flush()
 }
 
 struct Clicks<W: io::Write> {
     writer: csv::Writer<W>,
-    guard: Guard,
+    cells: Cells,
 }
 
 impl<W: io::Write> Clicks<W> {
-    fn new(out: W, guard: Guard) -> io::Result<Self> {
+    fn new(out: W, cells: Cells) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(out);
         record(
             &mut writer,
@@ -134,7 +115,7 @@ impl<W: io::Write> Clicks<W> {
                 "created_at",
             ],
         )?;
-        Ok(Self { writer, guard })
+        Ok(Self { writer, cells })
     }
 
     fn write(&mut self, click: &ClickRow<'_>) -> io::Result<()> {
@@ -142,10 +123,10 @@ impl<W: io::Write> Clicks<W> {
         record(
             &mut self.writer,
             &[
-                self.guard.apply(click.email),
-                self.guard.apply(click.expert_username),
-                self.guard.apply(click.expert_name),
-                self.guard.apply(click.search_query),
+                self.cells.write(click.email),
+                self.cells.write(click.expert_username),
+                self.cells.write(click.expert_name),
+                self.cells.write(click.search_query),
                 Cow::Borrowed(&*created_at),
             ],
         )
@@ -167,7 +148,7 @@ fn record<W: io::Write>(writer: &mut csv::Writer<W>, cells: &[impl AsRef<str>]) 
 mod tests {
     use super::*;
     use crate::{
-        import::clicks::{Cells, Format},
+        import::clicks::Format,
         render::tests::{assert_imported, clicks},
     };
     use proptest::prelude::*;
@@ -175,7 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_imported_as_it_was(clicks in clicks()) {
-            for (guard, cells) in [(Guard::Quote, Cells::Guarded), (Guard::Off, Cells::Raw)] {
+            for (guard, cells) in [(Cells::Guarded, Cells::Guarded), (Cells::Raw, Cells::Raw)] {
                 let mut file = Vec::new();
                 let mut writer = Clicks::new(&mut file, guard).unwrap();
                 for (click, created_at) in &clicks {

@@ -13,11 +13,12 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    Error, plural,
+    plural,
     table::{self, zone_name},
 };
 use crate::{
-    report::{ByDay, ByEmail, Click, RankBy, Ranking, Selection, Subject, Window},
+    reports::{ByDay, ByLead, RankBy, Ranking, Subject, Timeline},
+    storage::{Selection, Window},
     timestamp::Timestamp,
 };
 use text::{Email, Expert, Isolated, Number, Text};
@@ -32,35 +33,35 @@ const SCRIPT_HASH: &str = "sha256-NQoDxQaHOWy+3ChZ+dUJFAukUFg0ioGK9DM9Q/Y0QR0=";
 /// How many clicks, or rows of a ranking or of days, a page lists at the most, whatever it is asked for: 5 to 8 MB,
 /// which still can be mailed and open within two seconds. Of a million clicks, which were 285 MB, Chromium showed nothing
 /// within 110. The formats for programs have no such bound.
-pub const ROWS_MAX: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
+pub(crate) const ROWS_MAX: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
 
 /// A longer time begins at its first click in the chart, so that days do not become weeks for the sake of nothing.
 const CHART_DAYS_MAX: u64 = 120;
 
 /// Everything that a page shows, as of one instant of the database.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// Which clicks it is about.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// When it was asked.
-    pub made_at: Timestamp,
+    pub(crate) made_at: Timestamp,
     /// The reader's time zone.
-    pub zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// Every day of the selected clicks.
-    pub days: ByDay,
+    pub(crate) days: ByDay,
     /// The experts of the selected clicks: all those that [`Answer::ByExpert`] lists, or a few.
-    pub experts: Ranking,
+    pub(crate) experts: Ranking,
     /// What it is about.
-    pub answer: Answer,
+    pub(crate) answer: Answer,
 }
 
 /// The question of a page, and what answers it.
 #[derive(Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The leads and their clicks.
     ByEmail {
         /// The leads.
-        leads: ByEmail,
+        leads: ByLead,
         /// With how many clicks in all the list of leads ends.
         clicks_max: NonZeroU64,
     },
@@ -75,10 +76,8 @@ pub enum Answer {
     },
     /// The clicks on one expert or of one lead.
     Timeline {
-        /// Whom it is about.
-        subject: Subject,
         /// The newest clicks.
-        clicks: Vec<Click>,
+        clicks: Timeline,
         /// What was searched for before the selected clicks.
         queries: Ranking,
     },
@@ -87,7 +86,7 @@ pub enum Answer {
 impl Page {
     /// Whether no click was selected.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.days.totals().clicks == 0
     }
 
@@ -110,7 +109,7 @@ impl Page {
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn page(mut out: impl Write, page: &Page) -> Result<(), Error> {
+pub(crate) fn page(mut out: impl Write, page: &Page) -> io::Result<()> {
     let out = &mut out;
     head(out, page)?;
     header(out, page)?;
@@ -125,7 +124,7 @@ pub fn page(mut out: impl Write, page: &Page) -> Result<(), Error> {
     }
     out.write_all(b"</main>\n")?;
     writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// The policy stands before everything that it is about.
@@ -166,9 +165,9 @@ fn title(
         Answer::ByExpert => "Experts by clicks".to_owned(),
         Answer::ByQuery(_) => "Searches by clicks".to_owned(),
         Answer::ByDay { .. } => "Clicks by day".to_owned(),
-        Answer::Timeline { subject, .. } => match subject {
+        Answer::Timeline { clicks, .. } => match clicks.subject() {
             Subject::Expert(username) => {
-                let name = page.experts.names().of(username);
+                let name = page.experts.names().display_name(username);
                 format!("Clicks on {}", expert(Expert { username, name }))
             }
             Subject::Lead(address) => format!("Clicks by {}", email(address)),
@@ -215,14 +214,14 @@ fn conditions(page: &Page) -> String {
         ..
     } = &page.selection;
     let subject = match &page.answer {
-        Answer::Timeline { subject, .. } => Some(subject),
+        Answer::Timeline { clicks, .. } => Some(clicks.subject()),
         _ => None,
     };
     let mut conditions = Vec::new();
     if let Some(username) = expert
         && !matches!(subject, Some(Subject::Expert(_)))
     {
-        let name = page.experts.names().of(username);
+        let name = page.experts.names().display_name(username);
         conditions.push(format!("on {}", Expert { username, name }));
     }
     if let Some(email) = email
@@ -292,12 +291,8 @@ fn answer(out: &mut impl Write, page: &Page) -> io::Result<()> {
                 lists::days(out, &page.days, *days_max)
             })
         }
-        Answer::Timeline {
-            subject,
-            clicks,
-            queries,
-        } => {
-            let what = match subject {
+        Answer::Timeline { clicks, queries } => {
+            let what = match clicks.subject() {
                 Subject::Expert(_) => "Lead or search",
                 Subject::Lead(_) => "Expert or search",
             };
@@ -307,8 +302,7 @@ fn answer(out: &mut impl Write, page: &Page) -> io::Result<()> {
             };
             let list = List::new("Clicks", "clicks", what);
             two_lists(out, &list, Some(beside), |out| {
-                let all = page.days.totals().clicks;
-                lists::clicks(out, subject, clicks, all, page.experts.names(), zone)
+                lists::clicks(out, clicks, zone)
             })
         }
     }

@@ -10,7 +10,7 @@ const DRAWING: Style = AnsiColor::Cyan.on_default();
 
 /// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ink {
+pub(crate) enum Ink {
     /// The text alone.
     Plain,
     /// With the escape sequences of a terminal.

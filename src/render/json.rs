@@ -5,11 +5,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Error, Next, for_each_row, rounded};
+use super::rounded;
 use crate::{
-    check::{Line, State},
-    experts::Expert,
-    report::{ByDay, ByEmail, ClickRow, Day, RankBy, Ranking, Subject, Summary, Timeline, Totals},
+    expert::Expert,
+    reports::{ByDay, ByLead, ClickRow, Day, RankBy, Ranking, Subject, Summary, Timeline, Totals},
+    storage::{Finding, State},
     timestamp::Timestamp,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_email(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
+pub(crate) fn by_email(mut out: impl Write, report: &ByLead) -> io::Result<()> {
     let mut leads = List::begin(&mut out, b"{\"leads\":[")?;
     for lead in report.leads() {
         leads.separate()?;
@@ -30,22 +30,22 @@ pub fn by_email(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
         clicks.out.write_all(b"]}")?;
     }
     out.write_all(b"]}\n")?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes `{"expert_username":…,"expert_name":…,"clicks":[…]}` or `{"email":…,"clicks":[…]}` and a line break, the
 /// clicks as they are read. What all clicks have in common stands before them alone.
 ///
 /// # Errors
-/// When `out` takes no more, or the database can't be read on.
-pub fn timeline(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> {
+/// When `out` takes no more.
+pub(crate) fn timeline(mut out: impl Write, report: &Timeline) -> io::Result<()> {
     let subject = report.subject().clone();
     match &subject {
         Subject::Expert(username) => {
             out.write_all(b"{\"expert_username\":")?;
             value(&mut out, username)?;
             out.write_all(b",\"expert_name\":")?;
-            value(&mut out, report.names().of(username))?;
+            value(&mut out, report.names().display_name(username))?;
         }
         Subject::Lead(email) => {
             out.write_all(b"{\"email\":")?;
@@ -53,13 +53,14 @@ pub fn timeline(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> 
         }
     }
     let mut clicks = List::begin(&mut out, b",\"clicks\":[")?;
-    for_each_row(report, |next| match (next, &subject) {
-        (Next::Row(click), Subject::Expert(_)) => clicks.item(&ClickOnExpert::of(click)),
-        (Next::Row(click), Subject::Lead(_)) => clicks.item(&ClickOfLead::of(click)),
-        (Next::Wait, _) => clicks.out.flush(),
-    })?;
+    for click in report.clicks() {
+        match &subject {
+            Subject::Expert(_) => clicks.item(&ClickOnExpert::of(&click)),
+            Subject::Lead(_) => clicks.item(&ClickOfLead::of(&click)),
+        }?;
+    }
     out.write_all(b"]}\n")?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes `{"clicks":…,"leads":…,"experts":[…]}`, or `"queries"`, and a line break. The numbers count every click, so that
@@ -67,7 +68,7 @@ pub fn timeline(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> 
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn ranking(mut out: impl Write, report: &Ranking) -> Result<(), Error> {
+pub(crate) fn ranking(mut out: impl Write, report: &Ranking) -> io::Result<()> {
     let ranked: Vec<RankedRow<'_>> = ranked_rows(report).collect();
     let (experts, queries) = match report.by() {
         RankBy::Expert => (Some(ranked), None),
@@ -81,25 +82,25 @@ pub fn ranking(mut out: impl Write, report: &Ranking) -> Result<(), Error> {
         queries,
     };
     line(&mut out, &all)?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes a line an expert or a search.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn ranking_lines(mut out: impl Write, report: &Ranking) -> Result<(), Error> {
+pub(crate) fn ranking_lines(mut out: impl Write, report: &Ranking) -> io::Result<()> {
     for ranked in ranked_rows(report) {
         line(&mut out, &ranked)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes `{"clicks":…,"leads":…,"days":[{"day":…,"clicks":…,"leads":…}]}` and a line break.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_day(mut out: impl Write, report: &ByDay) -> Result<(), Error> {
+pub(crate) fn by_day(mut out: impl Write, report: &ByDay) -> io::Result<()> {
     let Totals { clicks, leads } = report.totals();
     let all = DaysDocument {
         clicks,
@@ -107,30 +108,30 @@ pub fn by_day(mut out: impl Write, report: &ByDay) -> Result<(), Error> {
         days: day_rows(report.days()),
     };
     line(&mut out, &all)?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes a line a day.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_day_lines(mut out: impl Write, report: &ByDay) -> Result<(), Error> {
+pub(crate) fn by_day_lines(mut out: impl Write, report: &ByDay) -> io::Result<()> {
     for day in day_rows(report.days()) {
         line(&mut out, &day)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes an object with everything that the summary's screen has, and a line break.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn summary(mut out: impl Write, summary: &Summary) -> Result<(), Error> {
+pub(crate) fn summary(mut out: impl Write, summary: &Summary) -> io::Result<()> {
     let newest_leads = summary.newest_leads.iter().map(|lead| NewLeadRow {
         email: &lead.email,
         first_click_at: lead.first_at,
         expert_username: &lead.expert_username,
-        expert_name: summary.names.of(&lead.expert_username),
+        expert_name: summary.names.display_name(&lead.expert_username),
         search_query: &lead.search_query,
         clicks: lead.clicks,
     });
@@ -148,27 +149,27 @@ pub fn summary(mut out: impl Write, summary: &Summary) -> Result<(), Error> {
         newest_leads: newest_leads.collect(),
     };
     line(&mut out, &all)?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes `{"experts":[{"username":…,"first_name":…,"last_name":…}]}` and a line break.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn experts(mut out: impl Write, experts: &[Expert]) -> Result<(), Error> {
+pub(crate) fn experts(mut out: impl Write, experts: &[Expert]) -> io::Result<()> {
     let mut list = List::begin(&mut out, b"{\"experts\":[")?;
     for expert in experts {
         list.item(expert)?;
     }
     out.write_all(b"]}\n")?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes `{"state":…,"checks":[{"check":…,"state":…,"found":…,"next":…}]}`, the worst state first, and a line break.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn checks(mut out: impl Write, lines: &[Line]) -> Result<(), Error> {
+pub(crate) fn checks(mut out: impl Write, lines: &[Finding]) -> io::Result<()> {
     out.write_all(b"{\"state\":")?;
     value(&mut out, &State::worst(lines))?;
     let mut list = List::begin(&mut out, b",\"checks\":[")?;
@@ -176,43 +177,42 @@ pub fn checks(mut out: impl Write, lines: &[Line]) -> Result<(), Error> {
         list.item(line)?;
     }
     out.write_all(b"]}\n")?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes a line a click, each an object with the same fields as the CSV's columns.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_email_lines(mut out: impl Write, report: &ByEmail) -> Result<(), Error> {
+pub(crate) fn by_email_lines(mut out: impl Write, report: &ByLead) -> io::Result<()> {
     for lead in report.leads() {
         for click in lead.clicks() {
             line(&mut out, &click)?;
         }
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes a line a click as they are read, as [`by_email_lines`] does.
 ///
 /// # Errors
-/// When `out` takes no more, or the database can't be read on.
-pub fn timeline_lines(mut out: impl Write, report: Timeline<'_>) -> Result<(), Error> {
-    for_each_row(report, |next| match next {
-        Next::Row(click) => line(&mut out, click),
-        Next::Wait => out.flush(),
-    })?;
-    Ok(out.flush()?)
+/// When `out` takes no more.
+pub(crate) fn timeline_lines(mut out: impl Write, report: &Timeline) -> io::Result<()> {
+    for click in report.clicks() {
+        line(&mut out, &click)?;
+    }
+    out.flush()
 }
 
 /// Writes a line an expert.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn expert_lines(mut out: impl Write, experts: &[Expert]) -> Result<(), Error> {
+pub(crate) fn expert_lines(mut out: impl Write, experts: &[Expert]) -> io::Result<()> {
     for expert in experts {
         line(&mut out, expert)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 #[derive(Serialize)]
@@ -282,7 +282,7 @@ fn ranked_rows(report: &Ranking) -> impl Iterator<Item = RankedRow<'_>> {
         let is_expert = report.by() == RankBy::Expert;
         RankedRow {
             expert_username: is_expert.then_some(subject),
-            expert_name: is_expert.then(|| report.names().of(subject)),
+            expert_name: is_expert.then(|| report.names().display_name(subject)),
             search_query: (!is_expert).then_some(subject),
             clicks: ranked.clicks,
             leads: ranked.leads,
@@ -398,8 +398,9 @@ fn line(out: &mut impl Write, item: &impl Serialize) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        import::clicks::{Cells, Format},
+        import::clicks::Format,
         render::tests::{assert_imported, clicks, row},
+        text::spreadsheet::Cells,
     };
     use proptest::prelude::*;
 

@@ -5,11 +5,14 @@ use std::{
     io::{self, Write},
 };
 
-use super::{
-    columns::{at_least, cut},
-    table::{Screen, expert},
+use super::table::{Screen, expert};
+use crate::{
+    reports::ClickRow,
+    text::{
+        columns::{at_least, cut},
+        visible,
+    },
 };
-use crate::{report::ClickRow, visible::visible};
 
 /// How many columns an email and an expert take at the least, so that most lines stand below each other.
 const EMAIL_COLUMNS: usize = 22;
@@ -19,7 +22,7 @@ const GAP: &str = "  ";
 
 /// Where a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edge {
+pub(crate) enum Edge {
     /// At the terminal's width, which a longer one is cut to.
     Terminal,
     /// Nowhere.
@@ -31,7 +34,7 @@ pub enum Edge {
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn text(
+pub(crate) fn text(
     mut out: impl Write,
     click: &ClickRow<'_>,
     screen: &Screen,
@@ -69,7 +72,7 @@ pub fn text(
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn json(mut out: impl Write, click: &ClickRow<'_>) -> io::Result<()> {
+pub(crate) fn json(mut out: impl Write, click: &ClickRow<'_>) -> io::Result<()> {
     // Whole lines: who reads them while they come never meets half of one.
     let mut line = serde_json::to_vec(click)?;
     line.push(b'\n');

@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Error,
-    columns::{cut, padded},
     counted, ink,
     table::{Screen, expert, ranked_subject, times},
 };
 use crate::{
-    report::{Ranking, Summary, Totals},
-    visible::visible,
+    reports::{Ranking, Summary, Totals},
+    text::{
+        columns::{cut, padded},
+        visible,
+    },
 };
 
 /// A wider summary would tear apart what belongs together.
@@ -29,13 +30,13 @@ const BAR_COLUMNS: u16 = 8;
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> Result<(), Error> {
+pub(crate) fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
     totals(&mut out, summary, columns, screen)?;
     chart(&mut out, summary, columns, screen)?;
     rankings(&mut out, summary, columns, screen)?;
     newest_leads(&mut out, summary, columns, screen)?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 fn totals(
@@ -182,7 +183,7 @@ fn newest_leads(
         let rest = columns - 1 - time.width() - 3 * GAP;
         let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);
         let email = padded(&visible(&lead.email), email_columns);
-        let name = summary.names.of(&lead.expert_username);
+        let name = summary.names.display_name(&lead.expert_username);
         let name = padded(&expert(&lead.expert_username, name), name_columns);
         let query_columns = rest - email_columns - name_columns;
         let query = visible(&lead.search_query);

@@ -12,24 +12,23 @@ use comfy_table::{
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use super::{Error, Ink, counted, ink};
+use super::{Ink, counted, ink};
 use crate::{
-    check::Line,
-    experts::Expert,
-    report::{ByDay, ByEmail, RankBy, Ranking, Subject, Timeline, TimelineTotals, Totals},
-    reset::TableRows,
-    visible::visible,
+    expert::Expert,
+    reports::{ByDay, ByLead, RankBy, Ranking, Subject, Timeline, TimelineTotals, Totals},
+    storage::{Finding, TableRows},
+    text::visible,
 };
 
 /// For whom a table is made.
 #[derive(Debug, Clone)]
-pub struct Screen {
+pub(crate) struct Screen {
     /// The terminal's width in columns.
-    pub width: u16,
+    pub(crate) width: u16,
     /// The reader's time zone.
-    pub zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// Whether it shows colours.
-    pub ink: Ink,
+    pub(crate) ink: Ink,
 }
 
 /// The blanks that comfy-table puts before and after a cell.
@@ -56,7 +55,7 @@ const STYLE: TableStyle =
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Result<(), Error> {
+pub(crate) fn by_email(mut out: impl Write, report: &ByLead, screen: &Screen) -> io::Result<()> {
     let expert_width = report
         .leads()
         .flat_map(|lead| lead.clicks().take(LEAD_CLICKS_MAX))
@@ -111,32 +110,29 @@ pub fn by_email(mut out: impl Write, report: &ByEmail, screen: &Screen) -> Resul
         let more = format!("{more_leads} with {}", counted(more.clicks, "click"));
         not_shown(&mut out, &more, totals.leads, screen)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes the clicks of a timeline, and a footer that counts what is shown and what is not.
 ///
 /// # Errors
-/// When `out` takes no more, or the database can't be read on.
-pub fn timeline(
-    mut out: impl Write,
-    mut report: Timeline<'_>,
-    screen: &Screen,
-) -> Result<(), Error> {
-    let totals = report.totals()?;
-    let subject = report.subject().clone();
-    let (title, other) = match &subject {
-        Subject::Expert(username) => (expert(username, report.names().of(username)), "Lead"),
+/// When `out` takes no more.
+pub(crate) fn timeline(mut out: impl Write, report: &Timeline, screen: &Screen) -> io::Result<()> {
+    let totals = report.totals();
+    let subject = report.subject();
+    let (title, other) = match subject {
+        Subject::Expert(username) => (
+            expert(username, report.names().display_name(username)),
+            "Lead",
+        ),
         Subject::Lead(email) => (visible(email).into_owned(), "Expert"),
     };
     let mut table = new_table(screen);
     table.set_header(["Time", other, "Search"]);
     let mut shown = 0;
     let mut other_width = other.len();
-    while let Some(click) = report.next() {
-        let click = click?;
-        let click = report.row(&click);
-        let other = match &subject {
+    for click in report.clicks() {
+        let other = match subject {
             Subject::Expert(_) => visible(click.email).into_owned(),
             Subject::Lead(_) => expert(click.expert_username, click.expert_name),
         };
@@ -171,19 +167,18 @@ pub fn timeline(
         screen,
         "times",
     )?;
-    // A click may arrive between counting and listing.
-    let more = clicks.saturating_sub(shown);
+    let more = clicks - shown;
     if more > 0 {
         not_shown(&mut out, &counted(more, "more click"), clicks, screen)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes the first places with a bar each, and a footer that counts what is shown and what is not.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result<(), Error> {
+pub(crate) fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> io::Result<()> {
     let (title, noun) = match report.by() {
         RankBy::Expert => ("Expert", "expert"),
         RankBy::Query => ("Search", "search"),
@@ -227,7 +222,7 @@ pub fn ranking(mut out: impl Write, report: &Ranking, screen: &Screen) -> Result
             screen,
         )?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// A share that is not nothing does not look like it.
@@ -243,7 +238,7 @@ pub(super) fn percent(share: f64) -> String {
 /// An expert with the name, or a search, as a person reads it.
 pub(super) fn ranked_subject(report: &Ranking, subject: &str) -> String {
     match report.by() {
-        RankBy::Expert => expert(subject, report.names().of(subject)),
+        RankBy::Expert => expert(subject, report.names().display_name(subject)),
         RankBy::Query if subject.trim().is_empty() => "(no search)".to_owned(),
         RankBy::Query => visible(subject.trim()).into_owned(),
     }
@@ -254,7 +249,7 @@ pub(super) fn ranked_subject(report: &Ranking, subject: &str) -> String {
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn by_day(mut out: impl Write, report: &ByDay, screen: &Screen) -> Result<(), Error> {
+pub(crate) fn by_day(mut out: impl Write, report: &ByDay, screen: &Screen) -> io::Result<()> {
     if let (Some(newest), Some(oldest)) = (report.days().first(), report.days().last()) {
         let mut clicks: Vec<u64> = report.days().iter().map(|day| day.clicks).collect();
         // Room for a date and two blanks on both sides.
@@ -291,14 +286,14 @@ pub fn by_day(mut out: impl Write, report: &ByDay, screen: &Screen) -> Result<()
     if more > 0 {
         not_shown(&mut out, &counted(more, "earlier day"), all, screen)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes the experts and how many they are.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Result<(), Error> {
+pub(crate) fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> io::Result<()> {
     let mut table = new_table(screen);
     table.set_header(["Username", "First name", "Last name"]);
     for expert in experts {
@@ -308,14 +303,18 @@ pub fn experts(mut out: impl Write, experts: &[Expert], screen: &Screen) -> Resu
     print(&mut out, &table, Header::Line, screen.ink)?;
     let experts = counted(experts.len() as u64, "expert");
     writeln!(out, "\n{}", screen.ink.aside(experts))?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// Writes tables and their numbers of rows.
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn table_rows(mut out: impl Write, tables: &[TableRows], screen: &Screen) -> io::Result<()> {
+pub(crate) fn table_rows(
+    mut out: impl Write,
+    tables: &[TableRows],
+    screen: &Screen,
+) -> io::Result<()> {
     let mut table = new_table(screen);
     table.set_header(["Table", "Rows"]);
     for entry in tables {
@@ -329,12 +328,12 @@ pub fn table_rows(mut out: impl Write, tables: &[TableRows], screen: &Screen) ->
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn checks(
+pub(crate) fn checks(
     mut out: impl Write,
     path: &Path,
-    lines: &[Line],
+    lines: &[Finding],
     screen: &Screen,
-) -> Result<(), Error> {
+) -> io::Result<()> {
     let path = path.display().to_string();
     writeln!(out, "{}\n", visible(&path))?;
     let mut table = new_table(screen);
@@ -349,7 +348,7 @@ pub fn checks(
     let fixed = || ColumnConstraint::ContentWidth;
     table.set_constraints([fixed(), fixed()]);
     print(&mut out, &table, Header::Line, screen.ink)?;
-    Ok(out.flush()?)
+    out.flush()
 }
 
 fn new_table(screen: &Screen) -> Table {

@@ -220,7 +220,9 @@ fn assert_told(code: i32, summary: &str, faults: &[Fault]) {
         };
         assert_eq!(told(&site, &[]), (Some(code), lines.clone(), summary));
         let after = files(&site);
-        let changed = |name: &&String| before.get(*name) != after.get(*name);
+        // SQLite makes the two, or gives them the database's owner and mode, whoever opens it.
+        let is_sqlites = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
+        let changed = |name: &&String| before.get(*name) != after.get(*name) && !is_sqlites(name);
         let changed: Vec<&String> = before.keys().chain(after.keys()).filter(changed).collect();
         assert!(changed.is_empty(), "{changed:?} changed: {lines:?}");
     }
@@ -263,7 +265,6 @@ fn files_that_should_be_looked_at_are_a_warning() {
                 },
                 &[
                     "shm warning: {db}-shm is not there, so only who may write the database can read it; start leadclicksd, which makes it",
-                    "database warning: not looked into, because opening it would change the files beside it; see to those, start leadclicksd, and check again",
                 ],
             ),
             (
@@ -388,7 +389,7 @@ fn files_that_do_not_work_are_a_problem() {
                 },
                 &[
                     "wal problem: {db}-wal is not a regular file, so no program can open the database; move it away, and start leadclicksd, which makes it",
-                    "database warning: not looked into, because opening it would change the files beside it; see to those, start leadclicksd, and check again",
+                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while -wal and -shm stand beside it",
                 ],
             ),
             (
@@ -399,6 +400,7 @@ fn files_that_do_not_work_are_a_problem() {
                 },
                 &[
                     "shm problem: {db}-shm is not a regular file, so no program can open the database; move it away, and start leadclicksd, which makes it",
+                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while -wal and -shm stand beside it",
                 ],
             ),
             (
@@ -482,7 +484,6 @@ fn files_beside_the_database_that_another_user_made_are_a_problem() {
         chown(path, Some(OWNER + 1), Some(OWNER)).unwrap();
     }
     let path = site.db_path();
-    let before = files(&site);
     let lines = [("wal", "-wal"), ("shm", "-shm")].map(|(check, suffix)| {
         format!(
             "{check} problem: {}{suffix} belongs to another user than the database, who may be unable to write it; give it to the database's owner, by chown",
@@ -492,8 +493,6 @@ fn files_beside_the_database_that_another_user_made_are_a_problem() {
     let (code, found, summary) = told(&site, &[]);
     assert_eq!((code, &*summary), (Some(1), "leadclicks: 2 problems\n"));
     assert_eq!(found, lines);
-    // SQLite as root would have given them to the database's owner.
-    assert!(files(&site) == before, "changed");
 }
 
 #[test]
@@ -744,26 +743,4 @@ fn what_is_no_database_is_a_problem() {
         )]
     );
     assert_eq!(site.files(), ["leadclicks.db"]);
-}
-
-#[test]
-fn what_is_read_without_locks_is_not_told_when_a_daemon_starts_meanwhile() {
-    let site = Site::new().with_schema("");
-    set_mode(&site, "leadclicks.db", 0o640);
-    let path = site.db_path().display().to_string();
-    // Without the files beside the database.
-    let (command, child) = long_check(&site, 300);
-    let daemon = Daemon::start(&site, &[]);
-    assert_eq!(daemon.post("bob@example.com", "jdoe", "").status, 202);
-    let ran = Ran::wait(&command, child);
-    assert_eq!(ran.status.code(), Some(4), "{ran}");
-    let missing = ["wal", "shm"].map(|file| {
-        format!(
-            "{file} warning: {path}-{file} is not there, so only who may write the database can read it; start leadclicksd, which makes it"
-        )
-    });
-    let again =
-        "database warning: a program has begun to write it meanwhile; check again".to_owned();
-    assert_eq!(not_in_order(&ran), [&missing[..], &[again]].concat());
-    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
 }

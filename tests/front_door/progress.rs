@@ -109,7 +109,7 @@ fn a_check_says_how_long_it_has_taken() {
     let (_, left) = screen.rsplit_once("\r\u{1b}[2K").expect(&screen);
     assert!(left.starts_with("{\"state\":\"warning\","), "{screen}");
 
-    // A file that everybody may open, without the files beside it.
+    // A file that everybody may open.
     let piped = Ran::of(site.shell(&command));
-    assert_eq!(piped.stderr, "leadclicks: 3 warnings\n", "{piped}");
+    assert_eq!(piped.stderr, "leadclicks: 1 warning\n", "{piped}");
 }

@@ -6,11 +6,10 @@ use clap::Args;
 use indicatif::DecimalBytes;
 
 use crate::{
-    backup,
     cli::{failure::Failure, output, progress::Bar},
     render::counted,
-    store::Db,
-    visible::visible,
+    storage::Db,
+    text::visible,
 };
 
 /// Copy the database to a new file, also while leadclicksd captures
@@ -35,7 +34,7 @@ pub(super) fn run(db: &Path, args: &BackupArgs) -> Result<(), Failure> {
     }
     let db = Db::open_for_report(db)?;
     let mut bar = Bar::copying();
-    let copied = backup::write(&db, &args.file, &mut |progress| bar.show(progress))?;
+    let copied = db.backup(&args.file, &mut |progress| bar.show(progress))?;
     drop(bar);
     output::say_done(&format!(
         "backup written to {}: {}, {}",

@@ -7,17 +7,17 @@ use jiff::{Zoned, tz::TimeZone};
 
 use super::format::TableOrJson;
 use crate::{
-    check::{self, Depth, State},
     cli::{failure::Failure, output, progress::Wait},
     render::{json, table},
+    storage::{self, Depth, State},
     timestamp::Timestamp,
 };
 
 /// Look whether the database is in order
 ///
 /// For monitoring: looks at the file's integrity, its tables, permissions, WAL and disk, and at what would stop
-/// leadclicksd, and tells the next step for what is not in order. Changes no file and makes none; who may run reports
-/// may run it, and clicks do not wait for it.
+/// leadclicksd, and tells the next step for what is not in order. Changes nothing in the database; who may run reports may
+/// run it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,7 +43,7 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     // What a link leads to; where nothing is, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
     let wait = Wait::checking();
-    let lines = check::check(db, depth, Timestamp::new(now.timestamp()));
+    let lines = storage::check(db, depth, Timestamp::new(now.timestamp()));
     drop(wait);
     output::print(|out| match args.format {
         TableOrJson::Table => table::checks(out, &path, &lines, &output::screen(TimeZone::UTC)),

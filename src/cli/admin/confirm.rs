@@ -9,8 +9,7 @@ use clap::Args;
 
 use crate::{
     cli::{failure::Failure, output},
-    erase,
-    store::{Checkpoint, Db, Error},
+    storage::{Checkpoint, Db, Error},
 };
 
 /// What to do where copies of rows are left, and deleting once more deletes nothing else.
@@ -77,7 +76,7 @@ impl ConfirmArgs {
 /// When copies may still be there.
 pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Result<(), Failure> {
     let path = db.path().to_owned();
-    if let Err(error) = erase::clear_indexes(db, tables).and_then(|()| db.clear_unused()) {
+    if let Err(error) = db.erase_remains(tables) {
         let error = Box::new(error);
         return Err(Failure::NotCleared { path, again, error });
     }

@@ -12,10 +12,9 @@ use jiff::tz::TimeZone;
 use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
-    experts,
-    import::{self, Unreadable, experts::parse},
+    import::{Unreadable, experts::parse},
     render::{csv, json, table},
-    store::Db,
+    storage::Db,
 };
 
 /// List the experts, or import them
@@ -67,7 +66,7 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
         File::open(file).map_err(Unreadable::Io).and_then(parse)
     }
     .map_err(failed)?;
-    let imported = import::experts::import(&db, &parsed.experts)?;
+    let imported = db.import_experts(&parsed.experts)?;
     for skipped in &parsed.skipped {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
         print_error("leadclicks", &line);
@@ -85,7 +84,7 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
 fn list(db: &Path, output: &OutputArgs<Format>) -> Result<(), Failure> {
     output.check()?;
     let db = &Db::open_for_report(db)?;
-    let experts = experts::list(db)?;
+    let experts = db.experts()?;
     if experts.is_empty() {
         let sentence = format!(
             "no experts yet in {}; see `leadclicks experts import --help`",
@@ -96,7 +95,7 @@ fn list(db: &Path, output: &OutputArgs<Format>) -> Result<(), Failure> {
     output::write(db, output.output.as_deref(), |out| match output.format {
         Format::Table if experts.is_empty() => Ok(()),
         Format::Table => table::experts(out, &experts, &output.screen(&TimeZone::UTC)),
-        Format::Csv => csv::experts(out, &experts, output.guard()),
+        Format::Csv => csv::experts(out, &experts, output.cells()),
         Format::Json => json::experts(out, &experts),
         Format::Ndjson => json::expert_lines(out, &experts),
     })

@@ -9,11 +9,9 @@ use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output},
     click,
-    erase::TABLES,
-    forget::{self, Elsewhere},
     render::{counted, table},
-    store::{Db, left_wal},
-    visible::visible,
+    storage::{Db, Elsewhere, TABLES},
+    text::visible,
 };
 
 /// The word that confirms it.
@@ -41,7 +39,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
     click::email_rule(email)
         .map_err(|rule| Failure::Usage(format!("'{email}' is no email: it {rule}")))?;
     let db = args.confirm.open(db)?;
-    let found = forget::count(&db, email)?;
+    let found = db.count_rows_of(email)?;
     let path = db.path().display().to_string();
     let (shown_email, shown_path) = (visible(email), visible(&path));
     if found.iter().all(|table| table.rows == 0) {
@@ -61,7 +59,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return tell_what_is_left(&db, email);
     }
-    let forgotten = forget::forget(&db, email)?;
+    let forgotten = db.forget(email)?;
     let erased = erase_remains(&db, &TABLES, RUN_AGAIN);
     let rows: u64 = forgotten.iter().map(|table| table.rows).sum();
     output::say_done(&deleted(&counted(rows, "row"), &erased));
@@ -74,7 +72,7 @@ fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
         "\nnot looked for in backups, in reports that were written to files, and in\n\
          columns of another name than email",
     );
-    for Elsewhere { table, rows } in forget::elsewhere(db, email)? {
+    for Elsewhere { table, rows } in db.find_elsewhere(email)? {
         let table = visible(&table);
         output::say_done(&match rows {
             Some(rows) => format!("still in the table {table}: {}", counted(rows, "row")),
@@ -83,7 +81,7 @@ fn tell_what_is_left(db: &Db, email: &str) -> Result<(), Failure> {
             ),
         });
     }
-    if let Some(left) = left_wal(db.path()) {
+    if let Some(left) = db.left_wal() {
         let left = left.display().to_string();
         output::say_done(&format!(
             "{} may hold clicks, too: delete it when you have seen to them",

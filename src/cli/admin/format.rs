@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
-    render::{Ink, csv::Guard, table::Screen},
+    render::{Ink, table::Screen},
+    text::spreadsheet::Cells,
 };
 
 #[derive(Debug, Args)]
@@ -93,11 +94,11 @@ impl ValueEnum for ReportFormat {
 }
 
 impl<F: Formats> OutputArgs<F> {
-    pub(super) fn guard(&self) -> Guard {
+    pub(super) fn cells(&self) -> Cells {
         if self.raw_csv {
-            Guard::Off
+            Cells::Raw
         } else {
-            Guard::Quote
+            Cells::Guarded
         }
     }
 

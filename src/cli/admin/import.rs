@@ -11,10 +11,11 @@ use clap::{Args, ValueEnum};
 use crate::{
     cli::{failure::Failure, output, print_error, progress::Bar},
     import::{
-        Unreadable,
-        clicks::{self, Cells, Clicks, Imported},
+        self, ImportedClicks, Unreadable,
+        clicks::{self, Clicks},
     },
-    store::Db,
+    storage::Db,
+    text::spreadsheet::Cells,
     timestamp::Timestamp,
 };
 
@@ -58,23 +59,23 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     let db = if args.dry_run {
         Db::open_for_report(db)?
     } else {
-        Db::open_for_clicks(db)?
+        Db::open_for_import(db)?
     };
     let clicks = read(args)?;
     if args.dry_run {
-        let counts = counts(clicks::compare(&db, &clicks)?);
+        let counts = counts(import::compare(&db, &clicks)?);
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
         return Ok(output::unless_reader_left(printed)?);
     }
     let mut bar = Bar::importing();
-    let imported = clicks::import(&db, &clicks, &mut |progress| bar.show(progress))?;
+    let imported = import::import(&db, &clicks, &mut |progress| bar.show(progress))?;
     drop(bar);
     output::say_done(&counts(imported));
     Ok(())
 }
 
-fn counts(Imported { new, there }: Imported) -> String {
-    format!("{new} new, {there} there already")
+fn counts(ImportedClicks { new, duplicates }: ImportedClicks) -> String {
+    format!("{new} new, {duplicates} there already")
 }
 
 fn read(args: &ImportArgs) -> Result<Clicks, Failure> {

@@ -20,7 +20,7 @@ use crate::{
         output,
     },
     interrupt::TemporaryFile,
-    visible::visible,
+    text::visible,
 };
 
 /// Everybody may read a manual.

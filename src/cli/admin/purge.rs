@@ -15,15 +15,17 @@ use crate::{
     },
     interrupt,
     progress::Progress,
-    purge::{self, CLICKS, Old},
     render::counted,
-    store::Db,
+    storage::{Db, OldClicks},
+    text::visible,
     timestamp::Timestamp,
-    visible::visible,
 };
 
 /// The word that confirms it.
 const WORD: &str = "purge";
+
+/// The table that a purge deletes from.
+const TABLES: [&str; 1] = ["lead_clicks"];
 
 /// Delete old clicks for good
 ///
@@ -48,7 +50,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
     let before = before(args.older_than, now)?;
     let db = args.confirm.open(db)?;
     let path = db.path().display().to_string();
-    let Some(old) = purge::count(&db, before)? else {
+    let Some(old) = db.count_old(before)? else {
         let nothing = format!(
             "no clicks from before {} in {}",
             before.rfc3339(),
@@ -59,7 +61,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
             return Ok(());
         }
         // Without asking: a run that was killed may have deleted the clicks, and not yet cleared their copies.
-        return erase_remains(&db, &CLICKS, RUN_AGAIN);
+        return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
     let shown = output::say(&format!("{}\n\n{}", visible(&path), described(&old)));
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
@@ -72,7 +74,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
 fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
     let mut bar = Bar::deleting();
     let mut clicks = 0;
-    let purged = purge::purge(db, before, |done| {
+    let purged = db.purge(before, |done| {
         clicks = done;
         bar.show(Progress { done, total });
         if interrupt::is_ending() {
@@ -84,7 +86,7 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
     drop(bar);
     // Also after an error: what is deleted is deleted.
     let erased = if clicks > 0 {
-        erase_remains(db, &CLICKS, RUN_AGAIN)
+        erase_remains(db, &TABLES, RUN_AGAIN)
     } else {
         Ok(())
     };
@@ -112,7 +114,7 @@ fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {
     Ok(before)
 }
 
-fn described(old: &Old) -> String {
+fn described(old: &OldClicks) -> String {
     let clicks = counted(old.clicks, "click");
     let leads = counted(old.leads, "lead");
     format!(

@@ -2,7 +2,7 @@
 
 mod page;
 
-use std::{num::NonZeroU64, path::Path};
+use std::{io, num::NonZeroU64, path::Path};
 
 use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
@@ -16,10 +16,10 @@ use crate::{
         print_error,
         progress::timed,
     },
-    experts::Names,
-    render::{self, csv, json, table},
-    report::{self, RankBy, Selection, Subject, Window},
-    store::Db,
+    expert::ExpertNames,
+    render::{csv, json, table},
+    reports::{self, RankBy, Subject},
+    storage::{Db, Selection, Window},
 };
 
 /// How many leads, experts, searches or days a table shows without `--limit`.
@@ -177,11 +177,11 @@ fn by_email(
 ) -> Result<(), Failure> {
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
-    let grouped = timed(|| report::by_email(db, selection, limit))?;
+    let grouped = timed(|| reports::by_lead(db, selection, limit))?;
     let nothing = (grouped.totals().clicks == 0).then_some("");
     print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::by_email(out, &grouped, &output.screen(zone)),
-        Format::Csv => csv::by_email(out, &grouped, output.guard()),
+        Format::Csv => csv::by_email(out, &grouped, output.cells()),
         Format::Json => json::by_email(out, &grouped),
         Format::Ndjson => json::by_email_lines(out, &grouped),
     })
@@ -197,11 +197,11 @@ fn ranking(
 ) -> Result<(), Failure> {
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
-    let ranking = timed(|| report::ranking(db, by, selection, limit))?;
+    let ranking = timed(|| reports::ranking(db, by, selection, limit))?;
     let nothing = ranking.ranked().is_empty().then_some("");
     print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::ranking(out, &ranking, &output.screen(zone)),
-        Format::Csv => csv::ranking(out, &ranking, output.guard()),
+        Format::Csv => csv::ranking(out, &ranking, output.cells()),
         Format::Json => json::ranking(out, &ranking),
         Format::Ndjson => json::ranking_lines(out, &ranking),
     })
@@ -216,7 +216,7 @@ fn by_day(
 ) -> Result<(), Failure> {
     let output = &args.output;
     let limit = limit(args, format, TABLE_ROWS);
-    let by_day = timed(|| report::by_day(db, selection, zone, limit))?;
+    let by_day = timed(|| reports::by_day(db, selection, zone, limit))?;
     let nothing = by_day.days().is_empty().then_some("");
     print(db, selection, args, format, nothing, |out| match format {
         Format::Table => table::by_day(out, &by_day, &output.screen(zone)),
@@ -235,15 +235,15 @@ fn timeline(
     zone: &TimeZone,
 ) -> Result<(), Failure> {
     let output = &args.output;
-    let mut timeline = report::timeline(db, subject, selection, limit(args, format, TABLE_CLICKS))?;
-    let nothing = timeline
-        .is_empty()?
-        .then(|| unknown_expert_hint(selection, timeline.names()));
+    let limit = limit(args, format, TABLE_CLICKS);
+    let timeline = timed(|| reports::timeline(db, subject, selection, limit))?;
+    let nothing =
+        (timeline.totals().clicks == 0).then(|| unknown_expert_hint(selection, timeline.names()));
     print(db, selection, args, format, nothing, |out| match format {
-        Format::Table => table::timeline(out, timeline, &output.screen(zone)),
-        Format::Csv => csv::timeline(out, timeline, output.guard()),
-        Format::Json => json::timeline(out, timeline),
-        Format::Ndjson => json::timeline_lines(out, timeline),
+        Format::Table => table::timeline(out, &timeline, &output.screen(zone)),
+        Format::Csv => csv::timeline(out, &timeline, output.cells()),
+        Format::Json => json::timeline(out, &timeline),
+        Format::Ndjson => json::timeline_lines(out, &timeline),
     })
 }
 
@@ -254,7 +254,7 @@ fn print(
     args: &ReportArgs,
     format: Format,
     nothing: Option<&str>,
-    render: impl FnOnce(&mut Out) -> Result<(), render::Error>,
+    render: impl FnOnce(&mut Out) -> io::Result<()>,
 ) -> Result<(), Failure> {
     if let Some(hint) = nothing {
         tell_empty(db, selection, hint);
@@ -274,9 +274,9 @@ fn limit(args: &ReportArgs, format: Format, table_default: NonZeroU64) -> Option
 }
 
 /// What may help who asked for an expert that nobody has clicked.
-fn unknown_expert_hint(selection: &Selection, names: &Names) -> &'static str {
+fn unknown_expert_hint(selection: &Selection, names: &ExpertNames) -> &'static str {
     match &selection.expert {
-        Some(username) if !names.know(username) => {
+        Some(username) if !names.is_empty() && !names.contains(username) => {
             "; see `leadclicks experts list` for the experts that are known"
         }
         _ => "",

@@ -12,8 +12,8 @@ use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains};
 use crate::{
     cli::{failure::Failure, output, progress::Bar},
     render::{counted, table},
-    reset::{self, TABLES},
-    visible::visible,
+    storage::TABLES,
+    text::visible,
 };
 
 /// The word that confirms a reset.
@@ -43,7 +43,7 @@ pub(super) struct ResetArgs {
 
 pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let db = args.confirm.open(db)?;
-    let found = reset::count(&db)?;
+    let found = db.count_rows()?;
     let path = db.path().display().to_string();
     let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
         table::table_rows(io::stdout().lock(), &found, &output::screen(TimeZone::UTC))
@@ -57,7 +57,7 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let mut bar = Bar::copying();
-    let wiped = reset::wipe(&db, args.backup.as_deref(), &mut |progress| {
+    let wiped = db.reset(args.backup.as_deref(), &mut |progress| {
         bar.show(progress);
     });
     drop(bar);

@@ -14,8 +14,8 @@ use crate::{
         progress::timed,
     },
     render::{json, summary},
-    report,
-    store::Db,
+    reports,
+    storage::Db,
 };
 
 /// Show what there is to know on one screen
@@ -40,7 +40,7 @@ pub(super) struct SummaryArgs {
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &by_clocks_of(now, args.tz.as_ref());
     let db = &Db::open_for_report(db)?;
-    let all = timed(|| report::summary(db, now))?;
+    let all = timed(|| reports::summary(db, now))?;
     let is_empty = all.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());

@@ -19,8 +19,10 @@ use crate::{
         instant::{Instant, NotAnInstant, by_clocks_of, parse_time_zone},
         output, print_error,
     },
+    expert::ExpertNames,
     render::lines::{self, Edge},
-    report::{News, Selection, Watch, Window},
+    reports::ClickRow,
+    storage::{Batch, Feed, Selection, Window},
 };
 
 /// How often the database is asked whether it has changed: often enough that a person sees no delay, seldom enough that
@@ -72,21 +74,21 @@ enum Format {
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &by_clocks_of(now, args.tz.as_ref());
-    let mut watch = Watch::start(db, &selection(args, now)?)?;
+    let mut feed = Feed::start(db, selection(args, now)?)?;
     if io::stdout().is_terminal() {
-        let path = watch.path().display();
+        let path = feed.path().display();
         print_error(
             "leadclicks",
             &format!("waiting for clicks in {path}; Ctrl-C ends it"),
         );
     }
     loop {
-        let news = watch.look()?;
-        match print(&news, args.format, now.time_zone()) {
+        let batch = feed.next_batch()?;
+        match print(&batch, feed.names(), args.format, now.time_zone()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed?,
         }
-        if !news.has_more && reader_leaves_within(LOOK_EVERY)? {
+        if !batch.has_more && reader_leaves_within(LOOK_EVERY)? {
             return Ok(());
         }
     }
@@ -106,8 +108,8 @@ fn selection(args: &WatchArgs, now: &Zoned) -> Result<Selection, Failure> {
     ))
 }
 
-fn print(news: &News<'_>, format: Format, zone: &TimeZone) -> io::Result<()> {
-    if news.is_empty() {
+fn print(batch: &Batch, names: &ExpertNames, format: Format, zone: &TimeZone) -> io::Result<()> {
+    if batch.clicks.is_empty() {
         return Ok(());
     }
     // Asked each time, because a window can be made narrower.
@@ -119,7 +121,8 @@ fn print(news: &News<'_>, format: Format, zone: &TimeZone) -> io::Result<()> {
     } else {
         Edge::Open
     };
-    for click in news.rows() {
+    for click in &batch.clicks {
+        let click = ClickRow::of(click, names);
         match format {
             Format::Text => lines::text(&mut stdout, &click, &screen, edge)?,
             Format::Ndjson => lines::json(&mut stdout, &click)?,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::{Span, ToSpan, civil::Date};
 
 use super::text::{Number, counted};
-use crate::report::Day;
+use crate::reports::Day;
 
 /// More columns would be narrower than two pixels of a phone.
 const COLUMNS_MAX: usize = 120;

@@ -12,9 +12,8 @@ use super::{
     text::{Email, Expert, Number, Search, Text, counted},
 };
 use crate::{
-    experts::Names,
     render::table::percent,
-    report::{ByDay, ByEmail, Click, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject},
+    reports::{ByDay, ByLead, ClickRow, Day, Lead, RankBy, Ranked, Ranking, Subject, Timeline},
     timestamp::Timestamp,
 };
 
@@ -28,7 +27,7 @@ enum Known {
 /// Writes the leads, folded, until they have `clicks_max` clicks in all.
 pub(super) fn leads(
     out: &mut impl Write,
-    report: &ByEmail,
+    report: &ByLead,
     clicks_max: NonZeroU64,
     zone: &TimeZone,
 ) -> io::Result<()> {
@@ -97,31 +96,21 @@ fn write_lead(
     writeln!(out, "</details>")
 }
 
-/// Writes the clicks on an expert or of a lead, `clicks_in_all` with those that are not there.
-pub(super) fn clicks(
-    out: &mut impl Write,
-    subject: &Subject,
-    clicks: &[Click],
-    clicks_in_all: u64,
-    names: &Names,
-    zone: &TimeZone,
-) -> io::Result<()> {
-    let (known, other) = match subject {
+/// Writes the clicks on an expert or of a lead.
+pub(super) fn clicks(out: &mut impl Write, report: &Timeline, zone: &TimeZone) -> io::Result<()> {
+    let (known, other) = match report.subject() {
         Subject::Expert(_) => (Known::Expert, "Lead"),
         Subject::Lead(_) => (Known::Lead, "Expert"),
     };
     begin_table(out, &[("", "Time"), ("who", other), ("", "Search")])?;
-    for click in clicks {
-        write_click(out, &click.row(names), known, zone)?;
+    for click in report.clicks() {
+        write_click(out, &click, known, zone)?;
     }
     end_table(out)?;
-    match clicks_in_all.saturating_sub(clicks.len() as u64) {
+    let all = report.totals().clicks;
+    match all - report.clicks().len() as u64 {
         0 => Ok(()),
-        more => not_shown(
-            out,
-            &counted(more, "more click"),
-            &Rest::rows(clicks_in_all, "click"),
-        ),
+        more => not_shown(out, &counted(more, "more click"), &Rest::rows(all, "click")),
     }
 }
 
@@ -232,7 +221,7 @@ fn begin_ranked(out: &mut impl Write, report: &Ranking, ranked: &Ranked) -> io::
             "{}",
             Expert {
                 username: subject,
-                name: report.names().of(subject),
+                name: report.names().display_name(subject),
             }
         )?,
         RankBy::Query if subject.trim().is_empty() => {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use crate::{render::plural, visible::visible};
+use crate::{render::plural, text::visible};
 
 /// A stranger's text in HTML, between tags or in a quoted attribute: what would steer the reader's screen is shown, as
 /// [`visible`] does, and what would be markup is escaped. The browser then has exactly the text that `visible` gives.

@@ -8,8 +8,8 @@ use super::{Question, ReportArgs, tell_empty, unknown_expert_hint};
 use crate::{
     cli::{failure::Failure, output, progress::timed},
     render::html::{self, Answer, Page, ROWS_MAX},
-    report::{self, RankBy, Selection, Subject},
-    store::{Db, Error},
+    reports::{self, RankBy, Subject},
+    storage::{Db, Error, Selection},
     timestamp::Timestamp,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn write(
 
 /// Reads everything that the page shows. Its parts tell of the same clicks when `db` is a snapshot; they are all in memory
 /// then, so that none is read while the page is printed: at most [`ROWS_MAX`] rows, but for leads all of their clicks, and
-/// what [`report::by_day`] and [`report::ranking`] count in.
+/// what [`reports::by_day`] and [`reports::ranking`] count in.
 fn read(
     db: &Db,
     question: Question,
@@ -60,12 +60,12 @@ fn read(
     };
     let answer = match question {
         Question::ByEmail => Answer::ByEmail {
-            leads: report::by_email(db, &selection, Some(rows_max))?,
+            leads: reports::by_lead(db, &selection, Some(rows_max))?,
             // A limit counts leads here.
             clicks_max: limit.map_or(PAGE_CLICKS, |_| ROWS_MAX),
         },
         Question::Ranking(RankBy::Expert) => Answer::ByExpert,
-        Question::Ranking(RankBy::Query) => Answer::ByQuery(report::ranking(
+        Question::Ranking(RankBy::Query) => Answer::ByQuery(reports::ranking(
             db,
             RankBy::Query,
             &selection,
@@ -77,8 +77,8 @@ fn read(
     Ok(Page {
         made_at: Timestamp::new(now.timestamp()),
         zone: now.time_zone().clone(),
-        days: report::by_day(db, &selection, now.time_zone(), None)?,
-        experts: report::ranking(db, RankBy::Expert, &selection, Some(experts_max))?,
+        days: reports::by_day(db, &selection, now.time_zone(), None)?,
+        experts: reports::ranking(db, RankBy::Expert, &selection, Some(experts_max))?,
         answer,
         selection,
     })
@@ -90,10 +90,8 @@ fn timeline(
     selection: &Selection,
     clicks_max: NonZeroU64,
 ) -> Result<Answer, Error> {
-    let clicks = report::timeline(db, subject.clone(), selection, Some(clicks_max))?;
     Ok(Answer::Timeline {
-        subject,
-        clicks: clicks.collect::<Result<_, _>>()?,
-        queries: report::ranking(db, RankBy::Query, selection, Some(BESIDE_ROWS))?,
+        clicks: reports::timeline(db, subject, selection, Some(clicks_max))?,
+        queries: reports::ranking(db, RankBy::Query, selection, Some(BESIDE_ROWS))?,
     })
 }

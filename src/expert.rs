@@ -1,0 +1,50 @@
+//! The experts and their names.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+/// An expert, as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expert {
+    /// What identifies the expert in clicks.
+    pub username: String,
+    /// May be empty.
+    pub first_name: String,
+    /// May be empty.
+    pub last_name: String,
+}
+
+/// The experts' names by username; empty for those without one.
+#[derive(Debug, Default)]
+pub(crate) struct ExpertNames(HashMap<String, String>);
+
+impl From<Vec<Expert>> for ExpertNames {
+    fn from(experts: Vec<Expert>) -> Self {
+        let names = experts.into_iter().map(|expert| {
+            let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");
+            (expert.username, name.trim().to_owned())
+        });
+        Self(names.collect())
+    }
+}
+
+impl ExpertNames {
+    /// The expert's name; the username if the expert is unknown or has no name.
+    pub(crate) fn display_name<'a>(&'a self, username: &'a str) -> &'a str {
+        self.0
+            .get(username)
+            .filter(|name| !name.is_empty())
+            .map_or(username, |name| name)
+    }
+
+    /// Whether the expert is known.
+    pub(crate) fn contains(&self, username: &str) -> bool {
+        self.0.contains_key(username)
+    }
+
+    /// Whether no expert is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,234 @@
+//! Which clicks of a file are stored already, and storing the others.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use super::clicks::{CLICKS_A_STEP, ClickPosition, Clicks, RowReader};
+use crate::{
+    click::Click,
+    progress::Progress,
+    storage::{BadTime, Column, Db, Error, Order, Query, Selection, StoredClick, Window},
+    timestamp::Timestamp,
+};
+
+/// How many stored clicks are skipped before the next is searched for by the index on time: about what that costs.
+const SKIPPED_MAX: u32 = 64;
+
+/// What an import did, or would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ImportedClicks {
+    /// Clicks that were not stored before.
+    pub(crate) new: u64,
+    /// Clicks that were stored already.
+    pub(crate) duplicates: u64,
+}
+
+/// Stores the clicks that are not stored yet, in one transaction. Duplicates are compared as a multiset: a click of the file
+/// is stored if one with the same email, expert, search and time, to the microsecond, is; of several such, as many as are
+/// stored. Reports progress in clicks.
+///
+/// No other program can write until it is done.
+///
+/// # Errors
+/// When a constraint of a host app's refuses a click, or the database refuses. Nothing is imported then.
+pub(crate) fn import(
+    db: &Db,
+    clicks: &Clicks,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ImportedClicks, Error> {
+    db.write(|db| {
+        let is_stored = find_duplicates(db, clicks)?;
+        insert(db, clicks, &is_stored, progress)?;
+        Ok(ImportedClicks::of(&is_stored))
+    })
+}
+
+/// What [`import`] would do. Changes nothing.
+///
+/// # Errors
+/// When the database can't be read.
+pub(crate) fn compare(db: &Db, clicks: &Clicks) -> Result<ImportedClicks, Error> {
+    db.snapshot(|db| Ok(ImportedClicks::of(&find_duplicates(db, clicks)?)))
+}
+
+impl ImportedClicks {
+    fn of(is_stored: &[bool]) -> Self {
+        let duplicates = is_stored.iter().filter(|is_stored| **is_stored).count() as u64;
+        Self {
+            new: is_stored.len() as u64 - duplicates,
+            duplicates,
+        }
+    }
+}
+
+/// Which of the clicks are stored. Both are read by time, as in a merge.
+fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
+    let mut merge = Merge::new(clicks, db.has_index_on_time()?);
+    while let Some(first) = clicks.positions().get(merge.next) {
+        merge.searched_from = merge.next;
+        merge.skipped = 0;
+        let selection = Selection::of(Window {
+            since: Some(first.created_at),
+            until: None,
+        });
+        let query = Query {
+            selection: &selection,
+            columns: &Column::ALL,
+            order: Order::Arrival,
+            // What has no time is none of these clicks.
+            bad_time: BadTime::Skip,
+        };
+        let mut is_over = true;
+        db.read_clicks(&query, |stored| match merge.compare(&stored) {
+            Next::Row => ControlFlow::Continue(()),
+            Next::Search => {
+                is_over = false;
+                ControlFlow::Break(())
+            }
+            Next::End => ControlFlow::Break(()),
+        })?;
+        if is_over {
+            // No stored click is as late as the rest.
+            break;
+        }
+    }
+    Ok(merge.is_stored)
+}
+
+/// What to do after a stored click was compared.
+enum Next {
+    /// Compare the next stored click.
+    Row,
+    /// The next stored clicks are far from the next click of the file: search for that one's time.
+    Search,
+    /// Every click of the file was compared.
+    End,
+}
+
+struct Merge<'a> {
+    clicks: &'a Clicks,
+    is_stored: Vec<bool>,
+    has_index: bool,
+    group: Group<'a>,
+    /// The first click of the file that is not earlier than the stored one.
+    next: usize,
+    searched_from: usize,
+    skipped: u32,
+}
+
+impl<'a> Merge<'a> {
+    fn new(clicks: &'a Clicks, has_index: bool) -> Self {
+        Self {
+            clicks,
+            is_stored: vec![false; clicks.len()],
+            has_index,
+            group: Group::of(clicks),
+            next: 0,
+            searched_from: 0,
+            skipped: 0,
+        }
+    }
+
+    fn compare(&mut self, stored: &StoredClick<'_>) -> Next {
+        let at = stored.created_at;
+        let rest = &self.clicks.positions()[self.next..];
+        let earlier = rest.iter().take_while(|click| click.created_at < at);
+        self.next += earlier.count();
+        match self.clicks.positions().get(self.next) {
+            None => Next::End,
+            Some(click) if click.created_at == at => {
+                self.skipped = 0;
+                self.group.begin(&self.clicks.positions()[self.next..]);
+                if let Some(number) = self.group.take(stored) {
+                    self.is_stored[self.next + number] = true;
+                }
+                Next::Row
+            }
+            // Only from a later time on, or the search would begin where it has begun before.
+            Some(_)
+                if self.has_index
+                    && self.skipped >= SKIPPED_MAX
+                    && self.next > self.searched_from =>
+            {
+                Next::Search
+            }
+            Some(_) => {
+                self.skipped += 1;
+                Next::Row
+            }
+        }
+    }
+}
+
+/// The clicks of a file that have the same time, and were not found in the database yet.
+struct Group<'a> {
+    at: Option<Timestamp>,
+    /// How far each is behind the first of the group.
+    numbers: HashMap<Click, Vec<usize>>,
+    file: RowReader<'a>,
+}
+
+impl<'a> Group<'a> {
+    fn of(clicks: &'a Clicks) -> Self {
+        Self {
+            at: None,
+            numbers: HashMap::new(),
+            file: RowReader::new(clicks),
+        }
+    }
+
+    /// Makes it the group that begins with the first of `positions`, unless it is that already.
+    fn begin(&mut self, positions: &[ClickPosition]) {
+        let at = positions.first().map(|position| position.created_at);
+        if self.at == at {
+            return;
+        }
+        self.at = at;
+        self.numbers.clear();
+        let same = positions
+            .iter()
+            .take_while(|position| Some(position.created_at) == at);
+        for (number, position) in same.enumerate() {
+            if let Some(click) = self.file.read(position) {
+                self.numbers.entry(click).or_default().push(number);
+            }
+        }
+    }
+
+    /// Takes one that is equal to `stored` out of it.
+    fn take(&mut self, stored: &StoredClick<'_>) -> Option<usize> {
+        // A host app may have stored an email as it was typed.
+        let click = Click::new(
+            &stored.email,
+            &stored.expert_username,
+            stored.search_query.to_string(),
+        );
+        self.numbers.get_mut(&click.ok()?)?.pop()
+    }
+}
+
+fn insert(
+    db: &Db,
+    clicks: &Clicks,
+    is_stored: &[bool],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), Error> {
+    let mut file = RowReader::new(clicks);
+    let total = clicks.len() as u64;
+    let new = clicks
+        .positions()
+        .iter()
+        .zip(is_stored)
+        .enumerate()
+        .filter_map(|(number, (position, is_stored))| {
+            if number.is_multiple_of(CLICKS_A_STEP) {
+                let done = number as u64;
+                progress(Progress { done, total });
+            }
+            if *is_stored {
+                return None;
+            }
+            // It was a click when the file was parsed, and is one still, since the file is in memory.
+            Some((file.read(position)?, position.created_at, number))
+        });
+    db.insert_clicks(new, |number| clicks.line(&clicks.positions()[number]))
+}

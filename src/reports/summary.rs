@@ -1,0 +1,269 @@
+use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow};
+
+use jiff::{ToSpan, Zoned, civil::Date};
+
+use super::{Day, RankBy, Ranking, Totals, by_day, ranking};
+use crate::{
+    expert::ExpertNames,
+    storage::{BadTime, Column, Db, Error, Order, Query, Selection, Window},
+    text::interner::StringInterner,
+    timestamp::Timestamp,
+};
+
+/// How many days the chart and the rankings of a summary cover, today among them.
+pub(crate) const SUMMARY_DAYS: usize = 30;
+/// How many experts, searches and leads a summary names: what one screen holds.
+pub(crate) const SUMMARY_ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
+
+/// What there is to know at a glance.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    /// All leads and clicks.
+    pub(crate) totals: Totals,
+    /// How many different experts were ever clicked.
+    pub(crate) experts: u64,
+    /// When the first click was stored; none where there is no click.
+    pub(crate) first_at: Option<Timestamp>,
+    /// When the latest was.
+    pub(crate) latest_at: Option<Timestamp>,
+    /// From Monday's beginning on.
+    pub(crate) this_week: Totals,
+    /// The week before, up to the same day and time.
+    pub(crate) last_week: Totals,
+    /// The last [`SUMMARY_DAYS`] days, today the last.
+    pub(crate) days: Vec<Day>,
+    /// The experts that were clicked most in those days.
+    pub(crate) top_experts: Ranking,
+    /// What was searched for most before the clicks of those days.
+    pub(crate) top_queries: Ranking,
+    /// The leads whose first click is the newest.
+    pub(crate) newest_leads: Vec<NewLead>,
+    /// The experts' names.
+    pub(crate) names: ExpertNames,
+}
+
+/// A lead and the first click.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewLead {
+    /// The lead's email address.
+    pub(crate) email: String,
+    /// When the lead clicked first.
+    pub(crate) first_at: Timestamp,
+    /// Whom the lead clicked first.
+    pub(crate) expert_username: String,
+    /// After which search; may be empty.
+    pub(crate) search_query: String,
+    /// How many clicks the lead has by now.
+    pub(crate) clicks: u64,
+}
+
+/// Sums up all clicks, as of one instant of the database. Weeks and days are those of `now`'s time zone.
+///
+/// Reads all clicks once, and those of the last 30 days three times more.
+///
+/// # Errors
+/// As [`by_day`].
+pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
+    db.snapshot(|db| {
+        let today = now.date();
+        // Clicks that are dated in the future are of no week and no day.
+        let tomorrow = begin_of(today, 1, now);
+        let month = Selection {
+            window: Window {
+                since: begin_of(today, 1 - days(SUMMARY_DAYS), now),
+                until: tomorrow,
+            },
+            ..Selection::default()
+        };
+        let monday = 0 - i32::from(today.weekday().to_monday_zero_offset());
+        let this_week = Window {
+            since: begin_of(today, monday, now),
+            until: tomorrow,
+        };
+        let last_week = Window {
+            since: begin_of(today, monday - 7, now),
+            until: now
+                .checked_sub(7.days())
+                .ok()
+                .map(|then| Timestamp::new(then.timestamp())),
+        };
+        let overall = read_all(db)?;
+        Ok(Summary {
+            totals: overall.totals,
+            experts: overall.experts,
+            first_at: overall.first_at,
+            latest_at: overall.latest_at,
+            this_week: totals(db, this_week)?,
+            last_week: totals(db, last_week)?,
+            days: last_days(db, &month, now)?,
+            top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
+            top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
+            newest_leads: overall.newest_leads,
+            names: db.expert_names()?,
+        })
+    })
+}
+
+fn days(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The beginning of the day that is so many days after `date`; none before the calendar's first.
+fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
+    let begin = date
+        .checked_add(days_later.days())
+        .and_then(|date| date.to_zoned(now.time_zone().clone()));
+    Some(Timestamp::new(begin.ok()?.timestamp()))
+}
+
+fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
+    let mut leads = StringInterner::new();
+    let mut clicks = 0;
+    let query = Query {
+        selection: &Selection::of(window),
+        columns: &[Column::Email],
+        order: Order::Any,
+        bad_time: BadTime::Fail,
+    };
+    db.read_clicks(&query, |click| {
+        leads.number(&click.email);
+        clicks += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(Totals {
+        leads: leads.len() as u64,
+        clicks,
+    })
+}
+
+fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
+    let counted = by_day(db, month, now.time_zone(), None)?;
+    let today = now.date();
+    let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
+        .take(SUMMARY_DAYS)
+        .map(|date| {
+            let counted = counted.days().iter().find(|day| day.date == date);
+            counted.copied().unwrap_or(Day::without_clicks(date))
+        })
+        .collect();
+    days.reverse();
+    Ok(days)
+}
+
+/// What needs all clicks.
+struct Overall {
+    totals: Totals,
+    experts: u64,
+    first_at: Option<Timestamp>,
+    latest_at: Option<Timestamp>,
+    newest_leads: Vec<NewLead>,
+}
+
+/// A lead while the clicks are read.
+struct LeadEntry {
+    /// The number of the email.
+    email: u32,
+    first_at: Timestamp,
+    /// The number of the lead's first click, in the order in which they are read.
+    first: u64,
+    clicks: u64,
+}
+
+fn read_all(db: &Db) -> Result<Overall, Error> {
+    let mut emails = StringInterner::new();
+    let mut experts = StringInterner::new();
+    let mut leads: Vec<LeadEntry> = Vec::new();
+    let mut latest_at: Option<Timestamp> = None;
+    let mut clicks = 0;
+    let all = Selection::default();
+    let query = Query {
+        selection: &all,
+        columns: &[Column::Email, Column::ExpertUsername, Column::CreatedAt],
+        order: Order::Arrival,
+        bad_time: BadTime::Fail,
+    };
+    db.read_clicks(&query, |click| {
+        let created_at = click.created_at;
+        let email = emails.number(&click.email);
+        experts.number(&click.expert_username);
+        latest_at = latest_at.max(Some(created_at));
+        match leads.get_mut(email as usize) {
+            None => leads.push(LeadEntry {
+                email,
+                first_at: created_at,
+                first: clicks,
+                clicks: 1,
+            }),
+            Some(lead) => {
+                lead.clicks += 1;
+                if created_at < lead.first_at {
+                    (lead.first_at, lead.first) = (created_at, clicks);
+                }
+            }
+        }
+        clicks += 1;
+        ControlFlow::Continue(())
+    })?;
+    let totals = Totals {
+        leads: leads.len() as u64,
+        clicks,
+    };
+    let first_at = leads.iter().map(|lead| lead.first_at).min();
+    leads.sort_unstable_by_key(|lead| Reverse((lead.first_at, lead.first)));
+    leads.truncate(usize::try_from(SUMMARY_ROWS.get()).unwrap_or(usize::MAX));
+    Ok(Overall {
+        totals,
+        experts: experts.len() as u64,
+        first_at,
+        latest_at,
+        newest_leads: first_clicks(db, &leads, &emails)?,
+    })
+}
+
+/// Reads the first clicks of `leads`, which nobody keeps in memory while it is not known whose they are: there may be
+/// millions of leads, and searches are long.
+fn first_clicks(
+    db: &Db,
+    leads: &[LeadEntry],
+    emails: &StringInterner,
+) -> Result<Vec<NewLead>, Error> {
+    let selection = Selection::of(Window {
+        since: leads.iter().map(|lead| lead.first_at).min(),
+        until: None,
+    });
+    let query = Query {
+        selection: &selection,
+        columns: &Column::ALL,
+        order: Order::Arrival,
+        bad_time: BadTime::Fail,
+    };
+    let mut missing: HashMap<&str, &LeadEntry> = leads
+        .iter()
+        .map(|lead| (emails.get(lead.email), lead))
+        .collect();
+    let mut found = Vec::new();
+    db.read_clicks(&query, |click| {
+        if let Some(lead) = missing.get(&*click.email)
+            && lead.first_at == click.created_at
+        {
+            found.push((
+                lead.first,
+                NewLead {
+                    email: click.email.to_string(),
+                    first_at: lead.first_at,
+                    expert_username: click.expert_username.to_string(),
+                    search_query: click.search_query.to_string(),
+                    clicks: lead.clicks,
+                },
+            ));
+            missing.remove(&*click.email);
+        }
+        if missing.is_empty() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    found.sort_by_key(|(number, lead)| Reverse((lead.first_at, *number)));
+    Ok(found.into_iter().map(|(_, lead)| lead).collect())
+}

@@ -1,0 +1,94 @@
+use crate::{storage::StoredClick, timestamp::Timestamp};
+
+/// Which clicks are read: those that meet every condition that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// When they were stored.
+    pub(crate) window: Window,
+    /// The username of the expert who was clicked, compared exactly.
+    pub(crate) expert: Option<String>,
+    /// The lead's email address; ASCII letters are compared case-insensitively.
+    pub(crate) email: Option<String>,
+    /// A case-insensitive substring of the search.
+    pub(crate) query: Option<String>,
+}
+
+/// When the clicks were stored: from `since` on and before `until`. Half-open, so that adjoining windows share no click.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The first instant that counts; from the beginning if it is not set.
+    pub(crate) since: Option<Timestamp>,
+    /// The first instant that no longer counts; to the end if it is not set.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Selection {
+    /// The clicks in `window` as people ask for them: `expert` and `email` are trimmed, and the email is lower-cased as
+    /// stored clicks are.
+    pub(crate) fn new(
+        window: Window,
+        expert: Option<&str>,
+        email: Option<&str>,
+        query: Option<&str>,
+    ) -> Self {
+        Self {
+            window,
+            expert: expert.map(|text| text.trim().to_owned()),
+            email: email.map(|text| text.trim().to_ascii_lowercase()),
+            query: query.map(str::to_owned),
+        }
+    }
+
+    /// All clicks of `window`.
+    pub(crate) fn of(window: Window) -> Self {
+        Self {
+            window,
+            ..Self::default()
+        }
+    }
+
+    /// A test of single clicks by everything but the window.
+    pub(super) fn matcher(&self) -> impl Fn(&StoredClick<'_>) -> bool {
+        let Self {
+            expert,
+            email,
+            query,
+            window: _,
+        } = self.clone();
+        let contains_query = contains(query.as_deref());
+        move |click| {
+            expert
+                .as_ref()
+                .is_none_or(|expert| *expert == click.expert_username)
+                && email
+                    .as_ref()
+                    .is_none_or(|email| email.eq_ignore_ascii_case(&click.email))
+                && contains_query(&click.search_query)
+        }
+    }
+}
+
+impl Window {
+    pub(super) fn contains(self, instant: Timestamp) -> bool {
+        self.since.is_none_or(|since| instant >= since)
+            && self.until.is_none_or(|until| instant < until)
+    }
+}
+
+/// A test whether searches contain `part`, case-insensitively. Without a part each does.
+pub(super) fn contains(part: Option<&str>) -> impl Fn(&str) -> bool + use<> {
+    let part = part.map(fold_case);
+    move |text| {
+        part.as_ref()
+            .is_none_or(|part| fold_case(text).contains(&**part))
+    }
+}
+
+/// What texts that differ only in upper and lower case have in common, whichever part of a longer text they are.
+pub(crate) fn fold_case(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_lowercase)
+        // Which of the two sigmas a word has depends on what follows.
+        .map(|character| if character == 'ς' { 'σ' } else { character })
+        .collect()
+}

@@ -1,0 +1,107 @@
+//! Deleting clicks that are too old to be kept.
+
+use std::{collections::HashSet, ops::ControlFlow};
+
+use super::{SqliteDb, erase::References, owned_text, scrub::yielding, select::bad_time};
+use crate::{
+    storage::{Error, OldClicks, Problem},
+    timestamp::Timestamp,
+};
+
+/// How many clicks one transaction deletes at the most. They take some 30 ms, for which the daemon's clicks wait; a
+/// host app's indexes and triggers make it more.
+pub(crate) const BATCH_CLICKS_MAX: u64 = 5_000;
+
+/// The old clicks: those whose text sorts before a bound's. [`count`] refuses what is no text.
+const OLD: &str = "typeof(created_at) = 'text' AND created_at < ?1";
+
+/// The old clicks, and what may be old, too: numbers sort before all texts, and blobs after them, whatever they say. In
+/// three parts, each by the index on time.
+const MAYBE_OLD: &str = "
+    SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1
+    UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at >= x''
+    UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at IS NULL";
+
+/// The table that a purge deletes from.
+const CLICKS: [&str; 1] = ["lead_clicks"];
+
+/// What a purge of the clicks from before `before` would delete now; none where there are no such clicks.
+///
+/// # Errors
+/// When the database can't be read, when its clicks have no id that tells one from another, or when the time of a click
+/// that may be old can't be read.
+pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks>, Error> {
+    db.check_ids()?;
+    db.read(|conn| {
+        let mut clicks = conn.prepare(MAYBE_OLD)?;
+        let mut rows = clicks.query([&*before.stored_bound()])?;
+        let mut leads = HashSet::new();
+        let mut old: Option<OldClicks> = None;
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(0)?.as_str().ok();
+            let Some(at) = text.and_then(Timestamp::parse_stored) else {
+                return Err(bad_time(row.get_ref(2)?));
+            };
+            leads.insert(owned_text(row.get_ref(1)?));
+            let so_far = old.unwrap_or(OldClicks {
+                clicks: 0,
+                leads: 0,
+                first: at,
+                last: at,
+            });
+            old = Some(OldClicks {
+                clicks: so_far.clicks + 1,
+                leads: leads.len() as u64,
+                first: so_far.first.min(at),
+                last: so_far.last.max(at),
+            });
+        }
+        Ok(old)
+    })
+}
+
+/// Deletes the clicks from before `before`, the oldest first, in transactions of at most [`BATCH_CLICKS_MAX`] with a
+/// pause after each, in which the daemon stores its own. Tells `after_batch` how many are deleted so far, which may end
+/// it there. Copies that SQLite left elsewhere in the file are still there until [`SqliteDb::clear_unused`], and those in its
+/// WAL until [`SqliteDb::empty_wal`].
+///
+/// # Errors
+/// When rows of another table refer to a click that would be deleted, when a trigger keeps one, or when the database
+/// refuses. Nothing of that transaction is deleted then; what the earlier ones deleted is.
+pub(crate) fn purge(
+    db: &SqliteDb,
+    before: Timestamp,
+    mut after_batch: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let bound = before.stored_bound();
+    let mut deleted = 0;
+    loop {
+        let batch = yielding(|| db.delete(|db| delete_oldest(db, &bound)))?;
+        deleted += batch;
+        let goes_on = after_batch(deleted);
+        if batch < BATCH_CLICKS_MAX || goes_on.is_break() {
+            return Ok(());
+        }
+    }
+}
+
+fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
+    let references = References::of(db, &CLICKS, &[])?;
+    let oldest = format!(
+        "SELECT id FROM lead_clicks WHERE {OLD} ORDER BY created_at, id LIMIT {BATCH_CLICKS_MAX}"
+    );
+    let (found, deleted): (u64, u64) = db.run(|conn| {
+        let count = format!("SELECT count(*) FROM ({oldest})");
+        let found = conn.query_row(&count, [bound], |row| row.get(0))?;
+        let delete = format!("DELETE FROM lead_clicks WHERE {OLD} AND id IN ({oldest})");
+        Ok((found, conn.execute(&delete, [bound])? as u64))
+    })?;
+    if deleted < found {
+        let rows = found - deleted;
+        return Err(db.error(Problem::KeptOld { rows }));
+    }
+    if deleted > 0 {
+        references.check(db)?;
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,187 @@
+//! Which clicks were stored lately, by their ids.
+//!
+//! An index over the ids in the database would take a third of the writer's rate, and a set in memory takes next to nothing.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
+    time::{Duration, Instant},
+};
+
+use super::{SqliteDb, text};
+use crate::{click::ClickId, storage::Error, timestamp::Timestamp};
+
+/// How many ids are remembered at the most: of 5 clicks a second for a whole day. They take 17 MB. Beyond it the oldest
+/// is forgotten, and its click would be stored again if it came again. Up to half of 7/8 of a power of two the set's table
+/// keeps its size, whatever comes and goes.
+pub(super) const IDS_MAX: usize = 450_000;
+
+/// How long an id is remembered: a page sends a click again for a day after it happened, and an answer takes a while. Then it
+/// is forgotten, as beyond [`IDS_MAX`].
+pub(super) const REMEMBERED: Duration = Duration::from_hours(25);
+
+/// The ids of the clicks that were stored last, as hashes. That any of a million new clicks has the hash of another has a
+/// chance of 1 in 40 million; and nobody can look for such ids, since the hashes' key is drawn at random.
+#[derive(Debug)]
+pub(super) struct RecentIds {
+    key: RandomState,
+    hashes: HashSet<u64>,
+    /// The same hashes in the order in which they came, and when.
+    oldest_first: VecDeque<(u64, Seconds)>,
+    since: Instant,
+}
+
+/// From [`RecentIds::since`] on.
+type Seconds = u32;
+
+impl RecentIds {
+    /// Those of the database's clicks of the last 25 hours before `at`, which is `now`. Reads at most the [`IDS_MAX`] newest
+    /// clicks, whether they have ids or not.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(super) fn load(db: &SqliteDb, at: Timestamp, now: Instant) -> Result<Self, Error> {
+        let sql = if db.index_on_time()?.is_some() {
+            format!(
+                "SELECT click_id FROM lead_clicks WHERE created_at >= ?1
+                 ORDER BY created_at DESC LIMIT {IDS_MAX}"
+            )
+        } else {
+            format!(
+                "SELECT click_id
+                 FROM (SELECT click_id, created_at FROM lead_clicks ORDER BY id DESC LIMIT {IDS_MAX})
+                 WHERE created_at >= ?1"
+            )
+        };
+        let since = at.before(REMEMBERED).stored_bound();
+        let mut ids = Self::new(now);
+        db.run(|conn| {
+            let mut statement = conn.prepare(&sql)?;
+            let mut rows = statement.query([&*since])?;
+            while let Some(row) = rows.next()? {
+                // A host app may keep something else there.
+                if let Ok(id) = ClickId::parse(&text(row.get_ref(0)?)) {
+                    ids.insert_oldest(&id);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// None yet; `now` is the earliest time that it will be asked about.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            key: RandomState::new(),
+            hashes: HashSet::new(),
+            oldest_first: VecDeque::new(),
+            since: now,
+        }
+    }
+
+    pub(super) fn contains(&self, id: &ClickId) -> bool {
+        !self.hashes.is_empty() && self.hashes.contains(&self.key.hash_one(id))
+    }
+
+    /// Adds the id of a click that was stored `now`.
+    pub(super) fn insert(&mut self, id: &ClickId, now: Instant) {
+        let hash = self.key.hash_one(id);
+        if self.hashes.insert(hash) {
+            self.oldest_first.push_back((hash, self.seconds(now)));
+        }
+        if self.oldest_first.len() > IDS_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    /// Adds the id of a click that was stored before all others; no more than [`IDS_MAX`].
+    pub(super) fn insert_oldest(&mut self, id: &ClickId) {
+        let hash = self.key.hash_one(id);
+        if self.oldest_first.len() < IDS_MAX && self.hashes.insert(hash) {
+            self.oldest_first.push_front((hash, 0));
+        }
+    }
+
+    /// Forgets those that are remembered for long enough.
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let now = u64::from(self.seconds(now));
+        while let Some((_, at)) = self.oldest_first.front()
+            && now.saturating_sub(u64::from(*at)) > REMEMBERED.as_secs()
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((hash, _)) = self.oldest_first.pop_front() {
+            self.hashes.remove(&hash);
+        }
+    }
+
+    /// For the next 136 years.
+    fn seconds(&self, now: Instant) -> Seconds {
+        let seconds = now.saturating_duration_since(self.since).as_secs();
+        Seconds::try_from(seconds).unwrap_or(Seconds::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(number: usize) -> ClickId {
+        ClickId::parse(&format!("0198c2a1-7d3e-7b4f-9c5d-{number:012x}")).unwrap()
+    }
+
+    /// Some seconds after each other.
+    fn at(begin: Instant, secs: u64) -> Instant {
+        begin + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_is_forgotten_first() {
+        let begin = Instant::now();
+        let mut ids = RecentIds::new(begin);
+        for number in 0..IDS_MAX {
+            ids.insert(&id(number), begin);
+            // One that comes again is not counted twice.
+            ids.insert(&id(number), begin);
+        }
+        assert!(ids.contains(&id(0)) && ids.contains(&id(IDS_MAX - 1)));
+        ids.insert(&id(IDS_MAX), begin);
+        assert!(!ids.contains(&id(0)) && ids.contains(&id(1)));
+        ids.insert_oldest(&id(0));
+        assert!(!ids.contains(&id(0)), "there is no room for older ones");
+        let capacity = ids.hashes.capacity();
+        for number in IDS_MAX + 1..4 * IDS_MAX {
+            ids.insert(&id(number), begin);
+        }
+        assert!(!ids.contains(&id(3 * IDS_MAX - 1)) && ids.contains(&id(3 * IDS_MAX)));
+        assert_eq!(ids.oldest_first.len(), IDS_MAX);
+        assert_eq!(ids.hashes.len(), IDS_MAX);
+        assert!(ids.hashes.capacity() <= 2 * capacity.max(IDS_MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_remembered_for_25_hours_and_no_longer(
+            pauses_secs in prop::collection::vec(0_u64..40_000, 1..20),
+        ) {
+            let begin = Instant::now();
+            let mut ids = RecentIds::new(begin);
+            let mut stored = Vec::new();
+            let mut secs = 0;
+            for (number, pause_secs) in pauses_secs.into_iter().enumerate() {
+                secs += pause_secs;
+                ids.forget_old(at(begin, secs));
+                for (number, stored_at) in &stored {
+                    let is_recent = secs - stored_at <= REMEMBERED.as_secs();
+                    prop_assert_eq!(ids.contains(&id(*number)), is_recent);
+                }
+                ids.insert(&id(number), at(begin, secs));
+                stored.push((number, secs));
+            }
+        }
+    }
+}
