@@ -31,8 +31,8 @@ const queue: string[] = [];
 /** The bodies of this page's clicks, by key. Where storage is full, they are nowhere else, and posted once. */
 const bodies: Record<string, string> = {};
 
-/** Until when an endpoint or a click, by its key, is left alone, by the page's clock. */
-const closedUntilMs: Record<string, number> = {};
+/** The endpoints, and the clicks by their keys, that are left alone for now. */
+const closed: Record<string, boolean> = {};
 
 let pauseMs = PAUSE_MS_MIN;
 
@@ -71,10 +71,10 @@ async function post(key: string): Promise<void> {
   const body = storage[key] ?? bodies[key];
   const [, time, endpoint, id] = key.split(" ") as [string, string, string, string];
   // Without a body another tab was faster.
-  if (!body || hasOptedOut() || [endpoint, key].some((name) => Date.now() < (closedUntilMs[name] as number))) return;
+  if (!body || hasOptedOut() || closed[endpoint] || closed[key]) return;
 
   pauseMs *= 2;
-  let closed = endpoint;
+  let failed = endpoint;
   let restS = REST_S;
   try {
     const answer = await fetch(endpoint, {
@@ -97,16 +97,17 @@ async function post(key: string): Promise<void> {
       pauseMs = PAUSE_MS_MIN;
     }
     if (status === 429 || status >= 500) {
-      restS = +(answer.headers.get("Retry-After") ?? restS);
+      restS = +(answer.headers.get("Retry-After") as string) || restS;
     } else {
-      closed = key;
+      failed = key;
       restS = STRANGE_REST_S;
     }
   } catch (error) {
     // No connection; or CORS, a content security policy or an extension of the browser's is in the way.
     explain(`${error} ${endpoint}`);
   }
-  closedUntilMs[closed] = Date.now() + restS * 1000;
+  closed[failed] = true;
+  setTimeout(() => delete closed[failed], restS * 1000);
 }
 
 if (typeof window !== "undefined") {
