@@ -8,7 +8,7 @@ import { storage, store } from "./storage.js";
 const PAUSE_MS_MIN = 1500;
 
 /** The longest pause. At random, each is up to twice as long, so that visitors do not come back all at once. */
-const PAUSE_MS_MAX = 300_000;
+const PAUSE_MS_MAX = 60_000;
 
 /** How long an endpoint that has failed is left alone, whatever happens, unless its `Retry-After` says otherwise. */
 const REST_S = 1;

@@ -45,13 +45,10 @@ if (!window.leadclicks?.optIn) {
     const path = event.composedPath() as HTMLElement[];
     const card = path.find((node) => node.matches?.(CARD_OR_CONTROL));
     const selection = getSelection();
-    // Buttons beyond the middle one open no link.
-    if (
-      !card?.dataset.leadclicksExpert ||
-      event.button > 1 ||
-      (String(selection) && selection?.containsNode(card, true))
-    )
-      return;
+    // Buttons beyond the middle one open no link. Of a selection that is elsewhere nothing is asked: WebKit keeps it
+    // when a link is clicked.
+    const isSelecting = String(selection) && selection?.containsNode(path[0] as Node, true);
+    if (!card?.dataset.leadclicksExpert || event.button > 1 || isSelecting) return;
 
     // The newest tag counts: a page that swaps its body brings another one, which does not even run if it is a module.
     const tags = document.querySelectorAll<HTMLElement>("script[src*=leadclicks]");
