@@ -1,6 +1,7 @@
 import type { LeadClickBody } from "./contract.js";
 import { explain } from "./debug.js";
 import { deliver } from "./deliver.js";
+import { held, hold } from "./hold.js";
 import { hasOptedOut } from "./optOut.js";
 
 /** Where clicks go unless said otherwise: the daemon's default path on the page's own origin. */
@@ -23,9 +24,6 @@ export interface CaptureOptions {
   /** The daemon's address, absolute or relative to the page; {@link DEFAULT_ENDPOINT} without it. */
   readonly endpoint?: string | undefined;
 }
-
-/** The clicks of this page that a repetition now would repeat, by their body. */
-const captured: Record<string, boolean> = {};
 
 /**
  * Posts to leadclicksd that a lead clicked an expert's card. Call it in the click's handler and go on: it returns at
@@ -62,7 +60,7 @@ export function capture(
   try {
     const address = email?.trim();
     if (!address) throw "no email";
-    if (hasOptedOut()) throw "opted out";
+    if (hasOptedOut()) throw "optOut";
 
     const url = new URL(endpoint || DEFAULT_ENDPOINT, location.href);
     // As much as the daemon takes, in Unicode characters.
@@ -72,10 +70,8 @@ export function capture(
       search_query: cut(query ?? "", /.{0,2000}/su),
     } satisfies LeadClickBody);
 
-    if (captured[body]) throw "repeated";
-    captured[body] = true;
-    setTimeout(() => delete captured[body], REPEAT_MS_MAX);
-
+    if (held[body]) throw "repeat";
+    hold(body, REPEAT_MS_MAX);
     deliver(url, body);
   } catch (error) {
     // Whatever is wrong with the click or the browser, the page goes on.

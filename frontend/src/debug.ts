@@ -1,3 +1,4 @@
+import { PREFIX } from "./prefix.js";
 import { storage } from "./storage.js";
 
 /**
@@ -7,5 +8,5 @@ import { storage } from "./storage.js";
  */
 export function explain(text: unknown): void {
   // biome-ignore lint/suspicious/noConsole: whoever set the switch asked for it.
-  if (storage.leadclicksDebug) console.log(`leadclicks: ${text}`);
+  if (storage.leadclicksDebug) console.log(PREFIX + text);
 }

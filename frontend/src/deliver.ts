@@ -1,7 +1,9 @@
 import { newClickId } from "./clickId.js";
 import { explain } from "./debug.js";
+import { held, hold } from "./hold.js";
 import { hasOptedOut } from "./optOut.js";
-import { outbox, PREFIX } from "./outbox.js";
+import { outbox } from "./outbox.js";
+import { PREFIX } from "./prefix.js";
 import { storage, store } from "./storage.js";
 
 /** Each failure doubles the pause before the next attempt, a success resets it to this. */
@@ -31,9 +33,6 @@ const queue: string[] = [];
 /** The bodies of this page's clicks, by key. Where storage is full, they are nowhere else, and posted once. */
 const bodies: Record<string, string> = {};
 
-/** The endpoints, and the clicks by their keys, that are left alone for now. */
-const closed: Record<string, boolean> = {};
-
 let pauseMs = PAUSE_MS_MIN;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
@@ -46,7 +45,7 @@ export function deliver(endpoint: URL, body: string): void {
   const key = `${PREFIX}${Date.now()} ${endpoint} ${newClickId()}`;
   store(key, body);
   bodies[key] = body;
-  if (queue.push(key) === 1) postAll(queue).then(deliverOutbox);
+  if (queue.push(key) < 2) postAll(queue).then(deliverOutbox);
 }
 
 /** Posts what is in the outbox, now and as long as something is. */
@@ -71,7 +70,7 @@ async function post(key: string): Promise<void> {
   const body = storage[key] ?? bodies[key];
   const [, time, endpoint, id] = key.split(" ") as [string, string, string, string];
   // Without a body another tab was faster.
-  if (!body || hasOptedOut() || closed[endpoint] || closed[key]) return;
+  if (!body || hasOptedOut() || held[endpoint] || held[key]) return;
 
   pauseMs *= 2;
   let failed = endpoint;
@@ -90,7 +89,7 @@ async function post(key: string): Promise<void> {
       // Older browsers have none.
       signal: AbortSignal.timeout?.(ANSWER_MS_MAX) as AbortSignal,
     });
-    const { status } = answer;
+    const status = answer.status;
     explain(`${status} ${endpoint}`);
     if (FINAL_ANSWER.test(status + (await answer.text()))) {
       delete storage[key];
@@ -106,15 +105,18 @@ async function post(key: string): Promise<void> {
     // No connection; or CORS, a content security policy or an extension of the browser's is in the way.
     explain(`${error} ${endpoint}`);
   }
-  closed[failed] = true;
-  setTimeout(() => delete closed[failed], restS * 1000);
+  hold(failed, restS * 1000);
 }
 
 if (typeof window !== "undefined") {
   addEventListener("online", deliverOutbox);
   addEventListener("pageshow", deliverOutbox);
   addEventListener("visibilitychange", deliverOutbox);
-  // The page may never run again: what waits for its turn is posted at once.
-  addEventListener("pagehide", () => queue.splice(1).forEach(post));
+  addEventListener("pagehide", () => {
+    // The page may never run again: what waits for its turn is posted at once. If it does, as it was (from the
+    // back-forward cache), what is being posted now may never be answered.
+    queue.splice(0).slice(1).forEach(post);
+    for (const name in held) delete held[name];
+  });
   deliverOutbox();
 }

@@ -1,3 +1,4 @@
+import { PREFIX } from "./prefix.js";
 import { storage } from "./storage.js";
 
 /** More than a visitor clicks in a day without a connection. What comes after that many is not kept. */
@@ -11,7 +12,6 @@ const WAIT_MS_MAX = 86_400_000;
  * list at a time would undo each other's changes. The key is `leadclicks <time of the click in ms> <endpoint>
  * <click_id>`, so that keys sort by time. The value is the body without `click_id` and `age_ms`.
  */
-export const PREFIX = "leadclicks ";
 
 /** The keys of the outbox, oldest first. Deletes what is too much or too old. */
 export function outbox(): string[] {

@@ -279,6 +279,21 @@ describe("several clicks", () => {
     expect(experts()).toEqual(["jdoe", "zoe"]);
   });
 
+  test("are posted where a click before was never answered because its page was kept for the way back", async () => {
+    const capture = await loadPage();
+    server.answer = () => new Promise(() => {});
+    capture(jdoe);
+    page.dispatchEvent(new Event("pagehide"));
+    server.answer = accept;
+    page.dispatchEvent(new Event("pageshow"));
+    await pass(1);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+    capture(zoe);
+    await pass();
+    expect(experts()).toEqual(["jdoe", "jdoe", "zoe"]);
+    expect(waiting()).toEqual([]);
+  });
+
   test("are posted at once when the page is left", async () => {
     const capture = await loadPage();
     server.answer = () => new Promise(() => {});
@@ -638,13 +653,13 @@ describe("the console", () => {
   test("explains what happened to each click once somebody has asked for it", async () => {
     const endpoint = `${location.origin}/api/lead-clicks`;
     expect(await logOf(true)).toEqual([
-      "leadclicks: no email",
-      "leadclicks: repeated",
-      `leadclicks: 202 ${endpoint}`,
-      `leadclicks: 404 ${endpoint}`,
-      `leadclicks: TypeError: Failed to fetch ${endpoint}`,
-      expect.stringMatching(/^leadclicks: TypeError: .*Invalid URL/),
-      "leadclicks: opted out",
+      "leadclicks no email",
+      "leadclicks repeat",
+      `leadclicks 202 ${endpoint}`,
+      `leadclicks 404 ${endpoint}`,
+      `leadclicks TypeError: Failed to fetch ${endpoint}`,
+      expect.stringMatching(/^leadclicks TypeError: .*Invalid URL/),
+      "leadclicks optOut",
     ]);
   });
 

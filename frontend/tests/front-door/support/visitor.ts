@@ -1,6 +1,6 @@
 import type { Browser, Page } from "puppeteer-core";
 import { openBrowser, openPrivateBrowser } from "./browsers.js";
-import { type Session, WebKit } from "./webkit.js";
+import { Display, type Session } from "./webkit.js";
 
 /** Somebody at a browser that may have several windows, all in sight. What is done is done in the last one opened. */
 export interface Visitor {
@@ -123,22 +123,22 @@ class PuppeteerVisitor implements Visitor {
 
 /** Lends browsers that were given back, since each takes more than a second to start. */
 class WebKitEngine implements Engine {
-  readonly #webKit: WebKit;
+  readonly #display: Display;
   readonly #sessions: Session[] = [];
   readonly #free: Session[] = [];
 
-  private constructor(webKit: WebKit) {
-    this.#webKit = webKit;
+  private constructor(display: Display) {
+    this.#display = display;
   }
 
   static async start(): Promise<Engine> {
-    return new WebKitEngine(await WebKit.start());
+    return new WebKitEngine(await Display.start());
   }
 
   async enter(): Promise<Visitor> {
     let session = this.#free.pop();
     if (!session) {
-      session = await this.#webKit.openSession();
+      session = await this.#display.openSession();
       this.#sessions.push(session);
     }
     return await WebKitVisitor.enter(session, () => this.#free.push(session));
@@ -149,7 +149,7 @@ class WebKitEngine implements Engine {
 
   async stop(): Promise<void> {
     for (const session of this.#sessions) await session.close();
-    await this.#webKit.stop();
+    await this.#display.stop();
   }
 }
 

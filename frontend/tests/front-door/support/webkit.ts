@@ -13,54 +13,51 @@ const PATIENCE_MS = 15_000;
 /** How WebDriver names an element: https://www.w3.org/TR/webdriver2/#elements */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
-/** A display that nobody sees, and the driver on it. WebKitGTK has no headless mode. */
-export class WebKit {
-  readonly #display: ChildProcess;
-  readonly #driver: ChildProcess;
-  readonly #address: string;
+/** A display that nobody sees: WebKitGTK has no headless mode. */
+export class Display {
+  readonly #process: ChildProcess;
+  readonly #number: string;
 
-  private constructor(display: ChildProcess, driver: ChildProcess, address: string) {
-    this.#display = display;
-    this.#driver = driver;
-    this.#address = address;
+  private constructor(process: ChildProcess, number: string) {
+    this.#process = process;
+    this.#number = number;
   }
 
-  static async start(): Promise<WebKit> {
-    const display = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"], {
+  static async start(): Promise<Display> {
+    const process = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
     });
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    const [number] = await once(display.stdio[3] as Readable, "data", { signal });
+    const [number] = await once(process.stdio[3] as Readable, "data", { signal });
+    return new Display(process, String(number).trim());
+  }
+
+  /** A browser with a new profile that it keeps in memory, and a driver of its own: each takes only one session. */
+  async openSession(): Promise<Session> {
     const driver = spawn(DRIVER, ["--port=0", "--host=127.0.0.1"], {
-      env: { ...process.env, DISPLAY: `:${String(number).trim()}`, GDK_BACKEND: "x11", NO_AT_BRIDGE: "1" },
+      env: { ...process.env, DISPLAY: `:${this.#number}`, GDK_BACKEND: "x11", NO_AT_BRIDGE: "1" },
       stdio: "ignore",
     });
-    await once(driver, "spawn", { signal });
-    return new WebKit(display, driver, `http://127.0.0.1:${await listeningPort(driver.pid as number)}`);
+    await once(driver, "spawn");
+    const address = `http://127.0.0.1:${await listeningPort(driver.pid as number)}`;
+    const browserOptions = { binary: BROWSER, args: ["--automation"] };
+    const capabilities = { alwaysMatch: { "webkitgtk:browserOptions": browserOptions } };
+    const { sessionId } = (await command(address, "POST", "/session", { capabilities })) as { sessionId: string };
+    return new Session(driver, `${address}/session/${sessionId}`);
   }
 
   async stop(): Promise<void> {
-    for (const process of [this.#driver, this.#display]) {
-      if (process.exitCode !== null || process.signalCode !== null) continue;
-      process.kill();
-      await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
-    }
-  }
-
-  /** A browser of its own, with a new profile that it keeps in memory. */
-  async openSession(): Promise<Session> {
-    const browserOptions = { binary: BROWSER, args: ["--automation"] };
-    const capabilities = { alwaysMatch: { "webkitgtk:browserOptions": browserOptions } };
-    const { sessionId } = (await command(this.#address, "POST", "/session", { capabilities })) as { sessionId: string };
-    return new Session(`${this.#address}/session/${sessionId}`);
+    await end(this.#process);
   }
 }
 
 /** A browser with one or more windows. A command goes to the window that was opened or chosen last. */
 export class Session {
+  readonly #driver: ChildProcess;
   readonly #address: string;
 
-  constructor(address: string) {
+  constructor(driver: ChildProcess, address: string) {
+    this.#driver = driver;
     this.#address = address;
   }
 
@@ -102,7 +99,14 @@ export class Session {
 
   async close(): Promise<void> {
     await command(this.#address, "DELETE", "");
+    await end(this.#driver);
   }
+}
+
+async function end(process: ChildProcess): Promise<void> {
+  if (process.exitCode !== null || process.signalCode !== null) return;
+  process.kill();
+  await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
 }
 
 async function command(address: string, method: string, path: string, parameters?: object): Promise<unknown> {
