@@ -27,20 +27,22 @@ export interface CaptureOptions {
 
 /**
  * Posts to leadclicksd that a lead clicked an expert's card. Call it in the click's handler and go on: it returns at
- * once, its request outlives the page, and it never throws, rejects or logs anything into the page unless `debug` is
- * set. Clicks arrive in the order of the calls, as long as the page stays and each gets through. The same click again
- * within a second does not count. Nothing is stored or sent once the visitor opted out.
+ * once, its request outlives the page, and it never throws, rejects or logs anything into the page, unless
+ * `localStorage.leadclicksDebug` is set. Clicks arrive in the order of the calls, as long as the page stays and each
+ * gets through. The same click again within a second does not count. Nothing is stored or sent once the visitor opted
+ * out.
  *
  * What it stores in the visitor's browser: before a click is posted it is written to localStorage, under a key that
  * begins with `leadclicks `, with the email, the expert, the search, the time, the endpoint and an identity of its own.
  * It is removed when leadclicksd answers that it is stored (202) or never will be (413, 422). Without that answer it is
  * posted again: after a pause that grows, after the next click that gets through, when the browser is online again, when
  * the page is shown again, and when a page with this module loads. leadclicksd knows the click by its identity and
- * stores it once. At most 50 clicks wait for an endpoint; what is older than a day is deleted then, and never sent. There are
- * no cookies.
+ * stores it once. At most 50 clicks wait; what is older than a day is deleted then, and never sent. There are no
+ * cookies.
  *
  * What it does not do: an email beyond the daemon's 320 characters is not cut, because the rest would be somebody else's
- * address: the daemon refuses it. Where localStorage is forbidden or full, a click waits only as long as its page.
+ * address: the daemon refuses it. Where localStorage is forbidden, a click waits only as long as its page; where it is
+ * full, a click is posted once.
  */
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {

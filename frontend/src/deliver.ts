@@ -6,7 +6,7 @@ import { outbox } from "./outbox.js";
 import { PREFIX } from "./prefix.js";
 import { storage, store } from "./storage.js";
 
-/** Each failure doubles the pause before the next attempt, a success resets it to this. */
+/** Each click sets the pause before the next attempt to this, and each attempt doubles it. */
 const PAUSE_MS_MIN = 1500;
 
 /** The longest pause. At random, each is up to twice as long, so that visitors do not come back all at once. */
@@ -43,8 +43,9 @@ let timer: ReturnType<typeof setTimeout> | undefined;
  */
 export function deliver(endpoint: URL, body: string): void {
   const key = `${PREFIX}${Date.now()} ${endpoint} ${newClickId()}`;
-  store(key, body);
+  pauseMs = PAUSE_MS_MIN;
   bodies[key] = body;
+  store(key, body);
   if (queue.push(key) < 2) postAll(queue).then(deliverOutbox);
 }
 
@@ -57,7 +58,9 @@ async function deliverOutbox(): Promise<void> {
   // A page without TLS has no locks, and one in a sandbox may not ask for any.
   await (navigator.locks?.request(PREFIX, postOutbox).catch(postOutbox) ?? postOutbox());
   clearTimeout(timer);
-  if (outbox()[0]) timer = setTimeout(deliverOutbox, Math.min(pauseMs, PAUSE_MS_MAX) * (1 + Math.random()));
+  if (!outbox()[0]) return;
+  pauseMs *= 2;
+  timer = setTimeout(deliverOutbox, Math.min(pauseMs, PAUSE_MS_MAX) * (1 + Math.random()));
 }
 
 /** Posts clicks one after the other, and empties their list. */
@@ -72,7 +75,6 @@ async function post(key: string): Promise<void> {
   // Without a body another tab was faster.
   if (!body || hasOptedOut() || held[endpoint] || held[key]) return;
 
-  pauseMs *= 2;
   let failed = endpoint;
   let restS = REST_S;
   try {
@@ -91,10 +93,7 @@ async function post(key: string): Promise<void> {
     });
     const status = answer.status;
     explain(`${status} ${endpoint}`);
-    if (FINAL_ANSWER.test(status + (await answer.text()))) {
-      delete storage[key];
-      pauseMs = PAUSE_MS_MIN;
-    }
+    if (FINAL_ANSWER.test(status + (await answer.text()))) delete storage[key];
     if (status === 429 || status >= 500) {
       restS = +(answer.headers.get("Retry-After") as string) || restS;
     } else {

@@ -8,12 +8,12 @@ const LENGTH_MAX = 50;
 const WAIT_MS_MAX = 86_400_000;
 
 /**
+ * The keys of the outbox, oldest first. Deletes what is too much or too old.
+ *
  * The outbox has the clicks that leadclicksd has not answered yet, each under a key of its own: two tabs that change one
  * list at a time would undo each other's changes. The key is `leadclicks <time of the click in ms> <endpoint>
  * <click_id>`, so that keys sort by time. The value is the body without `click_id` and `age_ms`.
  */
-
-/** The keys of the outbox, oldest first. Deletes what is too much or too old. */
 export function outbox(): string[] {
   return (
     Object.keys(storage)

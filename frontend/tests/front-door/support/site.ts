@@ -44,7 +44,7 @@ export interface PageSettings {
 export type Outage =
   | "none"
   /** The proxy itself answers, after so long. */
-  | { status: number; afterMs: number }
+  | { status: number; afterMs: number; headers?: Record<string, string> }
   /** The daemon stores the click, and the page hears something else or nothing. */
   | "stored, but answered 504"
   | "stored, but the connection cut";
@@ -53,10 +53,13 @@ export type Outage =
 export class Site {
   readonly #server: Server;
   readonly #pages = new Map<string, string>();
+  readonly #scripts = new Map<string, string>();
   /** The daemon behind the proxy. */
   daemon: Daemon | undefined;
   /** The method and the content type of each request that the proxy was sent. */
   readonly proxied: string[] = [];
+  /** The path of each page that was asked for. */
+  readonly served: string[] = [];
   /** How long the proxy keeps an answer back. */
   answerDelayMs = 0;
   outage: Outage = "none";
@@ -100,6 +103,10 @@ export class Site {
     return this.origin + path;
   }
 
+  serveScript(path: string, script: string): void {
+    this.#scripts.set(path, script);
+  }
+
   /** The address of a page. */
   page(settings: PageSettings): string {
     return `${this.origin}/?${new URLSearchParams({ settings: JSON.stringify(settings) })}`;
@@ -116,6 +123,12 @@ export class Site {
       response.setHeader("Content-Type", contentType).end(await readFile(path));
       return;
     }
+    const script = this.#scripts.get(url.pathname);
+    if (script !== undefined) {
+      response.setHeader("Content-Type", "text/javascript").end(script);
+      return;
+    }
+    this.served.push(url.pathname);
     const settings: PageSettings | null = JSON.parse(url.searchParams.get("settings") ?? "null");
     response.setHeader("Content-Type", "text/html; charset=utf-8");
     if (settings?.csp) response.setHeader("Content-Security-Policy", settings.csp);
@@ -130,7 +143,10 @@ export class Site {
     const { outage } = this;
     if (typeof outage === "object") {
       message.resume();
-      setTimeout(() => response.writeHead(outage.status, { "Retry-After": "1" }).end(), outage.afterMs);
+      setTimeout(
+        () => response.writeHead(outage.status, outage.headers ?? { "Retry-After": "1" }).end(),
+        outage.afterMs,
+      );
       return;
     }
     const body = await buffer(message);
