@@ -182,7 +182,7 @@ class Cell {
     for (;;) {
       const rows = await this.#daemon.rowsOf(this.#email);
       if (rows.length >= min || Date.now() > deadline) return rows;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 
