@@ -109,14 +109,15 @@ impl ClickId {
     /// # Errors
     /// [`Rule::NotAUuid`].
     pub fn parse(text: &str) -> Result<Self, Rule> {
-        let text: [u8; Self::CHARS] = text.as_bytes().try_into().map_err(|_| Rule::NotAUuid)?;
-        let text = text.map(|byte| byte.to_ascii_lowercase());
-        let has_form = text.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
+        const NIL: &[u8; ClickId::CHARS] = b"00000000-0000-0000-0000-000000000000";
+        const MAX: &[u8; ClickId::CHARS] = b"ffffffff-ffff-ffff-ffff-ffffffffffff";
+        let mut text: [u8; Self::CHARS] = text.as_bytes().try_into().map_err(|_| Rule::NotAUuid)?;
+        text.make_ascii_lowercase();
+        let has_form = text.iter().zip(NIL).all(|(byte, form)| match form {
+            b'-' => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         });
-        let is_all = |digit: u8| text.iter().all(|byte| [digit, b'-'].contains(byte));
-        if !has_form || is_all(b'0') || is_all(b'f') {
+        if !has_form || text == *NIL || text == *MAX {
             return Err(Rule::NotAUuid);
         }
         Ok(Self { text })

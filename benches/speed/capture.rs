@@ -1,12 +1,18 @@
-//! leadclicksd against the bare server, by wrk, in alternation.
+//! leadclicksd against the bare server, by wrk, in alternation; and how long it takes to add the column for the clicks' ids
+//! to a database that an earlier version made.
 
 use std::{
     env,
     error::Error,
     fs::{self, File},
+    io::{Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    time::Instant,
 };
+
+use rusqlite::Connection;
 
 use crate::{
     Plan, data,
@@ -23,6 +29,8 @@ enum Subject {
     Bare,
     /// leadclicksd on a new database.
     Empty,
+    /// leadclicksd on a new database, and each click has an id.
+    Ids,
     /// leadclicksd on a database that had this many clicks at the start.
     Large {
         rows: u64,
@@ -34,6 +42,7 @@ impl Subject {
         match self {
             Self::Bare => "bare hyper, stores nothing".to_owned(),
             Self::Empty => "leadclicksd, empty table".to_owned(),
+            Self::Ids => "leadclicksd, empty table, clicks with ids".to_owned(),
             Self::Large { rows } => format!("leadclicksd, {}", data::clicks_in_words(rows)),
         }
     }
@@ -54,12 +63,18 @@ struct Sample {
 pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
     measure::require("wrk")?;
     let rows = plan.rows.iter().copied().max().unwrap_or_default();
-    let subjects = [Subject::Bare, Subject::Empty, Subject::Large { rows }];
+    let subjects = [
+        Subject::Bare,
+        Subject::Empty,
+        Subject::Ids,
+        Subject::Large { rows },
+    ];
     let scratch = tempfile::tempdir_in(directory)?;
     let large = scratch.path().join("large.db");
     fs::copy(data::database(directory, rows)?, &large)?;
     // The loads must not share the disk with what is left of the copy.
     File::open(&large)?.sync_all()?;
+    add_column(plan, &large, rows)?;
     let mut samples = Vec::new();
     let mut fsyncs_ms = Vec::new();
     let mut order = subjects;
@@ -71,7 +86,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
                 let empty = tempfile::tempdir_in(scratch.path())?;
                 let server = match subject {
                     Subject::Bare => start_bare()?,
-                    Subject::Empty => start_daemon(&empty.path().join("empty.db"))?,
+                    Subject::Empty | Subject::Ids => start_daemon(&empty.path().join("empty.db"))?,
                     Subject::Large { .. } => start_daemon(&large)?,
                 };
                 samples.push(load(plan, subject, connections, &server)?);
@@ -103,9 +118,9 @@ fn load(
     server: &Server,
 ) -> Result<Sample, Box<dyn Error>> {
     // A new WAL file grows at first, and growing takes the disk longer.
-    wrk(server, connections, WARM_UP_SECS)?;
+    wrk(server, subject, connections, WARM_UP_SECS)?;
     let cpu_secs_before = server.cpu_secs()?;
-    let output = wrk(server, connections, plan.secs)?;
+    let output = wrk(server, subject, connections, plan.secs)?;
     let cpu_secs = server.cpu_secs()? - cpu_secs_before;
     let numbers: Vec<f64> = output
         .lines()
@@ -131,18 +146,29 @@ fn load(
     })
 }
 
-fn wrk(server: &Server, connections: u32, secs: u32) -> Result<String, Box<dyn Error>> {
+fn wrk(
+    server: &Server,
+    subject: Subject,
+    connections: u32,
+    secs: u32,
+) -> Result<String, Box<dyn Error>> {
+    let script_args = if subject == Subject::Ids {
+        &["--", "ids"][..]
+    } else {
+        &[]
+    };
     let wrk = Command::new("wrk")
         .args(["--threads", "1", "--connections", &connections.to_string()])
         .args(["--duration", &format!("{secs}s")])
         .args(["--script", WRK_SCRIPT])
         .arg(format!("http://{}/api/lead-clicks", server.address))
+        .args(script_args)
         .stderr(Stdio::inherit())
         .output()?;
     Ok(String::from_utf8(wrk.stdout)?)
 }
 
-fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64) {
+fn print(plan: &Plan, subjects: &[Subject; 4], samples: &[Sample], fsync_ms: f64) {
     let of = |subject: Subject, connections: u32| {
         samples
             .iter()
@@ -182,15 +208,86 @@ fn print(plan: &Plan, subjects: &[Subject; 3], samples: &[Sample], fsync_ms: f64
         ],
         &lines,
     );
-    let [_, empty, large] = *subjects;
-    let flat: Vec<String> = plan
-        .connections
-        .iter()
-        .map(|&connections| measure::spread(ratios(large, empty, connections)))
-        .collect();
+    let [_, empty, ids, large] = *subjects;
+    let against_empty = |subject: Subject| {
+        let ratios: Vec<String> = plan
+            .connections
+            .iter()
+            .map(|&connections| measure::spread(ratios(subject, empty, connections)))
+            .collect();
+        ratios.join(", ")
+    };
     println!(
-        "\n{} against an empty table, in the same order: {}.\nOne fsync of this disk takes {fsync_ms:.2} ms.",
+        "\n{} against an empty table, in the same order: {}.\nClicks with ids against those without: {}.\n\
+         One fsync of this disk takes {fsync_ms:.2} ms.",
         large.name(),
-        flat.join(", ")
+        against_empty(large),
+        against_empty(ids),
     );
+}
+
+/// Measures how long the daemon takes to add the column `click_id` to the database of an earlier version, and how long a
+/// click waits that is posted as soon as the daemon is ready.
+fn add_column(plan: &Plan, db: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
+    let mut added_secs = Vec::new();
+    let mut waited_secs = Vec::new();
+    for round in 1..=plan.rounds {
+        eprintln!(
+            "capture: adding the column, round {round} of {}",
+            plan.rounds
+        );
+        make_earlier(db)?;
+        let begin = Instant::now();
+        let server = start_daemon(db)?;
+        let ready = Instant::now();
+        post(&server)?;
+        added_secs.push(begin.elapsed().as_secs_f64());
+        waited_secs.push(ready.elapsed().as_secs_f64());
+        post(&server)?;
+        drop(server);
+    }
+    println!(
+        "\nAdding the column click_id to {}: {} s from the start of leadclicksd on; a click that is posted meanwhile \
+         waits for at most {} s.",
+        data::clicks_in_words(rows),
+        measure::spread(added_secs),
+        measure::spread(waited_secs),
+    );
+    Ok(())
+}
+
+/// Gives the table of clicks the schema that the version before `click_id` made. Its rows have NULL there, which that
+/// schema does not look at.
+fn make_earlier(db: &Path) -> Result<(), Box<dyn Error>> {
+    let earlier = Connection::open_in_memory()?;
+    earlier.execute_batch(include_str!("../../tests/front_door/earlier_schema.sql"))?;
+    let find = "SELECT sql FROM sqlite_schema WHERE name = 'lead_clicks'";
+    let sql: String = earlier.query_row(find, [], |row| row.get(0))?;
+    let conn = Connection::open(db)?;
+    conn.pragma_update(None, "writable_schema", true)?;
+    conn.execute(
+        "UPDATE sqlite_schema SET sql = ?1 WHERE name = 'lead_clicks'",
+        [sql],
+    )?;
+    conn.pragma_update(None, "writable_schema", "RESET")?;
+    Ok(())
+}
+
+/// Posts one click and waits for its 202.
+fn post(server: &Server) -> Result<(), Box<dyn Error>> {
+    let body = r#"{"email":"lead@mail.example.com","expert_username":"expert1"}"#;
+    let mut stream = TcpStream::connect(&server.address)?;
+    write!(
+        stream,
+        "POST /api/lead-clicks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.starts_with("HTTP/1.1 202 ") {
+        Ok(())
+    } else {
+        Err(format!("a click was not accepted: {answer}").into())
+    }
 }

@@ -114,7 +114,8 @@ impl fmt::Display for BadLines {
 /// Reads the clicks of a report as CSV, with the columns `email`, `expert_username`, `search_query` and `created_at` in
 /// any order and others that are ignored, or as NDJSON with these fields. Without a `format` it is NDJSON if a `{`
 /// comes first, or nothing at all. Times are RFC 3339 or as the database stores them, and not after `now`, which is
-/// asked when all is read: the daemon would date all later clicks like that. Tells `progress` in bytes.
+/// asked when all is read: such a time is from a wrong clock or time zone, and would be the newest click of every report
+/// until it has come. Tells `progress` in bytes.
 ///
 /// # Errors
 /// When the file as a whole is of no use, or any of its lines.

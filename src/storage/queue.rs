@@ -49,6 +49,8 @@ impl Drop for WakesWriter {
 pub(super) struct Pending {
     pub(super) click: Click,
     pub(super) id: Option<ClickId>,
+    /// Of the id; none until the writer makes it.
+    pub(super) id_hash: Option<u64>,
     pub(super) created_at: Timestamp,
     pub(super) answer: oneshot::Sender<Answer>,
     pub(super) state: PendingState,
@@ -102,6 +104,7 @@ impl ClickQueue {
             .try_send(Pending {
                 click: posted.click,
                 id: posted.id,
+                id_hash: None,
                 created_at: (self.now)().before(posted.age),
                 answer,
                 state: PendingState::New,

@@ -329,7 +329,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
                     );
                 },
                 &[
-                    "newest warning: 2999-01-01T00:00:00.000000Z, which is in the future; set the clock; new clicks get the same time until it is past that",
+                    "newest warning: 2999-01-01T00:00:00.000000Z, which is in the future; set the clock if it is behind; else correct the created_at of that click, or delete it",
                 ],
             ),
             (
@@ -553,7 +553,7 @@ fn a_host_apps_database_is_in_order_as_the_app_made_it() {
          CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email VARCHAR(320) NOT NULL,
             expert_username VARCHAR(100) NOT NULL REFERENCES experts (username), search_query TEXT NOT NULL,
             created_at DATETIME NOT NULL);
-         INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'nobody', '', '2026-11-01 09:00:00');",
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'nobody', '', '2026-11-01 09:00:00');",
     );
     set_mode(&site, "leadclicks.db", 0o640);
     assert!(Daemon::start(&site, &[]).stop().0.success());

@@ -335,25 +335,6 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn the_time_of_a_click_never_runs_backwards() {
-    let site = Site::new().with_schema(
-        "INSERT INTO lead_clicks (email, expert_username, created_at)
-         VALUES ('a@example.com', 'jdoe', '2999-12-31 23:59:59.000001')",
-    );
-    let daemon = Daemon::start(&site, &[]);
-    assert_eq!(daemon.post("b@example.com", "jdoe", "").status, 202);
-    let last: String = site
-        .connect()
-        .query_row(
-            "SELECT created_at FROM lead_clicks ORDER BY id DESC LIMIT 1",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
-    assert_eq!(last, "2999-12-31 23:59:59.000001");
-}
-
-#[test]
 fn an_idle_daemon_is_small_and_silent() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);

@@ -109,7 +109,7 @@ fn a_time_that_is_none_is_told_with_the_clicks_id() {
     ] {
         let site = Site::new().with_database(&format!(
             "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
-             INSERT INTO lead_clicks VALUES (7, 'amy@example.com', 'jdoe', '', {time});"
+             INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (7, 'amy@example.com', 'jdoe', '', {time});"
         ));
         let error = format!(
             "leadclicks: {}: the click with id 7 has a created_at that is no time; \
@@ -137,9 +137,9 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
             let site = Site::new().with_database(&format!(
                 "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
                  {index}
-                 INSERT INTO lead_clicks VALUES (7, 'amy@example.com', 'jdoe', '', NULL);
+                 INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (7, 'amy@example.com', 'jdoe', '', NULL);
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {clicks})
-                 INSERT INTO lead_clicks
+                 INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
                  SELECT 100 + i, 'bob@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;"
             ));
             let ran = site.run(&["report", "--expert", "jdoe", "--format", "csv"]);
@@ -289,7 +289,7 @@ fn a_path_never_steers_the_terminal() {
 fn the_database_is_found_by_the_flag_then_the_variable_then_its_default_name() {
     let of = |email: &str| {
         Site::new().with_schema(&format!(
-            "INSERT INTO lead_clicks VALUES (1, '{email}@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');"
+            "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, '{email}@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');"
         ))
     };
     let (default, variable, flag) = (of("default"), of("variable"), of("flag"));
@@ -317,7 +317,7 @@ fn the_database_is_found_by_the_flag_then_the_variable_then_its_default_name() {
 #[test]
 fn a_link_to_the_database_is_the_database() {
     let site = Site::new().with_schema(
-        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000')",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000')",
     );
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("bob@example.com", "jdoe", "").status, 202);

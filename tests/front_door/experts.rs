@@ -91,7 +91,7 @@ fn the_imported_names_stand_in_the_reports() {
     let site = site();
     site.connect()
         .execute_batch(
-            "INSERT INTO lead_clicks VALUES
+            "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
                 (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
                 (2, 'amy@example.com', 'only', '', '2026-11-01 09:00:01.000000');",
         )
@@ -184,7 +184,7 @@ fn an_import_that_fails_halfway_changes_nothing() {
 #[test]
 fn a_host_apps_experts_are_read_and_never_written() {
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
             (2, 'amy@example.com', 'plain', '', '2026-11-01 09:00:01.000000');",
     );
@@ -225,7 +225,7 @@ fn a_host_apps_experts_are_read_and_never_written() {
 fn a_database_without_experts_reports_usernames_and_takes_no_import() {
     let site = Site::new().with_schema(
         "DROP TABLE experts;
-         INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');",
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');",
     );
     site.write("export.csv", EXPORT);
     assert_eq!(

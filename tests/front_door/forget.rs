@@ -618,7 +618,7 @@ const KEEPS_ONE: &str = "
 #[test]
 fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES (1, 'old@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00');",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'old@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00');",
     );
     let site = with_many(site).with_database(KEEPS_ONE);
     let told = old(
@@ -909,7 +909,7 @@ fn tables_over_a_full_text_index_and_indexes_of_similar_names_stop_nothing() {
              DELETE FROM searches WHERE docid = old.id;
          END;
          INSERT INTO searches (docid, text) VALUES (100, 'other');
-         INSERT INTO lead_clicks VALUES (9, 'gone@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00.000000');",
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (9, 'gone@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00.000000');",
     );
     for args in [
         &["forget", "gone@example.com", "--yes"][..],

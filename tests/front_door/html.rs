@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("../../src/render/html/page.js");
 /// Two leads on three days; an expert with a name, and one without.
 const FIXTURE: &str = "
     INSERT INTO experts VALUES ('jdoe', 'John', 'Doe');
-    INSERT INTO lead_clicks VALUES
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
         (1, 'max@example.com', 'jdoe', 'Pricing', '2020-11-01 09:00:00.000000'),
         (2, 'jane@example.com', '<b>', '', '2020-11-01 09:30:00.000000'),
         (3, 'max@example.com', 'jdoe', '</script> & \"co\"\n', '2020-11-03 10:00:00.000000');";
@@ -370,12 +370,12 @@ fn an_empty_page_says_so() {
 fn many_clicks() -> Site {
     Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1099)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%04d@example.com', i), format('expert%04d', i), format('search %d', i),
              date('2015-01-01', i || ' days') || ' 09:00:00.000000'
          FROM n;
          WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 5999)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT 10000 + i, 'eager@example.com', 'jdoe', '', format('2020-11-01 08:00:00.%06d', i)
          FROM n;",
     )
@@ -476,7 +476,7 @@ fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {
 fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20009)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, 'eager@example.com', 'jdoe', format('search %d', i), date('1960-01-01', i || ' days') || ' 09:00:00.000000'
          FROM n;",
     );
@@ -553,7 +553,7 @@ proptest! {
                 conn.execute("INSERT INTO experts VALUES (?, ?, '.')", [&username, &text]).unwrap();
                 let search = format!("{markup}{text}");
                 let at = format!("2020-11-01 09:{number:02}:00");
-                conn.execute("INSERT INTO lead_clicks VALUES (NULL, ?, ?, ?, ?)", [&email, &username, &search, &at]).unwrap();
+                conn.execute("INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (NULL, ?, ?, ?, ?)", [&email, &username, &search, &at]).unwrap();
             }
             drop(conn);
             let html = page(&site, &["--by-email"]);

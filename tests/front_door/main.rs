@@ -10,6 +10,7 @@ mod completions;
 mod corpora;
 mod durability;
 mod errors;
+mod exactly_once;
 mod experts;
 mod faults;
 mod forget;

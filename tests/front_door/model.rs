@@ -30,7 +30,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, body, is_long, post_request};
+use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, is_long, post_request};
 use plan::{Click, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
 use reports::{Line, Names, Row};
 use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
@@ -96,6 +96,13 @@ struct World {
     clock: AtomicU64,
 }
 
+/// Whether clicks with ids are posted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retries {
+    On,
+    Off,
+}
+
 /// How much was tried, to judge a run by.
 #[derive(Debug, Default)]
 struct Counts {
@@ -124,7 +131,11 @@ enum Came {
 impl Run {
     fn start(is_host_app: bool) -> Self {
         let (site, names) = if is_host_app {
-            (Site::new().with_database(HOST_APP), Names::HostApp)
+            let column = "ALTER TABLE lead_clicks ADD COLUMN click_id VARCHAR(36)";
+            (
+                Site::new().with_database(HOST_APP).with_database(column),
+                Names::HostApp,
+            )
         } else {
             (Site::new(), Names::Imported { edition: 0 })
         };
@@ -144,7 +155,11 @@ impl Run {
 
     /// Lets a step happen and checks what came of it.
     fn take(&mut self, step: &Step) {
-        let (posted, came) = self.world.let_happen(step, self.names);
+        // A click whose row a reset has wiped comes back where the daemon is restarted before it is posted again.
+        let may_reset =
+            step.has(|event| matches!(event, Event::Reset { .. })) || self.model.may_reset();
+        let retries = if may_reset { Retries::Off } else { Retries::On };
+        let (posted, came) = self.world.let_happen(step, self.names, retries);
         check_answers(step, &posted);
         let mut happened = Happened {
             posted,
@@ -306,12 +321,12 @@ impl World {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn let_happen(&self, step: &Step, names: Names) -> (Vec<Posted>, Vec<Came>) {
+    fn let_happen(&self, step: &Step, names: Names, retries: Retries) -> (Vec<Posted>, Vec<Came>) {
         thread::scope(|scope| {
             let posting: Vec<_> = step
                 .connections
                 .iter()
-                .map(|posts| scope.spawn(|| self.post_all(posts)))
+                .map(|posts| scope.spawn(|| self.post_all(posts, retries)))
                 .collect();
             let happening: Vec<_> = step
                 .events
@@ -334,7 +349,7 @@ impl World {
         })
     }
 
-    fn post_all(&self, posts: &[(Click, Manner)]) -> Vec<Posted> {
+    fn post_all(&self, posts: &[(Click, Manner)], retries: Retries) -> Vec<Posted> {
         let mut kept_alive = None;
         let mut posted = Vec::new();
         for (click, manner) in posts {
@@ -346,7 +361,7 @@ impl World {
             } else {
                 click.expert
             };
-            let request = post_request(&body(&click.email, expert, &click.query));
+            let request = post_request(&body_of(click, expert));
             let whole = request.len();
             let sent = self.tick();
             let fate = match manner {
@@ -370,10 +385,33 @@ impl World {
                     }
                 },
             };
+            let fate = match retries {
+                Retries::On => self.post_again(click, &request, fate),
+                Retries::Off => fate,
+            };
             let click = click.clone();
             posted.push(Posted { click, sent, fate });
         }
         posted
+    }
+
+    /// Posts a click that has an id again if it may be stored, as a page does: if no answer came until one comes, and some
+    /// in any case. It is stored once, and accepted with the last answer.
+    fn post_again(&self, click: &Click, request: &str, fate: Fate) -> Fate {
+        let is_due =
+            fate == Fate::Unknown || (click.is_repeated && matches!(fate, Fate::Accepted(_)));
+        if click.id.is_none() || !is_due {
+            return fate;
+        }
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            match Client::new(self.connect()).try_send(request) {
+                Ok(answer) if answer.status == 202 => return Fate::Accepted(self.tick()),
+                Ok(answer) => assert_eq!(answer.status, 503, "{click:?}"),
+                Err(error) => assert_ne!(error.kind(), ErrorKind::WouldBlock, "no answer in time"),
+            }
+            assert!(Instant::now() < deadline, "never stored: {click:?}");
+        }
     }
 
     fn send_and_leave(&self, request: &str, fate: Fate) -> Fate {
@@ -552,6 +590,18 @@ impl World {
         }
         ran
     }
+}
+
+fn body_of(click: &Click, expert: &str) -> String {
+    let mut fields = serde_json::json!({
+        "email": click.email,
+        "expert_username": expert,
+        "search_query": click.query,
+    });
+    if let Some(id) = &click.id {
+        fields["click_id"] = id.as_str().into();
+    }
+    fields.to_string()
 }
 
 /// The number of rows that a reset says it has deleted.

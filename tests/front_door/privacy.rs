@@ -7,24 +7,26 @@ use std::{collections::BTreeSet, fs, sync::Mutex};
 
 use crate::support::{Daemon, Site, WriteLock, body, post_request, request};
 
-/// The searches that tests have sent and that are long enough to be told from other words.
-static SEARCHES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// The searches and ids that tests have sent and that are long enough to be told from other words.
+static TEXTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 const SEARCH_CHARS_MIN: usize = 8;
 
 /// What tests send in `X-Forwarded-For`: addresses that are set aside for documentation.
 const ADDRESSES: [&str; 4] = ["192.0.2.", "198.51.100.", "203.0.113.", "2001:db8"];
 
-/// Remembers the search of a request that a test sends.
+/// Remembers the search, and the click's id, of a request that a test sends.
 pub fn remember(request: &[u8]) {
     let Some(body) = request.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return;
     };
     let click: serde_json::Value = serde_json::from_slice(&request[body + 4..]).unwrap_or_default();
-    if let Some(search) = click["search_query"].as_str()
-        && search.chars().count() >= SEARCH_CHARS_MIN
-    {
-        SEARCHES.lock().unwrap().insert(search.to_owned());
+    for text in ["search_query", "click_id"].map(|field| click[field].as_str()) {
+        if let Some(text) = text
+            && text.chars().count() >= SEARCH_CHARS_MIN
+        {
+            TEXTS.lock().unwrap().insert(text.to_owned());
+        }
     }
 }
 
@@ -36,7 +38,7 @@ fn leak(text: &str) -> Option<String> {
     if let Some(email) = email {
         return Some(email.to_owned());
     }
-    let searches = SEARCHES.lock().unwrap();
+    let searches = TEXTS.lock().unwrap();
     searches
         .iter()
         .map(String::as_str)

@@ -68,7 +68,7 @@ blank,blank,1,1,0.125,2026-11-01T10:00:00.000000Z
 #[test]
 fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typed_last() {
     let site = Site::new().with_schema(
-        "INSERT INTO lead_clicks VALUES
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'a@example.com', 'jdoe', 'Zürich  pricing', '2026-11-01 09:00:00.000000'),
             (2, 'b@example.com', 'jdoe', ' ZÜRICH PRICING ', '2026-11-03 09:00:00.000000'),
             (3, 'a@example.com', 'zoe', 'zürich pricing', '2026-11-02 09:00:00.000000'),
@@ -119,7 +119,7 @@ search_query,clicks,leads,share,latest_click_at
 
 /// Around midnight in Berlin, which is 23:00 in UTC, with two days between.
 const MIDNIGHTS: &str = "
-    INSERT INTO lead_clicks VALUES
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
         (1, 'a@example.com', 'jdoe', '', '2026-11-01 22:59:59.999999'),
         (2, 'b@example.com', 'jdoe', '', '2026-11-01 23:00:00.000000'),
         (3, 'b@example.com', 'zoe', '', '2026-11-02 22:59:59.999999'),
@@ -239,7 +239,7 @@ amy@example.com
 #[test]
 fn a_host_apps_leads_are_found_whatever_case_they_are_stored_in() {
     let site = Site::new().with_database(&format!(
-        "{HOST_APP} INSERT INTO lead_clicks VALUES
+        "{HOST_APP} INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'Amy@Example.com', 'jdoe', 'x', '2026-11-01 09:00:00'),
             (2, 'amy@example.com', 'plain', 'y', '2026-11-01 10:00:00');"
     ));
@@ -441,7 +441,7 @@ fn a_summary_keeps_to_80_columns_however_much_there_is() {
 fn a_summary_takes_a_host_apps_ids_as_they_are() {
     let site = Site::new().with_database(
         "CREATE TABLE lead_clicks (id TEXT PRIMARY KEY, email, expert_username, search_query, created_at);
-         INSERT INTO lead_clicks VALUES
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             ('b', 'jane@example.com', 'zoe', 'second', '2026-11-02 09:00:00'),
             ('a', 'jane@example.com', 'jdoe', 'first', '2026-11-01 09:00:00');",
     );

@@ -15,7 +15,7 @@ use crate::support::{Daemon, HOST_APP, Ran, Site, mode};
 const FIXTURE: &str = "
     INSERT INTO experts VALUES
         ('jdoe', 'Jane', 'Doe'), ('blank', '  ', ''), ('zoë', ' Zoë ', 'O''Neil, Jr.'), ('solo', '', 'Solo');
-    INSERT INTO lead_clicks VALUES
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
         (1, 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
         (2, 'bob@example.com', 'ghost', 'rust, \"fast\" & safe', '2026-11-01 09:00:00.000000'),
         (3, 'amy@example.com', 'ghost', '=HYPERLINK(\"http://example.com\")', '2026-11-01 09:00:00.000000'),
@@ -305,7 +305,7 @@ fn nothing_in_a_row_steers_the_terminal() {
     let strange = format!("x{steering}");
     let conn = site.connect();
     conn.execute(
-        "INSERT INTO lead_clicks VALUES (1, ?1, 'x', ?1, '2026-11-01 09:00:00.000000')",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, ?1, 'x', ?1, '2026-11-01 09:00:00.000000')",
         [&strange],
     )
     .unwrap();
@@ -377,11 +377,11 @@ fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
 fn many_clicks() -> Site {
     Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 119)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%02d@example.com', i % 60), 'jdoe', '', format('2026-11-01 09:00:00.%06d', i)
          FROM n;
          WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 204)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i + 1000, 'lead00@example.com', 'solo', '', format('2026-11-01 08:00:00.%06d', i)
          FROM n;",
     )
@@ -413,7 +413,7 @@ fn a_table_stops_at_50_leads_or_200_clicks_and_says_how_many_more_there_are() {
 fn a_lead_with_many_clicks_does_not_push_all_others_off_the_screen() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE click (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM click WHERE id < 60)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT id, iif(id = 1, 'a', 'b') || '@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000' FROM click;",
     );
     let table = site.stdout_of(&["report", "--by-email"]);
@@ -488,7 +488,7 @@ fn programs_get_every_click_unless_they_limit() {
 fn since_is_in_the_window_and_until_is_not() {
     // Some times as CURRENT_TIMESTAMP writes them, without a fraction of a second.
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'before@example.com', 'jdoe', '', '2026-11-01 08:59:59.999999'),
             (2, 'first@example.com', 'jdoe', '', '2026-11-01 09:00:00'),
             (3, 'second@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000'),
@@ -553,7 +553,7 @@ fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() 
     const CLICKS: u64 = 14_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), iif(i % 5 = 4, 'other', 'jdoe'), '',
              format('2026-11-01 09:00:00.%06d', i % 3)
          FROM n;",
@@ -656,7 +656,7 @@ fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_ind
             let (hour, minute) = (minute / 60, minute % 60);
             write!(
                 inserting,
-                "INSERT INTO lead_clicks VALUES
+                "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
                     ({id}, '{email}', '{expert}', 'search {id}', '2026-11-01 {hour:02}:{minute:02}:00.000000');"
             )
             .unwrap();
@@ -734,7 +734,7 @@ fn an_experts_clicks_are_told_to_the_last_although_their_searches_fill_many_page
     const CLICKS: usize = 6_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), 'jdoe', replace(format('%.*c', 2000, 'x'), 'x', '🦀'),
              format('2026-11-01 09:00:00.%06d', i / 2)
          FROM n;",
@@ -876,7 +876,7 @@ fn an_output_of_a_dash_is_standard_output() {
 #[test]
 fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
     let site = Site::new().with_schema(&format!(
-        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
         "word ".repeat(400)
     ));
     for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
@@ -890,9 +890,9 @@ fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
 fn a_report_that_fails_leaves_the_output_file_as_it_was() {
     // The time that is none comes after more rows than are read or written at once.
     let site = Site::new().with_database(HOST_APP).with_database(
-        "INSERT INTO lead_clicks VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
          WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, 'amy@example.com', 'jdoe', '', format('2026-11-01 09:00:00.%06d', i) FROM n;",
     );
     site.write("clicks.csv", "old");
@@ -997,7 +997,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     // Several times what a pipe and the buffers before it hold.
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i, format('lead%d@example.com', i), 'jdoe', '{}', '2026-11-01 09:00:00.000000' FROM n;",
         "query ".repeat(100)
     ));

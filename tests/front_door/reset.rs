@@ -536,7 +536,7 @@ fn copies_that_a_host_app_left_in_its_pages_are_gone() {
     // secure_delete what moved stays where it was.
     let site = Site::new().with_database(HOST_APP).with_database(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
-         INSERT INTO lead_clicks
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
          SELECT i * 7919 % 10007, format('wipe-%d@example.com', i * 31 % 2003), 'jdoe', 'wipe-query', '2026-11-01 09:00:00'
          FROM n;
          CREATE TABLE trials (email TEXT);

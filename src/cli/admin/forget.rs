@@ -21,7 +21,9 @@ const WORD: &str = "forget";
 ///
 /// Deletes the rows with this email from conversations, email_leads, newsletter_subscribers, user_events, lead_clicks
 /// and feedback, those of them that the database has and that have a column email, in one transaction. Whether the
-/// email is stored in capitals or in small letters makes no difference. The daemon may go on running.
+/// email is stored in capitals or in small letters makes no difference. The daemon may go on running. A page may send a
+/// click again for up to a day, if its answer was lost: a running daemon knows it by then and does not store it again, and
+/// one that was restarted after this does.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -25,8 +25,9 @@ use crate::{
 const BATCH_CLICKS_MAX: usize = 1_000;
 /// What is read at a time at most, in bytes of text, give or take one click.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// How many of the clicks that were seen last are remembered. Only if all of these are deleted, and others are not, the
-/// clicks' times have to tell which of those were seen.
+/// How many of the clicks that were seen last are remembered. Only if all of these are deleted between two looks, and others
+/// are not, the clicks' times have to tell which of those were seen; then a click that happened before the newest of the
+/// deleted ones, and arrives before the second look, is taken for one that was seen.
 const SEEN_CLICKS_MAX: usize = 1_024;
 /// How long the database may be missing or impossible to open: whoever puts another one in its place needs a moment for
 /// it, and whoever deleted it for good should get an error.
@@ -52,6 +53,8 @@ struct Opened {
     files: FileIdentities,
     /// SQLite's number for what the database held when all of it had been read.
     read_version: Option<i64>,
+    /// Clicks up to this id were there when it was opened. All others have arrived since, however long ago they happened.
+    arrivals_after_id: i64,
 }
 
 /// Clicks that have arrived.
@@ -65,7 +68,8 @@ pub(crate) struct Batch {
 
 impl Feed {
     /// Watches the database at `path` from now on for the clicks of `selection`. If its window begins at a time, the first
-    /// batches have the clicks since then.
+    /// batches have the clicks since then. What arrives later need not lie in the window: a page may send a click a day after
+    /// it happened.
     ///
     /// # Errors
     /// As [`crate::storage::Db::open_for_report`].
@@ -169,13 +173,20 @@ impl Feed {
         let batch = opened.db.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
             self.seen.forget_deleted(&transaction)?;
-            read_batch(&transaction, &self.selection, &mut self.seen)
+            read_batch(
+                &transaction,
+                &self.selection,
+                opened.arrivals_after_id,
+                &mut self.seen,
+            )
         })?;
         if !batch.clicks.is_empty() {
             self.names = opened.db.experts()?.into();
         }
         if !batch.has_more {
             opened.read_version = Some(version);
+            // From here on also those that get an id of a deleted click are new.
+            opened.arrivals_after_id = i64::MIN;
         }
         Ok(batch)
     }
@@ -190,7 +201,9 @@ impl Opened {
             db: SqliteDb::open_for_report(&path)?,
             files: before,
             read_version: None,
+            arrivals_after_id: i64::MIN,
         };
+        opened.arrivals_after_id = opened.db.run(last_id)?;
         // Reading makes the files next to it, if there were none. What was there before and is another file now was
         // perhaps not yet that when it was opened: it is opened anew then.
         opened.version()?;
@@ -217,8 +230,20 @@ fn last_id_before(conn: &Connection, since: &str) -> rusqlite::Result<Option<i64
     )
 }
 
-/// The clicks after the last that was seen, as far as they are selected.
-fn read_batch(conn: &Connection, selection: &Selection, seen: &mut Seen) -> Result<Batch, Problem> {
+fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("SELECT max(id) FROM lead_clicks", [], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(i64::MIN))
+    })
+}
+
+/// The clicks after the last that was seen, as far as they are selected. The window is not for
+/// those after the id `arrivals_after_id`.
+fn read_batch(
+    conn: &Connection,
+    selection: &Selection,
+    arrivals_after_id: i64,
+    seen: &mut Seen,
+) -> Result<Batch, Problem> {
     let is_selected = selection.matcher();
     let mut statement = conn.prepare_cached(&format!(
         "{} WHERE id > ? ORDER BY id LIMIT {BATCH_CLICKS_MAX}",
@@ -237,7 +262,8 @@ fn read_batch(conn: &Connection, selection: &Selection, seen: &mut Seen) -> Resu
                 }
                 click => click?,
             };
-            if selection.window.contains(click.created_at) {
+            let id: i64 = row.get(0)?;
+            if id > arrivals_after_id || selection.window.contains(click.created_at) {
                 batch_bytes += click.email.len() + click.search_query.len();
                 batch.clicks.push(click.into_owned());
             }
@@ -327,27 +353,27 @@ impl Seen {
 
     /// Goes back to the newest click that was seen and still exists, if the newest of all was deleted.
     fn forget_deleted(&mut self, conn: &Connection) -> Result<(), Problem> {
-        let mut deleted = None;
+        let (Some(oldest), Some(newest)) = (self.newest.front(), self.newest.back()) else {
+            return Ok(());
+        };
+        let (oldest_id, newest_created_at) = (oldest.id, newest.created_at.clone());
         while let Some(newest) = self.newest.back() {
             if self.exists(conn, newest)? {
                 self.last_id = newest.id;
                 return Ok(());
             }
-            let click = self.newest.pop_back();
-            deleted = deleted.or(click);
+            self.newest.pop_back();
         }
-        let Some(deleted) = deleted else {
-            return Ok(());
-        };
         if self.are_all {
             self.last_id = i64::MIN;
             return Ok(());
         }
-        // The daemon never dates a click before the one that it has stored last.
+        // Those up to the newest whose time is not after that of the newest that was seen. None that was seen has as high an
+        // id as those that are remembered. The plus is against a search by time: nearly always the first is the one.
         let last_id: Option<i64> = conn
             .query_row(
-                "SELECT id FROM lead_clicks WHERE created_at < ? ORDER BY created_at DESC, id DESC LIMIT 1",
-                [&deleted.created_at],
+                "SELECT id FROM lead_clicks WHERE id < ?1 AND +created_at <= ?2 ORDER BY id DESC LIMIT 1",
+                (oldest_id, &newest_created_at),
                 |row| row.get(0),
             )
             .optional()?;

@@ -436,7 +436,7 @@ fn newest(db: &SqliteDb, now: Timestamp) -> Result<Finding, Error> {
         Some(newest) if newest.since(now) > AHEAD_MAX => Finding::warning(
             "newest",
             format!("{}, which is in the future", newest.rfc3339()),
-            "set the clock; new clicks get the same time until it is past that",
+            "set the clock if it is behind; else correct the created_at of that click, or delete it",
         ),
         Some(newest) => Finding::ok("newest", &*newest.rfc3339()),
     })

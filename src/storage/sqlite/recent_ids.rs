@@ -11,20 +11,30 @@ use std::{
 use super::{SqliteDb, text};
 use crate::{click::ClickId, storage::Error, timestamp::Timestamp};
 
-/// How many ids are remembered at the most: of 5 clicks a second for a whole day. They take 17 MB. Beyond it the oldest
-/// is forgotten, and its click would be stored again if it came again. Up to half of 7/8 of a power of two the set's table
-/// keeps its size, whatever comes and goes.
+/// How many ids are remembered at the most: of 5 clicks a second for a whole day. They take 14 to 18 MB, and 23 MB for the
+/// moment in which the set's table grows for the last time: at up to 7/16 of a power of two hashes come and go without that
+/// ([hashbrown](https://github.com/rust-lang/hashbrown) rehashes a table in place that is at most half full). Beyond the bound the
+/// oldest is forgotten, and its click would be stored again if it came again.
 pub(super) const IDS_MAX: usize = 450_000;
 
 /// How long an id is remembered: a page sends a click again for a day after it happened, and an answer takes a while. Then it
 /// is forgotten, as beyond [`IDS_MAX`].
 pub(super) const REMEMBERED: Duration = Duration::from_hours(25);
 
-/// The ids of the clicks that were stored last, as hashes. That any of a million new clicks has the hash of another has a
-/// chance of 1 in 40 million; and nobody can look for such ids, since the hashes' key is drawn at random.
+/// Makes the hashes of ids, with a random key. The chance that any of a million new clicks has the hash of another click is 1
+/// in 40 million, and nobody can look for such ids.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdHasher(RandomState);
+
+impl IdHasher {
+    pub(super) fn hash(&self, id: &ClickId) -> u64 {
+        self.0.hash_one(id)
+    }
+}
+
+/// The ids of the clicks that were stored last, as hashes of one [`IdHasher`].
 #[derive(Debug)]
 pub(super) struct RecentIds {
-    key: RandomState,
     hashes: HashSet<u64>,
     /// The same hashes in the order in which they came, and when.
     oldest_first: VecDeque<(u64, Seconds)>,
@@ -40,7 +50,12 @@ impl RecentIds {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub(super) fn load(db: &SqliteDb, at: Timestamp, now: Instant) -> Result<Self, Error> {
+    pub(super) fn load(
+        db: &SqliteDb,
+        hasher: &IdHasher,
+        at: Timestamp,
+        now: Instant,
+    ) -> Result<Self, Error> {
         let sql = if db.index_on_time()?.is_some() {
             format!(
                 "SELECT click_id FROM lead_clicks WHERE created_at >= ?1
@@ -61,7 +76,7 @@ impl RecentIds {
             while let Some(row) = rows.next()? {
                 // A host app may keep something else there.
                 if let Ok(id) = ClickId::parse(&text(row.get_ref(0)?)) {
-                    ids.insert_oldest(&id);
+                    ids.insert_oldest(hasher.hash(&id));
                 }
             }
             Ok(())
@@ -72,22 +87,20 @@ impl RecentIds {
     /// None yet; `now` is the earliest time that it will be asked about.
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            key: RandomState::new(),
             hashes: HashSet::new(),
             oldest_first: VecDeque::new(),
             since: now,
         }
     }
 
-    pub(super) fn contains(&self, id: &ClickId) -> bool {
-        !self.hashes.is_empty() && self.hashes.contains(&self.key.hash_one(id))
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.hashes.contains(&id)
     }
 
     /// Adds the id of a click that was stored `now`.
-    pub(super) fn insert(&mut self, id: &ClickId, now: Instant) {
-        let hash = self.key.hash_one(id);
-        if self.hashes.insert(hash) {
-            self.oldest_first.push_back((hash, self.seconds(now)));
+    pub(super) fn insert(&mut self, id: u64, now: Instant) {
+        if self.hashes.insert(id) {
+            self.oldest_first.push_back((id, self.seconds(now)));
         }
         if self.oldest_first.len() > IDS_MAX {
             self.forget_oldest();
@@ -95,10 +108,9 @@ impl RecentIds {
     }
 
     /// Adds the id of a click that was stored before all others; no more than [`IDS_MAX`].
-    pub(super) fn insert_oldest(&mut self, id: &ClickId) {
-        let hash = self.key.hash_one(id);
-        if self.oldest_first.len() < IDS_MAX && self.hashes.insert(hash) {
-            self.oldest_first.push_front((hash, 0));
+    pub(super) fn insert_oldest(&mut self, id: u64) {
+        if self.oldest_first.len() < IDS_MAX && self.hashes.insert(id) {
+            self.oldest_first.push_front((id, 0));
         }
     }
 
@@ -130,8 +142,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn id(number: usize) -> ClickId {
-        ClickId::parse(&format!("0198c2a1-7d3e-7b4f-9c5d-{number:012x}")).unwrap()
+    fn id(number: usize) -> u64 {
+        number as u64
     }
 
     /// Some seconds after each other.
@@ -144,20 +156,20 @@ mod tests {
         let begin = Instant::now();
         let mut ids = RecentIds::new(begin);
         for number in 0..IDS_MAX {
-            ids.insert(&id(number), begin);
+            ids.insert(id(number), begin);
             // One that comes again is not counted twice.
-            ids.insert(&id(number), begin);
+            ids.insert(id(number), begin);
         }
-        assert!(ids.contains(&id(0)) && ids.contains(&id(IDS_MAX - 1)));
-        ids.insert(&id(IDS_MAX), begin);
-        assert!(!ids.contains(&id(0)) && ids.contains(&id(1)));
-        ids.insert_oldest(&id(0));
-        assert!(!ids.contains(&id(0)), "there is no room for older ones");
+        assert!(ids.contains(id(0)) && ids.contains(id(IDS_MAX - 1)));
+        ids.insert(id(IDS_MAX), begin);
+        assert!(!ids.contains(id(0)) && ids.contains(id(1)));
+        ids.insert_oldest(id(0));
+        assert!(!ids.contains(id(0)), "there is no room for older ones");
         let capacity = ids.hashes.capacity();
         for number in IDS_MAX + 1..4 * IDS_MAX {
-            ids.insert(&id(number), begin);
+            ids.insert(id(number), begin);
         }
-        assert!(!ids.contains(&id(3 * IDS_MAX - 1)) && ids.contains(&id(3 * IDS_MAX)));
+        assert!(!ids.contains(id(3 * IDS_MAX - 1)) && ids.contains(id(3 * IDS_MAX)));
         assert_eq!(ids.oldest_first.len(), IDS_MAX);
         assert_eq!(ids.hashes.len(), IDS_MAX);
         assert!(ids.hashes.capacity() <= 2 * capacity.max(IDS_MAX));
@@ -177,9 +189,9 @@ mod tests {
                 ids.forget_old(at(begin, secs));
                 for (number, stored_at) in &stored {
                     let is_recent = secs - stored_at <= REMEMBERED.as_secs();
-                    prop_assert_eq!(ids.contains(&id(*number)), is_recent);
+                    prop_assert_eq!(ids.contains(id(*number)), is_recent);
                 }
-                ids.insert(&id(number), at(begin, secs));
+                ids.insert(id(number), at(begin, secs));
                 stored.push((number, secs));
             }
         }

@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     file_state::{FileState, OpenDatabase},
     insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row},
     pace::Pace,
-    recent_ids::RecentIds,
+    recent_ids::{IdHasher, RecentIds},
     schema::{IdColumn, schema_version},
 };
 use crate::{
@@ -83,7 +83,8 @@ impl Writer {
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Self, ClickQueue), Error> {
         let path = db.path().to_owned();
-        let opened = Opened::new(db, now())?;
+        let id_hasher = IdHasher::default();
+        let opened = Opened::new(db, &id_hasher, now())?;
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
         let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
         tokio::spawn(pass_on(answered));
@@ -92,6 +93,7 @@ impl Writer {
         let thread = WriterThread {
             path: path.clone(),
             opened: Some(opened),
+            id_hasher,
             now: now.clone(),
             pace: Arc::clone(&pace),
             answers,
@@ -141,6 +143,7 @@ struct WriterThread<Now> {
     path: PathBuf,
     /// None after the file at the path was replaced by one that can't be used.
     opened: Option<Opened>,
+    id_hasher: IdHasher,
     now: Now,
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
@@ -161,11 +164,13 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(db: SqliteDb, now: Timestamp) -> Result<Self, Error> {
+    fn new(db: SqliteDb, hasher: &IdHasher, now: Timestamp) -> Result<Self, Error> {
         let id_column = db.id_column()?;
         let ids = match id_column {
             IdColumn::Missing => RecentIds::new(Instant::now()),
-            IdColumn::Plain | IdColumn::Unique => RecentIds::load(&db, now, Instant::now())?,
+            IdColumn::Plain | IdColumn::Unique => {
+                RecentIds::load(&db, hasher, now, Instant::now())?
+            }
         };
         Ok(Self {
             database: OpenDatabase::new(db)?,
@@ -201,7 +206,7 @@ impl Opened {
         let mut is_anything_new = false;
         for pending in batch {
             if pending.state == PendingState::New {
-                if pending.id.is_some_and(|id| self.ids.contains(&id)) {
+                if pending.id_hash.is_some_and(|id| self.ids.contains(id)) {
                     pending.state = PendingState::Stored;
                 } else {
                     is_anything_new = true;
@@ -215,12 +220,20 @@ impl Opened {
         let now = Instant::now();
         for pending in stored {
             if pending.state == PendingState::New
-                && let Some(id) = &pending.id
+                && let Some(id) = pending.id_hash
             {
                 self.ids.insert(id, now);
             }
         }
     }
+}
+
+/// How all new clicks of a batch came into the database.
+#[derive(Debug, PartialEq, Eq)]
+enum Commit {
+    Done,
+    /// There was none.
+    NotNeeded,
 }
 
 /// Why a batch is not in the database.
@@ -265,11 +278,11 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and
     /// the others are stored without it.
     fn store(&mut self, mut batch: Vec<Pending>) {
-        mark_repeats(&mut batch);
+        mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
         let committed = loop {
             match self.commit(&mut batch) {
-                Ok(()) => break Ok(()),
+                Ok(commit) => break Ok(commit),
                 // Each time round leaves one click more out, so this ends.
                 Err(Failure::RolledBack) => {}
                 // Whoever changes the schema does not do it for ever.
@@ -293,8 +306,11 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 },
             }
         };
-        self.tell_change(committed.as_ref().err());
-        let committed = committed.map_err(|_| NotStored::Unavailable);
+        // Where nothing was new nothing shows whether clicks can be stored.
+        if committed != Ok(Commit::NotNeeded) {
+            self.tell_change(committed.as_ref().err());
+        }
+        let committed = committed.map(|_| ()).map_err(|_| NotStored::Unavailable);
         let answers: Vec<Answer> = (0..batch.len())
             .map(|number| answer(&batch, number, committed))
             .collect();
@@ -318,7 +334,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         // Closed before the next is opened, which may have the same -wal and -shm.
         self.opened = None;
         let opened = SqliteDb::reopen_for_capture(&self.path)
-            .and_then(|db| Opened::new(db, (self.now)()))
+            .and_then(|db| Opened::new(db, &self.id_hasher, (self.now)()))
             .map_err(|error| error.to_string())?;
         self.opened = Some(opened);
         tracing::warn!("the database's files were replaced, and are opened anew");
@@ -332,7 +348,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         }
     }
 
-    fn commit(&mut self, batch: &mut [Pending]) -> Result<(), Failure> {
+    fn commit(&mut self, batch: &mut [Pending]) -> Result<Commit, Failure> {
         let Some(opened) = &mut self.opened else {
             return Err(Failure::Moved);
         };
@@ -340,7 +356,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             return Err(Failure::Moved);
         }
         if !opened.find_stored(batch) {
-            return Ok(());
+            return Ok(Commit::NotNeeded);
         }
         let done = insert_all(opened, batch, &mut self.refusals_told);
         let conn = opened.database.db.conn();
@@ -356,7 +372,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             Err(_) => {}
         }
         opened.database.note_change();
-        done
+        done.map(|()| Commit::Done)
     }
 
     /// One line when storing begins to fail and one when it works again: a full disk must not fill a log too.
@@ -374,11 +390,13 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
 }
 
 /// Marks every click that has the id of an earlier one of the batch.
-fn mark_repeats(batch: &mut [Pending]) {
-    let mut first: HashMap<ClickId, usize> = HashMap::new();
+fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
+    let mut first: HashMap<u64, usize> = HashMap::with_capacity(batch.len());
     for (number, pending) in batch.iter_mut().enumerate() {
-        let Some(id) = pending.id else { continue };
-        match first.entry(id) {
+        let Some(id) = &pending.id else { continue };
+        let hash = hasher.hash(id);
+        pending.id_hash = Some(hash);
+        match first.entry(hash) {
             Entry::Vacant(entry) => {
                 entry.insert(number);
             }
@@ -410,19 +428,20 @@ fn insert_all(
     if Some(schema_version(conn)?) != opened.schema_version {
         return Err(Failure::NewSchema);
     }
+    let mut insert = Insert::prepare(conn, opened.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
         let changes_before = conn.total_changes();
-        let inserted = insert(conn, opened.id_column, pending);
-        let (reason, may_have_changed) = match inserted {
+        let (reason, is_spoilt) = match insert.execute(pending) {
             Ok(0) => (IGNORED.to_owned(), false),
             Ok(_) => continue,
             Err(error) if !is_about_the_row(&error) => return Err(error.into()),
-            Err(error) => (reason(&error), true),
+            // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click had done by then.
+            Err(error) => (
+                reason(&error),
+                conn.is_autocommit() || conn.total_changes() != changes_before,
+            ),
         };
-        // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click had done by then.
-        let is_spoilt =
-            may_have_changed && (conn.is_autocommit() || conn.total_changes() != changes_before);
         if is_unique_elsewhere(conn, opened.id_column, pending.id)? {
             pending.state = PendingState::Stored;
         } else {
@@ -433,21 +452,46 @@ fn insert_all(
             return Err(Failure::RolledBack);
         }
     }
+    drop(insert);
     execute("COMMIT")?;
     Ok(())
 }
 
-fn insert(conn: &Connection, id_column: IdColumn, pending: &Pending) -> rusqlite::Result<usize> {
-    let click = &pending.click;
-    let created_at = pending.created_at.stored();
-    let (email, expert, query) = (click.email(), click.expert_username(), click.search_query());
-    match &pending.id {
-        Some(id) if id_column != IdColumn::Missing => conn
-            .prepare_cached(INSERT_WITH_ID)?
-            .execute((email, expert, query, &*created_at, id.as_str())),
-        _ => conn
-            .prepare_cached(INSERT)?
-            .execute((email, expert, query, &*created_at)),
+/// The statements that store a click.
+struct Insert<'conn> {
+    without_id: CachedStatement<'conn>,
+    /// None without a column for it.
+    with_id: Option<CachedStatement<'conn>>,
+}
+
+impl<'conn> Insert<'conn> {
+    fn prepare(conn: &'conn Connection, id_column: IdColumn) -> rusqlite::Result<Self> {
+        Ok(Self {
+            without_id: conn.prepare_cached(INSERT)?,
+            with_id: match id_column {
+                IdColumn::Missing => None,
+                IdColumn::Plain | IdColumn::Unique => Some(conn.prepare_cached(INSERT_WITH_ID)?),
+            },
+        })
+    }
+
+    fn execute(&mut self, pending: &Pending) -> rusqlite::Result<usize> {
+        let (click, created_at) = (&pending.click, pending.created_at.stored());
+        let email = click.email();
+        let expert_username = click.expert_username();
+        let search_query = click.search_query();
+        match (&mut self.with_id, &pending.id) {
+            (Some(with_id), Some(id)) => with_id.execute((
+                email,
+                expert_username,
+                search_query,
+                &*created_at,
+                id.as_str(),
+            )),
+            _ => self
+                .without_id
+                .execute((email, expert_username, search_query, &*created_at)),
+        }
     }
 }
 

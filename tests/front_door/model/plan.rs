@@ -28,6 +28,10 @@ pub struct Click {
     pub expert: &'static str,
     /// Ends with `#NUMBER;`, by which the click is known again wherever it turns up.
     pub query: String,
+    /// The page's id of the click, with which it is posted again until it is answered 202.
+    pub id: Option<String>,
+    /// Whether it is posted again even when it was answered.
+    pub is_repeated: bool,
 }
 
 /// How a client behaves.
@@ -248,6 +252,11 @@ impl Plan {
             email: format!("lead{lead}@example.com"),
             expert: self.expert(),
             query: format!("{search}#{number};"),
+            id: self
+                .rng
+                .bool()
+                .then(|| format!("0198c2a1-7d3e-7b4f-9c5d-{number:012x}")),
+            is_repeated: self.one_in(8),
         }
     }
 

@@ -108,6 +108,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether a reset of an earlier step may still wipe clicks.
+    pub fn may_reset(&self) -> bool {
+        self.killed_reset.is_some()
+    }
+
     /// Checks a step and takes it over. Returns the clicks that it has wiped.
     pub fn check(&mut self, mut step: Happened) -> Vec<Click> {
         let mut must = self.there.clone();

@@ -2,7 +2,12 @@
 //! is asked of `serde_json::Value`, and the rules are stated anew.
 #![no_main]
 
-use leadclicks::{capture, click::Click};
+use std::time::Duration;
+
+use leadclicks::{
+    capture,
+    click::{Click, PostedClick},
+};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -10,8 +15,8 @@ use serde_json::Value;
 fuzz_target!(|bytes: &[u8]| {
     let parsed = capture::parse_body(bytes);
     let problems = match &parsed {
-        Ok(click) => {
-            assert_keeps_the_contract(click);
+        Ok(posted) => {
+            assert_keeps_the_contract(posted);
             Vec::new()
         }
         Err(refusal) => problems(refusal, bytes),
@@ -25,14 +30,23 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn assert_keeps_the_contract(click: &Click) {
+fn assert_keeps_the_contract(posted: &PostedClick) {
+    let click: &Click = &posted.click;
     assert_eq!(email_problem(click.email()), None);
     assert_eq!(username_problem(click.expert_username()), None);
     assert_eq!(query_problem(click.search_query()), None);
     assert_eq!(click.email(), click.email().trim());
     assert_eq!(click.expert_username(), click.expert_username().trim());
     assert!(!click.email().contains(|c: char| c.is_ascii_uppercase()));
+    if let Some(id) = posted.id {
+        assert_eq!(id_problem(id.as_str()), None);
+        assert_eq!(id.as_str(), id.as_str().to_ascii_lowercase());
+    }
+    assert!(posted.age.is_zero() || (SECOND..=DAY).contains(&posted.age));
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A field, or `""` for the whole body, and FastAPI's type of what is wrong with it.
 #[derive(Debug, PartialEq)]
@@ -49,23 +63,24 @@ impl Problem {
 }
 
 type Rule = fn(&str) -> Option<&'static str>;
-const RULES: [(&str, Rule); 3] = [
+const RULES: [(&str, Rule); 4] = [
     ("email", |text| email_problem(text.trim())),
     ("expert_username", |text| username_problem(text.trim())),
     ("search_query", query_problem),
+    ("click_id", id_problem),
 ];
 
 /// The object's click, or every field that breaks its rule once, whichever they are.
 fn assert_is_what_was_said(
-    click: Option<&Click>,
+    posted: Option<&PostedClick>,
     problems: &[Problem],
     said: &serde_json::Map<String, Value>,
 ) {
-    let expected: Vec<Problem> = RULES
+    let mut expected: Vec<Problem> = RULES
         .iter()
         .filter_map(|(field, rule)| {
             let kind = match said.get(*field) {
-                None if *field == "search_query" => None,
+                None if ["search_query", "click_id"].contains(field) => None,
                 None => Some("missing"),
                 Some(Value::String(text)) => rule(text),
                 Some(_) => Some("string_type"),
@@ -73,12 +88,27 @@ fn assert_is_what_was_said(
             kind.map(|kind| Problem::new(field, kind))
         })
         .collect();
+    let age_ms = said.get("age_ms");
+    if age_ms.is_some_and(|age_ms| !age_ms.is_number()) {
+        expected.push(Problem::new("age_ms", "float_type"));
+    }
     assert_eq!(problems.len(), expected.len(), "{problems:?} {expected:?}");
     for problem in &expected {
         assert!(problems.contains(problem), "{problems:?} {expected:?}");
     }
     let text = |field| said.get(field).and_then(Value::as_str).unwrap_or_default();
-    if let Some(click) = click {
+    if let Some(PostedClick { click, id, age }) = posted {
+        assert_eq!(
+            id.map(|id| id.as_str().to_owned()),
+            said.get("click_id").map(|_| text("click_id").to_ascii_lowercase())
+        );
+        let age_ms = age_ms.and_then(Value::as_f64).unwrap_or_default();
+        if age_ms < 999.9 {
+            assert_eq!(*age, Duration::ZERO);
+        } else if age_ms > 1000.1 {
+            let expected = age_ms.min(DAY.as_secs_f64() * 1e3);
+            assert!((age.as_secs_f64() * 1e3 - expected).abs() < 0.001, "{age:?}");
+        }
         assert_eq!(click.email(), text("email").trim().to_ascii_lowercase());
         assert_eq!(click.expert_username(), text("expert_username").trim());
         assert_eq!(click.search_query(), text("search_query"));
@@ -105,19 +135,34 @@ fn username_problem(username: &str) -> Option<&'static str> {
     }
 }
 
+fn id_problem(id: &str) -> Option<&'static str> {
+    let groups: Vec<&str> = id.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    let digits = groups.concat().to_ascii_lowercase();
+    let is_id = lengths == [8, 4, 4, 4, 12]
+        && digits.bytes().all(|digit| b"0123456789abcdef".contains(&digit))
+        && !["0", "f"].iter().any(|digit| digits == digit.repeat(32));
+    (!is_id).then_some("uuid_parsing")
+}
+
 fn query_problem(query: &str) -> Option<&'static str> {
     (query.chars().count() > 2000).then_some("string_too_long")
 }
 
 /// All that a refusal may say. It is fixed but for the place in a broken document, which is a number: so nothing of
 /// the input's text can stand in it.
-const MESSAGES: [(&str, &str); 9] = [
+const MESSAGES: [(&str, &str); 11] = [
     (
         "model_attributes_type",
         "Input should be a valid dictionary or object to extract fields from",
     ),
     ("missing", "Field required"),
     ("string_type", "Input should be a valid string"),
+    (
+        "uuid_parsing",
+        "Input should be a UUID of 36 characters, and neither the nil nor the max UUID",
+    ),
+    ("float_type", "Input should be a valid number"),
     (
         "string_too_short",
         "String should have at least 1 character",

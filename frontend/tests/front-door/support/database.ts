@@ -36,7 +36,7 @@ export class Database {
       ...experts.map(({ username, name }) => `INSERT INTO experts VALUES (${text(username)}, '', ${text(name)});`),
       ...clicks.map(
         ({ email, username, query, at }) =>
-          `INSERT INTO lead_clicks VALUES (NULL, ${text(email)}, ${text(username)}, ${text(query)}, ${text(at)});`,
+          `INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (NULL, ${text(email)}, ${text(username)}, ${text(query)}, ${text(at)});`,
       ),
       "COMMIT;",
     ];
