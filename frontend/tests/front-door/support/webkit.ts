@@ -3,9 +3,8 @@ import { once } from "node:events";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import type { Readable } from "node:stream";
 
-/** Debian's WebKitGTK, which has Safari's engine: the driver is in its package webkit2gtk-driver, which also brings the browser. */
+/** Of Debian's WebKitGTK, which has Safari's engine. The driver finds the browser, which comes with the library. */
 const DRIVER = "/usr/bin/WebKitWebDriver";
-const BROWSER = "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
 
 /** Long enough for a machine that is busy with something else. */
 const PATIENCE_MS = 15_000;
@@ -40,9 +39,7 @@ export class Display {
     });
     await once(driver, "spawn");
     const address = `http://127.0.0.1:${await listeningPort(driver.pid as number)}`;
-    const browserOptions = { binary: BROWSER, args: ["--automation"] };
-    const capabilities = { alwaysMatch: { "webkitgtk:browserOptions": browserOptions } };
-    const { sessionId } = (await command(address, "POST", "/session", { capabilities })) as { sessionId: string };
+    const { sessionId } = (await command(address, "POST", "/session", { capabilities: {} })) as { sessionId: string };
     return new Session(driver, `${address}/session/${sessionId}`);
   }
 
