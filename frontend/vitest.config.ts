@@ -10,6 +10,7 @@ export default defineConfig({
           include: ["tests/front-door/*.test.ts"],
           // Two cores carry one browser, its page's server and the daemon.
           fileParallelism: false,
+          maxConcurrency: 4,
           testTimeout: 30_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 15_000 } },

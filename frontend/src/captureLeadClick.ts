@@ -1,11 +1,11 @@
+import type { LeadClickBody } from "./contract.js";
+import { explain } from "./debug.js";
 import { deliver } from "./deliver.js";
+import { held, hold } from "./hold.js";
+import { hasOptedOut } from "./optOut.js";
 
 /** Where clicks go unless said otherwise: the daemon's default path on the page's own origin. */
 const DEFAULT_ENDPOINT = "/api/lead-clicks";
-
-/** The daemon's limits, in Unicode characters (README, "What the page posts"). */
-const EXPERT_USERNAME_LENGTH_MAX = 100;
-const SEARCH_QUERY_LENGTH_MAX = 2000;
 
 /** Equal clicks within this time are one: a double click, which systems let take half a second and up to 900 ms. */
 const REPEAT_MS_MAX = 1000;
@@ -25,50 +25,63 @@ export interface CaptureOptions {
   readonly endpoint?: string | undefined;
 }
 
-/** When each click of this page was last captured, by its body. */
-const capturedMs: Record<string, number> = {};
-
 /**
- * Tells leadclicksd that a lead clicked an expert's card. Call it in the click's handler and go on: it returns at once,
- * its request outlives the page, and it never throws, rejects or logs anything into the page. Clicks arrive in the
- * order of the calls, as long as the page stays and each gets through. The same click again within a second does not
- * count. Nothing is sent once the visitor opted out.
+ * Posts to leadclicksd that a lead clicked an expert's card. Call it in the click's handler and go on: it returns at
+ * once, its request outlives the page, and it never throws, rejects or logs anything into the page, unless
+ * `localStorage.leadclicksDebug` is set. Clicks arrive in the order of the calls, as long as the page stays and each
+ * gets through. The same click again within a second does not count. Nothing is stored or sent once the visitor opted
+ * out.
  *
- * What it stores in the visitor's browser: a click that could not be delivered (no connection, or an answer 429 or 5xx)
- * waits in localStorage, under a key that begins with `leadclicks `, with the email, the expert, the search, the time
- * and the endpoint. It is sent again after the next click that gets through, when the browser is online again, and when
- * a page with this module loads. At most 50 clicks wait; what is older than a day is deleted then, and never sent. A
- * click that is delivered leaves nothing, and there are no cookies.
+ * What it stores in the visitor's browser: before a click is posted it is written to localStorage, under a key that
+ * begins with `leadclicks `, with the email, the expert, the search, the time, the endpoint and an identity of its own.
+ * It is removed when leadclicksd answers that it is stored (202) or never will be (413, 422). Without that answer it is
+ * posted again: after a pause that grows, after the next click that gets through, when the browser is online again, when
+ * the page is shown again, and when a page with this module loads. leadclicksd knows the click by its identity and
+ * stores it once. At most 50 clicks wait; what is older than a day is deleted then, and never sent. There are no
+ * cookies.
  *
- * What it does not do: a click whose page is gone before the answer is there is not sent again, because it would count
- * twice wherever only the answer was late. An email beyond the daemon's 320 characters is not cut, because the rest
- * would be somebody else's address: the daemon refuses it.
+ * What it does not do: an email beyond the daemon's 320 characters is not cut, because the rest would be somebody else's
+ * address: the daemon refuses it. Where localStorage is forbidden, a click waits only as long as its page; where it is
+ * full, a click is posted once.
  */
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {
-    const email = click.email?.trim();
-    if (!email) return;
-
-    const endpoint = new URL(options?.endpoint || DEFAULT_ENDPOINT, location.href);
-    const body = JSON.stringify({
-      email,
-      expert_username: cut(click.expert_username.trim(), EXPERT_USERNAME_LENGTH_MAX),
-      search_query: cut(click.search_query ?? "", SEARCH_QUERY_LENGTH_MAX),
-    });
-
-    const now = Date.now();
-    if (Math.abs(now - (capturedMs[body] ?? 0)) < REPEAT_MS_MAX) return;
-    capturedMs[body] = now;
-    deliver(endpoint, body);
-  } catch {
-    // Whatever is wrong with the click or the browser, the page goes on.
+    capture(click.email, click.expert_username, click.search_query, options?.endpoint);
+  } catch (error) {
+    explain(error);
   }
 }
 
-/** The first `length` characters. Half a surrogate pair (of an emoji that the page cut) is no text for JSON: U+FFFD. */
-function cut(text: string, length: number): string {
-  return [...text]
-    .slice(0, length)
-    .join("")
-    .replace(/\p{Cs}/gu, "\ufffd");
+/** {@link captureLeadClick}, for the drop-in. Never throws. */
+export function capture(
+  email: LeadClick["email"],
+  expert: string,
+  query: LeadClick["search_query"],
+  endpoint: CaptureOptions["endpoint"],
+): void {
+  try {
+    const address = email?.trim();
+    if (!address) throw "no email";
+    if (hasOptedOut()) throw "optOut";
+
+    const url = new URL(endpoint || DEFAULT_ENDPOINT, location.href);
+    // As much as the daemon takes, in Unicode characters.
+    const body = JSON.stringify({
+      email: address,
+      expert_username: cut(expert.trim(), /.{0,100}/su),
+      search_query: cut(query ?? "", /.{0,2000}/su),
+    } satisfies LeadClickBody);
+
+    if (held[body]) throw "repeat";
+    hold(body, REPEAT_MS_MAX);
+    deliver(url, body);
+  } catch (error) {
+    // Whatever is wrong with the click or the browser, the page goes on.
+    explain(error);
+  }
+}
+
+/** What the pattern takes. Half a surrogate pair (of an emoji that the page cut) is no text for JSON: U+FFFD. */
+function cut(text: string, pattern: RegExp): string {
+  return (pattern.exec(text) as RegExpExecArray)[0].replace(/\p{Cs}/gu, "\ufffd");
 }

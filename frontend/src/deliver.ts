@@ -1,72 +1,121 @@
+import { newClickId } from "./clickId.js";
+import { explain } from "./debug.js";
+import { held, hold } from "./hold.js";
 import { hasOptedOut } from "./optOut.js";
-import { outbox, type Parcel, PREFIX } from "./outbox.js";
+import { outbox } from "./outbox.js";
+import { PREFIX } from "./prefix.js";
 import { storage, store } from "./storage.js";
 
-/** More than a visitor clicks in a day without a connection. What finds the outbox full is dropped. */
-const OUTBOX_LENGTH_MAX = 50;
+/** Each click sets the pause before the next attempt to this, and each attempt doubles it. */
+const PAUSE_MS_MIN = 1500;
 
-/** This page's clicks that are not done with; the first is being posted. */
-const queue: Parcel[] = [];
+/** The longest pause. At random, each is up to twice as long, so that visitors do not come back all at once. */
+const PAUSE_MS_MAX = 60_000;
+
+/** How long an endpoint that has failed is left alone, whatever happens, unless its `Retry-After` says otherwise. */
+const REST_S = 1;
+
+/** How long a click is left alone whose answer is not leadclicksd's. The others may do better meanwhile. */
+const STRANGE_REST_S = 60;
+
+/** Who has not answered by then is taken for unreachable. */
+const ANSWER_MS_MAX = 30_000;
 
 /**
- * Posts a click: at once, unless another is being posted, since on two connections they could overtake each other. What
- * can't be delivered goes into the outbox. Never rejects.
+ * How leadclicksd's answers begin, after their status, that a click is stored or never can be. At the same status others
+ * send something else: a proxy its error page, a service worker what it shows offline.
  */
-export async function deliver(endpoint: URL, body: string): Promise<void> {
-  // The fraction tells apart what two tabs do in the same millisecond.
-  if (queue.push([`${PREFIX}${Date.now() + Math.random()} ${endpoint}`, body]) > 1) return;
-  for (; queue[0]; queue.shift()) if (await post(queue[0])) deliverOutbox();
+const FINAL_ANSWER = /^(202{"status":"accepted"|4(13{"error"|22{"detail"))/;
+
+/** The keys of this page's clicks that were not posted yet; the first is being posted. */
+const queue: string[] = [];
+
+/** The bodies of this page's clicks, by key. Where storage is full, they are nowhere else, and posted once. */
+const bodies: Record<string, string> = {};
+
+let pauseMs = PAUSE_MS_MIN;
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * Writes a click into the outbox, then posts it: at once, unless another of this page is being posted, since on two
+ * connections they could overtake each other.
+ */
+export function deliver(endpoint: URL, body: string): void {
+  const key = `${PREFIX}${Date.now()} ${endpoint} ${newClickId()}`;
+  pauseMs = PAUSE_MS_MIN;
+  bodies[key] = body;
+  store(key, body);
+  if (queue.push(key) < 2) postAll(queue).then(deliverOutbox);
 }
 
-/**
- * Posts what the outbox holds, one after the other, until that fails. One tab at a time does so: the browser tells them
- * all at once that it is online, and each would see the outbox as it was before the others took from it.
- */
-function deliverOutbox() {
-  const postAll = async () => {
-    for (const key of outbox()) {
-      const body = storage[key];
-      delete storage[key];
-      if (body && !(await post([key, body]))) return;
-    }
-  };
+/** Posts what is in the outbox, now and as long as something is. */
+async function deliverOutbox(): Promise<void> {
+  // Among others, a page is hidden that is loaded ahead, for a visitor who may never see it.
+  if (document.hidden) return;
+  // One tab at a time: the browser tells all of them at once that it is online.
+  const postOutbox = () => postAll(outbox());
   // A page without TLS has no locks, and one in a sandbox may not ask for any.
-  navigator.locks?.request(PREFIX, postAll).catch(postAll) ?? postAll();
+  await (navigator.locks?.request(PREFIX, postOutbox).catch(postOutbox) ?? postOutbox());
+  clearTimeout(timer);
+  if (!outbox()[0]) return;
+  pauseMs *= 2;
+  timer = setTimeout(deliverOutbox, Math.min(pauseMs, PAUSE_MS_MAX) * (1 + Math.random()));
 }
 
-/**
- * Whether a click is done with: stored, or refused for good, or unwanted. Otherwise it waits in the outbox, or the page
- * was left meanwhile. Never rejects.
- */
-async function post([key, body]: Parcel): Promise<boolean> {
-  if (hasOptedOut()) return true;
-  const endpoint = key.split(" ")[2] as string;
+/** Posts clicks one after the other, and empties their list. */
+async function postAll(keys: string[]): Promise<void> {
+  for (; keys[0]; keys.shift()) await post(keys[0]);
+}
+
+/** Posts a click, unless its endpoint has just failed. Never rejects. */
+async function post(key: string): Promise<void> {
+  const body = storage[key] ?? bodies[key];
+  const [, time, endpoint, id] = key.split(" ") as [string, string, string, string];
+  // Without a body another tab was faster.
+  if (!body || hasOptedOut() || held[endpoint] || held[key]) return;
+
+  let failed = endpoint;
+  let restS = REST_S;
   try {
-    const { status } = await fetch(endpoint, {
+    const answer = await fetch(endpoint, {
       method: "POST",
-      body,
+      // As text/plain, which needs no preflight: that could die with the page, and a sandboxed page needs one even to
+      // its own origin. The body is not parsed: whether it is valid is for leadclicksd to say.
+      body: body.replace(/}$/, `,"click_id":"${id}","age_ms":${Date.now() - +time}}`),
       // The request outlives the page. A browser allows 64 KiB of such bodies at a time, and fails what goes beyond:
       // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
       keepalive: true,
-      // To another origin text goes as text/plain, without a preflight, which could die with the page.
-      headers: endpoint.startsWith(`${location.origin}/`) ? { "Content-Type": "application/json" } : {},
+      // leadclicksd has no use for cookies, and refuses more than 16 KiB of them.
+      credentials: "omit",
+      // Older browsers have none.
+      signal: AbortSignal.timeout?.(ANSWER_MS_MAX) as AbortSignal,
     });
-    // What else there is blames the click (and 408 a slow network): sending it again would not help.
-    if (status < 500 && status !== 429) return true;
-  } catch {
-    // No connection; or CORS, a content security policy or an extension of the browser's is in the way. But Chromium
-    // also rejects the fetch of a page that is left, while the request goes on. Such a click must not be sent again;
-    // such a page does not live to see its next task. (It does if the visitor stops the loading just then, and the
-    // click counts twice.)
-    await new Promise((resolve) => setTimeout(resolve));
+    const status = answer.status;
+    explain(`${status} ${endpoint}`);
+    if (FINAL_ANSWER.test(status + (await answer.text()))) delete storage[key];
+    if (status === 429 || status >= 500) {
+      restS = +(answer.headers.get("Retry-After") as string) || restS;
+    } else {
+      failed = key;
+      restS = STRANGE_REST_S;
+    }
+  } catch (error) {
+    // No connection; or CORS, a content security policy or an extension of the browser's is in the way.
+    explain(`${error} ${endpoint}`);
   }
-  if (!hasOptedOut() && outbox().length < OUTBOX_LENGTH_MAX) store(key, body);
-  return false;
+  hold(failed, restS * 1000);
 }
 
 if (typeof window !== "undefined") {
   addEventListener("online", deliverOutbox);
-  // The page may never run again: what waits for its turn is posted at once.
-  addEventListener("pagehide", () => queue.splice(1).forEach(post));
+  addEventListener("pageshow", deliverOutbox);
+  addEventListener("visibilitychange", deliverOutbox);
+  addEventListener("pagehide", () => {
+    // The page may never run again: what waits for its turn is posted at once. If it does, as it was (from the
+    // back-forward cache), what is being posted now may never be answered.
+    queue.splice(0).slice(1).forEach(post);
+    for (const name in held) delete held[name];
+  });
   deliverOutbox();
 }

@@ -1,9 +1,9 @@
 /**
- * The script for pages without a framework, built into `leadclicks.js`. README's "Put it into your page" tells its
- * attributes and calls.
+ * The script for pages without a framework, built into `leadclicks.js`. The documentation lists its attributes and
+ * calls.
  */
 
-import { captureLeadClick } from "./captureLeadClick.js";
+import { capture } from "./captureLeadClick.js";
 import { optIn, optOut } from "./optOut.js";
 import { storage, store } from "./storage.js";
 
@@ -12,39 +12,52 @@ declare global {
     leadclicks?: {
       /** Remembers the visitor's email in this browser, in localStorage, until it is called with null. */
       setEmail(email: string | null): void;
+      /** Where clicks go, as long as this page lives, unless the script's tag says so. */
+      setEndpoint(endpoint: string): void;
       optIn(): void;
       optOut(): void;
     };
   }
 }
 
-/** A card, or what inside a card has a purpose of its own, so that a click on it does not count. */
-const CARD_OR_CONTROL = "button,input,label,[data-leadclicks-expert]";
+/** A card, or what has a purpose of its own, so that a click on it does not count. */
+const CARD_OR_CONTROL =
+  "[data-leadclicks-expert],[role=button],[contenteditable],button,input,label,select,summary,textarea,video";
 
 // A tag manager may include the script a second time; the clicks still count once.
 // (An element with this id would be window.leadclicks, too.)
 if (!window.leadclicks?.optIn) {
-  const settings = document.currentScript?.dataset ?? {};
+  let endpointSet: string | undefined;
 
   window.leadclicks = {
     setEmail(email) {
       store("leadclicksEmail", email ?? "");
     },
+    setEndpoint(endpoint) {
+      endpointSet = endpoint;
+    },
     optIn,
     optOut,
   };
 
-  const onClick = ({ button, target }: MouseEvent) => {
-    const card = (target as Element).closest?.<HTMLElement>(CARD_OR_CONTROL)?.dataset;
-    // Buttons beyond the middle one open no link.
-    if (!card?.leadclicksExpert || button > 1) return;
-    captureLeadClick(
-      {
-        email: settings.email || storage.leadclicksEmail,
-        expert_username: card.leadclicksExpert,
-        search_query: card.leadclicksQuery,
-      },
-      settings,
+  const onClick = (event: MouseEvent) => {
+    // From the inside out, also through open shadow roots.
+    const path = event.composedPath() as HTMLElement[];
+    const card = path.find((node) => node.matches?.(CARD_OR_CONTROL));
+    const selection = getSelection();
+    // Buttons beyond the middle one open no link. Of a selection that is elsewhere nothing is asked: WebKit keeps it
+    // when a link is clicked.
+    const isSelecting = String(selection) && selection?.containsNode(path[0] as Node, true);
+    if (!card?.dataset.leadclicksExpert || event.button > 1 || isSelecting) return;
+
+    // The newest tag counts: a page that swaps its body brings another one, which does not even run if it is a module.
+    const tags = document.querySelectorAll<HTMLElement>("script[src*=leadclicks]");
+    const { email, endpoint } = tags[tags.length - 1]?.dataset ?? {};
+    capture(
+      email || storage.leadclicksEmail,
+      card.dataset.leadclicksExpert,
+      card.dataset.leadclicksQuery,
+      endpoint || endpointSet,
     );
   };
   // While capturing, so that a page's handler that stops the event hides no click.

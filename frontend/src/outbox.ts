@@ -1,25 +1,29 @@
+import { PREFIX } from "./prefix.js";
 import { storage } from "./storage.js";
 
-/**
- * A click on its way. Its key is the prefix, the time of the click in milliseconds, a space and the endpoint. If the
- * click has to wait, its body stands under this key in storage: the outbox. The clicks do not share one list there,
- * because two tabs that change it at a time would undo each other's changes.
- */
-export type Parcel = readonly [key: string, body: string];
-
-export const PREFIX = "leadclicks ";
+/** More than a visitor clicks in a day without a connection. What comes after that many is not kept. */
+const LENGTH_MAX = 50;
 
 /** A day. What has waited for longer is never sent. */
 const WAIT_MS_MAX = 86_400_000;
 
-/** The keys of the outbox, oldest first. Deletes what is older than a day. */
+/**
+ * The keys of the outbox, oldest first. Deletes what is too much or too old.
+ *
+ * The outbox has the clicks that leadclicksd has not answered yet, each under a key of its own: two tabs that change one
+ * list at a time would undo each other's changes. The key is `leadclicks <time of the click in ms> <endpoint>
+ * <click_id>`, so that keys sort by time. The value is the body without `click_id` and `age_ms`.
+ */
 export function outbox(): string[] {
-  return Object.keys(storage)
-    .filter((key) => key.startsWith(PREFIX))
-    .filter((key) => {
+  return (
+    Object.keys(storage)
+      .filter((key) => key.startsWith(PREFIX))
+      .sort()
       // A time in the future means that the clock was set back since.
-      const waitedMs = Math.abs(Date.now() - +(key.split(" ")[1] as string));
-      return waitedMs < WAIT_MS_MAX || !delete storage[key];
-    })
-    .sort();
+      .filter(
+        (key, i) =>
+          (i < LENGTH_MAX && Math.abs(Date.now() - +(key.split(" ")[1] as string)) < WAIT_MS_MAX) ||
+          !delete storage[key],
+      )
+  );
 }

@@ -136,7 +136,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       expect(await daemon.clicksOnceThere(email, 1)).toEqual([
         { email, expert_username: "e01", search_query: "pricing & 'growth' \u{1f600}" },
       ]);
-      expect(site.proxied).toEqual(["POST application/json"]);
+      expect(site.proxied).toEqual(["POST text/plain;charset=UTF-8"]);
     });
 
     test("a click is stored on another origin, without a preflight", async () => {
@@ -270,8 +270,9 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       const page = await clickWhileDown({ kind, email }, "e01");
       await daemon.restart();
       await page.click(link("e02"));
+      // By when they were, not by when they arrived.
       const clicks = await daemon.clicksOnceThere(email, 2);
-      expect(clicks.map((click) => click.expert_username)).toEqual(["e02", "e01"]);
+      expect(clicks.map((click) => click.expert_username)).toEqual(["e01", "e02"]);
       await untilWaiting(page, 0);
       forgiveTheBrowser();
     });
@@ -303,7 +304,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       },
     );
 
-    test("a click that leaves the page before it has failed is not sent again, lest it count twice", async () => {
+    test("a click that leaves the page before it has failed is delivered by the next page", async () => {
       const email = newLead();
       await daemon.stop();
       site.answerDelayMs = 500;
@@ -312,12 +313,15 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       await daemon.restart();
       await page.goto(site.page({ kind, email }));
       await follow(page, "e02");
-      expect(await daemon.clicksOnceThere(email, 1)).toHaveLength(1);
-      expect(await storedInTheEnd(email)).toEqual([["e02", ""]]);
+      expect(await daemon.clicksOnceThere(email, 2)).toHaveLength(2);
+      expect((await storedInTheEnd(email)).sort()).toEqual([
+        ["e01", ""],
+        ["e02", ""],
+      ]);
       forgiveTheBrowser();
     });
 
-    test("a click whose answer comes too late for its page is not sent again", async () => {
+    test("a click whose answer comes too late for its page is stored once", async () => {
       const email = newLead();
       site.answerDelayMs = 1000;
       await follow(await open({ kind, email }), "e01");
@@ -328,7 +332,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     });
 
     // Firefox keeps no page that waits for an answer.
-    test.runIf(browserName === "chrome")("a click whose page is kept for the way back is not sent again", async () => {
+    test.runIf(browserName === "chrome")("a click whose page is kept for the way back is stored once", async () => {
       const email = newLead();
       site.answerDelayMs = 500;
       const page = await open({ kind, email });
@@ -361,7 +365,8 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       await page.reload();
       await daemon.clicksOnceThere(email, 2);
       await untilWaiting(page, 0);
-      expect(await storedInTheEnd(email)).toEqual([
+      // One that arrives within a second of its click is dated by its arrival, and may be dated after the other.
+      expect((await storedInTheEnd(email)).sort()).toEqual([
         ["e01", ""],
         ["e02", ""],
       ]);

@@ -35,8 +35,9 @@ beforeEach(() => {
   // happy-dom loads no images, and calls them complete all the same.
   vi.spyOn(HTMLImageElement.prototype, "complete", "get").mockReturnValue(false);
   vi.stubGlobal("fetch", async (_: string, { body }: RequestInit) => {
-    posts.push(JSON.parse(String(body)));
-    return new Response(null, { status: 202 });
+    const { click_id, age_ms, ...post } = JSON.parse(String(body));
+    posts.push(post);
+    return new Response('{"status":"accepted"}', { status: 202 });
   });
 });
 

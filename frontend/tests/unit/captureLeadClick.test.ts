@@ -4,10 +4,10 @@ import type { CaptureOptions, LeadClick } from "../../src/index.js";
 
 const DAY_MS = 86_400_000;
 
-/** What was posted, and how the server takes it. */
+/** What was posted, what was in the outbox then, and how the server takes it. */
 const server = {
-  posts: [] as { url: string; init: RequestInit }[],
-  answer: (): Promise<Response> => Promise.resolve(new Response(null, { status: 202 })),
+  posts: [] as { url: string; init: RequestInit; waiting: string[] }[],
+  answer: (_url: string): Promise<Response> => Promise.reject(),
 };
 
 /** The events of the page that was loaded last: a page that was left hears no more. */
@@ -23,16 +23,21 @@ async function loadPage(): Promise<(click: LeadClick, options?: CaptureOptions) 
   return captureLeadClick;
 }
 
+/** What was posted, without what differs from click to click. */
 function bodies(): Record<string, string>[] {
+  return posted().map(({ click_id, age_ms, ...body }) => body);
+}
+
+function posted(): { click_id: string; age_ms: number; expert_username: string }[] {
   return server.posts.map(({ init }) => JSON.parse(String(init.body)));
 }
 
-function experts(): (string | undefined)[] {
-  return bodies().map((body) => body.expert_username);
+function experts(): string[] {
+  return posted().map((body) => body.expert_username);
 }
 
 function waiting(): string[] {
-  return Object.keys(localStorage).filter((key) => key.startsWith("leadclicks "));
+  return Object.keys(localStorage ?? {}).filter((key) => key.startsWith("leadclicks "));
 }
 
 /** Lets everything happen that is due within this time. */
@@ -42,7 +47,12 @@ async function pass(ms = 2000): Promise<void> {
 
 /** Whether a text has no lone half of a surrogate pair, which UTF-8 can't carry. */
 const isWellFormed = (text: string) => Buffer.from(text).toString() === text;
-const status = (code: number) => () => Promise.resolve(new Response(null, { status: code }));
+const respond = (status: number, body: string | null, headers?: HeadersInit) => () =>
+  Promise.resolve(new Response(body, { status, headers: headers ?? {} }));
+const ACCEPTED = '{"status":"accepted"}';
+const accept = respond(202, ACCEPTED);
+/** As leadclicksd answers with this status. */
+const status = (code: number) => (code === 202 ? accept : respond(code, '{"error":"…"}'));
 const noConnection = () => Promise.reject(new TypeError("Failed to fetch"));
 const jdoe = { email: "jane@example.com", expert_username: "jdoe", search_query: "pricing" };
 const zoe = { ...jdoe, expert_username: "zoe" };
@@ -53,37 +63,61 @@ beforeEach(() => {
   server.posts = [];
   server.answer = status(202);
   vi.stubGlobal("fetch", (url: string, init: RequestInit) => {
-    server.posts.push({ url, init });
-    return server.answer();
+    server.posts.push({ url, init, waiting: waiting() });
+    return server.answer(url);
   });
 });
 
 afterEach(() => {
   vi.useRealTimers();
   vi.unstubAllGlobals();
+  vi.restoreAllMocks();
 });
 
 describe("the post", () => {
   test("is the contract's, sent within the call", async () => {
     const capture = await loadPage();
     expect(capture(jdoe)).toBeUndefined();
-    expect(server.posts).toEqual([
+    expect(server.posts.map(({ url, init }) => ({ url, init }))).toEqual([
       {
         url: `${location.origin}/api/lead-clicks`,
         init: {
           method: "POST",
-          body: '{"email":"jane@example.com","expert_username":"jdoe","search_query":"pricing"}',
+          body: expect.stringMatching(
+            /^{"email":"jane@example.com","expert_username":"jdoe","search_query":"pricing","click_id":".{36}","age_ms":0}$/,
+          ),
           keepalive: true,
-          headers: { "Content-Type": "application/json" },
+          credentials: "omit",
+          signal: expect.any(AbortSignal),
         },
       },
     ]);
   });
 
+  test("is the contract's also in a browser without AbortSignal.timeout", async () => {
+    vi.stubGlobal("AbortSignal", {});
+    const capture = await loadPage();
+    capture(jdoe);
+    await pass();
+    expect(experts()).toEqual(["jdoe"]);
+    expect(waiting()).toEqual([]);
+  });
+
+  test("has an identity that is a UUID of version 7, and never the same", async () => {
+    const capture = await loadPage();
+    for (let click = 0; click < 1000; click++) capture({ ...jdoe, expert_username: `e${click}` });
+    page.dispatchEvent(new Event("pagehide"));
+    const ids = posted().map(({ click_id }) => click_id);
+    expect(new Set(ids).size).toBe(1000);
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(Number.parseInt(ids[0]?.slice(0, 13).replace("-", "") ?? "", 16)).toBe(Date.now());
+  });
+
   test("is text without a preflight on another origin", async () => {
     const capture = await loadPage();
     capture(jdoe, { endpoint: "https://leads.example.com/api/lead-clicks" });
-    expect(server.posts[0]).toMatchObject({ url: "https://leads.example.com/api/lead-clicks", init: { headers: {} } });
+    expect(server.posts[0]?.url).toBe("https://leads.example.com/api/lead-clicks");
+    expect(server.posts[0]?.init.headers).toBeUndefined();
   });
 
   test("goes to the page's own origin where a template left the endpoint empty", async () => {
@@ -245,6 +279,21 @@ describe("several clicks", () => {
     expect(experts()).toEqual(["jdoe", "zoe"]);
   });
 
+  test("are posted where a click before was never answered because its page was kept for the way back", async () => {
+    const capture = await loadPage();
+    server.answer = () => new Promise(() => {});
+    capture(jdoe);
+    page.dispatchEvent(new Event("pagehide"));
+    server.answer = accept;
+    page.dispatchEvent(new Event("pageshow"));
+    await pass(1);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+    capture(zoe);
+    await pass();
+    expect(experts()).toEqual(["jdoe", "jdoe", "zoe"]);
+    expect(waiting()).toEqual([]);
+  });
+
   test("are posted at once when the page is left", async () => {
     const capture = await loadPage();
     server.answer = () => new Promise(() => {});
@@ -280,11 +329,202 @@ describe("a click that could not be delivered", () => {
     expect(server.posts).toHaveLength(3);
   });
 
-  test.each([202, 204, 400, 403, 404, 405, 413, 415, 422, 431])("does not wait after %i", async (code) => {
+  test.each([
+    [202, ACCEPTED],
+    [413, '{"error":"the body is over 32768 bytes"}'],
+    [422, '{"detail":[{"type":"value_error","loc":["body","email"],"msg":"…"}]}'],
+  ])("does not wait after leadclicksd's %i", async (code, body) => {
     const capture = await loadPage();
-    server.answer = status(code);
+    server.answer = respond(code, body);
     capture(jdoe);
     await pass();
+    expect(localStorage).toHaveLength(0);
+  });
+
+  test.each([
+    [200, ACCEPTED],
+    [200, "<!doctype html>Log in"],
+    [202, "<!doctype html>Log in"],
+    [202, '{"status":"queued"}'],
+    [202, ""],
+    [204, null],
+    [400, '{"error":"…"}'],
+    [403, '{"error":"…"}'],
+    [404, '{"error":"…"}'],
+    [405, '{"error":"…"}'],
+    [408, '{"error":"…"}'],
+    [413, "<html><title>413 Request Entity Too Large</title>"],
+    [415, '{"error":"…"}'],
+    [422, "<html>"],
+    [431, '{"error":"…"}'],
+  ])("waits after %i %s, and the others do not wait for it", async (code, body) => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    await pass(10);
+    capture(zoe);
+    await pass();
+    server.posts = [];
+    server.answer = () => (server.posts.length === 1 ? respond(code, body)() : accept());
+    page.dispatchEvent(new Event("online"));
+    await pass();
+    expect(experts()).toEqual(["jdoe", "zoe"]);
+    expect(waiting()).toHaveLength(1);
+    expect(waiting()[0]).toContain(posted()[0]?.click_id);
+    server.answer = status(202);
+    await pass(300_000);
+    expect(experts()).toEqual(["jdoe", "zoe", "jdoe"]);
+    expect(waiting()).toEqual([]);
+  });
+
+  test("does not flood a server that knows nothing of clicks", async () => {
+    const capture = await loadPage();
+    server.answer = status(404);
+    for (let expert = 0; expert < 20; expert++) {
+      capture({ ...jdoe, expert_username: `e${expert}` });
+      await pass(100);
+    }
+    expect(server.posts).toHaveLength(20);
+  });
+
+  test("is written down before it is posted", async () => {
+    const capture = await loadPage();
+    capture(jdoe);
+    expect(server.posts[0]?.waiting).toEqual([
+      expect.stringMatching(
+        new RegExp(`^leadclicks ${Date.now()} ${location.origin}/api/lead-clicks ${posted()[0]?.click_id}$`),
+      ),
+    ]);
+    await pass();
+    expect(localStorage).toHaveLength(0);
+  });
+
+  test("is the same click at each attempt, and says how old it is", async () => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    await pass(2000);
+    page.dispatchEvent(new Event("online"));
+    await pass(500);
+    server.answer = accept;
+    await loadPage();
+    expect(new Set(posted().map(({ click_id }) => click_id)).size).toBe(1);
+    expect(posted().map(({ age_ms }) => age_ms)).toEqual([0, 2000, 2500]);
+  });
+
+  test("is tried again after pauses that grow up to a minute, with a random part", async () => {
+    const times: number[] = [];
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    const capture = await loadPage();
+    server.answer = () => {
+      times.push(Date.now());
+      return noConnection();
+    };
+    capture(jdoe);
+    await pass(600_000);
+    const pausesMs = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(pausesMs).toEqual([4500, 9000, 18_000, 36_000, 72_000, ...Array(5).fill(90_000)]);
+  });
+
+  test("is delivered by time on a page that stays", async () => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    await pass();
+    server.answer = accept;
+    await pass(4000);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+    expect(waiting()).toEqual([]);
+    await pass(DAY_MS);
+    expect(server.posts).toHaveLength(2);
+  });
+
+  test.each([
+    ["30", 30_000],
+    ["Wed, 01 Jan 2020 00:00:00 GMT", 3000],
+  ])("waits as long as Retry-After: %s says, whatever happens", async (header, waitMs) => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const capture = await loadPage();
+    server.answer = respond(429, '{"error":"…"}', { "Retry-After": header });
+    capture(jdoe);
+    server.answer = accept;
+    for (let ms = 1000; ms < waitMs; ms += 1000) {
+      await pass(1000);
+      if (waitMs > 3000) page.dispatchEvent(new Event("online"));
+    }
+    expect(experts()).toEqual(["jdoe"]);
+    await pass(60_000);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+    expect(waiting()).toEqual([]);
+  });
+
+  test.each(["pageshow", "visibilitychange"])("is delivered on %s", async (event) => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    await pass();
+    server.answer = accept;
+    page.dispatchEvent(new Event(event));
+    await pass(1);
+    expect(experts()).toEqual(["jdoe", "jdoe"]);
+  });
+
+  test("is not delivered by a page that is hidden, as one that is loaded ahead is", async () => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    await pass();
+    server.posts = [];
+    server.answer = accept;
+    const hidden = vi.spyOn(document, "hidden", "get").mockReturnValue(true);
+    await loadPage();
+    page.dispatchEvent(new Event("pageshow"));
+    await pass(60_000);
+    expect(server.posts).toEqual([]);
+    hidden.mockReturnValue(false);
+    page.dispatchEvent(new Event("visibilitychange"));
+    await pass(1);
+    expect(experts()).toEqual(["jdoe"]);
+  });
+
+  test.each([
+    ["can't be reached", noConnection],
+    ["answers 503", status(503)],
+    ["knows nothing of clicks", status(404)],
+  ])("does not wait for another endpoint that %s", async (_, answer) => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    for (const expert_username of ["e1", "e2"]) {
+      capture({ ...jdoe, expert_username }, { endpoint: "https://dead.example.com/" });
+      await pass(10);
+    }
+    capture(zoe);
+    await pass();
+    server.posts = [];
+    server.answer = (url) => (url.includes("dead") ? answer() : accept());
+    await loadPage();
+    expect(experts()).toContain("zoe");
+    expect(waiting()).toHaveLength(2);
+    capture({ ...jdoe, expert_username: "amina" });
+    await pass();
+    expect(experts()).toContain("amina");
+    expect(waiting()).toHaveLength(2);
+  });
+
+  test.each([
+    [-3_600_000, 1],
+    [3_600_000, 1],
+    [-DAY_MS, 0],
+    [DAY_MS, 0],
+  ])("where the clock is set by %i ms meanwhile, is delivered %i times", async (setMs, times) => {
+    const capture = await loadPage();
+    server.answer = noConnection;
+    capture(jdoe);
+    vi.setSystemTime(Date.now() + setMs);
+    server.posts = [];
+    server.answer = accept;
+    await loadPage();
+    expect(posted().map(({ age_ms }) => age_ms)).toEqual(Array(times).fill(setMs));
     expect(localStorage).toHaveLength(0);
   });
 
@@ -371,7 +611,77 @@ describe("a click that could not be delivered", () => {
   });
 });
 
+test("where storage is full a click is posted all the same, once", async () => {
+  const full = new Proxy(localStorage, {
+    set() {
+      throw new DOMException("full", "QuotaExceededError");
+    },
+  });
+  vi.stubGlobal("localStorage", full);
+  const capture = await loadPage();
+  capture(jdoe);
+  await pass();
+  server.answer = noConnection;
+  capture(zoe);
+  await pass(60_000);
+  expect(experts()).toEqual(["jdoe", "zoe"]);
+  expect(localStorage).toHaveLength(0);
+});
+
+describe("the console", () => {
+  async function logOf(debug: boolean): Promise<string[]> {
+    const log = vi.spyOn(console, "log").mockReturnValue();
+    if (debug) localStorage.leadclicksDebug = "yes";
+    const capture = await loadPage();
+    const { optIn, optOut } = await import("../../src/index.js");
+    capture({ ...jdoe, email: null });
+    capture(jdoe);
+    capture(jdoe);
+    server.answer = status(404);
+    capture(zoe);
+    await pass();
+    server.answer = noConnection;
+    capture({ ...jdoe, expert_username: "amina" });
+    await pass();
+    capture(jdoe, { endpoint: "https://" });
+    optOut();
+    capture(jdoe);
+    optIn();
+    return log.mock.calls.map(([line]) => line);
+  }
+
+  test("explains what happened to each click once somebody has asked for it", async () => {
+    const endpoint = `${location.origin}/api/lead-clicks`;
+    expect(await logOf(true)).toEqual([
+      "leadclicks no email",
+      "leadclicks repeat",
+      `leadclicks 202 ${endpoint}`,
+      `leadclicks 404 ${endpoint}`,
+      `leadclicks TypeError: Failed to fetch ${endpoint}`,
+      expect.stringMatching(/^leadclicks TypeError: .*Invalid URL/),
+      "leadclicks optOut",
+    ]);
+  });
+
+  test("is silent otherwise", async () => {
+    expect(await logOf(false)).toEqual([]);
+  });
+});
+
 describe("opting out", () => {
+  test("is looked at before anything is written", async () => {
+    const capture = await loadPage();
+    const { optOut } = await import("../../src/index.js");
+    optOut();
+    const written = vi.fn();
+    vi.stubGlobal("localStorage", new Proxy(localStorage, { set: written }));
+    capture(jdoe);
+    await pass();
+    expect({ ...localStorage }).toEqual({ leadclicksOptOut: "yes" });
+    expect(server.posts).toEqual([]);
+    expect(written).not.toHaveBeenCalled();
+  });
+
   test("ends the recording and drops what waits, until it is taken back", async () => {
     const capture = await loadPage();
     const { hasOptedOut, optIn, optOut } = await import("../../src/index.js");
@@ -402,6 +712,7 @@ describe("opting out", () => {
       capture({ ...jdoe, expert_username });
       await pass(10);
     }
+    await pass();
     server.posts = [];
     server.answer = () => new Promise((_, reject) => setTimeout(reject, 100));
     page.dispatchEvent(new Event("online"));

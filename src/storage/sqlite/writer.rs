@@ -192,7 +192,9 @@ impl Opened {
                      restart leadclicksd to try again"
                 ),
             }
+            self.database.note_change();
         }
+        let db = &self.database.db;
         self.schema_version = Some(db.run(schema_version)?);
         self.id_column = db.id_column()?;
         Ok(())
@@ -389,9 +391,12 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
 
 /// Marks every click that has the id of an earlier one of the batch.
 fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
-    let mut first: HashMap<u64, usize> = HashMap::with_capacity(batch.len());
+    let clicks = batch.len();
+    let mut first: HashMap<u64, usize> = HashMap::new();
     for (number, pending) in batch.iter_mut().enumerate() {
         let Some(id) = &pending.id else { continue };
+        // Growing step by step would take longer than all else here.
+        first.reserve(clicks - number);
         let hash = hasher.hash(id);
         pending.id_hash = Some(hash);
         match first.entry(hash) {

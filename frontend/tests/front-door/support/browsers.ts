@@ -21,3 +21,10 @@ export function openBrowser(browser: (typeof BROWSERS)[number]): Promise<Browser
   const args = browser === "chrome" ? CHROMIUM_FLAGS : [];
   return launch({ browser, executablePath: EXECUTABLES[browser], headless: true, args });
 }
+
+/** The same in private mode. */
+export function openPrivateBrowser(browser: (typeof BROWSERS)[number]): Promise<Browser> {
+  const args = browser === "chrome" ? [...CHROMIUM_FLAGS, "--incognito"] : [];
+  const extraPrefsFirefox = { "browser.privatebrowsing.autostart": true };
+  return launch({ browser, executablePath: EXECUTABLES[browser], headless: true, args, extraPrefsFirefox });
+}

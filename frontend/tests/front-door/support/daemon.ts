@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { LeadClicksResponse } from "../../../src/index.js";
+import type { LeadClickEntry, LeadClicksResponse } from "../../../src/index.js";
 
 export const BIN_DIR =
   process.env.LEADCLICKS_BIN_DIR ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
@@ -88,6 +88,15 @@ export class Daemon {
     if (/\S@\S|panicked at/.test(this.#log)) throw new Error(`an email or a panic is in the log\n${this.#log}`);
   }
 
+  /** Ends it as a crash would. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (!process || process.exitCode !== null) return;
+    process.kill("SIGKILL");
+    await once(process, "exit", { signal: AbortSignal.timeout(PATIENCE_MS) });
+  }
+
   async remove(): Promise<void> {
     await this.stop();
     await rm(this.directory, { recursive: true });
@@ -101,9 +110,14 @@ export class Daemon {
 
   /** All clicks of one lead in the order in which they were stored. */
   async clicksOf(email: string): Promise<Stored[]> {
+    const rows = await this.rowsOf(email);
+    return rows.map(({ expert_username, search_query }) => ({ email, expert_username, search_query }));
+  }
+
+  /** The same, with all that the report says. */
+  async rowsOf(email: string): Promise<LeadClickEntry[]> {
     const { leads }: LeadClicksResponse = JSON.parse(await this.run("report", "--by-email", "--format", "json"));
-    const clicks = leads.find((lead) => lead.email === email)?.clicks ?? [];
-    return clicks.reverse().map(({ expert_username, search_query }) => ({ email, expert_username, search_query }));
+    return leads.find((lead) => lead.email === email)?.clicks.reverse() ?? [];
   }
 
   /** The clicks of a lead as soon as there are that many, or as they are when it took too long. */

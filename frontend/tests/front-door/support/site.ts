@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import type { Daemon } from "./daemon.js";
 import { EXPERTS } from "./experts.js";
@@ -31,18 +32,40 @@ export interface PageSettings {
   isBusy?: boolean;
   /** Closes itself as soon as a card was clicked. */
   closesOnClick?: boolean;
+  /** What a click on a link does: it follows it, also in a new window, or after 100 ms by a script, or never. */
+  leaving?: "at once" | "after 100 ms" | "staying" | "new window";
+  /** How much the clock of the page goes ahead. */
+  clockMs?: number;
+  /** Uses up the site's quota of storage. */
+  isFull?: boolean;
 }
+
+/** What happens to posts between the page and the daemon. */
+export type Outage =
+  | "none"
+  /** The proxy itself answers, after so long. */
+  | { status: number; afterMs: number; headers?: Record<string, string> }
+  /** The daemon stores the click, and the page hears something else or nothing. */
+  | "stored, but answered 504"
+  | "stored, but the connection cut";
 
 /** A web site on loopback that has such pages, and a proxy before the daemon. */
 export class Site {
   readonly #server: Server;
   readonly #pages = new Map<string, string>();
+  readonly #scripts = new Map<string, string>();
   /** The daemon behind the proxy. */
   daemon: Daemon | undefined;
   /** The method and the content type of each request that the proxy was sent. */
   readonly proxied: string[] = [];
+  /** The path of each page that was asked for. */
+  readonly served: string[] = [];
   /** How long the proxy keeps an answer back. */
   answerDelayMs = 0;
+  outage: Outage = "none";
+  /** The `click_id`s of which the daemon has said that they are stored. */
+  readonly accepted = new Set<string>();
+  #port = 0;
 
   private constructor() {
     this.#server = createServer((message, response) => {
@@ -52,9 +75,15 @@ export class Site {
 
   static async start(): Promise<Site> {
     const site = new Site();
-    site.#server.listen(0, "127.0.0.1");
-    await once(site.#server, "listening");
+    await site.resume();
     return site;
+  }
+
+  /** Listens again where it did before it was stopped. */
+  async resume(): Promise<void> {
+    this.#server.listen(this.#port, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.#port = (this.#server.address() as AddressInfo).port;
   }
 
   async stop(): Promise<void> {
@@ -64,7 +93,7 @@ export class Site {
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** The address of a page with this HTML. */
@@ -72,6 +101,10 @@ export class Site {
     const path = `/pages/${this.#pages.size}`;
     this.#pages.set(path, html);
     return this.origin + path;
+  }
+
+  serveScript(path: string, script: string): void {
+    this.#scripts.set(path, script);
   }
 
   /** The address of a page. */
@@ -90,6 +123,12 @@ export class Site {
       response.setHeader("Content-Type", contentType).end(await readFile(path));
       return;
     }
+    const script = this.#scripts.get(url.pathname);
+    if (script !== undefined) {
+      response.setHeader("Content-Type", "text/javascript").end(script);
+      return;
+    }
+    this.served.push(url.pathname);
     const settings: PageSettings | null = JSON.parse(url.searchParams.get("settings") ?? "null");
     response.setHeader("Content-Type", "text/html; charset=utf-8");
     if (settings?.csp) response.setHeader("Content-Security-Policy", settings.csp);
@@ -98,17 +137,30 @@ export class Site {
   }
 
   /** As nginx would: 502 if the daemon is down. */
-  #forward(message: IncomingMessage, response: ServerResponse): void {
+  async #forward(message: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = "", headers } = message;
     this.proxied.push(`${method} ${headers["content-type"]}`);
-    const forwarded = request(this.daemon?.endpoint ?? "", { method, headers }, (answer) => {
+    const { outage } = this;
+    if (typeof outage === "object") {
+      message.resume();
+      setTimeout(
+        () => response.writeHead(outage.status, outage.headers ?? { "Retry-After": "1" }).end(),
+        outage.afterMs,
+      );
+      return;
+    }
+    const body = await buffer(message);
+    const forwarded = request(this.daemon?.endpoint ?? "", { method, headers }, async (answer) => {
+      const answered = await buffer(answer);
+      if (answer.statusCode === 202) this.accepted.add(JSON.parse(String(body)).click_id);
       setTimeout(() => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
+        if (outage === "stored, but the connection cut") response.destroy();
+        else if (outage === "stored, but answered 504") response.writeHead(504).end();
+        else response.writeHead(answer.statusCode ?? 500, answer.headers).end(answered);
       }, this.answerDelayMs);
     });
     forwarded.on("error", () => setTimeout(() => response.writeHead(502).end(), this.answerDelayMs));
-    message.pipe(forwarded);
+    forwarded.end(body);
   }
 }
 
@@ -121,7 +173,7 @@ const BUSY = `<script>
 </script>`;
 
 function pageHtml(settings: PageSettings): string {
-  const { kind, email, query, endpoint, isBusy, closesOnClick } = settings;
+  const { kind, email, query, endpoint, isBusy, closesOnClick, leaving, clockMs, isFull } = settings;
   const attribute = (name: string, value: string | undefined) =>
     value === undefined ? "" : ` ${name}="${escapeHtml(value)}"`;
   const cards = EXPERTS.map(
@@ -139,6 +191,9 @@ function pageHtml(settings: PageSettings): string {
       <script>
         // As analytics do. Between two such listeners promises go on.
         addEventListener("pagehide", () => {}, true);
+        ${clockMs ? `const now = Date.now; Date.now = () => now() + ${clockMs};` : ""}
+        ${isFull ? `(${fillStorage})();` : ""}
+        ${leaving ? `addEventListener("click", (event) => (${leave})(event, ${JSON.stringify(leaving)}));` : ""}
       </script>
       <style>a { display: inline-block; padding: 4px }</style>
       ${
@@ -152,6 +207,26 @@ function pageHtml(settings: PageSettings): string {
       ${isBusy ? BUSY : ""}
       ${closesOnClick ? `<script>addEventListener("click", () => close())</script>` : ""}
     </html>`;
+}
+
+/** Runs in the page. */
+function fillStorage(): void {
+  for (let length = 2 ** 20; length >= 1; length /= 2) {
+    try {
+      for (;;) localStorage.setItem(`full${Object.keys(localStorage).length}`, "x".repeat(length));
+    } catch {
+      // Less may fit yet.
+    }
+  }
+}
+
+/** Runs in the page. */
+function leave(event: MouseEvent, leaving: PageSettings["leaving"]): void {
+  const link = (event.target as Element).closest("a");
+  if (!link || leaving === "at once") return;
+  event.preventDefault();
+  if (leaving === "after 100 ms") setTimeout(() => location.assign(link.href), 100);
+  if (leaving === "new window") open(link.href, "_blank", "width=600,height=600");
 }
 
 function escapeHtml(text: string): string {
