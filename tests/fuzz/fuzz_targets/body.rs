@@ -100,14 +100,18 @@ fn assert_is_what_was_said(
     if let Some(PostedClick { click, id, age }) = posted {
         assert_eq!(
             id.map(|id| id.as_str().to_owned()),
-            said.get("click_id").map(|_| text("click_id").to_ascii_lowercase())
+            said.get("click_id")
+                .map(|_| text("click_id").to_ascii_lowercase())
         );
         let age_ms = age_ms.and_then(Value::as_f64).unwrap_or_default();
         if age_ms < 999.9 {
             assert_eq!(*age, Duration::ZERO);
         } else if age_ms > 1000.1 {
             let expected = age_ms.min(DAY.as_secs_f64() * 1e3);
-            assert!((age.as_secs_f64() * 1e3 - expected).abs() < 0.001, "{age:?}");
+            assert!(
+                (age.as_secs_f64() * 1e3 - expected).abs() < 0.001,
+                "{age:?}"
+            );
         }
         assert_eq!(click.email(), text("email").trim().to_ascii_lowercase());
         assert_eq!(click.expert_username(), text("expert_username").trim());
@@ -140,7 +144,9 @@ fn id_problem(id: &str) -> Option<&'static str> {
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     let digits = groups.concat().to_ascii_lowercase();
     let is_id = lengths == [8, 4, 4, 4, 12]
-        && digits.bytes().all(|digit| b"0123456789abcdef".contains(&digit))
+        && digits
+            .bytes()
+            .all(|digit| b"0123456789abcdef".contains(&digit))
         && !["0", "f"].iter().any(|digit| digits == digit.repeat(32));
     (!is_id).then_some("uuid_parsing")
 }
