@@ -3,6 +3,10 @@
 pub mod admin;
 pub mod daemon;
 mod failure;
+#[cfg_attr(
+    not(fuzzing),
+    expect(unreachable_pub, reason = "tests/fuzz uses this module")
+)]
 mod instant;
 mod output;
 mod progress;
@@ -17,18 +21,18 @@ use std::{fmt, io::Write};
 
 use crate::text::visible;
 
-/// Where both programs look for the database unless told otherwise.
+/// The database that both programs use if none is given.
 const DB_DEFAULT: &str = "leadclicks.db";
 
-/// An empty variable is not taken for one that is not set: where a script has lost its database's path, nothing should
-/// be stored, or deleted, elsewhere.
+/// The error for a variable that is set but empty. It is not the same as an unset one: if a script has lost the path of
+/// its database, nothing should be stored or deleted in another.
 fn empty_variable(variable: &str) -> String {
     format!("the variable {variable} is empty; give it a value, or unset it")
 }
 
-/// Prints an error once, at the edge, as one line whatever is in it.
+/// Prints an error as one line. Errors are returned up to `main`, and printed only there.
 fn print_error(program: &str, error: &dyn fmt::Display) {
-    // Where standard error is closed there is nobody to tell.
+    // If standard error is closed, nobody can read the error.
     let _ = writeln!(
         std::io::stderr(),
         "{program}: {}",

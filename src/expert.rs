@@ -7,7 +7,7 @@ use serde::Serialize;
 /// An expert, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Expert {
-    /// What identifies the expert in clicks.
+    /// The username, which identifies the expert in clicks.
     pub username: String,
     /// May be empty.
     pub first_name: String,
@@ -15,7 +15,7 @@ pub struct Expert {
     pub last_name: String,
 }
 
-/// The experts' names by username; empty for those without one.
+/// The experts' names by username; empty for an expert without a name.
 #[derive(Debug, Default)]
 pub(crate) struct ExpertNames(HashMap<String, String>);
 

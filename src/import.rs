@@ -1,4 +1,4 @@
-//! The import of files: the marketplace's experts, and clicks that a report printed.
+//! The import of files: experts of the marketplace, and clicks of a report.
 
 pub mod clicks;
 pub mod experts;
@@ -6,62 +6,84 @@ mod merge;
 
 pub(crate) use merge::{ImportedClicks, compare, import};
 
-use std::io::{self, Read};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
-/// Why a whole file can't be imported.
+/// Why a file can't be imported.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// The header lacks a column, or has it twice.
+pub enum ImportError {
+    /// The header lacks a column, or has a column twice.
     #[error("{problem}; the first line should name {wanted}")]
     Header {
-        /// Which one.
+        /// The column, and what is wrong with it.
         problem: String,
-        /// What it should name.
+        /// The columns that the header should name.
         wanted: &'static str,
     },
-    /// A quote is never closed, so that all rows after it are taken for one field. It is on this line or after.
-    #[error("a quote is opened on line {0} or after it, and never closed; close it")]
+    /// A quote on or after this line is never closed, so all rows after it belong to one field.
+    #[error("a quote that is opened on or after line {0} is never closed; close it")]
     OpenQuote(u64),
-    /// The file has more bytes than this.
-    #[error("more than {} MiB; split the file", .0 / (1024 * 1024))]
+    /// The file has more than so many bytes.
+    #[error("the file is larger than {} MiB; split it", .0 / (1024 * 1024))]
     TooLarge(u64),
-    /// Lines that hold no click.
+    /// Some lines are invalid.
     #[error("{0}")]
     Lines(clicks::BadLines),
-    /// It can't be read.
+    /// The file can't be read.
     #[error("{}", match .0.kind() {
-        io::ErrorKind::IsADirectory => "it is a directory, name a file".to_owned(),
-        io::ErrorKind::NotFound => "there is no such file, check its name".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory; name a file".to_owned(),
+        io::ErrorKind::NotFound => "the file does not exist; check its name".to_owned(),
         _ => .0.to_string(),
     })]
     Io(io::Error),
 }
 
-impl From<csv::Error> for Unreadable {
+impl From<csv::Error> for ImportError {
     fn from(error: csv::Error) -> Self {
         match error.into_kind() {
             csv::ErrorKind::Io(error) => Self::Io(error),
-            // Rows may have any length and any bytes, so reading them can fail in no other way.
+            // Rows may have any length and any bytes, so there is no other error.
             _ => Self::Io(io::ErrorKind::InvalidData.into()),
         }
     }
 }
 
+/// A line that is not imported.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// The number of the line, from 1; of a row of several lines the first.
+    pub line: u64,
+    /// What is wrong with the line. It never quotes the line.
+    pub reason: String,
+}
+
+/// Opens the file at `path`, or standard input if that is `-`.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, ImportError> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).map_err(ImportError::Io)?;
+    Ok(Box::new(file))
+}
+
 /// Reads a whole file of at most `bytes_max` bytes.
-fn read(input: impl Read, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
+fn read(input: impl Read, bytes_max: u64) -> Result<Vec<u8>, ImportError> {
     let mut file = Vec::new();
     input
         .take(bytes_max + 1)
         .read_to_end(&mut file)
-        .map_err(Unreadable::Io)?;
+        .map_err(ImportError::Io)?;
     if file.len() as u64 > bytes_max {
-        return Err(Unreadable::TooLarge(bytes_max));
+        return Err(ImportError::TooLarge(bytes_max));
     }
     Ok(file)
 }
 
-/// The line that a row begins on, and the file from there. What the reader calls its position is the end of the row
-/// before: the line feed of a CRLF and blank lines are still to come there.
+/// The line on which a row begins, and the file from there on. The position from the reader is the end of the row before,
+/// so it may be followed by the line feed of a CRLF, and by blank lines.
 fn locate<'a>(position: &csv::Position, file: &'a [u8]) -> (u64, &'a [u8]) {
     let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let rest = file.get(start..).unwrap_or_default();
@@ -70,28 +92,28 @@ fn locate<'a>(position: &csv::Position, file: &'a [u8]) -> (u64, &'a [u8]) {
     (position.line() + line_feeds as u64, rest)
 }
 
-/// Refuses a row, which begins on `line` and has just been read, if it goes to the end of the file because a quote in
-/// it is not closed.
+/// Rejects the row that was just read, and begins on `line`, if it extends to the end of the file because of a quote that
+/// is not closed.
 fn check_quotes<R: Read>(
     reader: &csv::Reader<R>,
     line: u64,
     row: &[u8],
     file: &[u8],
-) -> Result<(), Unreadable> {
+) -> Result<(), ImportError> {
     let is_last = reader.position().byte() >= file.len() as u64;
     if is_last && ends_in_quotes(row) {
-        return Err(Unreadable::OpenQuote(line));
+        return Err(ImportError::OpenQuote(line));
     }
     Ok(())
 }
 
-/// Whether a row that goes to the end of the file has a quoted field there that is not closed.
+/// Whether a row that extends to the end of the file ends within a quoted field.
 fn ends_in_quotes(row: &[u8]) -> bool {
     let mut in_quotes = false;
     let mut field_begins = true;
     for byte in row {
         match byte {
-            // A doubled quote closes and opens again.
+            // A doubled quote closes the field and opens it again.
             b'"' if in_quotes || field_begins => {
                 in_quotes = !in_quotes;
                 field_begins = !in_quotes;
@@ -103,12 +125,12 @@ fn ends_in_quotes(row: &[u8]) -> bool {
     in_quotes
 }
 
-/// Where `columns` stand in the header, in any order and case, with blanks or underscores.
+/// The indexes of `columns` in the header, which may have them in any order and case, with spaces or underscores.
 fn find_columns<const COUNT: usize>(
     header: &csv::ByteRecord,
     columns: [&str; COUNT],
     wanted: &'static str,
-) -> Result<[usize; COUNT], Unreadable> {
+) -> Result<[usize; COUNT], ImportError> {
     let names: Vec<String> = header
         .iter()
         .map(|name| {
@@ -119,15 +141,15 @@ fn find_columns<const COUNT: usize>(
                 .replace(' ', "_")
         })
         .collect();
-    let refused = |problem| Unreadable::Header { problem, wanted };
+    let invalid = |problem| ImportError::Header { problem, wanted };
     let mut found = [0; COUNT];
     for (column, index) in columns.iter().zip(&mut found) {
         let mut at = (0..names.len()).filter(|&at| names[at] == *column);
         *index = at
             .next()
-            .ok_or_else(|| refused(format!("no column {column}")))?;
+            .ok_or_else(|| invalid(format!("no column {column}")))?;
         if at.next().is_some() {
-            return Err(refused(format!("two columns {column}")));
+            return Err(invalid(format!("duplicate column {column}")));
         }
     }
     Ok(found)
@@ -138,7 +160,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 fn check_row(record: &csv::ByteRecord, columns: usize) -> Result<(), String> {
     if record.len() != columns {
         return Err(format!(
-            "the header has {columns} fields and this row {}; is a quote missing?",
+            "the header has {columns} fields, but this row has {}; is a quote missing?",
             record.len()
         ));
     }

@@ -1,8 +1,7 @@
-//! What a signal that ends the program must not leave half-done: temporary files, which it removes, and what must be
-//! finished first.
+//! A clean end of the program after a signal: temporary files are removed, and critical sections are finished first.
 //!
-//! Nothing here waits for a signal by itself. `leadclicks` does (`cli::signals`) and calls [`end`]; `leadclicksd` ends
-//! by its own rules and never calls it.
+//! Nothing here waits for signals. `leadclicks` does (`cli::signals`) and calls [`end`]; `leadclicksd` has its own shutdown
+//! and never calls it.
 
 use std::{
     fs::{self, File},
@@ -23,15 +22,15 @@ static STATE: Mutex<State> = Mutex::new(State {
 struct State {
     /// The temporary files that exist.
     files: Vec<PathBuf>,
-    /// How many [`CriticalSection`] there are.
+    /// The number of running [`CriticalSection`]s.
     critical_sections: usize,
-    /// How the program ends when they are finished.
+    /// Ends the program when they are finished; set after a signal.
     end: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl State {
     fn lock() -> MutexGuard<'static, Self> {
-        // What panicked while it held the lock left nothing in it half-done.
+        // A panic while the lock is held leaves a valid state.
         STATE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -43,46 +42,46 @@ impl State {
         }
     }
 
-    /// Removes the temporary files and ends the program. Nobody can make one meanwhile, because the lock is held.
+    /// Removes the temporary files and ends the program. No thread can create one meanwhile, because the lock is held.
     fn end_now(&mut self, end: impl FnOnce()) {
         for file in self.files.drain(..) {
-            // It may be gone already, and nobody is left to tell if it can't be removed.
+            // It may be gone already, and there is nowhere left to report an error.
             let _ = fs::remove_file(file);
         }
         end();
     }
 }
 
-/// Removes all temporary files and ends the program by `end`: now, or as soon as nothing is [`CriticalSection`].
+/// Removes all temporary files and ends the program by `end`, as soon as there is no [`CriticalSection`].
 pub(crate) fn end(end: impl FnOnce() + Send + 'static) {
     let mut state = State::lock();
     state.end = Some(Box::new(end));
     state.end_if_finished();
 }
 
-/// Whether a signal has come that ends the program as soon as nothing is [`CriticalSection`]. Long work may stop where it can
-/// be told how far it is.
+/// Whether a signal will end the program as soon as there is no [`CriticalSection`]. Long work can then stop early, and
+/// report how much is done.
 pub(crate) fn is_ending() -> bool {
     State::lock().end.is_some()
 }
 
-/// As [`end`], but now, whatever is [`CriticalSection`].
+/// As [`end`], but at once, even in a [`CriticalSection`].
 pub(crate) fn end_at_once(end: impl FnOnce()) {
     State::lock().end_now(end);
 }
 
-/// As long as there is one, a signal does not end the program. To be had for short: people wait.
+/// While one exists, a signal does not end the program. Keep it short, because people wait.
 #[derive(Debug)]
 pub(crate) struct CriticalSection(());
 
 impl CriticalSection {
-    /// What follows must be finished, until this is dropped.
+    /// Begins a section that is finished when this is dropped.
     pub(crate) fn begin() -> Self {
         State::lock().critical_sections += 1;
         Self(())
     }
 
-    /// What follows must be finished and told, until [`finish`].
+    /// Extends the section to [`finish`], so that the result can be reported.
     pub(crate) fn hold_until_reported(self) {
         mem::forget(self);
     }
@@ -96,15 +95,15 @@ impl Drop for CriticalSection {
     }
 }
 
-/// Everything is finished and told: if a signal has come meanwhile, it ends the program now.
+/// Ends all sections, because their results are reported. If a signal has arrived meanwhile, it ends the program now.
 pub(crate) fn finish() {
     let mut state = State::lock();
     state.critical_sections = 0;
     state.end_if_finished();
 }
 
-/// A file that is removed unless it is given a name, also when a signal ends the program: what is written there is
-/// whole when it gets one.
+/// A file that is removed, also when a signal ends the program, unless it is given a name. So a file with a name is
+/// complete.
 #[derive(Debug)]
 pub(crate) struct TemporaryFile {
     file: NamedTempFile,
@@ -122,15 +121,15 @@ impl Drop for Listed {
 }
 
 impl TemporaryFile {
-    /// Makes an empty one in `directory`.
+    /// Creates an empty file in `directory`.
     ///
     /// # Errors
-    /// When the system refuses. The error does not name the temporary path.
+    /// When the system can't create it. The error does not contain the temporary path.
     pub(crate) fn new(directory: &Path, mode: u32) -> io::Result<Self> {
         let mut state = State::lock();
         let file = tempfile::Builder::new()
             .prefix(".leadclicks-")
-            // Its own way to make the file would put the temporary name into the error.
+            // tempfile's own way to create the file would put the temporary path into the error.
             .make_in(directory, |path| {
                 fs::OpenOptions::new()
                     .write(true)
@@ -151,23 +150,23 @@ impl TemporaryFile {
         self.file.as_file()
     }
 
-    /// Where it is until it is given a name.
+    /// The temporary path.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Gives it the name `path`, in the same directory; a file of that name is replaced.
+    /// Gives the file the name `path`, in the same directory. An existing file is replaced.
     ///
     /// # Errors
-    /// When the system refuses; it is removed then.
+    /// When the system can't rename it; the file is then removed.
     pub(crate) fn persist(self, path: &Path) -> io::Result<()> {
         self.name(|file| file.persist(path))
     }
 
-    /// As [`TemporaryFile::persist`], but no file is replaced.
+    /// As [`TemporaryFile::persist`], but an existing file is an error.
     ///
     /// # Errors
-    /// When the system refuses, or there is a file of that name; it is removed then.
+    /// When the system can't rename it, or `path` exists; the file is then removed.
     pub(crate) fn persist_noclobber(self, path: &Path) -> io::Result<()> {
         self.name(|file| file.persist_noclobber(path))
     }

@@ -1,8 +1,9 @@
 //! leadclicks stores which lead clicked which expert after which search, and reports it.
 //!
-//! Two thin programs use this library: `leadclicksd`, which captures clicks over HTTP, and `leadclicks`, the admin's
-//! command line. The modules are listed from the ground up; each imports only from those above it (tests/front_door/structure.rs
-//! checks that, and ARCHITECTURE.md has the map). Public is only what the programs, the benches and tests/fuzz use.
+//! Two thin programs use this library: `leadclicksd`, which captures clicks over HTTP, and `leadclicks`, the command line of
+//! the admin. The modules are listed from the bottom up: each imports only from those above it in this list, which
+//! tests/front_door/structure.rs checks. ARCHITECTURE.md has the map. Only what the programs, the benches and tests/fuzz
+//! use is public.
 
 #![warn(unreachable_pub)]
 

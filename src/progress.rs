@@ -1,10 +1,10 @@
-//! How far long work is, for those who wait.
+//! The progress of long work.
 
-/// How much is done, in bytes or in clicks, as whoever tells it says.
+/// How much is done, in bytes or clicks; the function that reports it says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Done so far.
+    /// The part that is done.
     pub done: u64,
-    /// All that there is to do.
+    /// The whole; 0 if it is unknown.
     pub total: u64,
 }

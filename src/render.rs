@@ -1,6 +1,6 @@
-//! Reports as text: tables and pages for people, CSV, JSON and NDJSON for programs.
+//! Writes reports as tables and pages for people, and as CSV, JSON and NDJSON for programs.
 //!
-//! A format is a file here that implements [`Format`], and a line in `cli::admin::format`. Formats know no SQL.
+//! A format is one file that implements [`Format`], and one line in `cli::admin::format`.
 
 pub(crate) mod csv;
 pub(crate) mod html;
@@ -26,7 +26,7 @@ use rows::List;
 
 pub(crate) use ink::ColorMode;
 
-/// What a command shows.
+/// A report of any kind.
 #[derive(Debug)]
 pub(crate) enum Report {
     ByLead(ByLead),
@@ -42,7 +42,7 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    /// Whether it has no rows.
+    /// Whether the report has no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.list().all == 0
     }
@@ -59,7 +59,7 @@ impl Report {
     }
 }
 
-/// A way to write reports.
+/// An output format.
 pub(crate) trait Format {
     /// Writes `report` and flushes `out`.
     ///
@@ -82,7 +82,7 @@ fn plural(number: u64, noun: &str) -> String {
     format!("{noun}{ending}")
 }
 
-/// A share of the whole as programs get it: four digits after the point.
+/// A share for programs: rounded to four decimal places.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Whether a file of these clicks is read as them: oldest first, and from the end where the time is the same.
+    /// Asserts that a file of these clicks is imported unchanged: oldest first, and in reverse order if the time is the same.
     pub(super) fn assert_imported(
         file: &[u8],
         format: Format,

@@ -1,8 +1,8 @@
-//! The questions that the admin asks: which leads clicked whom, who clicked one expert, which experts and searches are the
-//! most frequent, and when.
+//! The reports: clicks by lead, the clicks on one expert or of one lead, the most-clicked experts, the most frequent
+//! searches, and clicks by day.
 //!
-//! A report is a plain value, which is read completely before it is printed: a reader that waits for a pager or a slow pipe
-//! would keep the daemon's WAL growing. Clicks are listed newest first, ties by id descending.
+//! A report is a plain value. It is read completely before it is printed, because a read transaction that waits for a pager
+//! or a slow pipe would let the daemon's WAL grow. Clicks are listed newest first, ties by id descending.
 
 mod by_day;
 mod by_lead;
@@ -12,16 +12,22 @@ mod ranking;
 mod summary;
 mod timeline;
 
-use crate::{expert::ExpertNames, storage::StoredClick, timestamp::Timestamp};
+use std::ops::ControlFlow;
+
+use crate::{
+    expert::ExpertNames,
+    storage::{Db, Error, Query, StoredClick},
+    timestamp::Timestamp,
+};
 
 pub(crate) use by_day::{ByDay, Day, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
-pub(crate) use ranking::{RankBy, RankedRow, Ranking, ranking};
+pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};
 
 /// A click as a report shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClickRow<'a> {
     /// The lead's email address.
     pub(crate) email: &'a str,
@@ -29,22 +35,10 @@ pub(crate) struct ClickRow<'a> {
     pub(crate) expert_username: &'a str,
     /// The expert's first and last name; the username if the expert is unknown or has no name.
     pub(crate) expert_name: &'a str,
-    /// What the lead had searched for; may be empty.
+    /// The lead's search before the click; may be empty.
     pub(crate) search_query: &'a str,
     /// When the click was stored.
     pub(crate) created_at: Timestamp,
-}
-
-impl Default for ClickRow<'_> {
-    fn default() -> Self {
-        Self {
-            email: "",
-            expert_username: "",
-            expert_name: "",
-            search_query: "",
-            created_at: Timestamp::EPOCH,
-        }
-    }
 }
 
 impl<'a> ClickRow<'a> {
@@ -59,11 +53,24 @@ impl<'a> ClickRow<'a> {
     }
 }
 
-/// How many leads and clicks there are.
+/// The number of leads and clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Leads.
     pub(crate) leads: u64,
-    /// Clicks.
     pub(crate) clicks: u64,
+}
+
+/// Passes each click of `selection` to `row`.
+///
+/// # Errors
+/// When the database can't be read, or holds a click whose time can't be read.
+fn for_each_click(
+    db: &Db,
+    query: &Query<'_>,
+    mut row: impl FnMut(StoredClick<'_>),
+) -> Result<(), Error> {
+    db.read_clicks(query, |click| {
+        row(click);
+        ControlFlow::Continue(())
+    })
 }

@@ -1,4 +1,4 @@
-//! Text from strangers: made safe for a terminal, a spreadsheet and a column, or kept in little memory.
+//! Text from visitors: made safe for a terminal and a spreadsheet, fitted to a column, or stored in little memory.
 
 pub(crate) mod columns;
 pub(crate) mod interner;
@@ -6,3 +6,4 @@ pub mod spreadsheet;
 mod visible;
 
 pub use visible::visible;
+pub(crate) use visible::visible_path;

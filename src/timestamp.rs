@@ -8,9 +8,9 @@ use jiff::{
 };
 use serde::{Serialize, Serializer};
 
-/// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC): those that the database's text
-/// form can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An instant with a precision of one microsecond, in the years 0 to 9999 (UTC), which the text in the database can
+/// express. The default is the Unix epoch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     micros: i64,
 }
@@ -24,7 +24,7 @@ impl Timestamp {
     /// `1970-01-01T00:00:00Z`.
     pub const EPOCH: Self = Self { micros: 0 };
 
-    /// The instant `instant`, cut to the microsecond; one outside the range becomes the range's end.
+    /// `instant`, truncated to the microsecond and clamped to the range.
     #[must_use]
     pub fn new(instant: jiff::Timestamp) -> Self {
         Self {
@@ -32,8 +32,8 @@ impl Timestamp {
         }
     }
 
-    /// Reads what a database holds: `YYYY-MM-DD HH:MM:SS`, with or without a fraction of a second, in UTC. `None`
-    /// for anything else, also for other forms of a time: as text they would sort wrongly among these.
+    /// Parses the form in the database: `YYYY-MM-DD HH:MM:SS` in UTC, with or without a fraction of a second. `None` for
+    /// anything else, also for other forms of a time, because as text they would sort in the wrong order.
     #[must_use]
     pub fn parse_stored(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -45,9 +45,8 @@ impl Timestamp {
         Some(Self::new(instant))
     }
 
-    /// Reads what [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) calls a date-time, with its offset, cut to the
-    /// microsecond. `None` for anything else, also for other forms of ISO 8601, and for years that the database can't
-    /// say.
+    /// Parses a date-time of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), truncated to the microsecond. `None` for
+    /// anything else, also for other forms of ISO 8601, and for years outside the range.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
@@ -63,20 +62,20 @@ impl Timestamp {
             .then_some(Self { micros })
     }
 
-    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC: what is stored, and what SQLAlchemy writes for a naive datetime.
+    /// `YYYY-MM-DD HH:MM:SS.ffffff` in UTC: the form in the database, which SQLAlchemy also writes for a naive datetime.
     #[must_use]
-    pub fn stored(self) -> Text {
+    pub fn stored(self) -> TimestampText {
         let mut text = self.rfc3339();
         text.bytes[10] = b' ';
         text.len = STORED_LEN;
         text
     }
 
-    /// The text that sorts before every stored text of this instant or later, and after all earlier ones, however
-    /// many digits their fractions have (`CURRENT_TIMESTAMP` writes none): the shortest text of the instant is a
-    /// prefix of all others.
+    /// The text that sorts before every stored text of this instant or later, and after all earlier ones, with any number
+    /// of digits in their fractions (`CURRENT_TIMESTAMP` writes none). This is the shortest text of the instant, because it
+    /// is a prefix of all others.
     #[must_use]
-    pub fn stored_bound(self) -> Text {
+    pub fn stored_bound(self) -> TimestampText {
         let mut text = self.stored();
         text.len = text.trim_end_matches('0').len();
         if text.ends_with('.') {
@@ -85,9 +84,9 @@ impl Timestamp {
         text
     }
 
-    /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) has it.
+    /// `YYYY-MM-DDTHH:MM:SS.ffffffZ`, a date-time of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339).
     #[must_use]
-    pub fn rfc3339(self) -> Text {
+    pub fn rfc3339(self) -> TimestampText {
         let datetime = Offset::UTC.to_datetime(self.instant());
         let mut bytes = *b"0000-00-00T00:00:00.000000Z";
         let mut put = |range: std::ops::Range<usize>, mut value: u32| {
@@ -103,13 +102,13 @@ impl Timestamp {
         put(14..16, u32::from(datetime.minute().unsigned_abs()));
         put(17..19, u32::from(datetime.second().unsigned_abs()));
         put(20..26, datetime.subsec_nanosecond().unsigned_abs() / 1000);
-        Text {
+        TimestampText {
             bytes,
             len: bytes.len(),
         }
     }
 
-    /// `YYYY-MM-DD HH:MM` on the clock of `zone`, for people.
+    /// `YYYY-MM-DD HH:MM` in the time zone `zone`, for people.
     #[must_use]
     pub fn local(self, zone: &TimeZone) -> String {
         zone.to_datetime(self.instant())
@@ -117,7 +116,7 @@ impl Timestamp {
             .to_string()
     }
 
-    /// `YYYY-MM-DD HH:MM:SS` on the clock of `zone`, for people who watch.
+    /// `YYYY-MM-DD HH:MM:SS` in the time zone `zone`, for `leadclicks watch`.
     #[must_use]
     pub fn local_seconds(self, zone: &TimeZone) -> String {
         zone.to_datetime(self.instant())
@@ -125,13 +124,13 @@ impl Timestamp {
             .to_string()
     }
 
-    /// The date on the calendar of `zone`.
+    /// The date in the time zone `zone`.
     #[must_use]
     pub fn date(self, zone: &TimeZone) -> civil::Date {
         zone.to_datetime(self.instant()).date()
     }
 
-    /// How long after `earlier` it is; nothing if it is before that.
+    /// The time since `earlier`; zero if this is before `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.micros.abs_diff(earlier.micros.min(self.micros)))
@@ -156,7 +155,7 @@ impl Timestamp {
     }
 
     fn instant(self) -> jiff::Timestamp {
-        // The range is jiff's, so the fallback is never taken.
+        // The range is that of jiff, so the fallback is never used.
         jiff::Timestamp::from_microsecond(self.micros).unwrap_or_default()
     }
 }
@@ -169,29 +168,29 @@ impl Serialize for Timestamp {
 
 const STORED_LEN: usize = "YYYY-MM-DD HH:MM:SS.ffffff".len();
 
-/// A timestamp's text, on the stack: a report formats one a click.
+/// The text of a timestamp, on the stack, because a report formats one for each click.
 #[derive(Clone, Copy)]
-pub struct Text {
+pub struct TimestampText {
     bytes: [u8; STORED_LEN + 1],
     len: usize,
 }
 
-impl std::ops::Deref for Text {
+impl std::ops::Deref for TimestampText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        // Only ASCII is ever written into the bytes, so the fallback is never taken.
+        // The bytes are always ASCII, so the fallback is never used.
         str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for TimestampText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
 }
 
-/// The fast way for the form that nearly every row has.
+/// The fast path for the form of nearly all rows.
 fn parse_fixed(bytes: &[u8]) -> Option<civil::DateTime> {
     if bytes.len() != STORED_LEN
         || [
@@ -219,7 +218,7 @@ fn parse_fixed(bytes: &[u8]) -> Option<civil::DateTime> {
     .ok()
 }
 
-/// The fast way for the form of RFC 3339 that the reports have.
+/// The fast path for the form of RFC 3339 in reports.
 fn parse_utc(bytes: &[u8]) -> Option<civil::DateTime> {
     let mut fixed: [u8; STORED_LEN] = bytes.strip_suffix(b"Z")?.try_into().ok()?;
     if fixed[10] != b'T' {
@@ -229,7 +228,7 @@ fn parse_utc(bytes: &[u8]) -> Option<civil::DateTime> {
     parse_fixed(&fixed)
 }
 
-/// Whether every character is where RFC 3339 has one of its kind. Whether there is such a time is not looked at.
+/// Whether each character is of the kind that RFC 3339 requires at its position. The values are not checked.
 fn has_rfc3339_form(bytes: &[u8]) -> bool {
     let matches = |bytes: &[u8], form: &[u8]| {
         bytes.len() == form.len()
@@ -257,7 +256,7 @@ fn has_rfc3339_form(bytes: &[u8]) -> bool {
         && (matches!(offset, b"Z" | b"z") || matches(offset, b"+00:00"))
 }
 
-/// The same with a fraction of six digits, where it has more, fewer or none. Its other bytes are not looked at.
+/// The same text with a fraction of six digits instead of more, fewer or none. The other bytes are not checked.
 fn with_six_digits(bytes: &[u8]) -> Option<[u8; STORED_LEN]> {
     let (_, fraction) = bytes.split_at_checked("YYYY-MM-DD HH:MM:SS".len())?;
     let surplus = bytes.get(STORED_LEN..).unwrap_or_default();
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_programs_store_is_read_as_utc() {
+    fn times_that_other_programs_store_are_read_as_utc() {
         let expected = Timestamp::parse_stored("2026-11-01 09:30:00.000000");
         assert!(expected.is_some());
         for text in [
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn any_offset_of_rfc_3339_is_read() {
+    fn any_offset_of_rfc_3339_is_accepted() {
         let read = |text| Some(Timestamp::parse_rfc3339(text)?.rfc3339().to_string());
         for (text, utc) in [
             ("2026-11-01T09:30:00.123456Z", "2026-11-01T09:30:00.123456Z"),
@@ -381,7 +380,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_a_time_or_refused(text in "[-+0-9TZtz:. ]{0,34}|.{0,34}") {
+        fn any_text_is_a_time_or_rejected(text in "[-+0-9TZtz:. ]{0,34}|.{0,34}") {
             let _ = Timestamp::parse_rfc3339(&text);
         }
 

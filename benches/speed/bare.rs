@@ -1,5 +1,5 @@
-//! The limit: a server on hyper, with one thread as leadclicksd has for HTTP, that parses the same JSON, answers 202
-//! and stores nothing. It has no time limits and no counts, and checks only as much as makes it use what it parsed.
+//! The upper limit: a hyper server with one thread, like the HTTP part of leadclicksd, that parses the same JSON, answers 202
+//! and stores nothing. It has no time limits and no counts, and checks only enough to use the parsed values.
 
 use std::{borrow::Cow, convert::Infallible, error::Error};
 

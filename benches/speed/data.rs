@@ -1,7 +1,7 @@
-//! The clicks that are measured on: made up, the same on every machine, and fast to make.
+//! The data of the benches: invented clicks, the same on every machine, and fast to generate.
 //!
-//! A year of a marketplace: visitors come at their own time, search, and click some of the experts whom they find.
-//! Some leads and some experts are more active than others, popular searches return, and long ones hardly do.
+//! They simulate a year of a marketplace: visitors arrive at random times, search, and click some experts. Some leads and
+//! experts are more active than others; popular searches are repeated, and long ones rarely.
 
 use std::{
     error::Error,
@@ -13,13 +13,13 @@ use fastrand::Rng;
 use leadclicks::timestamp::Timestamp;
 use rusqlite::Connection;
 
-/// Stands in the file's name: to be raised with every change here or in schema.sql, so that no older file is used.
+/// Part of the file name. Increase it with every change here or in schema.sql, so that no older file is used.
 const VERSION: u32 = 2;
 const SEED: u64 = 20_261_101;
-/// Those who may click: 256,608 of them do in a million clicks, 908,400 in ten.
+/// The visitors who may click: 256,608 of them do in a million clicks, 908,400 in ten million.
 const LEADS: usize = 1_000_000;
 const EXPERTS: u32 = 2_000;
-/// How many visitors are on the marketplace at a time.
+/// The number of visitors who are on the marketplace at the same time.
 const VISITORS: usize = 64;
 const BEGIN: &str = "2025-11-01T00:00:00Z";
 const YEAR_MICROS: i128 = 365 * 24 * 60 * 60 * 1_000_000;
@@ -29,7 +29,7 @@ pub const LAST_WEEK: &str = "2026-10-25T00:00:00Z";
 /// [`LAST_WEEK`] as it is stored.
 pub const LAST_WEEK_STORED: &str = "2026-10-25 00:00:00";
 
-/// A database with `rows` clicks in `directory`, made unless it is there.
+/// A database with `rows` clicks in `directory`, which is generated if it does not exist.
 pub fn database(directory: &Path, rows: u64) -> Result<PathBuf, Box<dyn Error>> {
     let path = directory.join(format!("clicks-{rows}-v{VERSION}.db"));
     if !path.exists() {
@@ -52,7 +52,7 @@ pub fn clicks_in_words(rows: u64) -> String {
     }
 }
 
-/// The username of the expert who is clicked the most but for `rank` others.
+/// The username of the expert at `rank`, from 0, by number of clicks.
 pub fn expert_username(rank: u32) -> String {
     format!("{}{rank}", LAST_NAMES[rank as usize % LAST_NAMES.len()]).to_ascii_lowercase()
 }
@@ -77,7 +77,7 @@ fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
         let begin: jiff::Timestamp = BEGIN.parse()?;
         for row in 0..rows {
             let visit = marketplace.next_click();
-            // In equal steps, so that the same share of the clicks lies in each week.
+            // In equal steps, so that each week has the same share of the clicks.
             let micros = YEAR_MICROS * i128::from(row) / i128::from(rows);
             let clicked_at = begin + jiff::SignedDuration::from_micros(i64::try_from(micros)?);
             click.execute((
@@ -89,7 +89,7 @@ fn fill(path: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
         }
     }
     transaction.commit()?;
-    // As the daemon leaves it. The year's last clicks would otherwise wait in a cache for a slow disk.
+    // In the state in which the daemon leaves it, and on disk, not only in a cache.
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL")?;
     conn.close().map_err(|(_, error)| error)?;
     fs::File::open(path)?.sync_all()?;
@@ -112,7 +112,7 @@ struct Visit {
 
 impl Marketplace {
     fn new() -> Self {
-        // The next expert is clicked a little less than the one before; the first gets some three of a hundred clicks.
+        // Each expert is clicked a little less than the one before; the first gets about three per cent of the clicks.
         let mut sum = 0.0;
         let popularity = (1..=EXPERTS)
             .map(|rank| {
@@ -153,7 +153,7 @@ impl Marketplace {
     }
 }
 
-/// The square makes a quarter of the leads come in half of the visits.
+/// Because of the square, a quarter of the leads make half of the visits.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -172,7 +172,7 @@ fn email(rng: &mut Rng) -> String {
 }
 
 fn search_query(rng: &mut Rng) -> String {
-    // The smaller of two, so that the first of a list come more often.
+    // The smaller of two random numbers, so that words at the beginning of a list are more frequent.
     let mut one_of = |words: &[&'static str]| {
         let first = rng.usize(..words.len());
         words[first.min(rng.usize(..words.len()))]

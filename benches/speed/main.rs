@@ -1,8 +1,8 @@
-//! How fast leadclicks is, as ratios to what is measured beside it in the same run.
+//! Measures leadclicks, as ratios to a baseline in the same run.
 //!
-//! `cargo bench` measures everything in a quarter of an hour, `cargo bench -- --quick` in two minutes once it is built,
-//! `cargo bench -- capture` or `-- report` one part. Needs Debian's packages wrk and sqlite3, 4 GB in `target/` for its
-//! data, and 2 GB for what the sqlite3 shell sorts.
+//! `cargo bench` measures everything in a quarter of an hour, `cargo bench -- --quick` in two minutes after the build, and
+//! `cargo bench -- capture` or `-- report` one part. Needs Debian's packages wrk and sqlite3, 4 GB in `target/` for data,
+//! and 2 GB for sorting in the sqlite3 shell.
 
 mod bare;
 mod capture;
@@ -17,15 +17,15 @@ use clap::{Parser, ValueEnum};
 /// Measure leadclicks
 #[derive(Parser)]
 struct Cli {
-    /// What to measure; everything without it
+    /// What to measure; by default everything
     part: Option<Part>,
     /// A million rows, and short loads
     #[arg(long)]
     quick: bool,
-    /// Only see that it all works: few rows, one short round
+    /// Only check that everything works: few rows, one short round
     #[arg(long, conflicts_with = "quick")]
     smoke: bool,
-    /// Cargo gives it to every bench
+    /// Cargo passes it to every bench
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -39,12 +39,12 @@ enum Part {
     BareServer,
 }
 
-/// How much is measured.
+/// The amount of work.
 struct Plan {
     rows: Vec<u64>,
     connections: Vec<u32>,
     rounds: u32,
-    /// How long each load lasts.
+    /// The duration of each load.
     secs: u32,
 }
 
@@ -112,7 +112,7 @@ fn bench(cli: &Cli, part: Option<Part>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints a table as docs/benchmarks.md has it.
+/// Prints a table in the form of docs/benchmarks.md.
 fn print_table<const COLUMNS: usize>(heads: [&str; COLUMNS], lines: &[[String; COLUMNS]]) {
     println!("\n| {} |", heads.join(" | "));
     println!("|{}", "---|".repeat(COLUMNS));

@@ -1,4 +1,4 @@
-//! Processes, their time and memory, and medians.
+//! Runs processes, measures their time and memory, and computes medians.
 
 use std::{
     error::Error,
@@ -11,16 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a running program's memory is looked at. Its peak only grows, so just the last moments can be missed.
+/// How often the memory of a running program is read. The peak only grows, so only the last moments can be missed.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(2);
-/// What one run of a program took.
+
+/// The time and memory of one run of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     pub secs: f64,
     pub peak_mb: f64,
 }
 
-/// Runs `command` to its end, its output thrown away.
+/// Runs `command` to its end, and discards its output.
 pub fn run(command: &mut Command) -> Result<Run, Box<dyn Error>> {
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
@@ -46,7 +47,7 @@ pub fn run(command: &mut Command) -> Result<Run, Box<dyn Error>> {
     Ok(Run { secs, peak_mb })
 }
 
-/// The most memory that a process has had resident so far, in MB.
+/// The peak resident memory of a process so far, in MB.
 fn peak_mb(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let kib = status
@@ -59,14 +60,14 @@ fn peak_mb(pid: u32) -> Option<f64> {
 /// A server that runs until this is dropped.
 pub struct Server {
     child: Child,
-    /// Kept open, so that the server can go on writing there.
+    /// Kept open, so that the server can keep writing to it.
     stdout: BufReader<ChildStdout>,
     /// `host:port`.
     pub address: String,
 }
 
 impl Server {
-    /// Starts a server that prints a line with its address, as `http://HOST:PORT/`, when it is ready.
+    /// Starts a server that prints a line with its address, `http://HOST:PORT/`, when it is ready.
     pub fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
         let mut child = command
             .stdin(Stdio::null())
@@ -88,7 +89,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The processor time that the server's threads have used so far, in seconds; none of them ends before it does.
+    /// The processor time that the server's threads have used so far, in seconds. No thread ends before the server.
     pub fn cpu_secs(&self) -> Result<f64, Box<dyn Error>> {
         let mut nanos = 0.0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -100,7 +101,7 @@ impl Server {
         Ok(nanos / 1e9)
     }
 
-    /// The most memory that the server has had resident so far, in MB.
+    /// The peak resident memory of the server so far, in MB.
     pub fn peak_mb(&self) -> Result<f64, Box<dyn Error>> {
         peak_mb(self.child.id()).ok_or_else(|| "the server is gone".into())
     }
@@ -108,14 +109,14 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended by itself is just as well.
+        // An error only means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// How long an fsync takes on the disk of `directory`, in milliseconds: after two pages, which is what a transaction
-/// of one click appends to the WAL, in a file that has its full length already.
+/// The median time of an fsync on the disk of `directory`, in milliseconds. Each follows a write of two pages, as many as a
+/// transaction with one click appends to the WAL, in a file that already has its full length.
 pub fn fsync_ms(directory: &Path) -> Result<f64, Box<dyn Error>> {
     const PAGES: [u8; 2 * 4096] = [7; 2 * 4096];
     const SYNCS: usize = 300;
@@ -137,7 +138,7 @@ pub fn fsync_ms(directory: &Path) -> Result<f64, Box<dyn Error>> {
     Ok(median(took))
 }
 
-/// Whether a program of Debian's is there.
+/// Checks that a program of Debian is installed.
 pub fn require(program: &str) -> Result<(), Box<dyn Error>> {
     let found = Command::new(program)
         .arg("--version")
@@ -152,13 +153,13 @@ pub fn require(program: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The middle one of `values`; of an even number of them, the upper of the two in the middle.
+/// The median of `values`; the upper of the two middle ones if their number is even.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let values = sorted(values);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median of `ratios` with the smallest and the largest: `0.48 (0.45 to 0.50)`.
+/// The median of `ratios`, with the smallest and the largest: `0.48 (0.45 to 0.50)`.
 pub fn spread(ratios: impl IntoIterator<Item = f64>) -> String {
     let ratios = sorted(ratios);
     let median = median(ratios.iter().copied());

@@ -1,4 +1,4 @@
-//! `leadclicks report` against Debian's sqlite3 shell with the best single query that was found for the same rows.
+//! Compares `leadclicks report` with Debian's sqlite3 shell, which runs the fastest known query for the same rows.
 
 use std::{
     error::Error,
@@ -12,11 +12,10 @@ use crate::{
     print_table,
 };
 
-/// What is asked of both. In its texts `{expert}`, `{name}` and `{last_week}` stand for what [`Question::fill`] puts
-/// there.
+/// A question for both. [`Question::fill`] replaces `{expert}`, `{name}` and `{last_week}` in its texts.
 struct Question {
     name: &'static str,
-    /// How many experts are clicked more often than the one who is asked for.
+    /// The number of experts who are clicked more often than the expert in question.
     expert_rank: u32,
     format: &'static str,
     arguments: &'static [&'static str],
@@ -28,7 +27,7 @@ struct Question {
 enum Answers {
     /// Both print the same rows in the same order.
     Equal,
-    /// The shell prints flat rows, without a layout, or less.
+    /// The shell prints the rows without a layout, or fewer columns.
     Comparable,
 }
 
@@ -131,8 +130,8 @@ const QUESTIONS: [Question; 13] = [
     BY_DAY,
 ];
 
-/// Faster than `first_value`, than a join with each lead's latest click, and than either with all memory it wants. What
-/// is newer has the larger id here, and leadclicks, which can't know that, orders by time.
+/// Faster than `first_value`, and than a join with each lead's latest click, even with unlimited memory. It can order by id,
+/// because newer clicks have larger ids here; leadclicks can't rely on that, and orders by time.
 const BY_EMAIL: &str = "
     SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM (SELECT *, max(id) OVER (PARTITION BY email) AS latest FROM lead_clicks)
@@ -145,8 +144,8 @@ const BY_EMAIL_LAST_WEEK: &str = "
     )
     LEFT JOIN experts ON username = expert_username
     ORDER BY latest DESC, id DESC";
-/// The clicks of the 50 leads that a table shows, and how many there are of both. The `IN` is a quick way past all
-/// other clicks: a quarter of the time.
+/// The clicks of the 50 leads in a table, and the totals. The `IN` skips all other clicks quickly, which saves three quarters
+/// of the time.
 const BY_EMAIL_TABLE: &str = "
     WITH leads AS MATERIALIZED (SELECT email AS lead, max(id) AS latest FROM lead_clicks GROUP BY email),
         shown AS MATERIALIZED (SELECT * FROM leads ORDER BY latest DESC LIMIT 50)
@@ -155,7 +154,7 @@ const BY_EMAIL_TABLE: &str = "
     FROM lead_clicks CROSS JOIN shown ON lead = email LEFT JOIN experts ON username = expert_username
     WHERE email IN (SELECT lead FROM shown)
     ORDER BY latest DESC, id DESC";
-/// The plus keeps the shell from the index on time: finding the rows in the table and sorting them takes it less.
+/// The plus keeps SQLite from using the index on time: scanning the table and sorting is faster.
 const BY_EXPERT: &str = "
     SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM lead_clicks LEFT JOIN experts ON username = expert_username
@@ -164,14 +163,14 @@ const BY_EXPERT_LAST_WEEK: &str = "
     SELECT email, expert_username, {name} AS expert_name, search_query, created_at
     FROM lead_clicks LEFT JOIN experts ON username = expert_username
     WHERE expert_username = '{expert}' AND created_at >= '{last_week}' ORDER BY created_at DESC, id DESC";
-/// What leadclicks tells of a click where the expert is told once.
+/// The columns of a click in a report that names the expert once.
 const BY_EXPERT_JSON: &str = "
     SELECT email, search_query, created_at FROM lead_clicks
     WHERE expert_username = '{expert}' ORDER BY +created_at DESC, id DESC";
-/// The least that any query for an expert has to do where there is no index: no order, no names.
+/// The least work of any query for an expert without an index: no order, no names.
 const BY_EXPERT_SCAN: &str = "
     SELECT email, expert_username, search_query, created_at FROM lead_clicks WHERE expert_username = '{expert}'";
-/// The clicks that a table shows, and how many leads and clicks there are.
+/// The clicks in a table, and the numbers of leads and clicks.
 const BY_EXPERT_TABLE: &str = "
     WITH counted AS MATERIALIZED (
             SELECT count(DISTINCT email) AS leads, count(*) AS clicks FROM lead_clicks
@@ -195,7 +194,7 @@ const DAYS: &str = "
 const NAME: &str = "coalesce(nullif(trim(first_name || ' ' || last_name), ''), expert_username)";
 
 impl Question {
-    fn ours(&self, db: &Path) -> Command {
+    fn leadclicks(&self, db: &Path) -> Command {
         let mut leadclicks = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
         leadclicks.arg("report").args(["--format", self.format]);
         leadclicks.arg("--db").arg(db);
@@ -219,7 +218,7 @@ impl Question {
     }
 }
 
-/// What a question took on a database of so many rows.
+/// The measurements of a question on a database with `rows` rows.
 struct Sample {
     rows: u64,
     name: &'static str,
@@ -262,7 +261,7 @@ fn measure(
 ) -> Result<Sample, Box<dyn Error>> {
     let Question { name, format, .. } = *question;
     eprintln!("report: {}, {name}, {format}", data::clicks_in_words(rows));
-    // Also the first run, which brings the file into memory.
+    // This is also the first run, which loads the file into memory.
     if question.answers == Answers::Equal {
         compare(question, db)?;
     }
@@ -274,7 +273,9 @@ fn measure(
         shells: Vec::new(),
     };
     for _ in 0..plan.rounds {
-        sample.ours.push(measure::run(&mut question.ours(db))?);
+        sample
+            .ours
+            .push(measure::run(&mut question.leadclicks(db))?);
         sample.shells.push(measure::run(&mut question.shell(db))?);
     }
     Ok(sample)
@@ -320,9 +321,9 @@ fn median_mb(runs: &[Run]) -> f64 {
     median(runs.iter().map(|run| run.peak_mb))
 }
 
-/// A comparison of times is worth nothing where the answers differ.
+/// Checks that both answers are equal; otherwise the comparison of times would mean nothing.
 fn compare(question: &Question, db: &Path) -> Result<(), Box<dyn Error>> {
-    let (mut ours, mut shell) = (question.ours(db), question.shell(db));
+    let (mut ours, mut shell) = (question.leadclicks(db), question.shell(db));
     let mut children = [
         ours.stdout(Stdio::piped()).spawn()?,
         shell.stdout(Stdio::piped()).spawn()?,
@@ -340,7 +341,7 @@ fn compare(question: &Question, db: &Path) -> Result<(), Box<dyn Error>> {
             record.len() == 5
                 && expected.len() == 5
                 && (0..4).all(|cell| record[cell] == expected[cell])
-                // The shell prints the time as it is stored.
+                // The shell prints the stored form of the time.
                 && record[4].get(..10) == expected[4].get(..10)
                 && record[4].get(11..26) == expected[4].get(11..)
         });

@@ -1,10 +1,11 @@
-//! `leadclicks`, the admin's tool.
+//! `leadclicks`, the command line of the admin.
 
 mod backup;
 mod check;
 mod completions;
 mod confirm;
 mod experts;
+mod filter;
 mod forget;
 mod format;
 mod import;
@@ -31,7 +32,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 
 /// See which leads clicked which experts
 ///
-/// Reads the database that leadclicksd stores clicks in, also while it runs.
+/// Reads the database in which leadclicksd stores clicks, also while the daemon runs.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicks", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -61,11 +62,11 @@ Examples:
 
 Exit codes:
   0      done
-  1      failed
+  1      failed, or check found a problem
   2      wrong usage
   3      not confirmed, so nothing was deleted
-  4      warnings of a check, and no problem
-  128+n  ended by signal n, as a shell tells it: 130 by Ctrl-C, 143 by SIGTERM";
+  4      check found warnings only
+  128+n  ended by signal n: 130 by Ctrl-C, 143 by SIGTERM";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -84,7 +85,7 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// Stands in for `--db`, which all commands have, in the help of those that read no database.
+/// Hides the global `--db` in the help of commands that read no database.
 fn hidden_db() -> Arg {
     Arg::new("db")
         .long("db")
@@ -93,7 +94,7 @@ fn hidden_db() -> Arg {
         .hide(true)
 }
 
-/// Parses the command line and carries it out. Prints an error to standard error.
+/// Parses the command line and runs the command. Prints an error to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -128,7 +129,8 @@ impl Cli {
         }
     }
 
-    /// clap's own check would refuse an empty variable also where a flag stands behind the command, or no database is read.
+    /// clap's own check would also reject an empty variable if `--db` is given after the command, or if the command reads
+    /// no database.
     fn check_db(&self) -> Result<(), Failure> {
         if !self.db.as_os_str().is_empty()
             || matches!(self.command, Command::Completions(_) | Command::Man(_))

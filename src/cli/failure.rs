@@ -5,12 +5,12 @@ use std::{
 };
 
 use crate::{
-    import::Unreadable,
+    import::ImportError,
     render::counted,
     storage::{Error as StorageError, State},
 };
 
-/// Why a command was not carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("{0}")]
@@ -21,11 +21,11 @@ pub(super) enum Failure {
     Storage(#[from] StorageError),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
-    /// What would be deleted can't be shown.
+    /// The rows that would be deleted can't be shown.
     #[error("cannot write the output: {0}; nothing was deleted")]
     NotShown(io::Error),
     #[error("cannot write {}: {} choose another --output", .path.display(), match .error.kind() {
-        io::ErrorKind::NotFound => "its directory does not exist; make it first, or".to_owned(),
+        io::ErrorKind::NotFound => "its directory does not exist; create it first, or".to_owned(),
         _ => format!("{error};"),
     })]
     Write { path: PathBuf, error: io::Error },
@@ -35,11 +35,11 @@ pub(super) enum Failure {
         path if path == Path::new("-") => "from standard input".to_owned(),
         path => path.display().to_string(),
     })]
-    Import { path: PathBuf, error: Unreadable },
-    /// The findings of a check were printed.
+    Import { path: PathBuf, error: ImportError },
+    /// A health check found so many problems, or warnings, and printed them.
     #[error("{}", counted(*.1, .0.name()))]
-    NotInOrder(State, u64),
-    /// Copies of deleted rows may be in the database; `again` is what to do, as in the next two.
+    Unhealthy(State, u64),
+    /// Copies of deleted rows may be in the database. `again` is the next step, as in the following two.
     #[error("copies of deleted rows may still be in {}; {again}; {error}", .path.display())]
     NotCleared {
         path: PathBuf,
@@ -62,10 +62,10 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// What failed of two things that are done whatever becomes of the other.
+    /// Joins the results of two steps of which each is done even if the other fails.
     ///
     /// # Errors
-    /// Those of both.
+    /// The error of either, or both errors.
     pub(super) fn of_both(first: Result<(), Self>, second: Result<(), Self>) -> Result<(), Self> {
         match (first, second) {
             (Err(first), Err(second)) => Err(Self::Both(Box::new(first), Box::new(second))),
@@ -77,7 +77,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::NotConfirmed(_) => 3,
-            Self::NotInOrder(State::Warning, _) => 4,
+            Self::Unhealthy(State::Warning, _) => 4,
             _ => 1,
         })
     }

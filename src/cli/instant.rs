@@ -5,12 +5,12 @@ use jiff::{Span, ToSpan, Zoned, civil, tz::TimeZone};
 use super::failure::Failure;
 use crate::timestamp::Timestamp;
 
-/// An instant as `--since` and `--until` take it, not yet bound to a clock and a time zone.
+/// The argument of `--since` and `--until`, which is not yet resolved with a clock and a time zone.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Instant {
-    /// `today` or `yesterday`: the beginning of the day that is so many days before this one.
+pub enum Instant {
+    /// `today` or `yesterday`: the beginning of the day so many days ago.
     Day(i64),
-    /// `7d`: that long before now. Days and weeks are the calendar's.
+    /// `7d`: this long before now, in calendar days and weeks.
     Ago(Span),
     /// `2026-11-01` or `2026-11-01 09:30`: local time; a day means its beginning.
     Local(civil::DateTime),
@@ -18,12 +18,12 @@ pub(crate) enum Instant {
     Exact(jiff::Timestamp),
 }
 
-/// What is given as an instant is none, or lies outside the years 0 to 9999.
+/// The text is not an instant, or is outside the years 0 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z"
 )]
-pub(crate) struct ParseInstantError;
+pub struct ParseInstantError;
 
 impl FromStr for Instant {
     type Err = ParseInstantError;
@@ -40,7 +40,7 @@ impl FromStr for Instant {
         if let Ok(exact) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::Exact(exact));
         }
-        // jiff would take `20261101` and a time zone in brackets too; what is taken should be what help says.
+        // jiff also accepts `20261101` and a time zone in brackets, which the help does not mention.
         let looks_local = text.len() >= 10 && text.as_bytes()[4] == b'-' && !text.contains('[');
         text.parse()
             .ok()
@@ -51,11 +51,11 @@ impl FromStr for Instant {
 }
 
 impl Instant {
-    /// The instant, seen from `now`, whose time zone is the reader's.
+    /// The instant, relative to `now`, whose time zone is that of the reader.
     ///
     /// # Errors
-    /// [`ParseInstantError`] when it lies outside the years 0 to 9999.
-    pub(crate) fn resolve(self, now: &Zoned) -> Result<Timestamp, ParseInstantError> {
+    /// When it is outside the years 0 to 9999.
+    pub fn resolve(self, now: &Zoned) -> Result<Timestamp, ParseInstantError> {
         let instant = match self {
             Self::Day(days_ago) => now
                 .date()
@@ -74,10 +74,10 @@ impl Instant {
     }
 }
 
-/// The instant that was given to `flag`, seen from `now`; none if the flag was not given.
+/// The instant that was given to `flag`, relative to `now`; none if the flag was not given.
 ///
 /// # Errors
-/// When it lies outside the years 0 to 9999.
+/// When it is outside the years 0 to 9999.
 pub(super) fn resolve(
     flag: &str,
     instant: Option<Instant>,
@@ -89,23 +89,15 @@ pub(super) fn resolve(
         .map_err(|error| Failure::Usage(format!("{flag}: {error}")))
 }
 
-/// Of a local time that the clocks show twice the first, and of one that they skip as much later as they skip: so a day
-/// without a midnight begins with its first instant.
+/// A local time that occurs twice is the first of the two. A local time that the clocks skip is moved forward by the gap,
+/// so a day without a midnight begins with its first instant.
 fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp, jiff::Error> {
     zone.to_ambiguous_timestamp(datetime).compatible()
 }
 
-/// `now` by the clocks of `zone`, or of its own without one.
-pub(super) fn by_clocks_of(now: &Zoned, zone: Option<&TimeZone>) -> Zoned {
-    match zone {
-        Some(zone) => now.with_time_zone(zone.clone()),
-        None => now.clone(),
-    }
-}
-
 /// A time zone by its name in the system's database.
 pub(super) fn parse_time_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| "a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` shows those that are known".to_owned())
+    TimeZone::get(name).map_err(|_| "a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` lists all names".to_owned())
 }
 
 fn parse_span(text: &str) -> Option<Span> {
@@ -147,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_that_help_names_is_taken() {
+    fn every_form_that_help_names_is_accepted() {
         for (given, instant) in [
             ("today", "2026-10-25T23:00:00.000000Z"),
             ("yesterday", "2026-10-24T22:00:00.000000Z"),
@@ -170,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_day_whose_midnight_the_clocks_skip_begins_with_its_first_instant() {
-        // Havana's clocks go on from midnight to one.
+        // The clocks of Havana skip from midnight to one.
         let zone = TimeZone::posix("CST5CDT,M3.2.0/0,M11.1.0/1").unwrap();
         let now = "2026-03-09T12:00:00Z"
             .parse::<jiff::Timestamp>()
@@ -184,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn everything_else_is_rejected() {
         for given in [
             "",
             "d",
@@ -210,12 +202,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_instant_or_refused(text in any::<String>()) {
+        fn any_text_is_an_instant_or_rejected(text in any::<String>()) {
             let _ = resolved(&text);
         }
 
         #[test]
-        fn any_text_like_a_time_is_an_instant_or_refused(text in "[-+0-9TZdhmsw:. ]{0,24}") {
+        fn any_text_like_a_time_is_an_instant_or_rejected(text in "[-+0-9TZdhmsw:. ]{0,24}") {
             let _ = resolved(&text);
         }
     }

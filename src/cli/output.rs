@@ -1,4 +1,4 @@
-//! Where a report goes: standard output, or a file that is there whole or not at all.
+//! Where a report goes: standard output, or a file that appears complete or not at all.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,10 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 
-use super::{failure::Failure, progress::Bar};
+use super::{
+    failure::Failure,
+    progress::{Bar, WRITING},
+};
 use crate::{
     interrupt::TemporaryFile,
     progress::Progress,
@@ -18,21 +21,21 @@ use crate::{
     storage::{Db, FILE_MODE},
 };
 
-/// How many bytes are collected before they are written.
+/// The size of the write buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// The width of a table that goes to no terminal.
+/// The width of a table that is not printed on a terminal.
 const WIDTH_DEFAULT: u16 = 80;
-/// A narrower table would hold a letter or two a line.
+/// In a narrower table, a line would hold only one or two letters.
 const WIDTH_MIN: u16 = 40;
 
 /// What a renderer writes to.
 pub(super) type Out = BufWriter<Counted>;
 
-/// A file, and how much was written to it.
+/// A file, and the number of bytes written to it.
 pub(super) struct Counted {
     file: File,
     written: u64,
-    /// None where it would stand among what is written.
+    /// None if the output goes to a terminal or a pipe, where the bar would appear between the lines.
     bar: Option<Bar>,
 }
 
@@ -65,8 +68,8 @@ impl Write for Counted {
     }
 }
 
-/// Renders to standard output, or to a file beside `path` that takes its place when it is complete and synced. `db`
-/// is what the report is made from, and never overwritten.
+/// Renders to standard output, or to a temporary file next to `path` that replaces `path` when it is complete and synced.
+/// The files of `db`, from which the report is made, are never overwritten.
 pub(super) fn write(
     db: &Db,
     path: Option<&Path>,
@@ -83,9 +86,9 @@ pub(super) fn write(
     if db.owns(&target) {
         return Err(Failure::OverDatabase(path.to_owned()));
     }
-    let file = new_file_beside(&target).map_err(failed)?;
+    let file = new_file_next_to(&target).map_err(failed)?;
     let open = file.as_file().try_clone().map_err(failed)?;
-    let mut out = Counted::buffered(open, Some(Bar::writing()));
+    let mut out = Counted::buffered(open, Some(Bar::new(WRITING)));
     render(&mut out).map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
@@ -94,44 +97,47 @@ pub(super) fn write(
 
 /// Renders to standard output.
 pub(super) fn print(render: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(), Failure> {
-    // Not through io::stdout(), whose line buffer would stand behind this one.
+    // Not through io::stdout(), which would add a second buffer.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    // Behind a pipe a pager may have the terminal.
+    // No bar if it is a pipe, because a pager may use the terminal.
     let is_file = stdout.metadata().is_ok_and(|stdout| stdout.is_file());
-    let printed = render(&mut Counted::buffered(stdout, is_file.then(Bar::writing)));
-    Ok(unless_reader_left(printed)?)
+    let printed = render(&mut Counted::buffered(
+        stdout,
+        is_file.then(|| Bar::new(WRITING)),
+    ));
+    Ok(ignore_closed_pipe(printed)?)
 }
 
-/// A reader that has seen enough (`| head`) is no failure of a command that only prints.
-pub(super) fn unless_reader_left(printed: io::Result<()>) -> io::Result<()> {
+/// A reader that ends early (`| head`) is not an error for a command that only prints.
+pub(super) fn ignore_closed_pipe(printed: io::Result<()>) -> io::Result<()> {
     match printed {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
 }
 
-/// The file that will be replaced: what a symbolic link leads to, never a device or a directory.
+/// The file that will be replaced: the target of a symbolic link, never a device or a directory.
 fn target(path: &Path) -> io::Result<PathBuf> {
     match fs::canonicalize(path) {
         Ok(target) if target.is_file() => Ok(target),
         Ok(_) => Err(io::Error::other("it is not a regular file")),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        Err(_) if path.is_symlink() => Err(io::Error::other("it is a link to nothing")),
+        Err(_) if path.is_symlink() => Err(io::Error::other("it is a broken symbolic link")),
         Err(_) => std::path::absolute(path),
     }
 }
 
-/// A report holds what the database holds, so its file is as closed as the database's: or closer, by the umask, or
-/// because the file that it replaces was.
-fn new_file_beside(target: &Path) -> io::Result<TemporaryFile> {
+/// A report contains data of the database, so its file has the same mode as the database, or a stricter one: that of the
+/// umask, or of the file that it replaces.
+fn new_file_next_to(target: &Path) -> io::Result<TemporaryFile> {
     let mode_before =
         fs::metadata(target).map_or(FILE_MODE, |metadata| metadata.permissions().mode());
     let directory = target.parent().unwrap_or(Path::new("/"));
     TemporaryFile::new(directory, FILE_MODE & mode_before)
 }
 
-/// The width of the terminal, also when a pager stands before it, or else `COLUMNS`; and whether standard output shows
-/// colours: a terminal does, unless `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` says no, and `CLICOLOR_FORCE` makes anything
+/// The width of the terminal, also behind a pager, or else `COLUMNS`; and whether standard output gets colours. A
+/// terminal does, unless `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` is set; with `CLICOLOR_FORCE`, any output does
 /// ([no-color.org](https://no-color.org), [CLICOLOR](https://bixense.com/clicolors/)).
 pub(super) fn screen(zone: TimeZone) -> Screen {
     let terminal = terminal_size::terminal_size_of(io::stdout())
@@ -140,7 +146,7 @@ pub(super) fn screen(zone: TimeZone) -> Screen {
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
     let colors = match AutoStream::choice(&io::stdout()) {
         ColorChoice::Never => ColorMode::Plain,
-        _ => ColorMode::Colour,
+        _ => ColorMode::Color,
     };
     Screen {
         width: terminal
@@ -152,7 +158,7 @@ pub(super) fn screen(zone: TimeZone) -> Screen {
     }
 }
 
-/// Prints a line to standard output about what was done. Where nobody reads it, it is done all the same.
+/// Prints what was done to standard output. Errors are ignored, because it is done even if nobody reads the line.
 pub(super) fn say_done(line: &str) {
     let _ = say(line);
 }

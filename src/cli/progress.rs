@@ -1,4 +1,4 @@
-//! How far long work is, on the terminal of who waits for it.
+//! The progress of long work, on the terminal.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError, Sender},
@@ -10,14 +10,29 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::progress::Progress;
 
-/// What takes no longer shows nothing.
-const QUIET: Duration = Duration::from_secs(1);
+/// Work that takes no longer shows no progress.
+const DELAY: Duration = Duration::from_secs(1);
 
-/// How often a [`Wait`] moves.
+/// For a copy, in bytes.
+pub(super) const COPYING: &str = "copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
+/// For a file that is read, in bytes.
+pub(super) const READING: &str = "reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
+/// For clicks that are stored.
+pub(super) const IMPORTING: &str = "importing {wide_bar} {human_pos} of {human_len} clicks";
+/// For clicks that are deleted.
+pub(super) const DELETING: &str = "deleting {wide_bar} {human_pos} of {human_len} clicks";
+/// For output of unknown length, in bytes.
+pub(super) const WRITING: &str = "{decimal_bytes} written";
+/// For a health check.
+pub(super) const CHECKING: &str = "{spinner} checking for {elapsed}";
+/// For clicks that are read.
+pub(super) const READING_CLICKS: &str = "{spinner} reading clicks for {elapsed}";
+
+/// How often a [`Spinner`] moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A line on standard error that says how far something is: only where that is a terminal, not in the first second, and
-/// gone when this is dropped.
+/// A line on standard error that shows progress: only if standard error is a terminal, not in the first second, and only
+/// until this is dropped.
 #[derive(Debug)]
 pub(super) struct Bar {
     template: &'static str,
@@ -26,32 +41,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// For a copy, in bytes.
-    pub(super) fn copying() -> Self {
-        Self::new("copying {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
-    }
-
-    /// For a file that is read, in bytes.
-    pub(super) fn reading() -> Self {
-        Self::new("reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}")
-    }
-
-    /// For clicks that are stored.
-    pub(super) fn importing() -> Self {
-        Self::new("importing {wide_bar} {human_pos} of {human_len} clicks")
-    }
-
-    /// For clicks that are deleted.
-    pub(super) fn deleting() -> Self {
-        Self::new("deleting {wide_bar} {human_pos} of {human_len} clicks")
-    }
-
-    /// For what is written without knowing how much it will be, in bytes.
-    pub(super) fn writing() -> Self {
-        Self::new("{decimal_bytes} written")
-    }
-
-    fn new(template: &'static str) -> Self {
+    /// `template` is one of the constants of this module.
+    pub(super) fn new(template: &'static str) -> Self {
         Self {
             template,
             begin: Instant::now(),
@@ -59,16 +50,16 @@ impl Bar {
         }
     }
 
-    /// Shows `progress`, not more often than people can read.
+    /// Shows `progress`; indicatif limits how often it draws.
     pub(super) fn show(&mut self, progress: Progress) {
-        if self.line.is_none() && self.begin.elapsed() < QUIET {
+        if self.line.is_none() && self.begin.elapsed() < DELAY {
             return;
         }
         let Some(line) = &self.line else {
             let target = ProgressDrawTarget::stderr();
             let line = ProgressBar::with_draw_target(Some(progress.total), target)
                 .with_position(progress.done);
-            // The templates are right, or else a line without words is shown.
+            // The templates are valid; the fallback is only for the compiler.
             let style = ProgressStyle::with_template(self.template);
             self.line =
                 Some(line.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())));
@@ -86,41 +77,31 @@ impl Drop for Bar {
     }
 }
 
-/// As [`Bar`], for work that does not tell how far it is: says what is done and how long it has taken.
+/// As [`Bar`], for work that does not report its progress: shows the kind of work and the elapsed time.
 #[derive(Debug)]
-pub(super) struct Wait {
+struct Spinner {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Wait {
-    /// For a database that is looked at.
-    pub(super) fn checking() -> Self {
-        Self::new("{spinner} checking for {elapsed}")
-    }
-
-    /// For clicks that are read.
-    pub(super) fn reading() -> Self {
-        Self::new("{spinner} reading clicks for {elapsed}")
-    }
-
+impl Spinner {
     fn new(template: &'static str) -> Self {
         let (done, is_done) = mpsc::channel();
-        let goes_on = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
+        let is_running = move |wait| is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
         let thread = thread::Builder::new().name("progress".to_owned());
-        // Where the system refuses a thread, nothing is shown.
+        // If the system can't start a thread, nothing is shown.
         let thread = thread.spawn(move || {
-            if !goes_on(QUIET) {
+            if !is_running(DELAY) {
                 return;
             }
             let target = ProgressDrawTarget::stderr();
-            // The templates are right, or else a line without words is shown.
+            // The templates are valid; the fallback is only for the compiler.
             let style = ProgressStyle::with_template(template);
             let line = ProgressBar::with_draw_target(None, target)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
-                .with_elapsed(QUIET);
+                .with_elapsed(DELAY);
             line.tick();
-            while goes_on(TICK) {
+            while is_running(TICK) {
                 line.tick();
             }
             line.finish_and_clear();
@@ -132,18 +113,27 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+impl Drop for Spinner {
     fn drop(&mut self) {
         drop(self.done.take());
         if let Some(thread) = self.thread.take() {
-            // Nothing is lost with the line that it shows.
+            // A panic of this thread loses only the line that it shows.
             let _ = thread.join();
         }
     }
 }
 
-/// Does `work`, which reads clicks, with a [`Wait`].
-pub(super) fn timed<T>(work: impl FnOnce() -> T) -> T {
-    let _wait = Wait::reading();
+/// Does `work`, which reports its progress, with a [`Bar`].
+pub(super) fn with_bar<T>(
+    template: &'static str,
+    work: impl FnOnce(&mut dyn FnMut(Progress)) -> T,
+) -> T {
+    let mut bar = Bar::new(template);
+    work(&mut |progress| bar.show(progress))
+}
+
+/// Does `work`, which does not report its progress, with a [`Spinner`].
+pub(super) fn timed<T>(template: &'static str, work: impl FnOnce() -> T) -> T {
+    let _spinner = Spinner::new(template);
     work()
 }

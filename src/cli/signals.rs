@@ -1,4 +1,4 @@
-//! The signals that end `leadclicks`: Ctrl-C, and what a terminal sends that is closed, or `kill`.
+//! The signals that end `leadclicks`: SIGINT (Ctrl-C), SIGTERM (`kill`) and SIGHUP (a closed terminal).
 
 use std::{fs, sync::mpsc, thread};
 
@@ -10,11 +10,11 @@ use signal_hook::{
 
 use crate::interrupt;
 
-/// From now on such a signal ends the program by [`interrupt::end`], whatever the program does, and shells see that it
-/// was this signal. A second one ends it at once.
+/// From now on, each of these signals ends the program by [`interrupt::end`], and shells see that it was this signal. A
+/// second signal ends it at once.
 ///
-/// A signal that is ignored, as `nohup` has it, stays ignored. Where the system refuses a thread, or doesn't tell what
-/// is ignored, the signals end the program as they always did.
+/// A signal that is ignored, as with `nohup`, stays ignored. If the system can't start a thread or report the ignored
+/// signals, the signals keep their default action.
 pub(super) fn handle() {
     let Some(ignored) = ignored() else { return };
     let ending: Vec<i32> = [SIGINT, SIGTERM, SIGHUP]
@@ -23,10 +23,10 @@ pub(super) fn handle() {
         .collect();
     let (registered, wait) = mpsc::channel();
     let thread = thread::Builder::new().name("signals".to_owned());
-    // Registered by the thread itself: a signal that is caught and waited for by nobody would do nothing.
+    // Registered by the thread itself: without the thread, a registered signal would do nothing.
     let spawned = thread.spawn(move || {
         let signals = Signals::new(ending);
-        // The other side waits for it.
+        // It can't fail: the other end is waiting.
         let _ = registered.send(());
         if let Ok(signals) = signals {
             end_by(signals);
@@ -40,7 +40,7 @@ pub(super) fn handle() {
 fn end_by(mut signals: Signals) {
     let mut is_first = true;
     loop {
-        // Of those that come together, and count as one, what was meant most.
+        // If several arrive together, they count as one, and the strongest is used.
         let Some(signal) = signals.wait().max() else {
             continue;
         };
@@ -50,7 +50,8 @@ fn end_by(mut signals: Signals) {
         };
         if is_first {
             interrupt::end(end);
-        // A shell passes on the SIGHUP of a closing terminal that all have got already, so nobody insists by one.
+        // When a terminal closes, a shell repeats the SIGHUP that the program has already received, so it does not count
+        // as a second signal.
         } else if signal != SIGHUP {
             interrupt::end_at_once(end);
         }

@@ -1,4 +1,4 @@
-//! The import of clicks that `report` printed as CSV or NDJSON.
+//! The import of clicks from a report in CSV or NDJSON.
 
 use std::{
     borrow::Cow,
@@ -10,42 +10,42 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    BYTE_ORDER_MARK, NOT_UTF8, Unreadable, check_quotes, check_row, field_text, find_columns,
-    locate, read,
+    BYTE_ORDER_MARK, BadLine, ImportError, NOT_UTF8, check_quotes, check_row, field_text,
+    find_columns, locate, read,
 };
 use crate::{click::Click, progress::Progress, text::spreadsheet::Cells, timestamp::Timestamp};
 
-/// The largest file that is imported, in bytes: some 40 million clicks. It is read into memory as a whole, with 16
-/// bytes more for each click.
+/// The largest file that is imported, in bytes: about 40 million clicks. The whole file is read into memory, plus 16 bytes
+/// for each click.
 pub const CLICKS_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
-/// How many bad lines are named. Whoever has more has another problem than single lines.
+/// The number of invalid lines that are listed. If there are more, the whole file is probably wrong.
 pub const BAD_LINES_NAMED_MAX: usize = 20;
 
-/// How many clicks are read or stored between two times that progress is told.
+/// Progress is reported after so many clicks.
 pub(super) const CLICKS_A_STEP: usize = 4096;
 
-/// How much of a file is read to get at a row in the midst of it; most rows are shorter.
+/// The buffer for reading a single row in the middle of a file, in bytes. Most rows are shorter.
 const ROW_BYTES: usize = 512;
 
 const WANTED: &str =
     "email, expert_username, search_query and created_at, as `leadclicks report --format csv` does";
 
-/// The form that a report has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The format of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Rows below a header.
+    /// One row per click, below a header
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line
     Ndjson,
 }
 
-/// The clicks of a file, in the order in which they are to be stored.
+/// The clicks of a file, in the order in which they will be stored.
 #[derive(Debug)]
-pub struct Clicks {
+pub struct ParsedClicks {
     file: Vec<u8>,
     rows: Rows,
-    /// Oldest first; of the same time first what stands last, since reports print the newest first.
+    /// Oldest first. Of clicks with the same time, the last in the file is first, because reports print the newest first.
     positions: Vec<ClickPosition>,
 }
 
@@ -53,37 +53,28 @@ pub struct Clicks {
 #[derive(Debug, Clone, Copy)]
 enum Rows {
     Csv {
-        /// Where a click's fields stand: email, expert_username, search_query, created_at.
+        /// The indexes of email, expert_username, search_query and created_at.
         columns: [usize; 4],
         cells: Cells,
     },
     Ndjson,
 }
 
-/// A click in the file. Its texts are read again when they are needed: they take the most memory.
+/// The position of a click in the file. The texts are read again when they are needed, because they take the most memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClickPosition {
     pub(super) created_at: Timestamp,
-    /// The byte where its row begins, or the row before ends.
+    /// The byte at which its row begins, or at which the row before ends.
     start: u64,
 }
 
-/// The lines of a file that hold no click.
+/// The invalid lines of a file.
 #[derive(Debug, Default)]
 pub struct BadLines {
-    /// The first of them, at most [`BAD_LINES_NAMED_MAX`].
+    /// The first ones, at most [`BAD_LINES_NAMED_MAX`].
     pub named: Vec<BadLine>,
-    /// All of them.
+    /// The number of all invalid lines.
     pub count: u64,
-}
-
-/// A line that holds no click.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BadLine {
-    /// Which line, from 1; of a row of several lines the first.
-    pub line: u64,
-    /// What is wrong with it. Nothing of it is repeated there.
-    pub reason: String,
 }
 
 impl BadLines {
@@ -97,35 +88,36 @@ impl BadLines {
 
 impl fmt::Display for BadLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = if self.count == 1 {
-            "1 line is bad".to_owned()
-        } else {
-            format!("{} lines are bad", self.count)
+        let (lines, them) = match self.count {
+            1 => ("line", "it"),
+            _ => ("lines", "them"),
         };
-        write!(f, "{lines}")?;
-        match self.count - self.named.len() as u64 {
-            0 => {}
-            more => write!(f, ", {more} more than are named")?,
+        write!(f, "{} invalid {lines}", self.count)?;
+        if self.count > self.named.len() as u64 {
+            write!(f, ", of which {} are listed", self.named.len())?;
         }
-        write!(f, "; mend or remove them, since all are imported or none")
+        write!(
+            f,
+            "; correct or remove {them}, because a file is imported completely or not at all"
+        )
     }
 }
 
-/// Reads the clicks of a report as CSV, with the columns `email`, `expert_username`, `search_query` and `created_at` in
-/// any order and others that are ignored, or as NDJSON with these fields. Without a `format` it is NDJSON if a `{`
-/// comes first, or nothing at all. Times are RFC 3339 or as the database stores them, and not after `now`, which is
-/// asked when all is read: such a time is from a wrong clock or time zone, and would be the newest click of every report
-/// until it has come. Tells `progress` in bytes.
+/// Parses the clicks of a report: CSV with the columns `email`, `expert_username`, `search_query` and `created_at` in any
+/// order, or NDJSON with these fields. Other columns and fields are ignored. Without a `format`, the file is NDJSON if it
+/// begins with `{` or is empty. Times are RFC 3339 or in the form of the database, and not after `now`, which is called
+/// after the file is read: a time in the future is from a wrong clock or time zone, and would be the newest click of every
+/// report until then. Reports `progress` in bytes.
 ///
 /// # Errors
-/// When the file as a whole is of no use, or any of its lines.
+/// When the file, or any of its lines, is invalid.
 pub fn parse(
     input: impl Read,
     format: Option<Format>,
     cells: Cells,
     now: impl FnOnce() -> Timestamp,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Clicks, Unreadable> {
+) -> Result<ParsedClicks, ImportError> {
     let file = read(input, CLICKS_BYTES_MAX)?;
     let mut parser = Parser {
         file: &file,
@@ -142,10 +134,10 @@ pub fn parse(
         mut positions, bad, ..
     } = parser;
     if bad.count > 0 {
-        return Err(Unreadable::Lines(bad));
+        return Err(ImportError::Lines(bad));
     }
     positions.sort_unstable_by_key(|position| (position.created_at, Reverse(position.start)));
-    Ok(Clicks {
+    Ok(ParsedClicks {
         file,
         rows,
         positions,
@@ -155,7 +147,7 @@ pub fn parse(
 fn format_of(file: &[u8]) -> Format {
     let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
     match file.trim_ascii_start().first() {
-        // A report without clicks has no line of NDJSON, and a header in CSV.
+        // A report without clicks is an empty file in NDJSON, and a header in CSV.
         Some(b'{') | None => Format::Ndjson,
         Some(_) => Format::Csv,
     }
@@ -170,7 +162,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn read_csv(&mut self, cells: Cells) -> Result<Rows, Unreadable> {
+    fn read_csv(&mut self, cells: Cells) -> Result<Rows, ImportError> {
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .from_reader(self.file);
@@ -260,21 +252,22 @@ fn click_of_line(bytes: &[u8]) -> Result<(Click, Timestamp), String> {
         #[serde(borrow)]
         created_at: Option<Cow<'a, str>>,
     }
-    // A list of texts would be read as a line, too.
+    // serde would also accept an array of strings.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return Err("not a JSON object".to_owned());
     }
-    // serde's own words may repeat what is in the line.
+    // serde's own messages may quote the line.
     let line: Line<'_> = serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
-            "a field stands twice, or is no text".to_owned()
+            "a field occurs twice or is not a string".to_owned()
         } else if str::from_utf8(bytes).is_err() {
             NOT_UTF8.to_owned()
         } else {
             "not JSON".to_owned()
         }
     })?;
-    let missing = |name| move || format!("no {name}; only --format ndjson has a click a line");
+    let missing =
+        |name| move || format!("no {name}; only --format ndjson writes one click per line");
     checked(
         &line.email.ok_or_else(missing("email"))?,
         &line
@@ -304,7 +297,8 @@ fn checked(
     }
     if time.is_none() {
         reasons.push(
-            "created_at should be a time with its offset, as 2026-11-01T09:30:00Z".to_owned(),
+            "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z"
+                .to_owned(),
         );
     }
     match (click, time) {
@@ -313,20 +307,20 @@ fn checked(
     }
 }
 
-impl Clicks {
-    /// How many there are.
+impl ParsedClicks {
+    /// The number of clicks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.positions.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no clicks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// Where the clicks are in the file, oldest first.
+    /// The positions of the clicks in the file, oldest first.
     pub(super) fn positions(&self) -> &[ClickPosition] {
         &self.positions
     }
@@ -339,7 +333,7 @@ impl Clicks {
             .filter_map(move |position| Some((rows.read(position)?, position.created_at)))
     }
 
-    /// The line that a click begins on.
+    /// The line on which a click begins.
     pub(super) fn line(&self, click: &ClickPosition) -> u64 {
         let start = usize::try_from(click.start).unwrap_or(usize::MAX);
         let before = self.file.get(..start).unwrap_or_default();
@@ -350,15 +344,15 @@ impl Clicks {
     }
 }
 
-/// Reads rows of a file again, in any order.
+/// Reads rows of a parsed file again, in any order.
 pub(super) struct RowReader<'a> {
-    clicks: &'a Clicks,
+    clicks: &'a ParsedClicks,
     csv: csv::Reader<Cursor<&'a [u8]>>,
     record: csv::ByteRecord,
 }
 
 impl<'a> RowReader<'a> {
-    pub(super) fn new(clicks: &'a Clicks) -> Self {
+    pub(super) fn new(clicks: &'a ParsedClicks) -> Self {
         Self {
             clicks,
             csv: csv::ReaderBuilder::new()
@@ -370,13 +364,13 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// The click at a place, which was one when the file was parsed, and the file has not changed.
+    /// The click at a position. There always is one, because the file in memory was parsed and has not changed.
     pub(super) fn read(&mut self, click: &ClickPosition) -> Option<Click> {
         let read = match self.clicks.rows {
             Rows::Csv { columns, cells } => {
                 if self.csv.position().byte() != click.start {
-                    // From the end of the row before: the first bytes that are read may be a byte order mark, which is
-                    // none in the midst of a file.
+                    // From one byte earlier: the reader skips a byte order mark at the beginning, which is data in the
+                    // middle of a file.
                     let mut position = csv::Position::new();
                     position.set_byte(click.start.checked_sub(1)?);
                     self.csv.seek(position).ok()?;
@@ -400,7 +394,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse_at_noon(file: &[u8], format: Option<Format>) -> Result<Clicks, Unreadable> {
+    fn parse_at_noon(file: &[u8], format: Option<Format>) -> Result<ParsedClicks, ImportError> {
         let now = Timestamp::parse_stored("2026-11-01 12:00:00").unwrap();
         parse(file, format, Cells::Guarded, || now, &mut |_| ())
     }
@@ -423,7 +417,7 @@ mod tests {
 
     fn bad_lines(file: &[u8]) -> Vec<(u64, String)> {
         match parse_at_noon(file, None).unwrap_err() {
-            Unreadable::Lines(bad) => bad
+            ImportError::Lines(bad) => bad
                 .named
                 .into_iter()
                 .map(|bad| (bad.line, bad.reason))
@@ -481,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_told_and_never_repeated() {
+    fn invalid_lines_are_listed_and_never_quoted() {
         let header = "email,expert_username,expert_name,search_query,created_at\n";
         let long = "q".repeat(2001);
         let file = format!(
@@ -495,7 +489,7 @@ mod tests {
         );
         let mut bytes = file.into_bytes();
         bytes.extend_from_slice(b"a@b,j,,\xff,2026-11-01T09:00:00Z\n");
-        let time = "created_at should be a time with its offset, as 2026-11-01T09:30:00Z";
+        let time = "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z";
         let email = "email should have one @ with text on both sides and no white space";
         let expected = [
             (
@@ -510,7 +504,7 @@ mod tests {
             (9, "created_at is in the future".to_owned()),
             (
                 10,
-                "the header has 5 fields and this row 4; is a quote missing?".to_owned(),
+                "the header has 5 fields, but this row has 4; is a quote missing?".to_owned(),
             ),
             (11, NOT_UTF8.to_owned()),
         ];
@@ -523,8 +517,8 @@ mod tests {
             format!("{good}\n{good}{good}\n\n{twice}\n{number}\n[]\n{{}}\n{{\"leads\":[]}}\n{{\n");
         let mut bytes = lines.into_bytes();
         bytes.extend_from_slice(b"{\"\xff\":1}");
-        let no_email = "no email; only --format ndjson has a click a line";
-        let no_text = "a field stands twice, or is no text";
+        let no_email = "no email; only --format ndjson writes one click per line";
+        let no_text = "a field occurs twice or is not a string";
         let expected = [
             (2, "not JSON"),
             (4, no_text),
@@ -540,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_twenty_bad_lines_are_named() {
+    fn no_more_than_twenty_invalid_lines_are_listed() {
         let file = format!(
             "email,expert_username,search_query,created_at\n{}",
             ",,,\n".repeat(22)
@@ -548,17 +542,17 @@ mod tests {
         let error = parse_at_noon(file.as_bytes(), None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "22 lines are bad, 2 more than are named; mend or remove them, since all are imported or none"
+            "22 invalid lines, of which 20 are listed; correct or remove them, because a file is imported completely or not at all"
         );
         assert_eq!(bad_lines(file.as_bytes()).len(), BAD_LINES_NAMED_MAX);
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_or_a_header_without_a_column_refuses_the_whole_file() {
+    fn a_quote_that_is_never_closed_or_a_header_without_a_column_is_an_error_for_the_whole_file() {
         for (file, error) in [
             (
                 "email,expert_username,search_query,created_at\na@b,j,\"q,2026-11-01T09:00:00Z\n",
-                "a quote is opened on line 2 or after it, and never closed; close it",
+                "a quote that is opened on or after line 2 is never closed; close it",
             ),
             (
                 "email,expert_username,created_at\n",
@@ -566,10 +560,10 @@ mod tests {
                  as `leadclicks report --format csv` does",
             ),
         ] {
-            let told = parse_at_noon(file.as_bytes(), None)
+            let message = parse_at_noon(file.as_bytes(), None)
                 .unwrap_err()
                 .to_string();
-            assert_eq!(told, error);
+            assert_eq!(message, error);
         }
     }
 

@@ -1,57 +1,50 @@
-//! The import of the marketplace's experts: reading its CSV export, and filling the `experts` table.
+//! The import of experts: parsing the CSV export of the marketplace.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     io::Read,
 };
 
-use super::{Unreadable, check_quotes, check_row, field_text, find_columns, locate, read};
+use super::{
+    BadLine, ImportError, check_quotes, check_row, field_text, find_columns, locate, read,
+};
 use crate::{
     click::{expert_username_rule, longest},
     expert::Expert,
     text::spreadsheet::Cells,
 };
 
-/// The longest first or last name that is taken, in characters.
+/// The longest first or last name that is accepted, in characters.
 pub const NAME_CHARS_MAX: usize = 200;
 
-/// The largest file that is imported, in bytes: some fifty times what a marketplace of 1,600 experts exports. It is
-/// read into memory as a whole.
+/// The largest file that is imported, in bytes: about fifty times the export of a marketplace with 1,600 experts. The whole
+/// file is read into memory.
 pub const IMPORT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 const WANTED: &str = "username, first_name and last_name, or Username, First Name and Last Name";
 
 const COLUMNS: [&str; 3] = ["username", "first_name", "last_name"];
 
-/// The experts of a CSV file, and the rows that hold none.
+/// The experts of a CSV file, and the rows that were skipped.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Parsed {
-    /// Each username once.
+pub struct ParsedExperts {
+    /// Each username occurs once.
     pub experts: Vec<Expert>,
-    /// The rows that were left out, in their order.
-    pub skipped: Vec<Skipped>,
+    /// The invalid rows, in the order of the file.
+    pub skipped: Vec<BadLine>,
 }
 
-/// A row that is no expert.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Skipped {
-    /// The line that the row begins on, from 1.
-    pub line: u64,
-    /// What is wrong with the row.
-    pub reason: String,
-}
-
-/// Reads the experts of a CSV file: its columns `username`, `first_name` and `last_name`, in any order and case,
-/// with blanks or underscores; all other columns are ignored. Values are trimmed; a row need not have a name.
+/// Parses the columns `username`, `first_name` and `last_name` of a CSV file, in any order and case, with spaces or
+/// underscores. All other columns are ignored. Values are trimmed, and names may be empty.
 ///
 /// # Errors
-/// When the header or the file as a whole is of no use. A row that is of no use is skipped and told.
-pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
+/// When the header or the file as a whole is invalid. An invalid row is skipped.
+pub fn parse(input: impl Read) -> Result<ParsedExperts, ImportError> {
     let file = read(input, IMPORT_BYTES_MAX)?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*file);
     let header = reader.byte_headers()?.clone();
     let columns = find_columns(&header, COLUMNS, WANTED)?;
-    let mut parsed = Parsed {
+    let mut parsed = ParsedExperts {
         experts: Vec::new(),
         skipped: Vec::new(),
     };
@@ -65,10 +58,9 @@ pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
         let expert = check_row(&record, header.len())
             .and_then(|()| read_expert(&record, columns))
             .and_then(|expert| match lines.entry(expert.username.clone()) {
-                Entry::Occupied(first) => Err(format!(
-                    "the username stands on line {} already",
-                    first.get()
-                )),
+                Entry::Occupied(first) => {
+                    Err(format!("the username is already on line {}", first.get()))
+                }
                 Entry::Vacant(entry) => {
                     entry.insert(line);
                     Ok(expert)
@@ -76,7 +68,7 @@ pub fn parse(input: impl Read) -> Result<Parsed, Unreadable> {
             });
         match expert {
             Ok(expert) => parsed.experts.push(expert),
-            Err(reason) => parsed.skipped.push(Skipped { line, reason }),
+            Err(reason) => parsed.skipped.push(BadLine { line, reason }),
         }
     }
     Ok(parsed)
@@ -89,17 +81,6 @@ fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, 
         first_name: trimmed(record, first_name)?,
         last_name: trimmed(record, last_name)?,
     };
-    check_expert(&expert)?;
-    Ok(expert)
-}
-
-fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
-    // `leadclicks experts list --format csv` guards its cells.
-    let text = Cells::Guarded.read(field_text(record, index)?);
-    Ok(text.trim().to_owned())
-}
-
-fn check_expert(expert: &Expert) -> Result<(), String> {
     expert_username_rule(&expert.username).map_err(|rule| format!("the username {rule}"))?;
     for (column, name) in [
         ("first name", &expert.first_name),
@@ -107,7 +88,13 @@ fn check_expert(expert: &Expert) -> Result<(), String> {
     ] {
         longest(name, NAME_CHARS_MAX).map_err(|rule| format!("the {column} {rule}"))?;
     }
-    Ok(())
+    Ok(expert)
+}
+
+fn trimmed(record: &csv::ByteRecord, index: usize) -> Result<String, String> {
+    // `leadclicks experts list --format csv` writes guarded cells.
+    let text = Cells::Guarded.read(field_text(record, index)?);
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]
@@ -143,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_no_use_are_skipped_with_their_line_and_reason() {
+    fn invalid_rows_are_skipped_with_their_line_and_reason() {
         let long = "x".repeat(101);
         let file = format!(
             "last_name,username,first_name\nDoe,jdoe,Jane\nDoe,,Jane\nDoe,{long},J\nDoe\nRoe,jdoe,Joe\n\
@@ -169,9 +156,9 @@ mod tests {
                 (4, "the username should have at most 100 characters"),
                 (
                     5,
-                    "the header has 3 fields and this row 1; is a quote missing?"
+                    "the header has 3 fields, but this row has 1; is a quote missing?"
                 ),
-                (6, "the username stands on line 2 already"),
+                (6, "the username is already on line 2"),
                 (7, "the username should have no control characters"),
                 (10, "the last name should have at most 200 characters"),
                 (11, "not UTF-8; save the file as UTF-8"),
@@ -180,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_is_never_closed_refuses_the_whole_file() {
+    fn a_quote_that_is_never_closed_is_an_error_for_the_whole_file() {
         let header = "username,first_name,last_name,bio\n";
         for (rows, line) in [
             ("a,A,A,\nb,B,B,\"open\nc,C,C,\nd,D,D,\n", 3),
@@ -189,7 +176,7 @@ mod tests {
         ] {
             let error = parse(format!("{header}{rows}").as_bytes()).unwrap_err();
             assert!(
-                matches!(error, Unreadable::OpenQuote(at) if at == line),
+                matches!(error, ImportError::OpenQuote(at) if at == line),
                 "{rows}"
             );
         }
@@ -205,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_the_columns_is_refused() {
+    fn a_header_without_the_columns_is_rejected() {
         for (file, problem) in [
             ("", "no column username"),
             ("username,first_name\n", "no column last_name"),
             (
                 "username,Username,first_name,last_name\n",
-                "two columns username",
+                "duplicate column username",
             ),
         ] {
             let error = parse(file.as_bytes()).unwrap_err().to_string();
@@ -225,7 +212,7 @@ mod tests {
             let _ = parse(&*bytes);
             let with_header = [b"username,first_name,last_name\n", &*bytes].concat();
             let parsed = parse(&*with_header);
-            prop_assert!(matches!(parsed, Ok(_) | Err(Unreadable::OpenQuote(_))));
+            prop_assert!(matches!(parsed, Ok(_) | Err(ImportError::OpenQuote(_))));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Which clicks of a file are stored already, and storing the others.
+//! Finds the clicks of a file that are stored already, and stores the others.
 
 use std::{collections::HashMap, ops::ControlFlow};
 
-use super::clicks::{CLICKS_A_STEP, ClickPosition, Clicks, RowReader};
+use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, RowReader};
 use crate::{
     click::Click,
     progress::Progress,
@@ -10,10 +10,10 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many stored clicks are skipped before the next is searched for by the index on time: about what that costs.
+/// After skipping so many stored clicks, the index on time is used to find the next. It costs about as much.
 const SKIPPED_MAX: u32 = 64;
 
-/// What an import did, or would do.
+/// The result of an import, or of a dry run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ImportedClicks {
     /// Clicks that were not stored before.
@@ -29,10 +29,10 @@ pub(crate) struct ImportedClicks {
 /// No other program can write until it is done.
 ///
 /// # Errors
-/// When a constraint of a host app's refuses a click, or the database refuses. Nothing is imported then.
+/// When a constraint of a host app rejects a click, or the database can't be written to. Then nothing is imported.
 pub(crate) fn import(
     db: &Db,
-    clicks: &Clicks,
+    clicks: &ParsedClicks,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportedClicks, Error> {
     db.write(|db| {
@@ -42,11 +42,11 @@ pub(crate) fn import(
     })
 }
 
-/// What [`import`] would do. Changes nothing.
+/// The result that [`import`] would have. Changes nothing.
 ///
 /// # Errors
 /// When the database can't be read.
-pub(crate) fn compare(db: &Db, clicks: &Clicks) -> Result<ImportedClicks, Error> {
+pub(crate) fn compare(db: &Db, clicks: &ParsedClicks) -> Result<ImportedClicks, Error> {
     db.snapshot(|db| Ok(ImportedClicks::of(&find_duplicates(db, clicks)?)))
 }
 
@@ -60,8 +60,8 @@ impl ImportedClicks {
     }
 }
 
-/// Which of the clicks are stored. Both are read by time, as in a merge.
-fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
+/// Whether each click is stored. Both sides are read by time, as in a merge join.
+fn find_duplicates(db: &Db, clicks: &ParsedClicks) -> Result<Vec<bool>, Error> {
     let mut merge = Merge::new(clicks, db.has_index_on_time()?);
     while let Some(first) = clicks.positions().get(merge.next) {
         merge.searched_from = merge.next;
@@ -71,7 +71,7 @@ fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
             until: None,
         });
         let query = Query {
-            // What has no time is none of these clicks.
+            // A click without a valid time can't be equal to one of the file.
             bad_time: BadTime::Skip,
             ..Query::of(&selection, Columns::ALL).in_order(Order::Arrival)
         };
@@ -85,7 +85,7 @@ fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
             Next::End => ControlFlow::Break(()),
         })?;
         if is_over {
-            // No stored click is as late as the rest.
+            // All stored clicks are earlier than the rest.
             break;
         }
     }
@@ -96,14 +96,14 @@ fn find_duplicates(db: &Db, clicks: &Clicks) -> Result<Vec<bool>, Error> {
 enum Next {
     /// Compare the next stored click.
     Row,
-    /// The next stored clicks are far from the next click of the file: search for that one's time.
+    /// Skip ahead to the time of the next click of the file.
     Search,
     /// Every click of the file was compared.
     End,
 }
 
 struct Merge<'a> {
-    clicks: &'a Clicks,
+    clicks: &'a ParsedClicks,
     is_stored: Vec<bool>,
     has_index: bool,
     group: Group<'a>,
@@ -114,7 +114,7 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn new(clicks: &'a Clicks, has_index: bool) -> Self {
+    fn new(clicks: &'a ParsedClicks, has_index: bool) -> Self {
         Self {
             clicks,
             is_stored: vec![false; clicks.len()],
@@ -141,7 +141,7 @@ impl<'a> Merge<'a> {
                 }
                 Next::Row
             }
-            // Only from a later time on, or the search would begin where it has begun before.
+            // Only from a later time on; otherwise the search would start at the same time again.
             Some(_)
                 if self.has_index
                     && self.skipped >= SKIPPED_MAX
@@ -157,16 +157,16 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// The clicks of a file that have the same time, and were not found in the database yet.
+/// The clicks of a file that have the same time, and are not yet matched with a stored click.
 struct Group<'a> {
     at: Option<Timestamp>,
-    /// How far each is behind the first of the group.
+    /// The offsets of equal clicks from the first click of the group.
     numbers: HashMap<Click, Vec<usize>>,
     file: RowReader<'a>,
 }
 
 impl<'a> Group<'a> {
-    fn of(clicks: &'a Clicks) -> Self {
+    fn of(clicks: &'a ParsedClicks) -> Self {
         Self {
             at: None,
             numbers: HashMap::new(),
@@ -174,7 +174,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Makes it the group that begins with the first of `positions`, unless it is that already.
+    /// Begins the group of the first of `positions`, unless it has begun already.
     fn begin(&mut self, positions: &[ClickPosition]) {
         let at = positions.first().map(|position| position.created_at);
         if self.at == at {
@@ -192,9 +192,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Takes one that is equal to `stored` out of it.
+    /// Removes a click that is equal to `stored`, and returns its offset.
     fn take(&mut self, stored: &StoredClick<'_>) -> Option<usize> {
-        // A host app may have stored an email as it was typed.
+        // Normalised, because a host app may have stored an email as it was typed.
         let click = Click::new(
             &stored.email,
             &stored.expert_username,
@@ -206,7 +206,7 @@ impl<'a> Group<'a> {
 
 fn insert(
     db: &Db,
-    clicks: &Clicks,
+    clicks: &ParsedClicks,
     is_stored: &[bool],
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), Error> {
@@ -225,7 +225,7 @@ fn insert(
             if *is_stored {
                 return None;
             }
-            // It was a click when the file was parsed, and is one still, since the file is in memory.
+            // There always is a click, because the file in memory has not changed since it was parsed.
             Some((file.read(position)?, position.created_at, number))
         });
     db.insert_clicks(new, |number| clicks.line(&clicks.positions()[number]))

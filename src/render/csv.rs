@@ -1,4 +1,4 @@
-//! CSV: a header always, and a line a row.
+//! CSV: always a header, and one line per row.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::text::spreadsheet::Cells;
 
-/// CSV with cells of this kind.
+/// The CSV format.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Csv {
     pub(crate) cells: Cells,
@@ -59,7 +59,7 @@ fn end_record(writer: &mut csv::Writer<impl Write>) -> io::Result<()> {
     writer.write_record(None::<&[u8]>).map_err(io_error)
 }
 
-/// The csv crate's own conversion hides the kind, by which a reader that has left is recognised.
+/// The conversion of the csv crate hides the error kind, which is needed to recognise a closed pipe.
 fn io_error(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

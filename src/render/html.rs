@@ -1,5 +1,5 @@
-//! A page that stands alone: one file with its style and its script, which an admin opens or mails. It asks the network
-//! for nothing, and its content security policy runs no script but its own, whatever strangers wrote into it.
+//! A self-contained page: one file with its style and its script, which an admin opens or mails. It loads nothing from the
+//! network, and its content security policy allows only its own script, even if the text of a visitor contained one.
 
 mod chart;
 mod lists;
@@ -14,7 +14,7 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
     Format, Report, plural,
-    rows::{Cell, Column},
+    rows::Cell,
     table::{self, zone_name},
 };
 use crate::{
@@ -26,25 +26,25 @@ use text::{Email, Expert, Isolated, Number, Text};
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
-/// The SHA-256 of [`STYLE`], as a content security policy names it.
-const STYLE_HASH: &str = "sha256-QBBRRA08tYjNOPCrn7MbLEzrFp92H+YPggp6As7WDrI=";
+/// The SHA-256 of [`STYLE`], in the form of a content security policy.
+const STYLE_HASH: &str = "sha256-6v09zSnziCLyFNyLC6KnUmdmixuGSqf60u6A69UDrlA=";
 /// The SHA-256 of [`SCRIPT`].
-const SCRIPT_HASH: &str = "sha256-NQoDxQaHOWy+3ChZ+dUJFAukUFg0ioGK9DM9Q/Y0QR0=";
+const SCRIPT_HASH: &str = "sha256-FEYXwuQ9W/L9Km/DwDO3xSkK5cA6Bv2ODYvVa945row=";
 
-/// How many clicks, or rows of a ranking or of days, a page lists at the most, whatever it is asked for: 5 to 8 MB,
-/// which still can be mailed and open within two seconds. Of a million clicks, which were 285 MB, Chromium showed nothing
-/// within 110. The formats for programs have no such bound.
+/// The most clicks, or rows of a ranking or of days, that a page lists, whatever the limit: 5 to 8 MB, which can be mailed
+/// and opens within two seconds. With a million clicks (285 MB), Chromium showed nothing within 110 seconds. The formats for
+/// programs have no such limit.
 pub(crate) const ROWS_MAX: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
 
-/// A longer time begins at its first click in the chart, so that days do not become weeks for the sake of nothing.
+/// If the selected time has more days, the chart begins at the first click, so that empty days don't force a coarser unit.
 const CHART_DAYS_MAX: u64 = 120;
 
-/// A page about a report, and what it shows besides the report: all of the same clicks.
+/// The page format, with what a page shows in addition to the report, for the same clicks.
 #[derive(Debug)]
 pub(crate) struct Html {
-    /// Which clicks it is about.
+    /// The clicks of the report.
     pub(crate) selection: Selection,
-    /// When it was made.
+    /// When the page was created.
     pub(crate) made_at: Timestamp,
     /// The reader's time zone.
     pub(crate) zone: TimeZone,
@@ -52,14 +52,14 @@ pub(crate) struct Html {
     pub(crate) days: ByDay,
     /// The first experts of the selected clicks.
     pub(crate) experts: Ranking,
-    /// The first searches of the selected clicks; only of the clicks on one expert or of one lead.
+    /// The first searches of the selected clicks; only for the clicks on one expert or of one lead.
     pub(crate) queries: Option<Ranking>,
-    /// With how many clicks in all a list of leads ends.
+    /// A list of leads ends after so many clicks.
     pub(crate) clicks_max: NonZeroU64,
 }
 
 impl Format for Html {
-    /// Writes the page row by row. It says so if there is no click.
+    /// Writes the page row by row.
     fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
         head(report, out)?;
         self.header(report, out)?;
@@ -68,7 +68,7 @@ impl Format for Html {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
         } else {
             if let Some((first, last)) = self.chart_span() {
-                chart::write(out, self.days.days(), first, last)?;
+                chart::write(out, &self.days.days, first, last)?;
             }
             self.lists(report, out)?;
         }
@@ -78,7 +78,7 @@ impl Format for Html {
     }
 }
 
-/// The policy comes before everything that it is about.
+/// The policy comes first, because it applies only to what follows.
 fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let title = title(report, |subject| {
         Text(&match *subject {
@@ -108,54 +108,47 @@ fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// What the report is about in a few words. `subject` writes the expert or the email.
+/// The title of the report. `subject` formats the expert or the email.
 fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
-    let list = report.list();
-    match (report, &list.subject) {
-        (
-            _,
-            Some(Column {
-                cell: cell @ Cell::Email(_),
-                ..
-            }),
-        ) => format!("Clicks by {}", subject(cell)),
-        (_, Some(column)) => format!("Clicks on {}", subject(&column.cell)),
+    match (report, report.list().subject.map(|column| column.cell)) {
+        (_, Some(cell @ Cell::Email(_))) => format!("Clicks by {}", subject(&cell)),
+        (_, Some(cell)) => format!("Clicks on {}", subject(&cell)),
         (Report::ByDay(_), _) => "Clicks by day".to_owned(),
-        (Report::Ranking(ranking), _) => format!("{} by clicks", words(ranking.by()).heading),
+        (Report::Ranking(ranking), _) => format!("{} by clicks", ranking_text(ranking.by).heading),
         _ => "Clicks by lead".to_owned(),
     }
 }
 
-/// What a list of a page is called.
-struct Words {
+/// The texts of a ranking.
+struct RankingText {
     heading: &'static str,
-    /// What can be searched for in it.
+    /// The placeholder of the search box.
     search: &'static str,
-    /// The flag that lists all.
+    /// The flag of the full ranking.
     flag: &'static str,
 }
 
-fn words(by: RankBy) -> Words {
+fn ranking_text(by: RankBy) -> RankingText {
     match by {
-        RankBy::Expert => Words {
+        RankBy::Expert => RankingText {
             heading: "Experts",
             search: "Name or username",
             flag: "--by-expert",
         },
-        RankBy::Query => Words {
+        RankBy::Query => RankingText {
             heading: "Searches",
-            search: "What was searched for",
+            search: "Text of a search",
             flag: "--by-query",
         },
     }
 }
 
 impl Html {
-    /// The days that the chart covers: the time that was asked for, up to now, if that is not too long.
+    /// The days that the chart covers: the selected time, up to now, if that is not too long.
     fn chart_span(&self) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
-        let (newest, oldest) = (self.days.days().first()?, self.days.days().last()?);
-        // The first instant that no longer counts may be a day's first.
+        let (newest, oldest) = (self.days.days.first()?, self.days.days.last()?);
+        // `until` is exclusive, and may be the beginning of a day.
         let until = until.map(|until| Timestamp::from_micros(until.micros() - 1));
         let end = until.map_or(self.made_at, |until| until.min(self.made_at));
         let last = end.date(&self.zone).max(newest.date);
@@ -165,20 +158,20 @@ impl Html {
         Some((first.min(oldest.date), last))
     }
 
-    /// What is asked, when that was, and how much there is.
+    /// Writes the title, the filters, when the page was created, and the totals.
     fn header(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
-        let title = title(report, lists::subject);
+        let title = title(report, |subject| lists::text(subject, &self.zone));
         writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
-        let mut said =
+        let mut fact =
             |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
         let conditions = self.conditions(report);
         if !conditions.is_empty() {
-            said("Only clicks", &conditions)?;
+            fact("Only clicks", &conditions)?;
         }
-        said("Time", &self.window())?;
+        fact("Time", &self.window())?;
         let zone = zone_name(&self.zone).unwrap_or("local");
-        said("Time zone", &Text(zone).to_string())?;
-        said("Made", &lists::time(self.made_at, &self.zone))?;
+        fact("Time zone", &Text(zone).to_string())?;
+        fact("Created", &lists::time(self.made_at, &self.zone))?;
         out.write_all(b"</dl>\n<ul class=\"totals\">\n")?;
         for (number, noun) in self.totals(report) {
             writeln!(
@@ -191,7 +184,7 @@ impl Html {
         out.write_all(b"</ul>\n</header>\n")
     }
 
-    /// The conditions that the title does not say; empty if there are none.
+    /// The filters that are not in the title; empty if there are none.
     fn conditions(&self, report: &Report) -> String {
         let Selection {
             expert,
@@ -204,7 +197,7 @@ impl Html {
         if let Some(username) = expert
             && !matches!(subject, Some(Cell::Expert { .. }))
         {
-            let name = self.experts.names().display_name(username);
+            let name = self.experts.names.display_name(username);
             conditions.push(format!("on {}", Expert { username, name }));
         }
         if let Some(email) = email
@@ -221,55 +214,46 @@ impl Html {
     fn window(&self) -> String {
         let local = |at: Timestamp| lists::time(at, &self.zone);
         match (self.selection.window.since, self.selection.window.until) {
-            (None, None) => "from the first click on".to_owned(),
+            (None, None) => "all".to_owned(),
             (Some(since), None) => format!("from {} on", local(since)),
             (None, Some(until)) => format!("before {}", local(until)),
             (Some(since), Some(until)) => format!("from {} to {}", local(since), local(until)),
         }
     }
 
-    /// What is counted, and is not one by the report itself.
+    /// The totals, without those that are always 1 in this report.
     fn totals(&self, report: &Report) -> Vec<(u64, &'static str)> {
-        let clicks = self.days.totals();
+        let clicks = self.days.totals;
         let mut totals = vec![(clicks.clicks, "click")];
         if self.selection.email.is_none() {
             totals.push((clicks.leads, "lead"));
         }
         if self.selection.expert.is_none() {
-            totals.push((self.experts.ranked_in_all(), "expert"));
+            totals.push((self.experts.ranked_in_all, "expert"));
         }
         let queries = match report {
-            Report::Ranking(ranking) if ranking.by() == RankBy::Query => Some(ranking),
+            Report::Ranking(ranking) if ranking.by == RankBy::Query => Some(ranking),
             _ => self.queries.as_ref(),
         };
         if let Some(queries) = queries {
-            totals.push((queries.ranked_in_all(), "search"));
+            totals.push((queries.ranked_in_all, "search"));
         }
         totals
     }
 
-    /// The list that answers the question, with a search over it, and a ranking next to it.
+    /// Writes the list with a search box, and a ranking next to it.
     fn lists(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
         let list = report.list();
-        let (heading, name, search, beside) = match report {
-            Report::ByLead(_) => (
-                "Leads",
-                "leads",
-                "Email, expert or search",
-                Some(&self.experts),
-            ),
+        let (heading, search, side) = match report {
+            Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
             Report::Ranking(ranking) => {
-                let Words {
+                let RankingText {
                     heading, search, ..
-                } = words(ranking.by());
-                let name = match ranking.by() {
-                    RankBy::Expert => "experts",
-                    RankBy::Query => "searches",
-                };
-                (heading, name, search, None)
+                } = ranking_text(ranking.by);
+                (heading, search, None)
             }
             Report::Timeline(_) => {
-                let beside = match self.selection.expert {
+                let side = match self.selection.expert {
                     Some(_) => self.queries.as_ref(),
                     None => Some(&self.experts),
                 };
@@ -277,13 +261,14 @@ impl Html {
                     Some(Cell::Email(_)) => "Expert or search",
                     _ => "Lead or search",
                 };
-                ("Clicks", "clicks", search, beside)
+                ("Clicks", search, side)
             }
-            _ => ("Days", "days", "2026-11 or Sun", None),
+            _ => ("Days", "2026-11 or Sun", None),
         };
-        let beside = beside.map(|ranking| (ranking, words(ranking.by())));
-        match &beside {
-            Some((_, Words { heading, .. })) => writeln!(
+        let name = heading.to_lowercase();
+        let side = side.map(|ranking| (ranking, ranking_text(ranking.by)));
+        match &side {
+            Some((_, RankingText { heading, .. })) => writeln!(
                 out,
                 "<p class=\"jump\"><a href=\"#{}\">{heading} by clicks</a></p>\n<div class=\"lists\">",
                 heading.to_lowercase()
@@ -307,7 +292,7 @@ impl Html {
             _ => lists::list(out, &list, &self.zone)?,
         }
         out.write_all(b"</section>\n")?;
-        if let Some((ranking, Words { heading, flag, .. })) = beside {
+        if let Some((ranking, RankingText { heading, flag, .. })) = side {
             writeln!(
                 out,
                 "<section id=\"{}\">\n<h2>{heading} by clicks</h2>",

@@ -1,4 +1,4 @@
-//! Colour on a terminal, and what is drawn of block characters.
+//! Colours of a terminal, and bars of block characters.
 
 use std::fmt::Display;
 
@@ -11,10 +11,10 @@ const DRAWING: Style = AnsiColor::Cyan.on_default();
 /// Whether text may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColorMode {
-    /// The text alone.
+    /// Plain text.
     Plain,
-    /// With the escape sequences of a terminal.
-    Colour,
+    /// Text with the escape sequences of a terminal.
+    Color,
 }
 
 impl ColorMode {
@@ -42,17 +42,17 @@ impl ColorMode {
     fn paint(self, style: Style, text: impl Display) -> String {
         match self {
             Self::Plain => text.to_string(),
-            Self::Colour => format!("{style}{text}{style:#}"),
+            Self::Color => format!("{style}{text}{style:#}"),
         }
     }
 }
 
-/// An eighth of a character, two eighths and so on, from the left.
+/// One eighth of a character, two eighths and so on, from the left.
 const BAR: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 /// The same from below.
 const COLUMN: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A bar that is `columns` wide where `value` is `max`. What is not nothing can be seen.
+/// A bar for `value`; it has `columns` columns if `value` is `max`. Every value above zero is visible.
 pub(super) fn bar(value: u64, max: u64, columns: u16) -> String {
     let eighths = eighths(value, max, columns);
     let mut bar = "█".repeat(eighths / 8);
@@ -62,12 +62,12 @@ pub(super) fn bar(value: u64, max: u64, columns: u16) -> String {
     bar
 }
 
-/// A character for each value, as high as the value is to the largest.
+/// One character for each value, as high as its proportion to the largest.
 pub(super) fn sparkline(values: &[u64]) -> String {
     chart(values, 1).concat()
 }
 
-/// Lines from the top down, with a character in each for each value.
+/// Lines from top to bottom, with one character for each value.
 pub(super) fn chart(values: &[u64], lines: u16) -> Vec<String> {
     let max = values.iter().copied().max().unwrap_or_default();
     (0..usize::from(lines))
@@ -85,7 +85,7 @@ pub(super) fn chart(values: &[u64], lines: u16) -> Vec<String> {
         .collect()
 }
 
-/// How many eighths of a length `value` takes where `max` takes all of it.
+/// The length of `value` in eighths, if `max` has the full `length`.
 fn eighths(value: u64, max: u64, length: u16) -> usize {
     if value == 0 {
         return 0;
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_its_value_and_never_invisible() {
+    fn a_bar_is_as_long_as_its_value_and_visible_above_zero() {
         let bars = [0, 1, 50, 99, 100].map(|value| bar(value, 100, 4));
         assert_eq!(bars, ["", "▏", "██", "████", "████"]);
         assert_eq!(bar(0, 0, 4), "");
@@ -118,6 +118,6 @@ mod tests {
     fn without_colour_nothing_is_added() {
         assert_eq!(ColorMode::Plain.with_bar("x ██▏"), "x ██▏");
         assert_eq!(ColorMode::Plain.heading("x"), "x");
-        assert_eq!(ColorMode::Colour.with_bar("x █"), "x \u{1b}[36m█\u{1b}[0m");
+        assert_eq!(ColorMode::Color.with_bar("x █"), "x \u{1b}[36m█\u{1b}[0m");
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::reports::{ByLead, Summary};
 
-/// JSON, exact: no character is changed.
+/// The JSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Json;
 
@@ -21,23 +21,22 @@ impl Format for Json {
             Report::ByLead(report) => by_lead(&mut object, report)?,
             _ => object.list(&report.list())?,
         }
-        object.end()?;
-        out.write_all(b"\n")?;
-        out.flush()
+        object.finish()
     }
 }
 
 impl Json {
-    /// Writes an object with everything that the summary's screen has.
+    /// Writes an object with everything that the screen of the summary has.
     ///
     /// # Errors
     /// When `out` can't be written to.
     pub(crate) fn summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+        let overall = &summary.overall;
         let mut object = Object::begin(out)?;
-        object.columns(&rows::totals(summary.totals))?;
-        object.value("experts", &summary.experts)?;
-        object.value("first_click_at", &summary.first_at)?;
-        object.value("latest_click_at", &summary.latest_at)?;
+        object.columns(&rows::totals(overall.totals))?;
+        object.value("experts", &overall.experts)?;
+        object.value("first_click_at", &overall.first_at)?;
+        object.value("latest_click_at", &overall.latest_at)?;
         for (name, totals) in [
             ("this_week", summary.this_week),
             ("last_week_by_now", summary.last_week),
@@ -48,10 +47,8 @@ impl Json {
         object.rows("days", &rows::days(&summary.days))?;
         object.rows("top_experts", &rows::ranking(&summary.top_experts))?;
         object.rows("top_queries", &rows::ranking(&summary.top_queries))?;
-        object.rows("newest_leads", &rows::new_leads(&summary.newest_leads))?;
-        object.end()?;
-        out.write_all(b"\n")?;
-        out.flush()
+        object.rows("newest_leads", &rows::new_leads(&overall.newest_leads))?;
+        object.finish()
     }
 }
 
@@ -100,6 +97,12 @@ impl<'a, W: Write> Object<'a, W> {
         self.out.write_all(b"}")
     }
 
+    /// Ends the outermost object.
+    fn finish(self) -> io::Result<()> {
+        self.out.write_all(b"}\n")?;
+        self.out.flush()
+    }
+
     /// Writes a field's name, which needs no escapes.
     fn name(&mut self, name: &str) -> io::Result<()> {
         let before: &[u8] = if self.is_empty { b"\"" } else { b",\"" };
@@ -124,7 +127,7 @@ impl<'a, W: Write> Object<'a, W> {
         columns.iter().try_for_each(|column| self.column(column))
     }
 
-    /// Writes what is before a list, and the list.
+    /// Writes the fields before a list, and the list.
     fn list(&mut self, list: &List<'_>) -> io::Result<()> {
         self.columns(list.subject.as_slice())?;
         self.columns(&list.head)?;

@@ -1,4 +1,4 @@
-//! A click a line, for those who watch clicks arrive.
+//! One line per click, for `leadclicks watch`.
 
 use std::{
     borrow::Cow,
@@ -17,26 +17,26 @@ use crate::{
     },
 };
 
-/// How many columns an email and an expert take at the least, so that most lines stand below each other.
+/// The fewest columns of an email and of an expert, so that most lines are aligned.
 const EMAIL_COLUMNS: usize = 22;
 const EXPERT_COLUMNS: usize = 18;
-/// What stands between two cells.
+/// The space between two cells.
 const GAP: &str = "  ";
 
 /// Where a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edge {
-    /// At the terminal's width, which a longer one is cut to.
+    /// At the width of the terminal, to which a longer line is cut.
     Terminal,
-    /// Nowhere.
+    /// Lines have any length.
     Open,
 }
 
-/// Writes a line for people: the time, the lead, the expert and the search. On a terminal an email is cut where it
-/// would leave no columns for the expert: visitors choose how long it is.
+/// Writes a line for people: the time, the lead, the expert and the search. On a terminal, an email is cut if it would leave
+/// no columns for the expert, because visitors choose its length.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// When `out` can't be written to.
 pub(crate) fn text(
     mut out: impl Write,
     click: &ClickRow<'_>,
@@ -47,7 +47,7 @@ pub(crate) fn text(
     let email = visible(click.email);
     let email = match edge {
         Edge::Terminal => {
-            // The last column is for what says that the search is cut off.
+            // One more column for the mark of a search that is cut.
             let others = time.len() + 2 * GAP.len() + EXPERT_COLUMNS + 1;
             let columns = usize::from(screen.width).saturating_sub(others);
             cut(&email, columns.max(EMAIL_COLUMNS))
@@ -76,7 +76,7 @@ pub(crate) fn text(
 /// # Errors
 /// When `out` can't be written to.
 pub(crate) fn json(mut out: impl Write, click: &ClickRow<'_>) -> io::Result<()> {
-    // Whole lines: whoever reads them as they come never meets half of one.
+    // In one write, so that a reader never gets half a line.
     let mut line = Vec::new();
     ndjson::line(&mut line, &click.columns())?;
     out.write_all(&line)

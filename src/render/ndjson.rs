@@ -1,10 +1,10 @@
-//! NDJSON: an object a line, with the same fields as the columns of the CSV.
+//! NDJSON: one object per line, with the same fields as the columns of the CSV.
 
 use std::io::{self, Write};
 
 use super::{Format, Report, json, rows::Column};
 
-/// NDJSON, exact: no character is changed.
+/// The NDJSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ndjson;
 

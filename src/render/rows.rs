@@ -1,5 +1,4 @@
-//! What every format knows of a report: its columns, each with its header, its cell and its JSON fields in one place, and the
-//! list of its rows.
+//! What every format needs from a report: its rows, and its columns, each with its header, cell and JSON fields in one place.
 
 use std::{io, iter};
 
@@ -8,7 +7,7 @@ use jiff::civil::Date;
 use crate::{
     expert::Expert,
     reports::{
-        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, RankedRow, Ranking, Subject, Timeline,
+        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, Ranked, Ranking, Subject, Timeline,
         Totals,
     },
     storage::{Finding, State, TableRows},
@@ -22,21 +21,21 @@ pub(super) struct Column<'a> {
     pub(super) cell: Cell<'a>,
 }
 
-/// What a column is in every row.
+/// The properties of a column that are the same in every row.
 #[derive(Debug)]
 pub(super) struct ColumnInfo {
-    /// What people read above it.
+    /// The header for people.
     pub(super) header: &'static str,
-    /// Its position among the columns that people read. CSV and JSON have them in the order of the row.
-    pub(super) place: u8,
-    /// The names of its values in CSV and JSON.
+    /// The position of the column for people. CSV and JSON have the order of the row.
+    pub(super) position: u8,
+    /// The names of the values in CSV and JSON.
     pub(super) fields: &'static [&'static str],
 }
 
-/// What a column has in a row.
+/// The cell of a column in a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Cell<'a> {
-    /// A word of leadclicks' own.
+    /// A word of leadclicks itself, never from a visitor.
     Word(&'static str),
     Text(&'a str),
     Email(&'a str),
@@ -45,11 +44,11 @@ pub(super) enum Cell<'a> {
         username: &'a str,
         name: &'a str,
     },
-    /// What a lead had searched for before a click.
+    /// A lead's search before a click.
     Search(&'a str),
-    /// What leads had searched for, as the subject of a row.
+    /// A search as the subject of a row.
     SearchSubject(&'a str),
-    /// Two values: what a check found, and what to do about it.
+    /// Two values: the finding of a check, and the next step.
     Finding {
         found: &'a str,
         next: Option<&'a str>,
@@ -59,8 +58,7 @@ pub(super) enum Cell<'a> {
     Share(f64),
     Time(Timestamp),
     Day(Date),
-    /// No value, but a bar for people, as long as `value` is to `max`. `columns` is its full length in characters, on a narrow
-    /// and on a wide screen.
+    /// A bar for people, without a value in CSV and JSON. `columns` is its length for `max`, on a narrow and on a wide screen.
     Bar {
         value: u64,
         max: u64,
@@ -80,10 +78,10 @@ pub(super) enum Value<'a> {
 }
 
 impl ColumnInfo {
-    const fn new(header: &'static str, place: u8, fields: &'static [&'static str]) -> Self {
+    const fn new(header: &'static str, position: u8, fields: &'static [&'static str]) -> Self {
         Self {
             header,
-            place,
+            position,
             fields,
         }
     }
@@ -94,7 +92,7 @@ impl<'a> Column<'a> {
         Self { info, cell }
     }
 
-    /// Its values and their names.
+    /// The values with their names.
     pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'a> {
         let mut second = Value::Nothing;
         let first = match self.cell {
@@ -168,22 +166,22 @@ impl<'a> ClickRow<'a> {
     }
 }
 
-impl<'a> RankedRow<'a> {
-    fn columns(&self) -> [Column<'a>; 6] {
+impl Ranking {
+    fn columns<'a>(&'a self, row: &'a Ranked) -> [Column<'a>; 6] {
         const SEARCH: ColumnInfo = ColumnInfo::new("Search", 1, &["search_query"]);
         const SHARE: ColumnInfo = ColumnInfo::new("Share", 3, &["share"]);
         const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
         let subject = match self.by {
-            RankBy::Expert => expert(self.subject, self.name),
-            RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(self.subject)),
+            RankBy::Expert => expert(&row.subject, self.names.display_name(&row.subject)),
+            RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(&row.subject)),
         };
         [
             subject,
-            clicks(self.clicks),
-            leads(self.leads),
-            Column::new(&SHARE, Cell::Share(self.share)),
-            Column::new(&LATEST, Cell::Time(self.latest_at)),
-            bar(self.clicks, self.clicks_max, [5, 10]),
+            clicks(row.clicks),
+            leads(row.leads),
+            Column::new(&SHARE, Cell::Share(self.share(row.clicks))),
+            Column::new(&LATEST, Cell::Time(row.latest_at)),
+            bar(row.clicks, self.clicks_max(), [5, 10]),
         ]
     }
 }
@@ -258,37 +256,37 @@ impl NewLead {
     }
 }
 
-/// Is called with the columns of each row.
+/// A function that is called with the columns of each row.
 pub(super) type Visit<'v> = &'v mut dyn FnMut(&[Column<'_>]) -> io::Result<()>;
 
 /// A list of rows with the same columns.
 pub(super) struct List<'a> {
     /// The name of the list in JSON.
     pub(super) name: &'static str,
-    /// What a row is, in the singular.
+    /// The noun for a row, in the singular.
     pub(super) noun: &'static str,
-    /// What rows that are not shown are called in front of the noun.
+    /// The word before the noun for rows that are not shown.
     pub(super) rest: &'static str,
-    /// How many rows there are, shown or not.
+    /// The number of rows, shown or not.
     pub(super) all: u64,
-    /// How many of them are shown.
+    /// The number of rows that are shown.
     pub(super) shown: u64,
-    /// What all rows have in common. CSV and NDJSON have it in each row, the other formats once above the list.
+    /// The column that is the same in all rows. CSV and NDJSON repeat it in each row; the other formats have it once.
     pub(super) subject: Option<Column<'a>>,
-    /// What JSON has before the list besides the subject.
+    /// The fields that JSON has before the list, after the subject.
     pub(super) head: Vec<Column<'a>>,
-    /// What is counted below a table.
+    /// The totals below a table.
     pub(super) totals: Vec<(u64, &'static str)>,
-    /// What of the list is shown by the clocks of a time zone.
+    /// `times` or `days`, if the list has any that depend on the time zone.
     pub(super) dated: Option<&'static str>,
-    /// A row for the columns' headers and fields; its cells have no meaning.
+    /// A row for the headers and fields of the columns; its cells are not used.
     pub(super) sample: Vec<Column<'a>>,
     /// Passes each row that is shown to a visitor.
     pub(super) rows: Box<dyn Fn(Visit<'_>) -> io::Result<()> + 'a>,
 }
 
 impl<'a> List<'a> {
-    /// A list without anything around it, of which all rows are shown.
+    /// A list with only rows, all of which are shown.
     fn new<Row, const COLUMNS: usize>(
         name: &'static str,
         noun: &'static str,
@@ -312,7 +310,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// The columns of a row without the one that all rows have in common.
+    /// The columns of a row without the subject.
     pub(super) fn without_subject<'r, 'c>(
         &self,
         row: &'r [Column<'c>],
@@ -322,17 +320,17 @@ impl<'a> List<'a> {
             .filter(move |column| Some(column.info.header) != header)
     }
 
-    /// The same in the order that people read.
+    /// The same columns in the order for people.
     pub(super) fn for_people<'r, 'c>(&self, row: &'r [Column<'c>]) -> Vec<&'r Column<'c>> {
         let mut columns: Vec<_> = self.without_subject(row).collect();
-        columns.sort_by_key(|column| column.info.place);
+        columns.sort_by_key(|column| column.info.position);
         columns
     }
 }
 
 /// All clicks of the leads that are shown.
 pub(super) fn by_lead(report: &ByLead) -> List<'_> {
-    let Totals { leads, clicks } = report.totals();
+    let Totals { leads, clicks } = report.totals;
     List {
         all: clicks,
         shown: report.shown().clicks,
@@ -347,7 +345,7 @@ pub(super) fn by_lead(report: &ByLead) -> List<'_> {
     }
 }
 
-/// The clicks of one lead, without those beyond `clicks_max`.
+/// The first `clicks_max` clicks of one lead.
 pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
     let lead = *lead;
     let clicks_max = usize::try_from(clicks_max).unwrap_or(usize::MAX);
@@ -365,10 +363,10 @@ pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
 }
 
 pub(super) fn timeline(report: &Timeline) -> List<'_> {
-    let totals = report.totals();
-    let (subject, others) = match report.subject() {
+    let totals = report.totals;
+    let (subject, others) = match &report.subject {
         Subject::Expert(username) => {
-            let name = report.names().display_name(username);
+            let name = report.names.display_name(username);
             (expert(username, name), (totals.leads, "lead"))
         }
         Subject::Lead(address) => (email(address), (totals.experts, "expert")),
@@ -390,28 +388,39 @@ fn click_list<'a>(clicks: impl ExactSizeIterator<Item = ClickRow<'a>> + Clone + 
 }
 
 pub(super) fn ranking(report: &Ranking) -> List<'_> {
-    let (name, noun) = match report.by() {
+    static SAMPLE: Ranked = Ranked {
+        subject: String::new(),
+        clicks: 0,
+        leads: 0,
+        latest_at: Timestamp::EPOCH,
+    };
+    let (name, noun) = match report.by {
         RankBy::Expert => ("experts", "expert"),
         RankBy::Query => ("queries", "search"),
     };
-    let sample = RankedRow::sample(report.by()).columns();
     List {
-        all: report.ranked_in_all(),
-        head: totals(report.totals()).into(),
-        totals: counts(report.ranked_in_all(), noun, report.totals()),
+        all: report.ranked_in_all,
+        head: totals(report.totals).into(),
+        totals: counts(report.ranked_in_all, noun, report.totals),
         dated: Some("times"),
-        ..List::new(name, noun, sample, report.rows(), |row| row.columns())
+        ..List::new(
+            name,
+            noun,
+            report.columns(&SAMPLE),
+            report.ranked.iter(),
+            |row| report.columns(row),
+        )
     }
 }
 
 pub(super) fn by_day(report: &ByDay) -> List<'_> {
     List {
         rest: "earlier",
-        all: report.days_in_all(),
-        head: totals(report.totals()).into(),
-        totals: counts(report.days_in_all(), "day", report.totals()),
+        all: report.days_in_all,
+        head: totals(report.totals).into(),
+        totals: counts(report.days_in_all, "day", report.totals),
         dated: Some("days"),
-        ..days(report.days())
+        ..days(&report.days)
     }
 }
 

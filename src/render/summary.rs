@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-/// A wider summary would tear apart what belongs together.
+/// In a wider summary, related columns would be too far apart.
 const COLUMNS_MAX: usize = 120;
-/// How many lines the chart of days has.
+/// The height of the chart of days, in lines.
 const CHART_LINES: u16 = 3;
-/// What stands between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
-/// How many characters a count takes, and the bar behind it.
+/// The widths of a count and of the bar after it.
 const COUNT_COLUMNS: usize = 7;
 const BAR_COLUMNS: u16 = 8;
 
-/// Writes the summary of at least one click.
+/// Writes the summary, for a database with at least one click.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// When `out` can't be written to.
 pub(crate) fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
     totals(&mut out, summary, columns, screen)?;
@@ -45,14 +45,15 @@ fn totals(
     columns: usize,
     screen: &Screen,
 ) -> io::Result<()> {
-    let experts = counted(summary.experts, "expert");
+    let experts = counted(summary.overall.experts, "expert");
     let since = summary
+        .overall
         .first_at
         .map(|first| format!(" since {}", first.date(&screen.zone)));
     writeln!(
         out,
         "{} on {experts}{}",
-        screen.colors.heading(by_leads(summary.totals)),
+        screen.colors.heading(by_leads(summary.overall.totals)),
         since.unwrap_or_default()
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
@@ -71,13 +72,13 @@ fn by_leads(totals: Totals) -> String {
     format!("{clicks} by {}", counted(totals.leads, "lead"))
 }
 
-/// By how much the clicks have changed, if that can be said in percent.
+/// The change in percent; empty if there were no clicks before.
 fn change(now: u64, before: u64) -> String {
     if before == 0 {
         return String::new();
     }
     let (now, before) = (i128::from(now), i128::from(before));
-    // Half up, so that 0% means next to nothing.
+    // Rounded half up.
     let percent = ((now - before) * 200 + before).div_euclid(2 * before);
     format!(" ({percent:+}%)")
 }
@@ -95,7 +96,7 @@ fn chart(
     let most = summary.days.iter().max_by_key(|day| day.clicks);
     let most = most.filter(|day| day.clicks > 0).map(|day| {
         let clicks = counted(day.clicks, "click");
-        format!(", {clicks} at the most on {}", day.date)
+        format!(", maximum {clicks} on {}", day.date)
     });
     let heading = format!("Last {} days", clicks.len());
     writeln!(
@@ -118,7 +119,7 @@ fn chart(
     writeln!(out, " {}\n", screen.colors.aside(dates))
 }
 
-/// Both beside each other.
+/// Writes both rankings next to each other.
 fn rankings(
     out: &mut impl Write,
     summary: &Summary,
@@ -148,19 +149,23 @@ fn rankings(
     writeln!(out)
 }
 
-/// Each row with its count, and its bar.
+/// The rows with their counts, and their bars.
 fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
     let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
     ranking
-        .rows()
+        .ranked
+        .iter()
         .map(|row| {
-            let subject = match row.by {
-                RankBy::Expert => expert(row.subject, row.name),
-                RankBy::Query => search_subject(row.subject).into_owned(),
+            let subject = match ranking.by {
+                RankBy::Expert => expert(&row.subject, ranking.names.display_name(&row.subject)),
+                RankBy::Query => search_subject(&row.subject).into_owned(),
             };
             let subject = padded(&subject, subject_columns);
             let line = format!(" {subject}{:>COUNT_COLUMNS$} ", row.clicks);
-            (line, ink::bar(row.clicks, row.clicks_max, BAR_COLUMNS))
+            (
+                line,
+                ink::bar(row.clicks, ranking.clicks_max(), BAR_COLUMNS),
+            )
         })
         .collect()
 }
@@ -176,11 +181,11 @@ fn newest_leads(
         "{}{}",
         screen.colors.heading("Newest leads"),
         screen.colors.aside(format!(
-            ", and what they clicked first; {}",
+            " and their first clicks; {}",
             times(screen, "times")
         ))
     )?;
-    for lead in &summary.newest_leads {
+    for lead in &summary.overall.newest_leads {
         let time = lead.first_at.local(&screen.zone);
         let rest = columns - 1 - time.width() - 3 * GAP;
         let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);
@@ -204,11 +209,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_in_percent() {
+    fn a_change_is_shown_in_percent() {
         let changes = [(1, 0), (0, 8), (8, 8), (9, 8), (7, 8), (24, 8)];
-        let told = changes.map(|(now, before)| change(now, before));
+        let shown = changes.map(|(now, before)| change(now, before));
         assert_eq!(
-            told,
+            shown,
             ["", " (-100%)", " (+0%)", " (+13%)", " (-12%)", " (+200%)"]
         );
     }

@@ -1,4 +1,4 @@
-//! Tables for people: local time, the width of the terminal, and nothing that steers it.
+//! Tables for people: local times, fitted to the width of the terminal, without control characters.
 
 use std::{
     borrow::Cow,
@@ -19,62 +19,58 @@ use super::{
 use crate::{
     reports::{ByDay, ByLead, Lead},
     storage::TableRows,
-    text::visible,
+    text::{visible, visible_path},
 };
 
-/// For whom a table is made.
+/// The terminal and the reader of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Screen {
     /// The terminal's width in columns.
     pub(crate) width: u16,
     /// The reader's time zone.
     pub(crate) zone: TimeZone,
-    /// Whether it shows colours.
+    /// Whether the terminal shows colours.
     pub(crate) colors: ColorMode,
 }
 
-/// Tables for a screen.
+/// The table format.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) screen: Screen,
 }
 
-/// The blanks that comfy-table puts before and after a cell.
+/// The spaces that comfy-table writes before and after a cell.
 const PADDING: (u16, u16) = (1, 1);
 
-/// How many of a lead's clicks a report by email shows: one busy lead must not push all others off the screen.
+/// The most clicks of one lead in a report by lead, so that a busy lead does not push all others off the screen.
 const LEAD_CLICKS_MAX: u64 = 50;
 
-/// What the time and the blanks between three columns take, in columns.
-const TIME_AND_BLANKS: u16 = 26;
-/// From how many columns on a table has room for whole bars.
+/// The width of the time, and of the spaces between three columns.
+const TIME_AND_SPACES: u16 = 26;
+/// A table of at least this width has long bars.
 const WIDE: u16 = 100;
 
-/// How many lines a row takes at most if strangers wrote it: a search may have 2,000 characters, and one such must not push
-/// all others off the screen. The other formats have it whole.
+/// The most lines of a row with text from visitors: a search may have 2,000 characters, and must not push all other rows off
+/// the screen. The formats for programs have the whole text.
 const ROW_LINES_MAX: usize = 8;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 impl Format for Table {
-    /// A report without rows is not written at all.
+    /// Writes nothing for a report without rows.
     fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
         match report {
-            _ if report.is_empty() => {}
-            Report::ByLead(report) => self.by_lead(report, out)?,
-            Report::ByDay(report) => {
-                self.sparkline(report, out)?;
-                self.list(&rows::by_day(report), out)?;
+            _ if report.is_empty() => return out.flush(),
+            Report::ByLead(report) => {
+                self.by_lead(report, out)?;
+                return out.flush();
             }
-            Report::Check { path, .. } => {
-                writeln!(out, "{}\n", visible(&path.display().to_string()))?;
-                self.list(&report.list(), out)?;
-            }
-            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
-                self.list(&report.list(), out)?;
-            }
+            Report::ByDay(report) => self.sparkline(report, out)?,
+            Report::Check { path, .. } => writeln!(out, "{}\n", visible_path(path))?,
+            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {}
         }
+        self.list(&report.list(), out)?;
         out.flush()
     }
 }
@@ -88,7 +84,7 @@ impl Table {
         self.list(&rows::tables(tables), out)
     }
 
-    /// Writes what all rows have in common, the rows, and what is counted.
+    /// Writes the subject, the rows, and the totals.
     fn list(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
         let colors = self.screen.colors;
         if let Some(subject) = &list.subject {
@@ -117,7 +113,7 @@ impl Table {
         (list.rows)(&mut |row| {
             let columns = list.for_people(row);
             let mut cells = Row::from(columns.iter().map(|column| self.text(&column.cell)));
-            if columns.iter().any(|column| is_strangers(&column.cell)) {
+            if columns.iter().any(|column| is_from_visitor(&column.cell)) {
                 cells.max_height(ROW_LINES_MAX);
             }
             grid.add_row(cells);
@@ -125,13 +121,12 @@ impl Table {
         })
     }
 
-    /// Decides which columns may be wrapped: first a search, which is only read, before an address or a name, which is
-    /// copied.
+    /// Decides which columns may be wrapped: a search, which is only read, before an email or a name, which may be copied.
     fn constrain(&self, grid: &mut Grid, columns: &[&Column<'_>]) {
         let has_search = columns
             .iter()
             .any(|column| matches!(column.cell, Cell::Search(_)));
-        let name_max = self.screen.width.saturating_sub(TIME_AND_BLANKS) * 3 / 5;
+        let name_max = self.screen.width.saturating_sub(TIME_AND_SPACES) * 3 / 5;
         let widths = grid.column_max_content_widths();
         for ((column, width), grid_column) in columns.iter().zip(widths).zip(grid.column_iter_mut())
         {
@@ -151,7 +146,7 @@ impl Table {
         }
     }
 
-    /// Writes what there is in all, and by which clocks it is shown.
+    /// Writes the totals, and the time zone.
     fn footer(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
         let counts = list
             .totals
@@ -169,7 +164,7 @@ impl Table {
         writeln!(out, "{}", self.screen.colors.aside(line))
     }
 
-    /// Writes each lead with its clicks under it, and a footer that counts what is shown and what is not.
+    /// Writes each lead with its clicks, and a footer with the totals and what is not shown.
     fn by_lead(&self, report: &ByLead, out: &mut impl Write) -> io::Result<()> {
         let expert_width = report
             .leads()
@@ -180,7 +175,7 @@ impl Table {
             .map(|click| expert(click.expert_username, click.expert_name).width())
             .max()
             .unwrap_or_default();
-        // A table for each lead, all of the same widths: a heading over them leaves the clicks the whole line.
+        // One table per lead, all with the same widths. The lead is a heading above it, so the clicks have the whole line.
         let expert_width = u16::try_from(expert_width).map_or(self.screen.width / 3, |width| {
             width.min(self.screen.width / 3)
         });
@@ -188,7 +183,7 @@ impl Table {
             self.lead(&lead, expert_width, out)?;
         }
         self.footer(&rows::by_lead(report), out)?;
-        let (totals, shown) = (report.totals(), report.shown());
+        let (totals, shown) = (report.totals, report.shown());
         let more_leads = totals.leads - shown.leads;
         if more_leads > 0 {
             let more = format!(
@@ -213,7 +208,7 @@ impl Table {
         print(out, &grid, Header::None, colors)?;
         let more = lead.click_count().saturating_sub(LEAD_CLICKS_MAX);
         if more > 0 {
-            // Without the address: a stranger has chosen it, and somebody may paste the line into a shell.
+            // Without the email: a visitor has chosen it, and somebody may paste the line into a shell.
             let line = format!(
                 "  {} not shown; report --email with --limit {} shows all",
                 counted(more, "more click"),
@@ -224,11 +219,11 @@ impl Table {
         writeln!(out)
     }
 
-    /// Writes a character for each of the newest days, as far as there is room.
+    /// Writes one character for each of the newest days that fit.
     fn sparkline(&self, report: &ByDay, out: &mut impl Write) -> io::Result<()> {
-        // Room for a date and two blanks on both sides.
+        // Room for a date and spaces on both sides.
         let days_max = usize::from(self.screen.width).saturating_sub(26);
-        let days = report.days();
+        let days = &*report.days;
         let days = days.get(..days_max).unwrap_or(days);
         if let [newest, .., oldest] | [newest @ oldest] = days {
             let clicks: Vec<u64> = days.iter().rev().map(|day| day.clicks).collect();
@@ -275,14 +270,14 @@ impl Table {
     }
 }
 
-fn is_strangers(cell: &Cell<'_>) -> bool {
+fn is_from_visitor(cell: &Cell<'_>) -> bool {
     matches!(
         cell,
         Cell::Email(_) | Cell::Expert { .. } | Cell::Search(_) | Cell::SearchSubject(_)
     )
 }
 
-/// What was searched for as people read it.
+/// A search as the subject of a row, for people.
 pub(super) fn search_subject(text: &str) -> Cow<'_, str> {
     match text.trim() {
         "" => Cow::Borrowed("(no search)"),
@@ -290,7 +285,7 @@ pub(super) fn search_subject(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A share that is not nothing does not look like it.
+/// A share in percent. A small share does not look like zero.
 pub(super) fn percent(share: f64) -> String {
     const LEAST: f64 = 0.0005;
     if share > 0.0 && share < LEAST {
@@ -310,7 +305,7 @@ pub(super) fn expert(username: &str, name: &str) -> String {
     }
 }
 
-/// By which clocks the `dated` are shown.
+/// The note about the time zone, for example `times in UTC`.
 pub(super) fn times(screen: &Screen, dated: &str) -> String {
     match zone_name(&screen.zone) {
         Some(name) => format!("{dated} in {name}"),
@@ -318,7 +313,7 @@ pub(super) fn times(screen: &Screen, dated: &str) -> String {
     }
 }
 
-/// The zone's name; none if the system knows its clocks but not what they are called.
+/// The name of the time zone; none if the system does not know its name.
 pub(super) fn zone_name(zone: &TimeZone) -> Option<&str> {
     zone.iana_name().or(zone.is_unknown().then_some("UTC"))
 }
@@ -333,14 +328,14 @@ fn indent(grid: &mut Grid) {
     }
 }
 
-/// Whether a table has a line of headings over it.
+/// Whether a table begins with a line of headers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Header {
     None,
     Line,
 }
 
-/// Without the blanks that pad the last column: they would wrap when the window is made narrower.
+/// Prints without the padding of the last column, which would wrap if the window is made narrower.
 fn print(out: &mut impl Write, grid: &Grid, header: Header, colors: ColorMode) -> io::Result<()> {
     for (number, line) in grid.trim_fmt().lines().enumerate() {
         if number == 0 && header == Header::Line {

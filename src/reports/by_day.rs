@@ -1,52 +1,55 @@
-use std::{collections::BTreeMap, num::NonZeroU64, ops::ControlFlow};
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{Totals, leads_by_group::LeadsByGroup};
+use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
     storage::{Columns, Db, Error, Query, Selection},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
 
-/// The selected clicks by day, the newest day first. Days without a click in between are there, too.
+/// The selected clicks by day, the newest day first. It includes days without a click between days with one.
 #[derive(Debug)]
 pub(crate) struct ByDay {
-    days: Vec<Day>,
-    days_in_all: u64,
-    totals: Totals,
+    /// The days that are shown, the newest first.
+    pub(crate) days: Vec<Day>,
+    /// The number of days from the first click to the last, shown or not.
+    pub(crate) days_in_all: u64,
+    /// All selected leads and clicks, shown or not.
+    pub(crate) totals: Totals,
 }
 
 /// A day in a [`ByDay`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Day {
-    /// The date, on the clocks of the zone that was asked for.
+    /// The date in the time zone of the report.
     pub(crate) date: Date,
-    /// How many clicks there were.
+    /// The number of clicks.
     pub(crate) clicks: u64,
-    /// By how many different leads.
+    /// The number of different leads who clicked.
     pub(crate) leads: u64,
 }
 
-/// Counts the clicks of `selection` by the days of `zone`, and keeps the `days_max` newest days. Totals count every
-/// click either way.
+/// Counts the clicks of `selection` by the days of `zone`, and keeps the `days_max` newest days. The totals
+/// always count all clicks.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time is none.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn by_day(
     db: &Db,
     selection: &Selection,
     zone: &TimeZone,
     days_max: Option<NonZeroU64>,
 ) -> Result<ByDay, Error> {
-    // The days in the order in which they came; a day's place is its number.
+    // The days in the order of their first click. A day's number is its index.
     let mut counted: Vec<Day> = Vec::new();
     let mut numbers: BTreeMap<Date, u32> = BTreeMap::new();
-    let mut emails = StringInterner::new();
+    let mut emails = StringInterner::default();
     let mut leads = LeadsByGroup::default();
     let mut dates = Dates::new(zone);
     let query = Query::of(selection, Columns::EMAIL | Columns::CREATED_AT);
-    db.read_clicks(&query, |click| {
+    for_each_click(db, &query, |click| {
         let email = emails.number(&click.email);
         let date = dates.of(click.created_at);
         let number = *numbers.entry(date).or_insert_with(|| {
@@ -56,7 +59,6 @@ pub(crate) fn by_day(
         });
         counted[number as usize].clicks += 1;
         leads.add(number, email);
-        ControlFlow::Continue(())
     })?;
     for (day, leads) in counted.iter_mut().zip(leads.count(numbers.len())) {
         day.leads = leads;
@@ -73,7 +75,7 @@ pub(crate) fn by_day(
     })
 }
 
-/// The days from the last to the first, those without a click among them, and how many there are without a limit.
+/// The days from the last to the first, including those without a click, and the number of days without a limit.
 fn newest_days(
     counted: &[Day],
     numbers: &BTreeMap<Date, u32>,
@@ -97,7 +99,7 @@ fn newest_days(
 }
 
 impl Day {
-    /// A day on which nobody clicked.
+    /// A day without clicks.
     pub(crate) fn without_clicks(date: Date) -> Self {
         Self {
             date,
@@ -107,24 +109,7 @@ impl Day {
     }
 }
 
-impl ByDay {
-    /// The newest days, the newest first.
-    pub(crate) fn days(&self) -> &[Day] {
-        &self.days
-    }
-
-    /// How many days there are from the first click to the last, shown or not.
-    pub(crate) fn days_in_all(&self) -> u64 {
-        self.days_in_all
-    }
-
-    /// All selected leads and clicks, shown or not.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
-    }
-}
-
-/// The dates of instants that mostly come in order.
+/// Converts instants, most of which are in order, to dates.
 struct Dates<'a> {
     zone: &'a TimeZone,
     minute: i64,
@@ -141,7 +126,7 @@ impl<'a> Dates<'a> {
         }
     }
 
-    /// Looks into the zone once for each minute: clocks are only ever changed at a full one.
+    /// Asks the time zone only if the minute changes: clocks are changed only at full minutes.
     fn of(&mut self, instant: Timestamp) -> Date {
         const MINUTE_MICROS: i64 = 60_000_000;
         let minute = instant.micros().div_euclid(MINUTE_MICROS);

@@ -3,6 +3,7 @@ use std::{cell::RefCell, cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
 use super::{
     ClickRow, Totals,
     clicks::{ClickStore, NO_CLICK},
+    for_each_click,
 };
 use crate::{
     expert::ExpertNames,
@@ -15,7 +16,8 @@ use crate::{
 pub(crate) struct ByLead {
     clicks: ClickStore,
     leads: Vec<LeadEntry>,
-    totals: Totals,
+    /// All selected leads and clicks, shown or not.
+    pub(crate) totals: Totals,
     /// The number of the email that was counted last.
     counted: u32,
 }
@@ -25,21 +27,20 @@ struct LeadEntry {
     /// The number of the lead's email.
     email: u32,
     click_count: u32,
-    /// The click that was read last, and from [`ByLead::sort`] on the latest.
+    /// The click that was read last; after [`ByLead::sort`], the latest click.
     latest: u32,
     latest_at: Timestamp,
-    /// Whether some click was read after a later one.
+    /// Whether any click was read after a later one.
     is_out_of_order: bool,
 }
 
-/// Groups the clicks of `selection` by lead, all of them or those of the first `leads_max` leads. Totals count every
-/// lead either way.
+/// Groups the clicks of `selection` by lead, for all leads or the first `leads_max`. The totals always count all leads.
 ///
-/// Everything that will be shown is in memory on return: 24 bytes for each click, some 50 bytes and the email's text for
-/// each lead, and some 20 bytes and the text for each different search.
+/// Needs 24 bytes of memory for each click, about 50 bytes plus the email for each lead, and about 20 bytes plus the text
+/// for each different search.
 ///
 /// # Errors
-/// When the database can't be read, or has a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn by_lead(
     db: &Db,
     selection: &Selection,
@@ -47,7 +48,7 @@ pub(crate) fn by_lead(
 ) -> Result<ByLead, Error> {
     let names = db.expert_names()?;
     let mut report = ByLead {
-        clicks: ClickStore::new(),
+        clicks: ClickStore::default(),
         leads: Vec::new(),
         totals: Totals::default(),
         counted: 0,
@@ -63,19 +64,18 @@ pub(crate) fn by_lead(
             is_wanted: Some(&is_wanted),
             ..Query::of(selection, Columns::ALL).in_order(Order::Arrival)
         };
-        db.read_clicks(&query, |click| {
+        for_each_click(db, &query, |click| {
             cell.borrow_mut().add(&click, &names);
-            ControlFlow::Continue(())
         })
     })?;
-    report.totals.leads = report.clicks.emails_len() as u64;
+    report.totals.leads = report.clicks.emails.len() as u64;
     report.sort();
     Ok(report)
 }
 
 impl ByLead {
-    /// Numbers the `leads_max` leads who clicked last before all others. If there are fewer this reads all clicks, so that
-    /// a limit that is never reached costs a second reading.
+    /// Gives the `leads_max` leads with the latest clicks the first numbers. If there are fewer leads, this reads all
+    /// clicks, so a limit that is not reached costs a second scan.
     fn choose_newest_leads(
         &mut self,
         db: &Db,
@@ -84,7 +84,7 @@ impl ByLead {
     ) -> Result<(), Error> {
         let query = Query::of(selection, Columns::EMAIL).in_order(Order::NewestFirst);
         db.read_clicks(&query, |click| {
-            let email = self.clicks.email_number(&click.email);
+            let email = self.clicks.emails.number(&click.email);
             self.add_if_new(email);
             if self.leads.len() as u64 == leads_max.get() {
                 ControlFlow::Break(())
@@ -97,7 +97,7 @@ impl ByLead {
     /// Counts a click of the lead with this email; returns whether the lead is shown.
     fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> bool {
         self.totals.clicks += 1;
-        self.counted = self.clicks.email_number(email);
+        self.counted = self.clicks.emails.number(email);
         if leads_max.is_none() {
             self.add_if_new(self.counted);
         }
@@ -118,7 +118,7 @@ impl ByLead {
         lead.click_count += 1;
     }
 
-    /// Emails and leads have the same numbers, as far as there are leads.
+    /// A lead has the number of its email. With a limit, later emails have no lead.
     fn add_if_new(&mut self, email: u32) {
         if email as usize == self.leads.len() {
             self.leads.push(LeadEntry {
@@ -131,7 +131,7 @@ impl ByLead {
         }
     }
 
-    /// Sorts the leads and their clicks by time. Of two clicks of the same microsecond the one that was read later is the
+    /// Sorts the leads and their clicks by time. Of two clicks in the same microsecond, the one that was read later is
     /// newer.
     fn sort(&mut self) {
         for lead in self.leads.iter_mut().filter(|lead| lead.is_out_of_order) {
@@ -149,22 +149,17 @@ impl ByLead {
         })
     }
 
-    /// All selected leads and clicks, shown or not.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
-    }
-
     /// The leads and clicks that are shown.
     pub(crate) fn shown(&self) -> Totals {
         Totals {
             leads: self.leads.len() as u64,
-            clicks: self.clicks.len() as u64,
+            clicks: self.clicks.clicks.len() as u64,
         }
     }
 }
 
 impl LeadEntry {
-    /// Chains the lead's clicks anew, by time; of the same time, the one that was read later is the newer.
+    /// Links the lead's clicks again, ordered by time and then by the order in which they were read.
     fn sort(&mut self, clicks: &mut ClickStore) {
         let mut sorted = Vec::new();
         let mut next = self.latest;
@@ -175,7 +170,7 @@ impl LeadEntry {
         sorted.sort_unstable();
         let mut older = NO_CLICK;
         for &(_, number) in &sorted {
-            clicks.as_mut_slice()[number as usize].older = older;
+            clicks.clicks[number as usize].older = older;
             older = number;
         }
         self.latest = older;
@@ -195,10 +190,10 @@ pub(crate) struct Lead<'a> {
 impl<'a> Lead<'a> {
     /// The lead's email address.
     pub(crate) fn email(&self) -> &'a str {
-        self.report.clicks.email(self.entry.email)
+        self.report.clicks.emails.get(self.entry.email)
     }
 
-    /// How many selected clicks the lead has.
+    /// The number of the lead's selected clicks.
     pub(crate) fn click_count(&self) -> u64 {
         self.entry.click_count.into()
     }

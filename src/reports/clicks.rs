@@ -3,18 +3,19 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Clicks in memory: 24 bytes each, and every different email, username and search once.
-#[derive(Debug)]
+/// Clicks in memory: 24 bytes each, plus each different email, username and search once.
+#[derive(Debug, Default)]
 pub(super) struct ClickStore {
-    emails: StringInterner,
-    experts: StringInterner,
-    /// By the expert's number; none for one who is unknown or has no name.
+    pub(super) emails: StringInterner,
+    pub(super) experts: StringInterner,
+    /// By the expert's number; none if the expert is unknown or has no name.
     expert_names: Vec<Option<String>>,
     queries: StringInterner,
-    clicks: Vec<CompactClick>,
+    /// In the order in which they were added.
+    pub(super) clicks: Vec<CompactClick>,
 }
 
-/// A click, by the numbers of its texts.
+/// A click, with numbers instead of texts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CompactClick {
     pub(super) created_at: Timestamp,
@@ -25,30 +26,11 @@ pub(super) struct CompactClick {
     pub(super) older: u32,
 }
 
-/// No click has this number. There is memory for fewer than 4 billion.
+/// No click has this number: memory does not suffice for 4 billion clicks.
 pub(super) const NO_CLICK: u32 = u32::MAX;
 
 impl ClickStore {
-    pub(super) fn new() -> Self {
-        Self {
-            emails: StringInterner::new(),
-            experts: StringInterner::new(),
-            expert_names: Vec::new(),
-            queries: StringInterner::new(),
-            clicks: Vec::new(),
-        }
-    }
-
-    /// The number of an email: those of different emails count up from zero.
-    pub(super) fn email_number(&mut self, email: &str) -> u32 {
-        self.emails.number(email)
-    }
-
-    pub(super) fn email(&self, number: u32) -> &str {
-        self.emails.get(number)
-    }
-
-    /// Adds a click by the lead whose email has the number `email`, and returns its number.
+    /// Adds a click of the lead whose email has the number `email`, and returns the click's number.
     pub(super) fn push(
         &mut self,
         click: &StoredClick<'_>,
@@ -73,30 +55,9 @@ impl ClickStore {
         number
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.clicks.len()
-    }
-
-    pub(super) fn emails_len(&self) -> usize {
-        self.emails.len()
-    }
-
-    pub(super) fn experts_len(&self) -> usize {
-        self.experts.len()
-    }
-
-    /// The clicks in the order in which they were added.
-    pub(super) fn as_mut_slice(&mut self) -> &mut [CompactClick] {
-        &mut self.clicks
-    }
-
     /// A click by its number; none for [`NO_CLICK`].
     pub(super) fn get(&self, number: u32) -> Option<&CompactClick> {
         self.clicks.get(number as usize)
-    }
-
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, CompactClick> {
-        self.clicks.iter()
     }
 
     pub(super) fn row(&self, click: &CompactClick) -> ClickRow<'_> {

@@ -1,14 +1,14 @@
-/// Different leads by group, whichever order the clicks come in. A pair of a group and a lead takes 8 bytes, and as much
-/// again while pairs are collected: sorting them now and then takes a third of the time of a hash table.
+/// Counts different leads by group, for clicks in any order. A pair of a group and a lead takes 8 bytes, and up to twice as
+/// much while pairs are collected. Sorting them from time to time takes a third of the time of a hash table.
 #[derive(Debug, Default)]
 pub(super) struct LeadsByGroup {
-    /// A group's number in the upper half, a lead's in the lower.
+    /// The number of the group in the upper half, that of the lead in the lower half.
     pairs: Vec<u64>,
-    /// How many of them are known to be different.
+    /// The number of different pairs after the last sort.
     different: usize,
 }
 
-/// How many pairs are collected at least before those that are there twice are dropped.
+/// Duplicates are dropped only if there are at least so many pairs.
 const PAIRS_MIN: usize = 65_536;
 
 impl LeadsByGroup {
@@ -25,7 +25,7 @@ impl LeadsByGroup {
         self.different = self.pairs.len();
     }
 
-    /// How many leads each group has, by its number; there are `groups` of them.
+    /// The number of leads of each group, by the number of the group. There are `groups` groups.
     pub(super) fn count(mut self, groups: usize) -> Vec<u64> {
         self.drop_repeated();
         let mut counts = vec![0; groups];

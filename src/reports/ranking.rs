@@ -1,6 +1,6 @@
-use std::{cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
+use std::{cmp::Reverse, num::NonZeroU64};
 
-use super::{Totals, leads_by_group::LeadsByGroup};
+use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
     expert::ExpertNames,
     storage::{Columns, Db, Error, Query, Selection, StoredClick, fold_case},
@@ -8,77 +8,49 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// What was clicked, or searched for before, the most often first; of the same number of clicks the one with the latest.
+/// Experts or searches, ordered by their number of clicks, and then by their latest click.
 #[derive(Debug)]
 pub(crate) struct Ranking {
-    by: RankBy,
-    ranked: Vec<Ranked>,
-    ranked_in_all: u64,
-    totals: Totals,
-    names: ExpertNames,
+    pub(crate) by: RankBy,
+    /// The rows that are shown.
+    pub(crate) ranked: Vec<Ranked>,
+    /// The number of experts or searches, shown or not.
+    pub(crate) ranked_in_all: u64,
+    /// All selected leads and clicks, shown or not.
+    pub(crate) totals: Totals,
+    /// The experts' names.
+    pub(crate) names: ExpertNames,
 }
 
-/// What is ranked.
+/// The kind of ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RankBy {
-    /// Experts, by their username to the letter.
+    /// Experts, by their exact username.
     Expert,
-    /// Searches. Those that differ only in white space and in upper and lower case are one, told as it was typed last.
+    /// Searches. Those that differ only in white space and case count as one, which is shown as it was last typed.
     Query,
 }
 
 /// An expert or a search in a [`Ranking`].
 #[derive(Debug)]
-struct Ranked {
-    subject: String,
-    clicks: u64,
-    leads: u64,
-    latest_at: Timestamp,
-}
-
-/// A row of a [`Ranking`].
-#[derive(Debug, Clone)]
-pub(crate) struct RankedRow<'a> {
-    /// What is ranked.
-    pub(crate) by: RankBy,
+pub(crate) struct Ranked {
     /// The expert's username, or the search.
-    pub(crate) subject: &'a str,
-    /// The expert's name, or the search.
-    pub(crate) name: &'a str,
-    /// How many clicks there were.
+    pub(crate) subject: String,
+    /// The number of clicks.
     pub(crate) clicks: u64,
-    /// By how many different leads.
+    /// The number of different leads who clicked.
     pub(crate) leads: u64,
-    /// Which part of all selected clicks these are, from 0 to 1.
-    pub(crate) share: f64,
-    /// When the latest was stored.
+    /// When the latest click was stored.
     pub(crate) latest_at: Timestamp,
-    /// How many clicks the first row has.
-    pub(crate) clicks_max: u64,
 }
 
-impl RankedRow<'_> {
-    /// A row without meaning.
-    pub(crate) fn sample(by: RankBy) -> Self {
-        Self {
-            by,
-            subject: "",
-            name: "",
-            clicks: 0,
-            leads: 0,
-            share: 0.0,
-            latest_at: Timestamp::EPOCH,
-            clicks_max: 0,
-        }
-    }
-}
-
-/// Ranks the clicks of `selection`, and keeps the first `ranked_max`. Totals count every click either way.
+/// Ranks the clicks of `selection`, and keeps the first `ranked_max` rows. The totals always count all clicks.
 ///
-/// Takes memory for each different subject, lead, and lead of a subject: some 100, 20 and 16 bytes, and the texts.
+/// Needs about 100 bytes of memory for each different subject, 20 for each lead, and 16 for each pair of both, plus the
+/// texts.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time is none.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn ranking(
     db: &Db,
     by: RankBy,
@@ -87,11 +59,9 @@ pub(crate) fn ranking(
 ) -> Result<Ranking, Error> {
     let names = db.expert_names()?;
     let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
-    let query = Query::of(selection, columns);
-    let mut tally = Tally::new(by);
-    db.read_clicks(&query, |click| {
-        tally.add(&click);
-        ControlFlow::Continue(())
+    let mut tally = Tally::default();
+    for_each_click(db, &Query::of(selection, columns), |click| {
+        tally.add(by, &click);
     })?;
     let totals = Totals {
         leads: tally.emails.len() as u64,
@@ -121,47 +91,17 @@ fn order(ranked: &Ranked) -> (Reverse<u64>, Reverse<Timestamp>, &str) {
 }
 
 impl Ranking {
-    /// What is ranked.
-    pub(crate) fn by(&self) -> RankBy {
-        self.by
+    /// The number of clicks of the first row.
+    pub(crate) fn clicks_max(&self) -> u64 {
+        self.ranked.first().map_or(0, |first| first.clicks)
     }
 
-    /// The first rows.
-    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = RankedRow<'_>> + Clone {
-        let clicks_max = self.ranked.first().map_or(0, |first| first.clicks);
-        self.ranked.iter().map(move |ranked| RankedRow {
-            by: self.by,
-            subject: &ranked.subject,
-            name: self.names.display_name(&ranked.subject),
-            clicks: ranked.clicks,
-            leads: ranked.leads,
-            share: self.share(ranked.clicks),
-            latest_at: ranked.latest_at,
-            clicks_max,
-        })
-    }
-
-    /// How many there are, shown or not.
-    pub(crate) fn ranked_in_all(&self) -> u64 {
-        self.ranked_in_all
-    }
-
-    /// All selected leads and clicks, shown or not.
-    pub(crate) fn totals(&self) -> Totals {
-        self.totals
-    }
-
-    /// The experts' names.
-    pub(crate) fn names(&self) -> &ExpertNames {
-        &self.names
-    }
-
-    /// Which part of all selected clicks these are.
+    /// The share of these clicks in all selected clicks, from 0 to 1.
     #[expect(
         clippy::cast_precision_loss,
         reason = "counts of clicks are far below 2^53, and a share is rounded anyway"
     )]
-    fn share(&self, clicks: u64) -> f64 {
+    pub(crate) fn share(&self, clicks: u64) -> f64 {
         clicks as f64 / self.totals.clicks.max(1) as f64
     }
 }
@@ -182,15 +122,15 @@ impl RankBy {
     }
 }
 
-/// The clicks so far, by subject.
+/// Counts clicks by subject.
+#[derive(Default)]
 struct Tally {
-    by: RankBy,
     emails: StringInterner,
     /// The subjects as they are stored.
     subjects: StringInterner,
-    /// The group of each subject, by the subject's number.
+    /// The group of each subject, by the number of the subject.
     group_of: Vec<u32>,
-    /// What makes the groups different.
+    /// The key of each group.
     keys: StringInterner,
     groups: Vec<Group>,
     leads: LeadsByGroup,
@@ -204,25 +144,13 @@ struct Group {
 }
 
 impl Tally {
-    fn new(by: RankBy) -> Self {
-        Self {
-            by,
-            emails: StringInterner::new(),
-            subjects: StringInterner::new(),
-            group_of: Vec::new(),
-            keys: StringInterner::new(),
-            groups: Vec::new(),
-            leads: LeadsByGroup::default(),
-        }
-    }
-
-    fn add(&mut self, click: &StoredClick<'_>) {
+    fn add(&mut self, by: RankBy, click: &StoredClick<'_>) {
         let created_at = click.created_at;
         let email = self.emails.number(&click.email);
-        let subject_text = self.by.subject_of(click);
+        let subject_text = by.subject_of(click);
         let subject = self.subjects.number(subject_text);
         if subject as usize == self.group_of.len() {
-            let key = match self.by {
+            let key = match by {
                 RankBy::Expert => self.keys.number(subject_text),
                 RankBy::Query => self.keys.number(&query_key(subject_text)),
             };
@@ -251,7 +179,7 @@ impl Tally {
             .iter()
             .zip(leads)
             .map(|(group, leads)| Ranked {
-                // White space alone is no search.
+                // White space alone counts as no search.
                 subject: match self.subjects.get(group.latest) {
                     blank if blank.trim().is_empty() => String::new(),
                     subject => subject.to_owned(),
@@ -264,7 +192,7 @@ impl Tally {
     }
 }
 
-/// What searches have in common that count as one.
+/// Searches with the same key count as one.
 fn query_key(query: &str) -> String {
     let words: Vec<&str> = query.split_whitespace().collect();
     fold_case(&words.join(" "))

@@ -2,70 +2,76 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, RankBy, Ranking, Totals, by_day, ranking};
+use super::{Day, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
 use crate::{
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
     text::interner::StringInterner,
     timestamp::Timestamp,
 };
 
-/// How many days the chart and the rankings of a summary cover, today among them.
+/// The number of days that the chart and the rankings of a summary cover, including today.
 pub(crate) const SUMMARY_DAYS: usize = 30;
-/// How many experts, searches and leads a summary names: what one screen holds.
+/// The number of experts, searches and leads that a summary names: as many as fit on one screen.
 pub(crate) const SUMMARY_ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
 
-/// What there is to know at a glance.
+/// An overview.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    /// All leads and clicks.
-    pub(crate) totals: Totals,
-    /// How many different experts were ever clicked.
-    pub(crate) experts: u64,
-    /// When the first click was stored; none where there is no click.
-    pub(crate) first_at: Option<Timestamp>,
-    /// When the latest was.
-    pub(crate) latest_at: Option<Timestamp>,
-    /// From Monday's beginning on.
+    pub(crate) overall: Overall,
+    /// Since Monday 00:00.
     pub(crate) this_week: Totals,
     /// The week before, up to the same day and time.
     pub(crate) last_week: Totals,
-    /// The last [`SUMMARY_DAYS`] days, today the last.
+    /// The last [`SUMMARY_DAYS`] days, ending with today.
     pub(crate) days: Vec<Day>,
-    /// The experts that were clicked most in those days.
+    /// The most-clicked experts of those days.
     pub(crate) top_experts: Ranking,
-    /// What was searched for most before the clicks of those days.
+    /// The most frequent searches before the clicks of those days.
     pub(crate) top_queries: Ranking,
-    /// The leads whose first click is the newest.
+}
+
+/// The part of a summary that covers all clicks.
+#[derive(Debug)]
+pub(crate) struct Overall {
+    /// All leads and clicks.
+    pub(crate) totals: Totals,
+    /// The number of different experts who were clicked.
+    pub(crate) experts: u64,
+    /// When the first click was stored; none if there is no click.
+    pub(crate) first_at: Option<Timestamp>,
+    /// When the latest click was stored.
+    pub(crate) latest_at: Option<Timestamp>,
+    /// The leads whose first clicks are the newest.
     pub(crate) newest_leads: Vec<NewLead>,
 }
 
-/// A lead and the first click.
+/// A lead with the first click.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewLead {
     /// The lead's email address.
     pub(crate) email: String,
-    /// When the lead clicked first.
+    /// The time of the first click.
     pub(crate) first_at: Timestamp,
-    /// Whom the lead clicked first.
+    /// The expert of the first click.
     pub(crate) expert_username: String,
-    /// That expert's name; the username if there is none.
+    /// The expert's name; the username if there is none.
     pub(crate) expert_name: String,
-    /// After which search; may be empty.
+    /// The search before the first click; may be empty.
     pub(crate) search_query: String,
-    /// How many clicks the lead has by now.
+    /// The number of the lead's clicks.
     pub(crate) clicks: u64,
 }
 
-/// Sums up all clicks, as of one instant of the database. Weeks and days are those of `now`'s time zone.
+/// Summarises all clicks in one snapshot of the database. Weeks and days are in the time zone of `now`.
 ///
-/// Reads all clicks once, and those of the last 30 days three times more.
+/// Reads all clicks once, and those of the last 30 days three more times.
 ///
 /// # Errors
 /// As [`by_day`].
 pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
     db.snapshot(|db| {
         let today = now.date();
-        // Clicks that are dated in the future are of no week and no day.
+        // Clicks with a time after today count in no week and no day.
         let tomorrow = begin_of(today, 1, now);
         let month = Selection {
             window: Window {
@@ -86,18 +92,13 @@ pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
                 .ok()
                 .map(|then| Timestamp::new(then.timestamp())),
         };
-        let overall = read_all(db)?;
         Ok(Summary {
-            totals: overall.totals,
-            experts: overall.experts,
-            first_at: overall.first_at,
-            latest_at: overall.latest_at,
+            overall: read_all(db)?,
             this_week: totals(db, this_week)?,
             last_week: totals(db, last_week)?,
             days: last_days(db, &month, now)?,
             top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
             top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
-            newest_leads: overall.newest_leads,
         })
     })
 }
@@ -106,7 +107,7 @@ fn days(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The beginning of the day that is so many days after `date`; none before the calendar's first.
+/// The beginning of the day `days_later` days after `date`; none if that is outside the calendar.
 fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
     let begin = date
         .checked_add(days_later.days())
@@ -115,14 +116,13 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
-    let mut leads = StringInterner::new();
+    let mut leads = StringInterner::default();
     let mut clicks = 0;
     let selection = Selection::of(window);
     let query = Query::of(&selection, Columns::EMAIL);
-    db.read_clicks(&query, |click| {
+    for_each_click(db, &query, |click| {
         leads.number(&click.email);
         clicks += 1;
-        ControlFlow::Continue(())
     })?;
     Ok(Totals {
         leads: leads.len() as u64,
@@ -136,7 +136,7 @@ fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error>
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)
         .map(|date| {
-            let counted = counted.days().iter().find(|day| day.date == date);
+            let counted = counted.days.iter().find(|day| day.date == date);
             counted.copied().unwrap_or(Day::without_clicks(date))
         })
         .collect();
@@ -144,38 +144,26 @@ fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error>
     Ok(days)
 }
 
-/// What needs all clicks.
-struct Overall {
-    totals: Totals,
-    experts: u64,
-    first_at: Option<Timestamp>,
-    latest_at: Option<Timestamp>,
-    newest_leads: Vec<NewLead>,
-}
-
 /// A lead while the clicks are read.
 struct LeadEntry {
     /// The number of the email.
     email: u32,
     first_at: Timestamp,
-    /// The number of the lead's first click, in the order in which they are read.
+    /// The number of the lead's first click, in the order in which clicks are read.
     first: u64,
     clicks: u64,
 }
 
 fn read_all(db: &Db) -> Result<Overall, Error> {
-    let mut emails = StringInterner::new();
-    let mut experts = StringInterner::new();
+    let mut emails = StringInterner::default();
+    let mut experts = StringInterner::default();
     let mut leads: Vec<LeadEntry> = Vec::new();
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
     let all = Selection::default();
-    let query = Query::of(
-        &all,
-        Columns::EMAIL | Columns::EXPERT_USERNAME | Columns::CREATED_AT,
-    )
-    .in_order(Order::Arrival);
-    db.read_clicks(&query, |click| {
+    let columns = Columns::EMAIL | Columns::EXPERT_USERNAME | Columns::CREATED_AT;
+    let query = Query::of(&all, columns).in_order(Order::Arrival);
+    for_each_click(db, &query, |click| {
         let created_at = click.created_at;
         let email = emails.number(&click.email);
         experts.number(&click.expert_username);
@@ -195,7 +183,6 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
             }
         }
         clicks += 1;
-        ControlFlow::Continue(())
     })?;
     let totals = Totals {
         leads: leads.len() as u64,
@@ -213,8 +200,8 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
     })
 }
 
-/// Reads the first clicks of `leads`, which nobody keeps in memory while it is not known whose they are: there may be
-/// millions of leads, and searches are long.
+/// Reads the first clicks of `leads`. The first pass does not keep them in memory, because there may be millions of leads
+/// with long searches.
 fn first_clicks(
     db: &Db,
     leads: &[LeadEntry],

@@ -2,12 +2,12 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::BinaryHeap,
     num::NonZeroU64,
-    ops::ControlFlow,
 };
 
 use super::{
     ClickRow,
     clicks::{ClickStore, NO_CLICK},
+    for_each_click,
 };
 use crate::{
     expert::ExpertNames,
@@ -19,14 +19,16 @@ use crate::{
 /// The clicks on one expert or of one lead, newest first.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    subject: Subject,
+    pub(crate) subject: Subject,
     /// Oldest first.
     clicks: ClickStore,
-    totals: TimelineTotals,
-    names: ExpertNames,
+    /// All selected clicks, leads and experts, shown or not.
+    pub(crate) totals: TimelineTotals,
+    /// The experts' names.
+    pub(crate) names: ExpertNames,
 }
 
-/// Whom a timeline is about.
+/// The expert or the lead of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The expert with this username.
@@ -35,25 +37,21 @@ pub(crate) enum Subject {
     Lead(String),
 }
 
-/// How many clicks a timeline has, and how many different leads and experts.
+/// The number of clicks in a timeline, and of different leads and experts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TimelineTotals {
-    /// Leads.
     pub(crate) leads: u64,
-    /// Experts.
     pub(crate) experts: u64,
-    /// Clicks.
     pub(crate) clicks: u64,
 }
 
-/// The clicks of `selection` that are `subject`'s, all of them or the newest `clicks_max`. Totals count every click either
-/// way.
+/// The clicks of `subject` in `selection`, all of them or the newest `clicks_max`. The totals always count all clicks.
 ///
-/// What will be shown is in memory on return: 24 bytes for each click, and some 20 bytes and the text for each different
-/// email and search. With a limit there are also all different emails of the subject's clicks, to count them.
+/// Needs 24 bytes of memory for each click that is shown, and about 20 bytes plus the text for each different email and
+/// search. With a limit, it also needs all different emails of the subject's clicks, to count them.
 ///
 /// # Errors
-/// When the database can't be read, or has a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read.
 pub(crate) fn timeline(
     db: &Db,
     subject: Subject,
@@ -65,11 +63,10 @@ pub(crate) fn timeline(
         Subject::Expert(username) => selection.expert = Some(username.clone()),
         Subject::Lead(email) => selection.email = Some(email.clone()),
     }
-    let query = Query::of(&selection, Columns::ALL).in_order(Order::Arrival);
     let names = db.expert_names()?;
     let (clicks, totals) = match clicks_max {
-        None => read_all(db, &query, &names)?,
-        Some(clicks_max) => read_newest(db, &query, &names, clicks_max)?,
+        None => read_all(db, &selection, &names)?,
+        Some(clicks_max) => read_newest(db, &selection, &names, clicks_max)?,
     };
     Ok(Timeline {
         subject,
@@ -81,36 +78,37 @@ pub(crate) fn timeline(
 
 fn read_all(
     db: &Db,
-    query: &Query<'_>,
+    selection: &Selection,
     names: &ExpertNames,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let mut clicks = ClickStore::new();
-    db.read_clicks(query, |click| {
+    let mut clicks = ClickStore::default();
+    let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
+    for_each_click(db, &query, |click| {
         clicks.add(&click, names);
-        ControlFlow::Continue(())
     })?;
-    // Stable: of the same time the one that was read first is the older. Clicks that are nearly in order, as most are, are
-    // sorted in one pass.
-    clicks.as_mut_slice().sort_by_key(|click| click.created_at);
+    // A stable sort: of two clicks with the same time, the one that was read first is older. It needs only one pass if the
+    // clicks are nearly in order, as most are.
+    clicks.clicks.sort_by_key(|click| click.created_at);
     let totals = TimelineTotals {
-        leads: clicks.emails_len() as u64,
-        experts: clicks.experts_len() as u64,
-        clicks: clicks.len() as u64,
+        leads: clicks.emails.len() as u64,
+        experts: clicks.experts.len() as u64,
+        clicks: clicks.clicks.len() as u64,
     };
     Ok((clicks, totals))
 }
 
-/// Keeps no more clicks in memory than it returns.
+/// Keeps only the clicks in memory that it returns.
 fn read_newest(
     db: &Db,
-    query: &Query<'_>,
+    selection: &Selection,
     names: &ExpertNames,
     clicks_max: NonZeroU64,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let (mut leads, mut experts) = (StringInterner::new(), StringInterner::new());
+    let (mut leads, mut experts) = (StringInterner::default(), StringInterner::default());
     let mut newest: BinaryHeap<Reverse<Numbered>> = BinaryHeap::new();
     let mut clicks_read = 0;
-    db.read_clicks(query, |click| {
+    let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
+    for_each_click(db, &query, |click| {
         leads.number(&click.email);
         experts.number(&click.expert_username);
         clicks_read += 1;
@@ -125,10 +123,9 @@ fn read_newest(
                 click: click.into_owned(),
             }));
         }
-        ControlFlow::Continue(())
     })?;
-    let mut clicks = ClickStore::new();
-    // Sorted by Reverse, the newest is the first.
+    let mut clicks = ClickStore::default();
+    // Sorted by Reverse, so the newest is first.
     for Reverse(numbered) in newest.into_sorted_vec().iter().rev() {
         clicks.add(&numbered.click, names);
     }
@@ -140,7 +137,7 @@ fn read_newest(
     Ok((clicks, totals))
 }
 
-/// A click that compares by time; of the same time the one that was read first is the older.
+/// A click that is ordered by time, and then by the order in which clicks were read.
 #[derive(Debug, PartialEq, Eq)]
 struct Numbered {
     number: u64,
@@ -167,29 +164,15 @@ impl PartialOrd for Numbered {
 
 impl ClickStore {
     fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
-        let email = self.email_number(&click.email);
+        let email = self.emails.number(&click.email);
         self.push(click, email, NO_CLICK, names);
     }
 }
 
 impl Timeline {
-    /// Whom it is about.
-    pub(crate) fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
-    /// The experts' names.
-    pub(crate) fn names(&self) -> &ExpertNames {
-        &self.names
-    }
-
-    /// How many clicks, leads and experts there are, shown or not.
-    pub(crate) fn totals(&self) -> TimelineTotals {
-        self.totals
-    }
-
     /// The clicks that are shown, newest first.
     pub(crate) fn clicks(&self) -> impl ExactSizeIterator<Item = ClickRow<'_>> + Clone {
-        self.clicks.iter().rev().map(|click| self.clicks.row(click))
+        let newest_first = self.clicks.clicks.iter().rev();
+        newest_first.map(|click| self.clicks.row(click))
     }
 }

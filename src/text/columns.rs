@@ -1,24 +1,24 @@
-//! Text that keeps to the columns of a terminal.
+//! Text that is fitted to the columns of a terminal.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Follows what is cut.
+/// Marks the end of a text that was cut.
 const CUT: char = '…';
 
-/// `text` in exactly so many columns.
+/// `text` in exactly `columns` columns.
 pub(crate) fn padded(text: &str, columns: usize) -> String {
     at_least(&cut(text, columns), columns)
 }
 
-/// `text` with blanks behind it where it takes fewer columns.
+/// `text`, padded with spaces to at least `columns` columns.
 pub(crate) fn at_least(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(text.width());
     format!("{text}{}", " ".repeat(blanks))
 }
 
-/// `text` in at most so many columns, and at least one; what is cut ends in `…`.
+/// `text` in at most `columns` columns, and at least one. A text that is cut ends in `…`.
 pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return Cow::Borrowed(text);
@@ -34,10 +34,10 @@ pub(crate) fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}{CUT}", beginning.trim_end()))
 }
 
-/// The columns that a character takes wherever it stands.
+/// The most columns that a character takes in any context.
 fn columns_at_most(character: char) -> usize {
     match character {
-        // It makes an emoji of two columns of a character of one.
+        // It turns a character of one column into an emoji of two.
         '\u{fe0f}' => 1,
         _ => character.width().unwrap_or(1),
     }
@@ -50,7 +50,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_what_is_too_wide_is_cut() {
+    fn only_a_text_that_is_too_wide_is_cut() {
         assert_eq!(cut("pricing", 7), "pricing");
         assert_eq!(cut("pricing", 6), "prici…");
         assert_eq!(cut("big prices", 5), "big…");
@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_brought_to_its_columns(text in any::<String>(), columns in 1_usize..40) {
+        fn any_text_is_fitted_to_its_columns(text in any::<String>(), columns in 1_usize..40) {
             let text = visible(&text);
             let shown = cut(&text, columns);
             prop_assert!(shown.width() <= columns);

@@ -2,21 +2,21 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
-/// Different texts, numbered from zero in the order in which they came. There may be millions, so a text takes its own
-/// bytes and 14 to 19 more.
+/// Stores each different text once, numbered from zero in order of arrival. There may be millions, so each text takes only
+/// its own bytes and 14 to 19 more.
 #[derive(Debug)]
 pub(crate) struct StringInterner {
-    /// All of them, one after the other.
+    /// All texts, concatenated.
     text: String,
-    /// Where each begins, and where the last one ends.
+    /// Where each text begins, and where the last one ends.
     starts: Vec<usize>,
     numbers: HashTable<u32>,
-    /// Seeded anew in each run. Strangers choose the texts, but never see how long a report takes.
+    /// Has a new seed in each run. Visitors choose the texts, but can't measure how long a report takes.
     hasher: DefaultHashBuilder,
 }
 
-impl StringInterner {
-    pub(crate) fn new() -> Self {
+impl Default for StringInterner {
+    fn default() -> Self {
         Self {
             text: String::new(),
             starts: vec![0],
@@ -24,7 +24,9 @@ impl StringInterner {
             hasher: DefaultHashBuilder::default(),
         }
     }
+}
 
+impl StringInterner {
     pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
     }
@@ -33,7 +35,7 @@ impl StringInterner {
         nth(&self.text, &self.starts, number)
     }
 
-    /// The number of `text`, a new one if it was not there yet.
+    /// The number of `text`, which is added if it is new.
     pub(crate) fn number(&mut self, text: &str) -> u32 {
         let (hasher, starts, all) = (&self.hasher, &mut self.starts, &mut self.text);
         let found = self.numbers.entry(
@@ -44,7 +46,7 @@ impl StringInterner {
         match found {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
-                // 4 billion different texts would need hundreds of gigabytes before this number ran out.
+                // 4 billion different texts would need hundreds of gigabytes, so the number never overflows.
                 let number = u32::try_from(starts.len() - 1).unwrap_or(u32::MAX);
                 entry.insert(number);
                 all.push_str(text);

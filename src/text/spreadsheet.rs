@@ -1,17 +1,17 @@
 //! The guard against cells that a spreadsheet would run as formulas
-//! ([OWASP on CSV injection](https://owasp.org/www-community/attacks/CSV_Injection)), and its undoing.
+//! ([OWASP on CSV injection](https://owasp.org/www-community/attacks/CSV_Injection)), and how to remove it.
 //!
-//! A cell that begins with `=`, `+`, `-`, `@`, tab or CR gets a `'` before it. So does one in which such a character
-//! stands behind one `'` or more: taking one `'` off every cell of that kind gives back what there was.
+//! A cell that begins with `=`, `+`, `-`, `@`, tab or CR gets a leading `'`. So does a cell that begins with one or more `'`
+//! followed by such a character. Removing one `'` from every cell of that kind restores the original text.
 
 use std::borrow::Cow;
 
 /// How the cells of a CSV are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cells {
-    /// With a `'` before what a spreadsheet would run, for people.
+    /// With a leading `'` if a spreadsheet would run the cell, for people.
     Guarded,
-    /// As they are, for programs.
+    /// Unchanged, for programs.
     Raw,
 }
 
@@ -20,7 +20,7 @@ impl Cells {
     #[must_use]
     pub fn write(self, text: &str) -> Cow<'_, str> {
         match self {
-            Self::Guarded if is_formula_behind_quotes(text) => Cow::Owned(format!("'{text}")),
+            Self::Guarded if is_formula_after_quotes(text) => Cow::Owned(format!("'{text}")),
             _ => Cow::Borrowed(text),
         }
     }
@@ -29,13 +29,13 @@ impl Cells {
     #[must_use]
     pub fn read(self, cell: &str) -> &str {
         match (self, cell.strip_prefix('\'')) {
-            (Self::Guarded, Some(text)) if is_formula_behind_quotes(text) => text,
+            (Self::Guarded, Some(text)) if is_formula_after_quotes(text) => text,
             _ => cell,
         }
     }
 }
 
-fn is_formula_behind_quotes(cell: &str) -> bool {
+fn is_formula_after_quotes(cell: &str) -> bool {
     cell.trim_start_matches('\'')
         .starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
@@ -57,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_guard_can_be_undone(cell in "['=+x-]{0,5}|.{0,9}") {
+        fn the_guard_can_be_removed(cell in "['=+x-]{0,5}|.{0,9}") {
             let in_a_spreadsheet = Cells::Guarded.write(&cell);
             prop_assert_eq!(Cells::Guarded.read(&in_a_spreadsheet), &cell);
         }

@@ -1,19 +1,19 @@
-//! Text from strangers, made safe to show on a terminal.
+//! Text from visitors, made safe to show on a terminal.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::Path};
 
-/// Shows what would otherwise steer the terminal: control characters (C0, C1, DEL), line separators and the
-/// controls of bidirectional text become escapes such as `\n` or `\u{1b}`. Everything else stays as it is.
+/// Replaces the characters that control a terminal by escapes such as `\n` or `\u{1b}`: control characters (C0, C1, DEL),
+/// line separators and the controls of bidirectional text. All others are unchanged.
 ///
 /// The bidirectional controls are those of [Unicode's UAX 9](https://www.unicode.org/reports/tr9/).
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
+    if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if steers(character) {
+        if is_unsafe(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
@@ -22,7 +22,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-fn steers(character: char) -> bool {
+/// A path that is [`visible`].
+pub(crate) fn visible_path(path: &Path) -> String {
+    visible(&path.display().to_string()).into_owned()
+}
+
+fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -46,9 +51,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_steers_a_terminal_is_left(text in any::<String>()) {
+        fn no_character_that_controls_a_terminal_is_left(text in any::<String>()) {
             let shown = visible(&text);
-            prop_assert!(!shown.contains(steers));
+            prop_assert!(!shown.contains(is_unsafe));
         }
     }
 }

@@ -186,7 +186,7 @@ fn a_backup_that_cannot_be_written_is_an_error_and_changes_nothing() {
         let error = format!("leadclicks: cannot write the backup {backup}: {reason}\n");
         site.run(&["backup", backup]).assert(1, "", &error);
     }
-    let error = "leadclicks: a backup goes to a file, not to standard output; give its path\n";
+    let error = "leadclicks: a backup cannot go to standard output; give the path of a new file\n";
     site.run(&["backup", "-"]).assert(2, "", error);
     assert_eq!(site.files(), files);
     assert_eq!(site.read("there.db"), b"precious");

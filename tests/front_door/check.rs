@@ -78,7 +78,7 @@ fn without_numbers(told: &str) -> String {
 }
 
 /// What is not in order, as "check state: found; next", with the code and the line that end the program.
-fn told(site: &Site, args: &[&str]) -> (Option<i32>, Vec<String>, String) {
+fn checked(site: &Site, args: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let ran = site.run(&[&["check", "--format", "json"], args].concat());
     (ran.status.code(), not_in_order(&ran), ran.stderr)
 }
@@ -124,7 +124,7 @@ fn files(site: &Site) -> BTreeMap<String, (Vec<u8>, u32, u32, u32)> {
 }
 
 #[test]
-fn a_database_in_order_is_told_so_and_left_as_it_is() {
+fn a_healthy_database_is_reported_as_such_and_not_changed() {
     let site = site();
     let before = files(&site);
     let ran = site.run(&["check", "--format", "json"]);
@@ -191,9 +191,9 @@ fn a_database_in_order_is_told_so_and_left_as_it_is() {
 fn a_check_while_the_daemon_captures_is_in_order() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
-    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
     assert_eq!(daemon.post("amy@example.com", "jdoe", "").status, 202);
-    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
     assert!(daemon.stop().0.success());
     assert_eq!(site.emails(), ["amy@example.com"]);
 }
@@ -202,7 +202,7 @@ fn a_check_while_the_daemon_captures_is_in_order() {
 type Fault = (fn(&Site), &'static [&'static str]);
 
 #[track_caller]
-fn assert_told(code: i32, summary: &str, faults: &[Fault]) {
+fn assert_reported(code: i32, summary: &str, faults: &[Fault]) {
     for (make, lines) in faults {
         let site = site();
         make(&site);
@@ -218,7 +218,7 @@ fn assert_told(code: i32, summary: &str, faults: &[Fault]) {
             1 => format!("leadclicks: 1 {summary}\n"),
             several => format!("leadclicks: {several} {summary}s\n"),
         };
-        assert_eq!(told(&site, &[]), (Some(code), lines.clone(), summary));
+        assert_eq!(checked(&site, &[]), (Some(code), lines.clone(), summary));
         let after = files(&site);
         // SQLite makes the two, or gives them the database's owner and mode, whoever opens it.
         let is_sqlites = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
@@ -230,7 +230,7 @@ fn assert_told(code: i32, summary: &str, faults: &[Fault]) {
 
 #[test]
 fn files_that_should_be_looked_at_are_a_warning() {
-    assert_told(
+    assert_reported(
         4,
         "warning",
         &[
@@ -283,7 +283,7 @@ fn files_that_should_be_looked_at_are_a_warning() {
 
 #[test]
 fn contents_that_should_be_looked_at_are_a_warning() {
-    assert_told(
+    assert_reported(
         4,
         "warning",
         &[
@@ -344,7 +344,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
 
 #[test]
 fn files_that_do_not_work_are_a_problem() {
-    assert_told(
+    assert_reported(
         1,
         "problem",
         &[
@@ -433,7 +433,7 @@ fn files_that_do_not_work_are_a_problem() {
 
 #[test]
 fn contents_that_do_not_work_are_a_problem() {
-    assert_told(
+    assert_reported(
         1,
         "problem",
         &[
@@ -473,7 +473,7 @@ fn contents_that_do_not_work_are_a_problem() {
 }
 
 #[test]
-fn files_beside_the_database_that_another_user_made_are_a_problem() {
+fn files_of_another_user_next_to_the_database_are_a_problem() {
     if !is_root() {
         eprintln!("not root: no file can be given to another user");
         return;
@@ -490,7 +490,7 @@ fn files_beside_the_database_that_another_user_made_are_a_problem() {
             path.display()
         )
     });
-    let (code, found, summary) = told(&site, &[]);
+    let (code, found, summary) = checked(&site, &[]);
     assert_eq!((code, &*summary), (Some(1), "leadclicks: 2 problems\n"));
     assert_eq!(found, lines);
 }
@@ -510,11 +510,11 @@ fn a_directory_that_the_owner_may_not_enter_is_a_problem() {
         path.parent().unwrap().display()
     );
     let summary = "leadclicks: 1 problem\n".to_owned();
-    assert_eq!(told(&site, &[]), (Some(1), vec![line], summary));
+    assert_eq!(checked(&site, &[]), (Some(1), vec![line], summary));
 }
 
 #[test]
-fn a_link_is_as_what_it_leads_to() {
+fn a_link_is_checked_as_its_target() {
     let site = site();
     for name in ["leadclicks.db", "leadclicks.db-wal", "leadclicks.db-shm"] {
         fs::rename(
@@ -525,7 +525,7 @@ fn a_link_is_as_what_it_leads_to() {
     }
     symlink("app.db", site.db_path()).unwrap();
     let before = files(&site);
-    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
     let table = site.stdout_of(&["check", "--quick"]);
     let path = site.path("app.db").display().to_string();
     assert_eq!(table.lines().next(), Some(&*path));
@@ -533,13 +533,13 @@ fn a_link_is_as_what_it_leads_to() {
 }
 
 #[test]
-fn a_file_that_nobody_else_gets_to_may_be_open_to_all() {
+fn a_file_in_a_private_directory_may_be_readable_for_all() {
     let site = site();
     for name in site.files() {
         set_mode(&site, &name, 0o644);
     }
     set_mode(&site, "", 0o750);
-    assert_eq!(told(&site, &[]), (Some(0), vec![], String::new()));
+    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
 }
 
 #[test]
@@ -636,7 +636,7 @@ fn a_damaged_file_is_a_problem() {
         let mut bytes = sound.clone();
         bytes[damaged].fill(b'1');
         site.write("leadclicks.db", bytes);
-        let (code, lines, _) = told(&site, &[]);
+        let (code, lines, _) = checked(&site, &[]);
         assert_eq!(code, Some(1));
         let found = found.replace("{db}", &site.db_path().display().to_string());
         let integrity: Vec<&String> = lines
@@ -658,7 +658,7 @@ fn a_wal_that_a_reader_keeps_is_a_warning() {
         &site,
         "CREATE TABLE large AS SELECT zeroblob(20 * 1024 * 1024)",
     );
-    let (code, found, summary) = told(&site, &[]);
+    let (code, found, summary) = checked(&site, &[]);
     assert_eq!((code, &*summary), (Some(4), "leadclicks: 1 warning\n"));
     let path = site.db_path();
     assert_eq!(
@@ -675,7 +675,7 @@ fn a_lock_that_is_held_for_long_is_a_problem() {
     let site = site();
     let daemon = Daemon::start(&site, &[]);
     let lock = WriteLock::take(&site);
-    let (code, found, summary) = told(&site, &[]);
+    let (code, found, summary) = checked(&site, &[]);
     assert_eq!((code, &*summary), (Some(1), "leadclicks: 1 problem\n"));
     assert_eq!(
         found,
@@ -685,7 +685,7 @@ fn a_lock_that_is_held_for_long_is_a_problem() {
     );
     assert_unavailable(&daemon.post("amy@example.com", "jdoe", ""));
     lock.release();
-    assert_eq!(told(&site, &[]).0, Some(0));
+    assert_eq!(checked(&site, &[]).0, Some(0));
 }
 
 #[test]
@@ -730,7 +730,7 @@ fn check_on_small_disk(bytes_filled: u32) -> Ran {
 }
 
 #[test]
-fn what_is_no_database_is_a_problem() {
+fn a_file_that_is_not_a_database_is_a_problem() {
     let site = Site::new();
     let path = site.write(
         "leadclicks.db",
@@ -738,7 +738,7 @@ fn what_is_no_database_is_a_problem() {
     );
     set_mode(&site, "leadclicks.db", 0o640);
     assert_eq!(
-        told(&site, &[]).1,
+        checked(&site, &[]).1,
         [format!(
             "database problem: {} is not an SQLite database; check --db",
             path.display()

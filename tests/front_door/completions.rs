@@ -116,7 +116,7 @@ fn zsh_completes_commands_flags_and_values() {
 
 #[test]
 #[ignore = "needs fish and zsh; tests/run runs it"]
-fn every_script_names_every_command_and_what_parses_them_finds_no_fault() {
+fn every_script_names_every_command_and_is_valid_for_its_shell() {
     let site = scripts();
     for shell in SHELLS {
         let script = String::from_utf8(site.read(&format!("leadclicks.{shell}"))).unwrap();
@@ -140,14 +140,14 @@ fn every_script_names_every_command_and_what_parses_them_finds_no_fault() {
 }
 
 #[test]
-fn a_reader_of_a_script_that_leaves_is_no_failure() {
+fn a_reader_of_a_script_that_ends_early_is_not_an_error() {
     let site = Site::new();
     let shell = site.shell("{ leadclicks completions zsh; echo $? >&2; } | true");
     Ran::finish(shell, b"").assert(0, "", "0\n");
 }
 
 #[test]
-fn a_shell_that_is_not_known_is_told_with_those_that_are() {
+fn an_unknown_shell_is_an_error_that_lists_the_known_ones() {
     Site::new().run(&["completions", "bsh"]).assert(
         2,
         "",

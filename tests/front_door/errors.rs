@@ -158,9 +158,8 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
     let usage = "\n\nFor more information, try '--help'.\n";
     let question = "\n\nUsage: leadclicks report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
     let instant = "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
-    let window =
-        "leadclicks: --since is not before --until, so no click can lie between them\n".to_owned();
-    let raw_csv = "leadclicks: --raw-csv goes with --format csv\n".to_owned();
+    let window = "leadclicks: --since must be before --until\n".to_owned();
+    let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
     for (args, error) in [
         (
             &["report"][..],
@@ -175,7 +174,7 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
         (
             &["report", "--by-email", "--limit", "0"],
             format!(
-                "error: invalid value '0' for '--limit <NUMBER>': a limit is a whole number, at least 1{usage}"
+                "error: invalid value '0' for '--limit <NUMBER>': a limit is a whole number of at least 1{usage}"
             ),
         ),
         (
@@ -189,7 +188,7 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
         (
             &["report", "--by-day", "--tz", "Mars/Olympus"],
             format!(
-                "error: invalid value 'Mars/Olympus' for '--tz <ZONE>': a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` shows those that are known{usage}"
+                "error: invalid value 'Mars/Olympus' for '--tz <ZONE>': a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` lists all names{usage}"
             ),
         ),
         (
@@ -280,7 +279,7 @@ fn a_path_never_steers_the_terminal() {
     ]);
     ran.assert(1, "", &format!("{sentence}{error}"));
     let missing =
-        format!("leadclicks: cannot import {shown}.csv: there is no such file, check its name\n");
+        format!("leadclicks: cannot import {shown}.csv: the file does not exist; check its name\n");
     let import = site.run(&["experts", "import", "--db", odd, &format!("{odd}.csv")]);
     import.assert(1, "", &missing);
 }

@@ -16,8 +16,8 @@ const EXPORT: &str = "\u{feff}Username,First Name,Last Name,Job Title,Company,Bi
     tab\tbed,A,B,,,,,,,,,\r\n";
 
 const SKIPPED: &str = "leadclicks: line 9 skipped: the username should have at least 1 character\n\
-    leadclicks: line 10 skipped: the username stands on line 2 already\n\
-    leadclicks: line 11 skipped: the header has 12 fields and this row 2; is a quote missing?\n\
+    leadclicks: line 10 skipped: the username is already on line 2\n\
+    leadclicks: line 11 skipped: the header has 12 fields, but this row has 2; is a quote missing?\n\
     leadclicks: line 12 skipped: the username should have no control characters\n";
 
 const IMPORT: [&str; 3] = ["experts", "import", "export.csv"];
@@ -33,7 +33,7 @@ fn experts(site: &Site) -> String {
 }
 
 #[test]
-fn an_export_is_imported_and_what_is_of_no_use_is_told_by_line() {
+fn an_export_is_imported_and_invalid_rows_are_reported_by_line() {
     let site = site();
     site.run(&IMPORT)
         .assert(0, "3 new, 0 changed, 0 unchanged, 4 skipped\n", SKIPPED);
@@ -80,14 +80,14 @@ fn lines_are_counted_as_an_editor_counts_them() {
             .assert(
                 0,
                 "1 new, 0 changed, 0 unchanged, 2 skipped\n",
-                "leadclicks: line 7 skipped: the username stands on line 3 already\n\
+                "leadclicks: line 7 skipped: the username is already on line 3\n\
                  leadclicks: line 8 skipped: the username should have at least 1 character\n",
             );
     }
 }
 
 #[test]
-fn the_imported_names_stand_in_the_reports() {
+fn imported_names_appear_in_reports() {
     let site = site();
     site.connect()
         .execute_batch(
@@ -110,7 +110,7 @@ fn the_imported_names_stand_in_the_reports() {
 }
 
 #[test]
-fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
+fn a_file_without_experts_is_rejected_and_changes_nothing() {
     let site = site();
     assert_eq!(site.run(&IMPORT).status.code(), Some(0));
     let before = experts(&site);
@@ -131,7 +131,7 @@ fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
         ),
         (
             "Username,First Name,first_name,Last Name\njdoe,Changed,Name,x\n",
-            format!("two columns first_name; {header}"),
+            format!("duplicate column first_name; {header}"),
         ),
     ] {
         site.run_with_input(&["experts", "import", "-"], file.as_bytes())
@@ -148,8 +148,8 @@ fn a_file_that_holds_no_experts_is_refused_and_changes_nothing() {
         );
     }
     for (path, problem) in [
-        ("missing.csv", "there is no such file, check its name"),
-        (".", "it is a directory, name a file"),
+        ("missing.csv", "the file does not exist; check its name"),
+        (".", "it is a directory; name a file"),
     ] {
         site.run(&["experts", "import", path]).assert(
             1,
@@ -377,7 +377,7 @@ fn a_list_as_csv_can_be_imported_again() {
 }
 
 #[test]
-fn a_quote_that_is_never_closed_refuses_the_whole_file() {
+fn a_quote_that_is_never_closed_is_an_error_for_the_whole_file() {
     let site = site();
     site.write(
         "open.csv",
@@ -386,7 +386,7 @@ fn a_quote_that_is_never_closed_refuses_the_whole_file() {
     site.run(&["experts", "import", "open.csv"]).assert(
         1,
         "",
-        "leadclicks: cannot import open.csv: a quote is opened on line 3 or after it, and never closed; close it\n",
+        "leadclicks: cannot import open.csv: a quote that is opened on or after line 3 is never closed; close it\n",
     );
     assert_eq!(site.value::<u32>("SELECT count(*) FROM experts"), 0);
 }

@@ -24,9 +24,8 @@ const CLICKS: &str = "
         (3, 'gone@example.com', 'zoë', 'gone-' || hex(zeroblob(900)) || '-gone', '2025-11-01 09:00:02.000000'),
         (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
 
-const NOT_LOOKED_FOR: &str = "
-not looked for in backups, in reports that were written to files, and in
-columns of another name than email
+const NOT_SEARCHED: &str = "
+not searched: backups, exported reports, and columns that are not named email
 ";
 
 fn site() -> Site {
@@ -41,12 +40,12 @@ fn found(site: &Site, rows: u64) -> String {
 }
 
 fn forgotten(site: &Site, rows: u64) -> String {
-    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_LOOKED_FOR
+    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_SEARCHED
 }
 
-fn nobody(site: &Site, email: &str) -> String {
+fn no_rows(site: &Site, email: &str) -> String {
     format!(
-        "nobody with the email {email} in {}\n{NOT_LOOKED_FOR}",
+        "no rows with the email {email} in {}\n{NOT_SEARCHED}",
         site.db_path().display()
     )
 }
@@ -76,7 +75,7 @@ fn one_person_is_physically_gone_and_all_others_stay() {
     }
     assert_eq!(
         site.stdout_of(&["forget", email, "--yes"]),
-        nobody(&site, "Gone@Example.COM")
+        no_rows(&site, "Gone@Example.COM")
     );
     assert_whole(&site);
 }
@@ -86,12 +85,12 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
     let site = site();
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--dry-run"]),
-        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_LOOKED_FOR
+        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_SEARCHED
     );
     site.run(&["forget", "gone@example.com"]).assert(
         3,
         &found(&site, 2),
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to forget without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to forget without asking\n",
     );
     let prompt = "\nType forget to delete these rows for good: ";
     for (answer, code, rest, left) in [
@@ -104,7 +103,7 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
         (
             "forget\n",
             0,
-            format!("\ndeleted 2 rows for good\n{NOT_LOOKED_FOR}"),
+            format!("\ndeleted 2 rows for good\n{NOT_SEARCHED}"),
             2,
         ),
     ] {
@@ -118,12 +117,12 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
     // Nobody is left to ask about.
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com"]),
-        nobody(&site, "gone@example.com")
+        no_rows(&site, "gone@example.com")
     );
 }
 
 #[test]
-fn what_is_no_email_is_wrong_usage() {
+fn an_invalid_email_is_wrong_usage() {
     let site = site();
     for (email, rule) in [
         (
@@ -140,7 +139,10 @@ fn what_is_no_email_is_wrong_usage() {
         ),
         (" ", "should have at least 1 character"),
     ] {
-        let error = format!("leadclicks: '{}' is no email: it {rule}\n", email.trim());
+        let error = format!(
+            "leadclicks: '{}' is not an email: it {rule}\n",
+            email.trim()
+        );
         site.run(&["forget", email, "--yes"]).assert(2, "", &error);
     }
     assert_eq!(site.clicks().len(), 4);
@@ -162,8 +164,8 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
         .unwrap();
     fs::write(site.path("leadclicks.db-wal.left"), "").unwrap();
     let left = format!(
-        "{NOT_LOOKED_FOR}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
-         {}-wal.left may hold clicks, too: delete it when you have seen to them\n",
+        "{NOT_SEARCHED}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
+         {}-wal.left may also contain clicks; recover those that you need, then delete it\n",
         site.db_path().display()
     );
     let table = "
@@ -376,7 +378,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     site.run(&until).assert(
         3,
         &expected,
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to purge without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to purge without asking\n",
     );
     assert_eq!(site.clicks().len(), 4);
     assert_eq!(
@@ -401,11 +403,12 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
 #[test]
 fn a_time_that_is_none_or_in_the_future_is_wrong_usage() {
     let site = site();
-    site.run(&["purge", "--older-than", "2999-01-01", "--yes"]).assert(
-        2,
-        "",
-        "leadclicks: --older-than is in the future, so it would delete clicks while they come in\n",
-    );
+    site.run(&["purge", "--older-than", "2999-01-01", "--yes"])
+        .assert(
+            2,
+            "",
+            "leadclicks: --older-than is in the future; give a time in the past\n",
+        );
     let ran = site.run(&["purge", "--older-than", "tomorrow", "--yes"]);
     assert_eq!(ran.status.code(), Some(2), "{ran}");
     let ran = site.run(&["purge", "--yes"]);
@@ -430,7 +433,7 @@ fn the_word_purge_on_a_terminal_confirms() {
 }
 
 #[test]
-fn a_click_whose_time_cannot_be_read_is_told_and_nothing_is_purged() {
+fn a_click_whose_time_cannot_be_read_is_an_error_and_nothing_is_purged() {
     for time in [
         "1761989400",
         "'2024-11-01T09:00:00'",
@@ -580,11 +583,11 @@ fn wal_busy(site: &Site) -> String {
 }
 
 #[test]
-fn what_a_reader_keeps_in_the_wal_is_told() {
+fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
     for (args, told) in [
         (
             &["forget", "gone@example.com", "--yes"][..],
-            format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_LOOKED_FOR}"),
+            format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_SEARCHED}"),
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
@@ -616,7 +619,7 @@ const KEEPS_ONE: &str = "
     BEGIN SELECT RAISE(IGNORE); END;";
 
 #[test]
-fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
+fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
     let site = Site::new().with_database(HOST_APP).with_database(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'old@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00');",
     );
@@ -637,7 +640,7 @@ fn what_was_deleted_before_a_trigger_stops_a_purge_is_gone_for_good() {
 }
 
 #[test]
-fn a_purge_that_a_trigger_and_a_reader_stop_tells_of_both() {
+fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
     let site = with_many(Site::new().with_database(HOST_APP))
         .with_database(KEEPS_ONE)
         .with_database("PRAGMA journal_mode = wal;");
@@ -687,7 +690,7 @@ fn host_app_of_pages(page_size: u32, reserved: i32, auto_vacuum: &str) -> Site {
 
 /// A host app without `secure_delete` leaves rows in free pages and in unused parts of others.
 #[test]
-fn what_a_host_app_deleted_itself_is_gone_too() {
+fn rows_that_a_host_app_deleted_are_overwritten_too() {
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -722,7 +725,7 @@ fn what_a_host_app_deleted_itself_is_gone_too() {
         assert!(leads_in(&site).len() > stored.len(), "{kind}");
         assert_eq!(
             site.stdout_of(&["forget", "nobody@example.com"]),
-            nobody(&site, "nobody@example.com")
+            no_rows(&site, "nobody@example.com")
         );
         assert_eq!(leads_in(&site), stored, "{kind}");
         assert_eq!(site.value::<String>(rows), before, "{kind}");
@@ -868,7 +871,7 @@ fn a_reference_that_was_broken_before_hides_none_that_would_be() {
 }
 
 #[test]
-fn an_email_in_a_virtual_table_is_told_and_one_that_cannot_be_read_is_named() {
+fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_named() {
     let site = site().with_database(
         "CREATE VIRTUAL TABLE people USING fts5(email, note);
          INSERT INTO people VALUES ('Gone@example.com', 'told');
@@ -877,7 +880,7 @@ fn an_email_in_a_virtual_table_is_told_and_one_that_cannot_be_read_is_named() {
              ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vectors_of_the_app(email)');",
     );
     let told = "still in the table people: 1 row\n\
-                not looked for in the table vectors, which only the program that owns the database can read\n";
+                not searched: the table vectors, which only the program that owns the database can read\n";
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
         forgotten(&site, 2) + told

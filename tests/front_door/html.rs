@@ -32,9 +32,9 @@ fn without_the_usual(page: &str) -> String {
     let policy = format!(
         "default-src 'none'; style-src '{style}'; script-src '{script}'; base-uri 'none'; form-action 'none'"
     );
-    let made = between(page, "<dt>Made</dt><dd>", "</dd>");
+    let created = between(page, "<dt>Created</dt><dd>", "</dd>");
     let expected = "<time datetime=\"0000-00-00T00:00:00.000000Z\"><span>0000-00-00</span> <span>00:00</span></time>";
-    let digits: String = made
+    let digits: String = created
         .chars()
         .map(|character| match character {
             '0'..='9' => '0',
@@ -43,7 +43,7 @@ fn without_the_usual(page: &str) -> String {
         .collect();
     assert_eq!(digits, expected);
     let mut page = page.to_owned();
-    for usual in [STYLE, SCRIPT, &policy, made] {
+    for usual in [STYLE, SCRIPT, &policy, created] {
         assert_eq!(
             page.matches(usual).count(),
             1,
@@ -99,7 +99,7 @@ fn a_page_by_email_is_one_file_with_everything() {
 <dl class="asked">
 <div><dt>Time</dt><dd>before <time datetime="2020-11-04T00:00:00.000000Z"><span>2020-11-04</span> <span>00:00</span></time></dd></div>
 <div><dt>Time zone</dt><dd>UTC</dd></div>
-<div><dt>Made</dt><dd></dd></div>
+<div><dt>Created</dt><dd></dd></div>
 </dl>
 <ul class="totals">
 <li><strong>3</strong> clicks</li>
@@ -109,11 +109,11 @@ fn a_page_by_email_is_one_file_with_everything() {
 </header>
 <main>
 <figure class="chart few">
-<figcaption>Clicks a day</figcaption>
+<figcaption>Clicks per day</figcaption>
 <div class="scale" aria-hidden="true"><span>2</span><span>1</span><span>0</span></div>
 <svg viewBox="0 0 30 1000" preserveAspectRatio="none" role="img" aria-labelledby="chart-title chart-text">
-<title id="chart-title">Clicks a day</title>
-<desc id="chart-text">From Sun 2020-11-01 to Tue 2020-11-03. The most: Sun 2020-11-01, 2 clicks.</desc>
+<title id="chart-title">Clicks per day</title>
+<desc id="chart-text">From Sun 2020-11-01 to Tue 2020-11-03. Maximum: Sun 2020-11-01, 2 clicks.</desc>
 <path class="grid" d="M0 0H30M0 500H30M0 1000H30"/>
 <g><title>Sun 2020-11-01: 2 clicks by 2 leads</title><rect class="place" x="0" width="10" height="1000"/><rect x="2" y="0" width="6" height="1000"/></g>
 <g><title>Mon 2020-11-02: 0 clicks</title><rect class="place" x="10" width="10" height="1000"/></g>
@@ -194,12 +194,12 @@ fn text(html: &str) -> Vec<String> {
 
 /// Asserts what a page of the fixture tells: its header but for the zone and the time when it was made, and its lists.
 #[track_caller]
-fn assert_tells(question: &[&str], header: &[&str], lists: &[&str]) {
+fn assert_page_shows(question: &[&str], header: &[&str], lists: &[&str]) {
     let site = Site::new().with_schema(FIXTURE);
     let page = page(&site, question);
     let told: Vec<_> = text(between(&page, "<header>", "</header>"))
         .into_iter()
-        .filter(|line| !matches!(&**line, "Time zoneUTC" | "Made"))
+        .filter(|line| !matches!(&**line, "Time zoneUTC" | "Created"))
         .collect();
     assert_eq!(told, header, "{question:?}");
     let main = between(&page, "<section id=\"list\"", "</main>");
@@ -215,7 +215,7 @@ fn rankings_and_days_have_a_page() {
             &[
                 "Experts by clicks",
                 "Only clicksby max@example.com",
-                "Timefrom the first click on",
+                "Timeall",
                 "2 clicks",
                 "1 expert",
             ][..],
@@ -260,7 +260,7 @@ fn rankings_and_days_have_a_page() {
             ],
         ),
     ] {
-        assert_tells(question, header, lists);
+        assert_page_shows(question, header, lists);
     }
 }
 
@@ -271,7 +271,7 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
             &["--expert", "jdoe"][..],
             &[
                 "Clicks on John Doe jdoe",
-                "Timefrom the first click on",
+                "Timeall",
                 "2 clicks",
                 "1 lead",
                 "2 searches",
@@ -292,7 +292,7 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
             &[
                 "Clicks by max@example.com",
                 "Only clicksafter a search with “PRIC”",
-                "Timefrom the first click on",
+                "Timeall",
                 "1 click",
                 "1 expert",
                 "1 search",
@@ -307,7 +307,7 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
             ],
         ),
     ] {
-        assert_tells(question, header, lists);
+        assert_page_shows(question, header, lists);
     }
 }
 
@@ -335,13 +335,13 @@ fn an_empty_page_says_so() {
         (
             &["--by-day", "--since", "7d"],
             "Clicks by day",
-            format!("no clicks in that time in {path}"),
+            format!("no clicks in this period in {path}"),
         ),
         (
             &["--expert", "jdoe"],
             "Clicks on jdoe",
             format!(
-                "no clicks on 'jdoe' yet in {path}; see `leadclicks experts list` for the experts that are known"
+                "no clicks on 'jdoe' yet in {path}; `leadclicks experts list` lists the known experts"
             ),
         ),
         (
@@ -486,25 +486,25 @@ fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
             &["--by-email"][..],
             vec![
                 "10 earlier clicks not shown".to_owned(),
-                format!("10 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"),
+                format!("10 more clicks not shown; a page holds at most 20,000 clicks; {csv}"),
             ],
         ),
         (
             &["--email", "eager@example.com"],
             vec![format!(
-                "10 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"
+                "10 more clicks not shown; a page holds at most 20,000 clicks; {csv}"
             )],
         ),
         (
             &["--by-query"],
             vec![format!(
-                "10 more searches not shown; a page holds 20,000 searches at the most, {csv}"
+                "10 more searches not shown; a page holds at most 20,000 searches; {csv}"
             )],
         ),
         (
             &["--by-day"],
             vec![format!(
-                "10 earlier days not shown; a page holds 20,000 days at the most, {csv}"
+                "10 earlier days not shown; a page holds at most 20,000 days; {csv}"
             )],
         ),
     ] {
@@ -518,7 +518,7 @@ fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
         &["--email", "eager@example.com"],
         5000,
         &[&format!(
-            "15,010 more clicks not shown; a page holds 20,000 clicks at the most, {csv}"
+            "15,010 more clicks not shown; a page holds at most 20,000 clicks; {csv}"
         )],
     );
 }
@@ -527,7 +527,7 @@ fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
 fn only_reports_are_pages_and_a_page_has_no_cells_to_guard() {
     let site = Site::new().with_schema(FIXTURE);
     site.run(&["report", "--by-email", "--format", "html", "--raw-csv"])
-        .assert(2, "", "leadclicks: --raw-csv goes with --format csv\n");
+        .assert(2, "", "leadclicks: --raw-csv is only for --format csv\n");
     let ran = site.run(&["experts", "list", "--format", "html"]);
     assert_eq!(ran.status.code(), Some(2), "{ran}");
     assert_eq!(

@@ -67,9 +67,13 @@ fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
         // The form shows by itself, and guarding does not.
         let raw = &args[2..];
         let import = [&["import", name], raw].concat();
-        empty.run(&import).assert(0, "6 new, 0 there already\n", "");
+        empty
+            .run(&import)
+            .assert(0, "6 new, 0 already stored\n", "");
         assert_eq!(reports(&empty), before);
-        empty.run(&import).assert(0, "0 new, 6 there already\n", "");
+        empty
+            .run(&import)
+            .assert(0, "0 new, 6 already stored\n", "");
         assert_eq!(reports(&empty), before);
     }
 }
@@ -94,13 +98,13 @@ fn clicks_that_are_there_are_counted_and_others_stored_oldest_first() {
     let ran = site.run_with_input(&["import", "--dry-run", "-"], file.as_bytes());
     ran.assert(
         0,
-        "4 new, 1 there already\n\ndry run: nothing was imported\n",
+        "4 new, 1 already stored\n\ndry run: nothing was imported\n",
         "",
     );
     assert_eq!(rows(&site), before);
 
     let ran = site.run_with_input(&["import", "-"], file.as_bytes());
-    ran.assert(0, "4 new, 1 there already\n", "");
+    ran.assert(0, "4 new, 1 already stored\n", "");
     let new = [
         "4 amy@example.com jdoe growth 2025-11-01 09:00:00.000000",
         "5 amy@example.com jdoe pricing 2025-11-01 09:00:00.000000",
@@ -110,7 +114,7 @@ fn clicks_that_are_there_are_counted_and_others_stored_oldest_first() {
     .map(str::to_owned);
     assert_eq!(rows(&site), [before, new.to_vec()].concat());
     let ran = site.run_with_input(&["import", "-"], file.as_bytes());
-    ran.assert(0, "0 new, 5 there already\n", "");
+    ran.assert(0, "0 new, 5 already stored\n", "");
 }
 
 #[test]
@@ -128,7 +132,7 @@ fn bad_lines_are_named_and_nothing_is_imported() {
         "",
         "leadclicks: line 3: email should have one @ with text on both sides and no white space\n\
          leadclicks: line 5: created_at is in the future\n\
-         leadclicks: cannot import clicks.csv: 2 lines are bad; mend or remove them, since all are imported or none\n",
+         leadclicks: cannot import clicks.csv: 2 invalid lines; correct or remove them, because a file is imported completely or not at all\n",
     );
     site.run_with_input(&["import", "-"], b"a,b\n").assert(
         1,
@@ -139,9 +143,9 @@ fn bad_lines_are_named_and_nothing_is_imported() {
     site.run(&["import", "nowhere.csv"]).assert(
         1,
         "",
-        "leadclicks: cannot import nowhere.csv: there is no such file, check its name\n",
+        "leadclicks: cannot import nowhere.csv: the file does not exist; check its name\n",
     );
-    let error = "leadclicks: --raw-csv goes with --format csv\n";
+    let error = "leadclicks: --raw-csv is only for --format csv\n";
     site.run(&["import", "--format", "ndjson", "--raw-csv", "clicks.csv"])
         .assert(2, "", error);
     let ran = site.run(&["import", "--format", "ndjson", "clicks.csv"]);
@@ -186,7 +190,7 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
     }
     let file = csv(&[AMY, BOB, "new@example.com,jdoe,growth,2025-11-01T10:00:00Z"]);
     site.run_with_input(&["import", "-"], file.as_bytes())
-        .assert(0, "1 new, 2 there already\n", "");
+        .assert(0, "1 new, 2 already stored\n", "");
     assert_eq!(rows(&site).len(), before.len() + 1);
     let found: u32 =
         site.value("SELECT count(*) FROM lead_clicks_fts WHERE lead_clicks_fts MATCH 'growth'");
@@ -231,9 +235,9 @@ fn stored_clicks_are_found_wherever_they_are_with_an_index_on_time_and_without()
         Site::new().with_database(HOST_APP).with_database(stored),
     ] {
         site.run_with_input(&["import", "-"], file.as_bytes())
-            .assert(0, "50 new, 50 there already\n", "");
+            .assert(0, "50 new, 50 already stored\n", "");
         site.run_with_input(&["import", "-"], file.as_bytes())
-            .assert(0, "0 new, 100 there already\n", "");
+            .assert(0, "0 new, 100 already stored\n", "");
     }
 }
 
@@ -248,9 +252,9 @@ fn stored_times_of_another_type_are_passed_by() {
     );
     site.write("clicks.csv", csv(&[AMY, BOB]));
     let ran = site.run(&["import", "clicks.csv"]);
-    ran.assert(0, "2 new, 0 there already\n", "");
+    ran.assert(0, "2 new, 0 already stored\n", "");
     let ran = site.run(&["import", "clicks.csv"]);
-    ran.assert(0, "0 new, 2 there already\n", "");
+    ran.assert(0, "0 new, 2 already stored\n", "");
 }
 
 #[test]
@@ -271,7 +275,7 @@ fn a_click_that_was_captured_after_the_import_began_is_not_in_the_future() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(report.as_bytes()).unwrap();
     drop(stdin);
-    Ran::wait(&command, child).assert(0, "1 new, 0 there already\n", "");
+    Ran::wait(&command, child).assert(0, "1 new, 0 already stored\n", "");
 }
 
 #[test]
@@ -279,7 +283,7 @@ fn a_file_is_read_before_the_lock_is_taken() {
     let site = Site::new().with_schema("");
     let lock = WriteLock::take(&site);
     let ran = site.run_with_input(&["import", "-"], csv(&["bad"]).as_bytes());
-    assert!(ran.stderr.contains("1 line is bad"), "{ran}");
+    assert!(ran.stderr.contains("1 invalid line;"), "{ran}");
     let ran = site.run_with_input(&["import", "--dry-run", "-"], csv(&[AMY]).as_bytes());
     assert_eq!(ran.status.code(), Some(0), "{ran}");
     let error = format!(
@@ -297,7 +301,7 @@ fn the_daemon_goes_on_with_ids_and_times_after_those_of_an_import() {
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("first@example.com", "jdoe", "").status, 202);
     site.run_with_input(&["import", "-"], csv(&[BOB, AMY]).as_bytes())
-        .assert(0, "2 new, 0 there already\n", "");
+        .assert(0, "2 new, 0 already stored\n", "");
     assert_eq!(daemon.post("last@example.com", "jdoe", "").status, 202);
     assert_eq!(
         site.emails(),
@@ -328,14 +332,14 @@ fn the_daemon_goes_on_with_ids_and_times_after_those_of_an_import() {
 }
 
 #[test]
-fn an_import_that_is_cut_off_by_its_input_is_no_import() {
+fn an_import_of_truncated_input_imports_nothing() {
     let site = Site::new().with_schema("");
     let file = csv(&[AMY, "bob@example.com,zoë,\"cut"]);
     site.run_with_input(&["import", "-"], file.trim_end().as_bytes())
     .assert(
         1,
         "",
-        "leadclicks: cannot import from standard input: a quote is opened on line 3 or after it, and never closed; close it\n",
+        "leadclicks: cannot import from standard input: a quote that is opened on or after line 3 is never closed; close it\n",
     );
     assert_eq!(rows(&site), [""; 0]);
 }

@@ -147,7 +147,7 @@ fn stuck_at_pipe(site: &Site, script: &str) -> (Command, Child) {
 }
 
 #[test]
-fn a_signal_while_nobody_reads_ends_the_program() {
+fn a_signal_ends_the_program_while_its_output_is_not_read() {
     for (name, number) in ENDING {
         let site = site();
         let script = "exec leadclicks report --by-email --format csv";
@@ -232,7 +232,7 @@ fn unfinished_reset(site: &Site) -> (Command, Child, rusqlite::Connection) {
 }
 
 #[test]
-fn a_deletion_is_finished_and_told_before_a_signal_ends_the_program() {
+fn a_deletion_is_finished_and_reported_before_a_signal_ends_the_program() {
     let site = site();
     let (command, child, reader) = unfinished_reset(&site);
     signal(&child, "INT");

@@ -142,7 +142,7 @@ fn a_page_says_what_help_says() {
         }
         let mut sections = sections(&shown);
         // Those of groups of flags are additional.
-        sections.retain(|section| !["QUESTIONS", "WHICH CLICKS", "OUTPUT"].contains(section));
+        sections.retain(|section| !["REPORTS", "FILTERS", "OUTPUT"].contains(section));
         assert_eq!(sections, expected, "{shown}");
     }
 }
@@ -163,7 +163,7 @@ fn pages_are_written_again_and_readable_for_all() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_told() {
+fn a_directory_that_cannot_be_written_is_an_error() {
     let site = Site::new();
     site.write("file", "");
     site.run(&["man", "file"]).assert(

@@ -52,7 +52,7 @@ fn every_example_is_a_command_line_that_is_understood() {
 }
 
 #[test]
-fn a_slip_is_told_with_what_was_meant() {
+fn a_typing_error_gets_a_suggestion() {
     let site = Site::new();
     let more = "\n\nFor more information, try '--help'.\n";
     let report =

@@ -51,7 +51,7 @@ fn a_backup_says_how_far_it_is() {
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn what_is_read_for_long_says_for_how_long() {
+fn long_reading_shows_its_elapsed_time() {
     let site = site(300);
     for report in ["report --by-email", "report --by-query"] {
         let command = slow(
@@ -100,7 +100,7 @@ fn an_import_says_how_far_it_is() {
     let (screen, left) = on_terminal(&site, &command);
     assert!(screen.contains("importing █"), "{screen}");
     assert!(screen.contains(" of 10,000 clicks\r\u{1b}[2K"), "{screen}");
-    assert_eq!(left, "10000 new, 0 there already\n");
+    assert_eq!(left, "10000 new, 0 already stored\n");
 }
 
 #[test]

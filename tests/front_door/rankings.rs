@@ -66,7 +66,7 @@ blank,blank,1,1,0.125,2026-11-01T10:00:00.000000Z
 }
 
 #[test]
-fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_told_as_typed_last() {
+fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_shown_as_last_typed() {
     let site = Site::new().with_schema(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'a@example.com', 'jdoe', 'Zürich  pricing', '2026-11-01 09:00:00.000000'),
@@ -201,7 +201,7 @@ fn today_and_yesterday_begin_at_midnight() {
 }
 
 #[test]
-fn one_leads_clicks_are_told_with_their_experts_newest_first() {
+fn the_clicks_of_one_lead_are_listed_with_their_experts_newest_first() {
     let site = fixture();
     site.run(&["report", "--email", "Amy@Example.com"]).assert(
         0,
@@ -397,7 +397,7 @@ fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
         "11 clicks by 4 leads on 3 experts since 2020-01-01
 This week 3 clicks by 2 leads; by now last week 2 by 1 (+50%)
 
-Last 30 days, 2 clicks at the most on 2026-11-18
+Last 30 days, maximum 2 clicks on 2026-11-18
                                              ██            ██
  ▄▄                                    ▄▄▄▄  ██        ▄▄  ██
  ██                                    ████  ██        ██  ██
@@ -407,7 +407,7 @@ Top experts                              Top searches
  zoe                         5 ████████   x                           5 ████████
  jdoe                        3 ████▉      y                           3 ████▉
 
-Newest leads, and what they clicked first; times in UTC
+Newest leads and their first clicks; times in UTC
  2026-11-18 11:30  c@example.com           jdoe                 y
  2026-11-16 00:00  a@example.com           jdoe                 y
  2026-10-19 23:59  b@example.com           zoe                  x

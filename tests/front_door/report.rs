@@ -730,7 +730,7 @@ fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_ind
 }
 
 #[test]
-fn an_experts_clicks_are_told_to_the_last_although_their_searches_fill_many_pages() {
+fn all_clicks_on_an_expert_are_listed_even_if_their_searches_fill_many_pages() {
     const CLICKS: usize = 6_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
@@ -750,7 +750,7 @@ fn an_experts_clicks_are_told_to_the_last_although_their_searches_fill_many_page
 }
 
 #[test]
-fn an_output_file_is_written_whole_and_replaces_what_was_there() {
+fn an_output_file_is_complete_and_replaces_an_existing_file() {
     let site = fixture();
     let report = ["report", "--by-email", "--format", "csv"];
     let expected = site.stdout_of(&report);
@@ -808,7 +808,7 @@ fn an_output_that_is_a_link_replaces_the_file_it_leads_to() {
 }
 
 #[test]
-fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
+fn an_invalid_output_path_is_rejected_and_leaves_no_file() {
     let site = fixture();
     fs::create_dir(site.path("directory")).unwrap();
     site.write("file", "kept");
@@ -820,7 +820,7 @@ fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
         ("/dev/null", "it is not a regular file"),
         ("/dev/full", "it is not a regular file"),
         ("file/clicks.csv", "Not a directory (os error 20)"),
-        ("dangling", "it is a link to nothing"),
+        ("dangling", "it is a broken symbolic link"),
     ] {
         let ran = site.run(&["report", "--by-email", "--output", output]);
         let error =
@@ -832,7 +832,7 @@ fn an_output_that_cannot_be_a_report_is_refused_and_leaves_nothing_behind() {
             1,
             "",
             "leadclicks: cannot write nowhere/clicks.csv: its directory does not exist; \
-             make it first, or choose another --output\n",
+             create it first, or choose another --output\n",
         );
     assert_eq!(site.files(), files);
     assert_eq!(fs::read_dir(site.path("directory")).unwrap().count(), 0);
@@ -948,12 +948,12 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
         ),
         (
             &["--by-email", "--query", "rust", "--expert", "jdoe"],
-            format!("leadclicks: no clicks on 'jdoe' after such a search yet in {path}\n"),
+            format!("leadclicks: no clicks on 'jdoe' with this search yet in {path}\n"),
             "{\"leads\":[]}\n",
         ),
         (
             &["--by-email", "--since", "7d"],
-            format!("leadclicks: no clicks in that time in {path}\n"),
+            format!("leadclicks: no clicks in this period in {path}\n"),
             "{\"leads\":[]}\n",
         ),
     ] {
@@ -971,10 +971,10 @@ fn an_empty_report_is_valid_and_said_in_a_sentence() {
 }
 
 #[test]
-fn an_expert_whom_nobody_knows_is_an_empty_report() {
+fn an_unknown_expert_has_an_empty_report() {
     let site = fixture();
     let sentence = format!(
-        "leadclicks: no clicks on 'nobody' yet in {}; see `leadclicks experts list` for the experts that are known\n",
+        "leadclicks: no clicks on 'nobody' yet in {}; `leadclicks experts list` lists the known experts\n",
         site.db_path().display()
     );
     let report = ["report", "--expert", "nobody", "--format"];
@@ -993,7 +993,7 @@ fn an_expert_whom_nobody_knows_is_an_empty_report() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_ends_early_is_not_an_error() {
     // Several times what a pipe and the buffers before it hold.
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
@@ -1024,7 +1024,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn a_full_disk_is_a_failure_that_is_told() {
+fn a_full_disk_is_reported_as_an_error() {
     let site = fixture();
     for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
         for format in ["table", "csv", "json", "ndjson"] {

@@ -46,7 +46,7 @@ fn without_a_terminal_nothing_is_deleted_unless_yes_is_said() {
     site.run(&["reset"]).assert(
         3,
         &found(&site, 3),
-        "leadclicks: there is no terminal to ask on, so nothing was deleted; add --yes to reset without asking\n",
+        "leadclicks: there is no terminal to ask for confirmation, so nothing was deleted; add --yes to reset without asking\n",
     );
     let ran = site.run_with_input(&["reset", "--backup", "copy.db"], b"reset\n");
     assert_eq!(ran.status.code(), Some(3), "{ran}");
@@ -317,7 +317,7 @@ fn a_backup_that_cannot_be_written_stops_the_reset() {
 }
 
 #[test]
-fn a_reset_that_cannot_say_what_it_will_delete_deletes_nothing() {
+fn a_reset_that_cannot_print_what_it_will_delete_deletes_nothing() {
     let site = site();
     for (begin, stdout, reason) in [
         ("", ">/dev/full", "No space left on device (os error 28)"),
@@ -453,7 +453,7 @@ fn in_a_host_apps_database_six_tables_are_wiped_and_nothing_else() {
 }
 
 #[test]
-fn what_sqlite_keeps_of_the_rows_to_search_and_to_plan_is_gone_too() {
+fn copies_in_indexes_and_planner_statistics_are_gone_too() {
     let site = host_app();
     site.connect()
         .execute_batch(
@@ -507,7 +507,7 @@ fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
 }
 
 #[test]
-fn rows_whose_bytes_a_reader_keeps_are_told_and_gone_after_what_is_advised() {
+fn bytes_that_a_reader_keeps_are_reported_and_gone_after_the_advised_step() {
     let site = site();
     let daemon = Daemon::start(&site, &[]);
     let reader = site.connect();
@@ -619,7 +619,7 @@ fn a_full_text_index_that_no_trigger_empties_is_emptied_too() {
 }
 
 #[test]
-fn a_question_that_cannot_be_asked_is_no_success() {
+fn a_confirmation_that_cannot_be_asked_for_is_an_error() {
     let site = site();
     // Standard input and output are the terminal; the question's pipe is closed when the reset begins.
     let terminal = site.on_terminal(

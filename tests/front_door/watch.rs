@@ -139,11 +139,11 @@ fn a_click_as_ndjson_is_the_line_of_a_report() {
     reported.sort_unstable();
     assert_eq!(told, reported);
     let imported = site.run_with_input(&["import", "-"], told.join("\n").as_bytes());
-    imported.assert(0, "0 new, 3 there already\n", "");
+    imported.assert(0, "0 new, 3 already stored\n", "");
 }
 
 #[test]
-fn since_leaves_out_what_is_before_it_and_prints_what_is_there() {
+fn since_prints_stored_clicks_but_none_from_before_it() {
     let site = Site::new().with_schema(CLICKS);
     let watcher = Watcher::start(site.command(&["watch", "--since", "2026-11-02 12:30:59"]));
     assert!(watcher.line().contains("o'neil@example.com"));
@@ -160,7 +160,7 @@ fn since_leaves_out_what_is_before_it_and_prints_what_is_there() {
 }
 
 #[test]
-fn only_the_clicks_that_are_asked_for_are_told() {
+fn only_selected_clicks_are_printed() {
     for (filter, email) in [
         (["--expert", "jdoe"], "amy@example.com"),
         (["--email", " Bob@Example.com"], "bob@example.com"),
@@ -228,7 +228,7 @@ fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
     let mut terminal = site.on_terminal("stty rows 24 cols 72 && exec leadclicks watch");
-    terminal.wait_for("; Ctrl-C ends it\r\n");
+    terminal.wait_for("; stop with Ctrl-C\r\n");
     let search = "how to price a platform 東京".repeat(70);
     assert_eq!(daemon.post("jane@example.com", "jdoe", &search).status, 202);
     terminal.wait_for("…\r\n");
@@ -239,7 +239,7 @@ fn on_a_terminal_it_says_that_it_waits_and_cuts_lines_at_the_edge() {
     assert_eq!(
         lines[0],
         format!(
-            "leadclicks: waiting for clicks in {}; Ctrl-C ends it",
+            "leadclicks: waiting for clicks in {}; stop with Ctrl-C",
             path.display()
         )
     );
@@ -287,7 +287,7 @@ fn without_a_terminal_no_line_is_cut() {
 }
 
 #[test]
-fn it_ends_as_soon_as_nobody_reads_although_nothing_comes() {
+fn it_ends_when_its_reader_ends_even_if_no_click_arrives() {
     let site = Site::new().with_schema(CLICKS);
     // `head` ends after the first line; another one never comes.
     let mut shell = site.shell("leadclicks watch --since 2026-11-01 | head -n 1; echo done");
@@ -376,7 +376,7 @@ const AGAIN: &str = "INSERT INTO lead_clicks (email, expert_username, created_at
      SELECT 'new@example.com', 'jdoe', strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' FROM ";
 
 #[test]
-fn clicks_that_get_the_ids_of_deleted_ones_are_told() {
+fn clicks_that_reuse_the_ids_of_deleted_ones_are_printed() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let post = |email: &str| assert_eq!(daemon.post(email, "jdoe", "").status, 202);
@@ -440,7 +440,7 @@ fn a_database_in_place_of_the_watched_one_is_watched_on() {
 }
 
 #[test]
-fn a_database_that_is_gone_is_told_when_none_takes_its_place() {
+fn a_database_that_is_removed_and_not_replaced_is_an_error() {
     let site = Site::new().with_schema(CLICKS);
     let watcher = Watcher::of_all(&site);
     for _ in 0..3 {
@@ -455,7 +455,7 @@ fn a_database_that_is_gone_is_told_when_none_takes_its_place() {
 }
 
 #[test]
-fn what_it_cannot_watch_is_told() {
+fn a_database_that_cannot_be_watched_is_an_error() {
     let site = Site::new();
     let path = site.db_path();
     let error = format!(
@@ -489,7 +489,7 @@ const CLIENTS: usize = 4;
 const RESETS: usize = 30;
 
 #[test]
-fn at_full_speed_and_through_resets_each_click_is_told_once_and_in_order() {
+fn at_full_speed_and_through_resets_each_click_is_printed_once_and_in_order() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let watch = ["watch", "--since", "1h", "--format", "ndjson"];

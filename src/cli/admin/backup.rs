@@ -6,39 +6,41 @@ use clap::Args;
 use indicatif::DecimalBytes;
 
 use crate::{
-    cli::{failure::Failure, output, progress::Bar},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{COPYING, with_bar},
+    },
     render::counted,
     storage::Db,
-    text::visible,
+    text::visible_path,
 };
 
-/// Copy the database to a new file, also while leadclicksd captures
+/// Copy the database to a new file, also while leadclicksd runs
 ///
-/// The copy is of one moment and whole by itself, and has its name only when it is complete and synced. The daemon goes
-/// on storing clicks meanwhile. To restore it, see docs/deployment.md, "Restore".
+/// The copy is a snapshot of one moment, and complete without -wal and -shm files. It gets its name only after it is
+/// complete and fsynced. The daemon keeps storing clicks meanwhile. To restore it, see docs/deployment.md, "Restore".
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   leadclicks backup leadclicks-$(date +%F).db
   leadclicks backup /mnt/backups/leadclicks.db")]
 pub(super) struct BackupArgs {
-    /// The copy; no file of that name may be there
+    /// The new file, which must not exist yet
     file: PathBuf,
 }
 
 pub(super) fn run(db: &Path, args: &BackupArgs) -> Result<(), Failure> {
     if args.file == Path::new("-") {
         return Err(Failure::Usage(
-            "a backup goes to a file, not to standard output; give its path".to_owned(),
+            "a backup cannot go to standard output; give the path of a new file".to_owned(),
         ));
     }
     let db = Db::open_for_report(db)?;
-    let mut bar = Bar::copying();
-    let copied = db.backup(&args.file, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let copied = with_bar(COPYING, |progress| db.backup(&args.file, progress))?;
     output::say_done(&format!(
         "backup written to {}: {}, {}",
-        visible(&args.file.display().to_string()),
+        visible_path(&args.file),
         DecimalBytes(copied.bytes),
         counted(copied.clicks, "click")
     ));

@@ -7,29 +7,33 @@ use jiff::{Zoned, tz::TimeZone};
 
 use super::format::Format;
 use crate::{
-    cli::{failure::Failure, output, progress::Wait},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{CHECKING, timed},
+    },
     render::{Format as _, Report, json::Json, table::Table},
     storage::{self, Depth, State},
     timestamp::Timestamp,
 };
 
-/// Look whether the database is in order
+/// Check database health
 ///
-/// For monitoring: looks at the file's integrity, its tables, permissions, WAL and disk, and at what would stop
-/// leadclicksd, and tells the next step for what is not in order. Changes nothing in the database; who may run reports may
-/// run it, and clicks do not wait for it.
+/// Checks the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop leadclicksd.
+/// Each problem is reported with the next step. The check is strictly read-only: every user who may run reports may run
+/// it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   leadclicks check
   leadclicks check --quick --format json
 
-Exit codes: 0 in order, 1 a problem, 2 wrong usage, 4 only warnings")]
+Exit codes: 0 healthy, 1 a problem, 2 wrong usage, 4 warnings only")]
 pub(super) struct CheckArgs {
-    /// Leave out what reads the whole file: its integrity, foreign keys, the times of all clicks and the number of leads
+    /// Skip the checks that read the whole file: integrity, foreign keys, times of clicks and number of leads
     #[arg(long)]
     quick: bool,
-    /// How to print
+    /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
     format: Format,
 }
@@ -40,14 +44,13 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     } else {
         Depth::Full
     };
-    // What a link leads to; where nothing is, the path as it was given.
+    // The target of a link; if there is no file, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
-    let wait = Wait::checking();
-    let findings = storage::check(db, depth, Timestamp::new(now.timestamp()));
-    drop(wait);
+    let now = Timestamp::new(now.timestamp());
+    let findings = timed(CHECKING, || storage::check(db, depth, now));
     let worst = State::worst(&findings);
-    let such = findings.iter().filter(|finding| finding.state == worst);
-    let such = such.count() as u64;
+    let are_worst = findings.iter().filter(|finding| finding.state == worst);
+    let count = are_worst.count() as u64;
     let report = Report::Check { path, findings };
     output::print(|out| {
         if args.format == Format::Json {
@@ -59,6 +62,6 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     })?;
     match worst {
         State::Ok => Ok(()),
-        worst => Err(Failure::NotInOrder(worst, such)),
+        worst => Err(Failure::Unhealthy(worst, count)),
     }
 }

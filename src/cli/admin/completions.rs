@@ -12,7 +12,7 @@ use crate::cli::{
     output,
 };
 
-/// Print a script by which a shell completes commands, flags and their values
+/// Generate shell completions
 #[derive(Debug, Args)]
 #[command(
     arg = hidden_db(),
@@ -25,15 +25,15 @@ Examples:
   eval (leadclicks completions elvish | slurp)
   leadclicks completions powershell | Out-String | Invoke-Expression
 
-A file's directory must be there. bash reads such files where the package bash-completion is
-installed, and zsh where ~/.zshrc says `fpath+=~/.zfunc` and then `autoload -U compinit; compinit`.
-The last two lines belong into Elvish's rc.elv and PowerShell's $PROFILE. A new shell completes."
+Create the directory first. bash needs the package bash-completion, and zsh needs `fpath+=~/.zfunc`
+and then `autoload -U compinit; compinit` in ~/.zshrc. Add the last two lines to rc.elv of Elvish
+and to $PROFILE of PowerShell. Completions work in new shells."
 )]
 pub(super) struct CompletionsArgs {
-    /// The shell that reads the script
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
-    /// The program whose command line is completed
+    /// The program to complete
     #[arg(value_enum, default_value_t = Program::Leadclicks)]
     program: Program,
 }
@@ -50,9 +50,9 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
         Program::Leadclicksd => daemon::Cli::command(),
     };
     let name = command.get_name().to_owned();
-    // Into memory first: clap_complete panics where it can't write.
+    // Into memory first: clap_complete panics if it can't write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     let printed = io::stdout().write_all(&script);
-    Ok(output::unless_reader_left(printed)?)
+    Ok(output::ignore_closed_pipe(printed)?)
 }

@@ -1,4 +1,4 @@
-//! What commands that delete for good share: they show what they would delete, ask for a word, and leave no copy.
+//! What forget, purge and reset share: they show what they would delete, ask for a word, and leave no copy.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -6,18 +6,21 @@ use std::{
 };
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
-    storage::{Checkpoint, Db, Error},
+    render::table::Table,
+    storage::{Checkpoint, Db, Error, TableRows},
+    text::visible_path,
 };
 
-/// What to do where copies of rows are left, and deleting once more deletes nothing else.
+/// The next step if copies of rows are left, and if deleting again deletes nothing else.
 pub(super) const RUN_AGAIN: &str = "run this again";
 
 #[derive(Debug, Args)]
 pub(super) struct ConfirmArgs {
-    /// Do not ask; needed where there is no terminal
+    /// Do not ask for confirmation; required without a terminal
     #[arg(long)]
     pub(super) yes: bool,
     /// Only show what would be deleted
@@ -25,7 +28,7 @@ pub(super) struct ConfirmArgs {
     pub(super) dry_run: bool,
 }
 
-/// Whether to go on after what would be deleted was shown.
+/// What to do after the rows that would be deleted were shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Confirmed {
     Delete,
@@ -33,10 +36,11 @@ pub(super) enum Confirmed {
 }
 
 impl ConfirmArgs {
-    /// Opens the database to delete from it; for a dry run to read it, so that who may only read may run one.
+    /// Opens the database to delete from it. A dry run only opens it to read, so that users without write permission can
+    /// use it.
     ///
     /// # Errors
-    /// When it can't be opened for that.
+    /// When the database can't be opened for that.
     pub(super) fn open(&self, path: &Path) -> Result<Db, Error> {
         if self.dry_run {
             Db::open_for_report(path)
@@ -45,20 +49,20 @@ impl ConfirmArgs {
         }
     }
 
-    /// Takes how showing ended, and asks for `word` unless the flags say otherwise. `besides` is what else a dry run
-    /// did not do.
+    /// Asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is the result of showing what would be deleted.
+    /// `also_skipped` ends the line of a dry run: what else was not done.
     ///
     /// # Errors
-    /// When what would be deleted could not be shown, or it is not confirmed.
+    /// When `shown` is an error, or the deletion is not confirmed.
     pub(super) fn confirm(
         &self,
         shown: io::Result<()>,
         word: &str,
-        besides: &str,
+        also_skipped: &str,
     ) -> Result<Confirmed, Failure> {
         if self.dry_run {
-            let line = format!("\ndry run: nothing was deleted{besides}");
-            output::unless_reader_left(shown.and_then(|()| output::say(&line)))?;
+            let line = format!("\ndry run: nothing was deleted{also_skipped}");
+            output::ignore_closed_pipe(shown.and_then(|()| output::say(&line)))?;
             return Ok(Confirmed::DryRun);
         }
         shown.map_err(Failure::NotShown)?;
@@ -69,11 +73,18 @@ impl ConfirmArgs {
     }
 }
 
+/// Prints the path of the database, and the tables with the number of rows that would be deleted.
+pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
+    output::say(&format!("{}\n", visible_path(db.path())))?;
+    let screen = output::screen(TimeZone::UTC);
+    Table { screen }.tables(tables, &mut io::stdout().lock())
+}
+
 /// Overwrites what SQLite left of the deleted rows of `tables` in indexes, in unused parts of the file, and in the WAL.
-/// `again` is the next step where that fails.
+/// `again` is the next step if that fails.
 ///
 /// # Errors
-/// When copies may still be there.
+/// When copies may be left.
 pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Result<(), Failure> {
     let path = db.path().to_owned();
     if let Err(error) = db.erase_remains(tables) {
@@ -90,7 +101,7 @@ pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Re
     }
 }
 
-/// What is deleted, for good if no copies are left.
+/// The line after a deletion: `rows` are deleted, for good if no copies are left.
 pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
     let for_good = if erased.is_ok() { " for good" } else { "" };
     format!("\ndeleted {rows}{for_good}")
@@ -99,11 +110,11 @@ pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
 /// Asks for `word`, which is also the command's name.
 ///
 /// # Errors
-/// When there is no terminal to ask on, or another answer is given.
+/// When there is no terminal, or another answer is given.
 fn confirm(word: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
-            "there is no terminal to ask on, so nothing was deleted; add --yes to {word} without asking"
+            "there is no terminal to ask for confirmation, so nothing was deleted; add --yes to {word} without asking"
         )));
     }
     let mut stderr = io::stderr().lock();
@@ -112,7 +123,7 @@ fn confirm(word: &str) -> Result<(), Failure> {
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
     if !answer.ends_with('\n') {
-        // Nobody pressed Enter, so what comes next would stand behind the question.
+        // Without Enter, the next line would continue the line of the question.
         writeln!(stderr)?;
     }
     if read.is_err() || answer.trim() != word {

@@ -1,10 +1,6 @@
 //! `leadclicks experts`
 
-use std::{
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::tz::TimeZone;
@@ -12,12 +8,12 @@ use jiff::tz::TimeZone;
 use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
-    import::{Unreadable, experts::parse},
+    import::{self, experts::parse},
     render::Report,
     storage::Db,
 };
 
-/// List the experts, or import them
+/// List or import the experts
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -26,8 +22,8 @@ Examples:
 pub(super) enum ExpertsCommand {
     /// Import experts from the marketplace's CSV export
     ///
-    /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores
-    /// all others. Inserts or updates by username, all or nothing; experts that are not in the file stay.
+    /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores all others.
+    /// Inserts or updates experts by username, all or none. Experts that are not in the file stay.
     #[command(after_help = "\
 Examples:
   leadclicks experts import experts.csv
@@ -42,7 +38,7 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
-        /// How to print
+        /// Output format
         #[arg(long, value_parser = Format::parser(Format::LIST), default_value = "table")]
         format: Format,
         #[command(flatten)]
@@ -59,16 +55,12 @@ pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
 
 fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
-    let failed = |error: Unreadable| Failure::Import {
-        path: file.to_owned(),
-        error,
-    };
-    let parsed = if file == Path::new("-") {
-        parse(io::stdin().lock())
-    } else {
-        File::open(file).map_err(Unreadable::Io).and_then(parse)
-    }
-    .map_err(failed)?;
+    let parsed = import::open(file)
+        .and_then(parse)
+        .map_err(|error| Failure::Import {
+            path: file.to_owned(),
+            error,
+        })?;
     let imported = db.import_experts(&parsed.experts)?;
     for skipped in &parsed.skipped {
         let line = format!("line {} skipped: {}", skipped.line, skipped.reason);

@@ -1,4 +1,4 @@
-//! The formats, and the flags that commands with several of them share.
+//! The output formats, and the flags of the commands that offer several.
 
 use std::{
     io::{self, Write},
@@ -23,31 +23,31 @@ use crate::{
     text::spreadsheet::Cells,
 };
 
-/// Every format; a command names those that it offers.
+/// All formats. Each command lists those that it offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people
     Table,
-    /// For a browser: a page in one file, with a search and charts
+    /// For a browser: a page in one file, with a search box and a chart
     Html,
     /// For spreadsheets
     Csv,
     /// For programs
     Json,
-    /// A JSON object a line
+    /// One JSON object per line
     Ndjson,
 }
 
 impl Format {
-    /// Of reports about clicks.
+    /// The formats of reports about clicks.
     pub(super) const REPORT: &'static [Self] =
         &[Self::Table, Self::Html, Self::Csv, Self::Json, Self::Ndjson];
-    /// Of other lists.
+    /// The formats of other lists.
     pub(super) const LIST: &'static [Self] = &[Self::Table, Self::Csv, Self::Json, Self::Ndjson];
-    /// Of what is not a list of rows.
+    /// The formats of what is not a list of rows.
     pub(super) const TABLE_OR_JSON: &'static [Self] = &[Self::Table, Self::Json];
 
-    /// Takes the names of `formats`.
+    /// Accepts the names of `formats`.
     pub(super) fn parser(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {
         let names = formats.iter().filter_map(ValueEnum::to_possible_value);
         PossibleValuesParser::new(names).try_map(|name| Self::from_str(&name, false))
@@ -56,11 +56,10 @@ impl Format {
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write to this file, which is there whole or not at all; - for standard output
+    /// Write to this file, which appears complete or not at all; - for standard output
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// With --format csv: leave cells that a spreadsheet would run as formulas as they are; without it they get
-    /// a leading '
+    /// With --format csv: no leading ' in cells that a spreadsheet would run as formulas
     #[arg(long)]
     raw_csv: bool,
 }
@@ -69,13 +68,14 @@ impl OutputArgs {
     pub(super) fn check(&self, format: Format) -> Result<(), Failure> {
         if self.raw_csv && format != Format::Csv {
             return Err(Failure::Usage(
-                "--raw-csv goes with --format csv".to_owned(),
+                "--raw-csv is only for --format csv".to_owned(),
             ));
         }
         Ok(())
     }
 
-    /// Writes `report` in `format`. A page needs more than the report; see [`crate::render::html::Html`].
+    /// Writes `report` in `format`. Not for [`Format::Html`], which needs more than the
+    /// report; see [`crate::render::html::Html`].
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -104,7 +104,7 @@ impl OutputArgs {
         Csv { cells }
     }
 
-    /// A table that goes to a file has no colours.
+    /// A table in a file has no colours.
     fn table(&self, zone: &TimeZone) -> Table {
         let screen = output::screen(zone.clone());
         let screen = match self.output.as_deref() {

@@ -1,18 +1,18 @@
 //! `leadclicks import`
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::{
-    cli::{failure::Failure, output, print_error, progress::Bar},
+    cli::{
+        failure::Failure,
+        output, print_error,
+        progress::{IMPORTING, READING, with_bar},
+    },
     import::{
-        self, ImportedClicks, Unreadable,
-        clicks::{self, Clicks},
+        self, ImportError, ImportedClicks,
+        clicks::{self, Format, ParsedClicks},
     },
     storage::Db,
     text::spreadsheet::Cells,
@@ -21,8 +21,8 @@ use crate::{
 
 /// Import clicks from a report's CSV or NDJSON
 ///
-/// All are imported or none: a line that is no click is named. Clicks that are there already are not imported again, so
-/// a file can be imported twice. The daemon may go on running.
+/// Imports all clicks of the file, or none: invalid lines are listed. The import is idempotent: duplicates (compared as a
+/// multiset) are skipped. The daemon can keep running.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -31,29 +31,21 @@ Examples:
 pub(super) struct ImportArgs {
     /// The file, in UTF-8; - for standard input
     file: PathBuf,
-    /// How the file is written; without it that is ndjson if a { comes first, and csv otherwise
+    /// The format of the file; by default ndjson if it begins with {, and csv otherwise
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The CSV was written with --raw-csv, so a leading ' is part of its cell
+    /// The CSV was written with --raw-csv: a leading ' is part of the cell
     #[arg(long)]
     raw_csv: bool,
-    /// Only tell what would be imported
+    /// Only show what would be imported
     #[arg(long)]
     dry_run: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A row a click, below a header
-    Csv,
-    /// A JSON object a line
-    Ndjson,
 }
 
 pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
-            "--raw-csv goes with --format csv".to_owned(),
+            "--raw-csv is only for --format csv".to_owned(),
         ));
     }
     let db = if args.dry_run {
@@ -65,44 +57,30 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
     if args.dry_run {
         let counts = counts(import::compare(&db, &clicks)?);
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
-        return Ok(output::unless_reader_left(printed)?);
+        return Ok(output::ignore_closed_pipe(printed)?);
     }
-    let mut bar = Bar::importing();
-    let imported = import::import(&db, &clicks, &mut |progress| bar.show(progress))?;
-    drop(bar);
+    let imported = with_bar(IMPORTING, |progress| import::import(&db, &clicks, progress))?;
     output::say_done(&counts(imported));
     Ok(())
 }
 
 fn counts(ImportedClicks { new, duplicates }: ImportedClicks) -> String {
-    format!("{new} new, {duplicates} there already")
+    format!("{new} new, {duplicates} already stored")
 }
 
-fn read(args: &ImportArgs) -> Result<Clicks, Failure> {
-    let input: Result<Box<dyn Read>, io::Error> = if args.file == Path::new("-") {
-        Ok(Box::new(io::stdin().lock()))
-    } else {
-        File::open(&args.file).map(|file| Box::new(file) as Box<dyn Read>)
-    };
-    let format = args.format.map(|format| match format {
-        Format::Csv => clicks::Format::Csv,
-        Format::Ndjson => clicks::Format::Ndjson,
-    });
+fn read(args: &ImportArgs) -> Result<ParsedClicks, Failure> {
     let cells = if args.raw_csv {
         Cells::Raw
     } else {
         Cells::Guarded
     };
-    let mut bar = Bar::reading();
-    let read = input.map_err(Unreadable::Io).and_then(|input| {
-        let now = || Timestamp::new(jiff::Timestamp::now());
-        clicks::parse(input, format, cells, now, &mut |progress| {
-            bar.show(progress);
-        })
-    });
-    drop(bar);
-    read.map_err(|error| {
-        if let Unreadable::Lines(bad) = &error {
+    let now = || Timestamp::new(jiff::Timestamp::now());
+    with_bar(READING, |progress| {
+        let input = import::open(&args.file)?;
+        clicks::parse(input, args.format, cells, now, progress)
+    })
+    .map_err(|error| {
+        if let ImportError::Lines(bad) = &error {
             for bad in &bad.named {
                 print_error("leadclicks", &format!("line {}: {}", bad.line, bad.reason));
             }

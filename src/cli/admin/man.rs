@@ -18,12 +18,12 @@ use crate::{
         failure::Failure,
         output,
     },
-    text::visible,
+    text::visible_path,
 };
 
 /// Write the manual pages of both programs
 ///
-/// A page for each command, leadclicks.1 and leadclicksd.8, from what --help says.
+/// Writes leadclicks.1, a page for each command, and leadclicksd.8, with the text of --help.
 #[derive(Debug, Args)]
 #[command(
     arg = hidden_db(),
@@ -33,7 +33,7 @@ Examples:
   leadclicks man pages && install -D -m 644 -t ~/.local/share/man/man1 pages/*.1"
 )]
 pub(super) struct ManArgs {
-    /// The directory; made where there is none, and pages that are there are replaced
+    /// The directory, which is created if it does not exist; existing pages are replaced
     directory: PathBuf,
 }
 
@@ -50,12 +50,12 @@ pub(super) fn run(args: &ManArgs) -> Result<(), Failure> {
     }
     output::say_done(&format!(
         "{count} pages written to {}",
-        visible(&directory.display().to_string())
+        visible_path(directory)
     ));
     Ok(())
 }
 
-/// Writes the page of `command` and those of its own commands; returns how many.
+/// Writes the page of `command` and those of its subcommands, and returns their number.
 fn write_pages(directory: &Path, command: &Command, section: &str) -> Result<u32, Failure> {
     let name = command
         .get_display_name()
@@ -75,7 +75,8 @@ fn page(command: &Command, name: &str, section: &str) -> io::Result<Vec<u8>> {
     let man = Man::new(command.clone())
         .title(name.to_uppercase())
         .section(section)
-        // None, so that the same program always writes the same pages; left out, the next argument would be it.
+        // An empty date, so that the same program always writes the same pages. Without it, roff would take the next
+        // argument as the date.
         .date("\"\"")
         .source(concat!("leadclicks ", env!("CARGO_PKG_VERSION")))
         .manual("leadclicks");
@@ -88,7 +89,7 @@ fn page(command: &Command, name: &str, section: &str) -> io::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    // What --help ends with, line by line: clap_mangen's own section would join the examples into one paragraph.
+    // The end of --help, line by line: clap_mangen's own section would join the examples into one paragraph.
     if let Some(notes) = command.get_after_help() {
         let mut roff = Roff::new();
         roff.control("SH", ["NOTES"]);

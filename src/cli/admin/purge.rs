@@ -7,16 +7,21 @@ use jiff::Zoned;
 
 use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
 use crate::{
-    cli::{failure::Failure, instant::Instant, output, progress::Bar},
+    cli::{
+        failure::Failure,
+        instant::Instant,
+        output,
+        progress::{Bar, DELETING},
+    },
     interrupt,
     progress::Progress,
     render::counted,
     storage::{Db, OldClicks},
-    text::visible,
+    text::visible_path,
     timestamp::Timestamp,
 };
 
-/// The word that confirms it.
+/// The word that confirms the deletion.
 const WORD: &str = "purge";
 
 /// The table that a purge deletes from.
@@ -24,8 +29,8 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 
 /// Delete old clicks for good
 ///
-/// Deletes the rows of lead_clicks from before a time, the oldest first, in many short transactions: the daemon goes on
-/// capturing. Ctrl-C ends it between two of these and tells how many clicks are left; run again, it goes on.
+/// Deletes clicks from before a time, the oldest first, in many short transactions, so that the daemon can keep storing
+/// clicks. Ctrl-C stops it between two transactions and shows how many clicks are left. Run it again to continue.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +38,7 @@ Examples:
   leadclicks purge --older-than 365d --yes
   leadclicks purge --older-than 2026-01-01")]
 pub(super) struct PurgeArgs {
-    /// Delete the clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
+    /// Delete clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
     /// 2026-11-01T09:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     older_than: Instant,
@@ -44,30 +49,26 @@ pub(super) struct PurgeArgs {
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
     let before = before(args.older_than, now)?;
     let db = args.confirm.open(db)?;
-    let path = db.path().display().to_string();
+    let path = visible_path(db.path());
     let Some(old) = db.count_old(before)? else {
-        let nothing = format!(
-            "no clicks from before {} in {}",
-            before.rfc3339(),
-            visible(&path)
-        );
-        output::unless_reader_left(output::say(&nothing))?;
+        let nothing = format!("no clicks from before {} in {path}", before.rfc3339());
+        output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
         }
-        // Without asking: a run that was killed may have deleted the clicks, and not yet cleared their copies.
+        // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = output::say(&format!("{}\n\n{}", visible(&path), described(&old)));
+    let shown = output::say(&format!("{path}\n\n{}", described(&old)));
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return Ok(());
     }
     delete(&db, before, old.clicks)
 }
 
-/// Deletes the clicks, `total` as far as known, until that is done or a signal has come, and tells how many.
+/// Deletes the clicks, of which there are about `total`, until all are deleted or a signal arrives, and prints how many.
 fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
-    let mut bar = Bar::deleting();
+    let mut bar = Bar::new(DELETING);
     let mut clicks = 0;
     let purged = db.purge(before, |done| {
         clicks = done;
@@ -79,7 +80,7 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
         }
     });
     drop(bar);
-    // Also after an error: what is deleted is deleted.
+    // Also after an error: earlier transactions are committed.
     let erased = if clicks > 0 {
         erase_remains(db, &TABLES, RUN_AGAIN)
     } else {
@@ -102,8 +103,7 @@ fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {
         .map_err(|error| Failure::Usage(format!("--older-than: {error}")))?;
     if before > Timestamp::new(now.timestamp()) {
         return Err(Failure::Usage(
-            "--older-than is in the future, so it would delete clicks while they come in"
-                .to_owned(),
+            "--older-than is in the future; give a time in the past".to_owned(),
         ));
     }
     Ok(before)

@@ -2,16 +2,19 @@
 
 use std::{num::NonZeroU64, path::Path};
 
-use clap::{ArgGroup, Args, builder::NonEmptyStringValueParser};
+use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
-use super::format::{Format, OutputArgs};
+use super::{
+    filter::{FilterArgs, ZoneArgs},
+    format::{Format, OutputArgs},
+};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, by_clocks_of, parse_time_zone, resolve},
+        instant::{Instant, resolve},
         output, print_error,
-        progress::timed,
+        progress::{READING_CLICKS, timed},
     },
     render::{
         Format as _, Report,
@@ -22,35 +25,35 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many rows are shown without `--limit`.
+/// The number of rows that are shown without `--limit`.
 struct Limits {
-    /// In a table: what a person still reads.
+    /// In a table: as many as a person reads.
     table: NonZeroU64,
-    /// In a page: a phone still scrolls and searches them with ease.
+    /// In a page: as many as a phone can scroll and search without delay.
     page: NonZeroU64,
 }
 
-/// Of leads, experts, searches or days.
+/// For leads, experts, searches or days.
 const ROWS: Limits = Limits {
     table: NonZeroU64::new(50).unwrap(),
     page: NonZeroU64::new(1000).unwrap(),
 };
-/// Of the clicks on one expert or of one lead.
+/// For the clicks on one expert or of one lead.
 const CLICKS: Limits = Limits {
     table: NonZeroU64::new(200).unwrap(),
     page: NonZeroU64::new(5000).unwrap(),
 };
-/// How many experts or searches a page ranks next to a list.
-const BESIDE_ROWS: NonZeroU64 = NonZeroU64::new(20).unwrap();
+/// The number of experts or searches that a page ranks next to a list.
+const SIDE_ROWS: NonZeroU64 = NonZeroU64::new(20).unwrap();
 
-const QUESTIONS: &str = "Questions";
-const SELECTION: &str = "Which clicks";
+const REPORTS: &str = "Reports";
+const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";
 
-/// Show who clicked whom, when and how often
+/// Show which leads clicked which experts, when and how often
 #[derive(Debug, Args)]
 #[command(
-    group(ArgGroup::new("question").required(true).multiple(true)
+    group(ArgGroup::new("report").required(true).multiple(true)
         .args(["by_email", "by_expert", "by_query", "by_day", "expert", "email"])),
     group(ArgGroup::new("by").args(["by_email", "by_expert", "by_query", "by_day"])),
     after_help = "\
@@ -64,49 +67,38 @@ Examples:
   leadclicks report --expert jdoe --limit 20
   leadclicks report --email jane@example.com
 
-Times are local in a table and a page, and in UTC in the other formats. Days are local in all of them."
+--expert or --email without another report lists the clicks, newest first. Times are local in tables
+and pages, and UTC in the other formats. Days are local in all formats."
 )]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag, and clap lets only one be given"
 )]
 pub(super) struct ReportArgs {
-    /// All clicks grouped by lead, the lead with the latest click first
-    #[arg(long, help_heading = QUESTIONS)]
+    /// All clicks, grouped by lead; the lead with the latest click first
+    #[arg(long, help_heading = REPORTS)]
     by_email: bool,
-    /// The experts by their number of clicks, the most wanted first
-    #[arg(long, help_heading = QUESTIONS)]
+    /// The most-clicked experts
+    #[arg(long, help_heading = REPORTS)]
     by_expert: bool,
-    /// What leads searched for before they clicked, the most frequent first; upper and lower case are the same
-    #[arg(long, help_heading = QUESTIONS)]
+    /// The most frequent searches before a click, case-insensitive
+    #[arg(long, help_heading = REPORTS)]
     by_query: bool,
-    /// Clicks and leads a day, the newest day first
-    #[arg(long, help_heading = QUESTIONS)]
+    /// Clicks and leads per day, newest first
+    #[arg(long, help_heading = REPORTS)]
     by_day: bool,
-    /// The clicks on one expert, newest first; with another question only the clicks on this expert
-    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
-    expert: Option<String>,
-    /// The clicks of one lead, newest first; with another question only the clicks of this lead
-    #[arg(long, value_parser = NonEmptyStringValueParser::new(), help_heading = QUESTIONS)]
-    email: Option<String>,
-    /// Only clicks after a search that this text stands in; upper and lower case are the same
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = SELECTION)]
-    query: Option<String>,
-    /// Only clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local
-    /// time) or 2026-11-01T09:30:00Z
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
-    since: Option<Instant>,
-    /// Only clicks before this time, given like --since
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = SELECTION)]
+    #[command(flatten, next_help_heading = FILTERS)]
+    filter: FilterArgs,
+    /// Clicks before this time, in the forms of --since
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = FILTERS)]
     until: Option<Instant>,
-    /// The time zone of local times and days, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone, help_heading = SELECTION)]
-    tz: Option<TimeZone>,
-    /// At most this many leads, experts, searches, days, or clicks of one expert or lead; without it a table stops at 50,
-    /// or at 200 clicks, and a page at 1000, or at 5000 clicks; a page never has more than 20000 rows
+    #[command(flatten, next_help_heading = FILTERS)]
+    zone: ZoneArgs,
+    /// Show at most this many leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at
+    /// 50 (200 clicks) and a page at 1000 (5000 clicks). A page has at most 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
-    /// How to print
+    /// Output format
     #[arg(long, value_parser = Format::parser(Format::REPORT), default_value = "table", help_heading = OUTPUT)]
     format: Format,
     #[command(flatten, next_help_heading = OUTPUT)]
@@ -115,16 +107,17 @@ pub(super) struct ReportArgs {
 
 fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
     text.parse()
-        .map_err(|_| "a limit is a whole number, at least 1")
+        .map_err(|_| "a limit is a whole number of at least 1")
 }
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
-    let now = &by_clocks_of(now, args.tz.as_ref());
-    let selection = args.selection(now)?;
+    let now = &args.zone.apply(now);
+    let until = resolve("--until", args.until, now)?;
+    let selection = args.filter.selection(until, now)?;
     let db = &Db::open_for_report(db)?;
-    // The parts of a page are about the same clicks.
-    let (report, page) = timed(|| {
+    // In one snapshot, so that all parts of a page show the same clicks.
+    let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
             let report = args.read(db, &selection, now.time_zone())?;
             let page = match args.format {
@@ -150,27 +143,7 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
 }
 
 impl ReportArgs {
-    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
-        let window = Window {
-            since: resolve("--since", self.since, now)?,
-            until: resolve("--until", self.until, now)?,
-        };
-        if let (Some(since), Some(until)) = (window.since, window.until)
-            && since >= until
-        {
-            return Err(Failure::Usage(
-                "--since is not before --until, so no click can lie between them".to_owned(),
-            ));
-        }
-        Ok(Selection::new(
-            window,
-            self.expert.as_deref(),
-            self.email.as_deref(),
-            self.query.as_deref(),
-        ))
-    }
-
-    /// Reads what is asked. One expert or one lead is a question by itself, and a condition of any other.
+    /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
     fn read(&self, db: &Db, selection: &Selection, zone: &TimeZone) -> Result<Report, Error> {
         let rows_max = self.limit(&ROWS);
         let ranking = |by| {
@@ -195,7 +168,7 @@ impl ReportArgs {
         }
     }
 
-    /// A table is read by a person, who should not have to stop it, and a page by a browser; programs get everything.
+    /// Tables and pages have a default limit, because people and browsers read them. Programs get everything.
     fn limit(&self, default: &Limits) -> Option<NonZeroU64> {
         match self.format {
             Format::Table => self.limit.or(Some(default.table)),
@@ -204,8 +177,8 @@ impl ReportArgs {
         }
     }
 
-    /// Reads what a page shows besides the report: in memory are then at most [`ROWS_MAX`] rows, but all clicks of leads,
-    /// and what [`reports::by_day`] and [`reports::ranking`] count in.
+    /// Reads what a page shows in addition to the report. It is in memory together with the report, which has at most
+    /// [`ROWS_MAX`] rows, but all clicks of its leads.
     fn read_page(
         &self,
         db: &Db,
@@ -213,7 +186,7 @@ impl ReportArgs {
         selection: &Selection,
         now: &Zoned,
     ) -> Result<Html, Error> {
-        let ranking = |by| reports::ranking(db, by, selection, Some(BESIDE_ROWS));
+        let ranking = |by| reports::ranking(db, by, selection, Some(SIDE_ROWS));
         let queries = match report {
             Report::Timeline(_) => Some(ranking(RankBy::Query)?),
             _ => None,
@@ -225,41 +198,39 @@ impl ReportArgs {
             days: reports::by_day(db, selection, now.time_zone(), None)?,
             experts: ranking(RankBy::Expert)?,
             queries,
-            // A limit counts leads.
+            // `--limit` counts leads, so it does not limit their clicks.
             clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
         })
     }
 }
 
-/// What may help who asked for an expert that nobody has clicked.
+/// The next step for a username that is not in the list of experts.
 fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static str {
-    let names = timeline.names();
+    let names = &timeline.names;
     match &selection.expert {
         Some(username) if !names.is_empty() && !names.contains(username) => {
-            "; see `leadclicks experts list` for the experts that are known"
+            "; `leadclicks experts list` lists the known experts"
         }
         _ => "",
     }
 }
 
 fn say_empty(db: &Db, selection: &Selection, hint: &str) {
-    // An email or a search does not belong into what may end in a log.
-    let which = [
-        selection
-            .expert
-            .as_ref()
-            .map(|expert| format!(" on '{expert}'")),
-        selection.email.as_ref().map(|_| " by this lead".to_owned()),
-        selection
-            .query
-            .as_ref()
-            .map(|_| " after such a search".to_owned()),
-    ];
-    let which: String = which.into_iter().flatten().collect();
+    // Without the email and the search, because standard error may end in a log.
+    let mut which = match &selection.expert {
+        Some(expert) => format!(" on '{expert}'"),
+        None => String::new(),
+    };
+    if selection.email.is_some() {
+        which += " by this lead";
+    }
+    if selection.query.is_some() {
+        which += " with this search";
+    }
     let when = if selection.window == Window::default() {
         "yet"
     } else {
-        "in that time"
+        "in this period"
     };
     let sentence = format!("no clicks{which} {when} in {}{hint}", db.path().display());
     print_error("leadclicks", &sentence);

@@ -1,33 +1,33 @@
 //! `leadclicks reset`
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains};
+use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains, show_tables};
 use crate::{
-    cli::{failure::Failure, output, progress::Bar},
-    render::{counted, table::Table},
+    cli::{
+        failure::Failure,
+        output,
+        progress::{COPYING, with_bar},
+    },
+    render::counted,
     storage::TABLES,
-    text::visible,
+    text::visible_path,
 };
 
 /// The word that confirms a reset.
 const WORD: &str = "reset";
 
-/// What to do where copies of rows are left. Another reset would delete what was captured since.
+/// The next step if copies of rows are left. Another reset would delete the clicks that were captured since.
 const AGAIN: &str =
     "run leadclicks purge --older-than 2000-01-01, which clears them and deletes no newer clicks";
 
-/// Delete all leads and clicks for good, to start afresh
+/// Delete all leads and clicks for good
 ///
-/// Deletes the rows of feedback, conversations, email_leads, newsletter_subscribers, user_events and
-/// lead_clicks, those of them that the database has, in one transaction. Experts, settings and all other
-/// tables stay. The daemon may go on running.
+/// Deletes all rows of feedback, conversations, email_leads, newsletter_subscribers, user_events and lead_clicks in one
+/// transaction. Tables that do not exist are skipped. Experts, settings and all other tables stay. The daemon can keep
+/// running.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
 pub(super) struct ResetArgs {
     #[command(flatten)]
     confirm: ConfirmArgs,
-    /// Copy the whole database to this new file first; nothing is deleted if that fails
+    /// First copy the whole database to this new file; if that fails, nothing is deleted
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
 }
@@ -44,30 +44,21 @@ pub(super) struct ResetArgs {
 pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     let db = args.confirm.open(db)?;
     let found = db.count_rows()?;
-    let path = db.path().display().to_string();
-    let shown = output::say(&format!("{}\n", visible(&path))).and_then(|()| {
-        let screen = output::screen(TimeZone::UTC);
-        Table { screen }.tables(&found, &mut io::stdout().lock())
-    });
-    let besides = if args.backup.is_some() {
+    let shown = show_tables(&db, &found);
+    let also_skipped = if args.backup.is_some() {
         ", and no backup written"
     } else {
         ""
     };
-    if args.confirm.confirm(shown, WORD, besides)? == Confirmed::DryRun {
+    if args.confirm.confirm(shown, WORD, also_skipped)? == Confirmed::DryRun {
         return Ok(());
     }
-    let mut bar = Bar::copying();
-    let wiped = db.reset(args.backup.as_deref(), &mut |progress| {
-        bar.show(progress);
-    });
-    drop(bar);
-    let wiped = wiped?;
-    // Before anything is told, for which somebody may have to wait.
+    let backup = args.backup.as_deref();
+    let wiped = with_bar(COPYING, |progress| db.reset(backup, progress))?;
+    // Before anything is printed, which may block.
     let erased = erase_remains(&db, &TABLES, AGAIN);
-    if let Some(backup) = &args.backup {
-        let backup = backup.display().to_string();
-        output::say_done(&format!("\nbackup written to {}", visible(&backup)));
+    if let Some(backup) = backup {
+        output::say_done(&format!("\nbackup written to {}", visible_path(backup)));
     }
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
     output::say_done(&deleted(&counted(rows, "row"), &erased));

@@ -3,25 +3,24 @@
 use std::path::Path;
 
 use clap::Args;
-use jiff::{Zoned, tz::TimeZone};
+use jiff::Zoned;
 
-use super::format::Format;
+use super::{filter::ZoneArgs, format::Format};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{by_clocks_of, parse_time_zone},
         output, print_error,
-        progress::timed,
+        progress::{READING_CLICKS, timed},
     },
     render::{json::Json, summary},
     reports,
     storage::Db,
 };
 
-/// Show what there is to know on one screen
+/// Show an overview on one screen
 ///
-/// Totals, this week against last week up to the same day and time, the last 30 days, the experts and searches of those
-/// days, and the newest leads.
+/// Totals, this week compared with last week up to the same day and time, the last 30 days with their most-clicked
+/// experts and most frequent searches, and the newest leads.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,26 +28,25 @@ Examples:
   leadclicks summary --tz Europe/Berlin
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
-    /// The time zone of local times, days and weeks, as in Europe/Berlin or UTC; the system's without it
-    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
-    tz: Option<TimeZone>,
-    /// How to print
+    #[command(flatten)]
+    zone: ZoneArgs,
+    /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
     format: Format,
 }
 
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = &by_clocks_of(now, args.tz.as_ref());
+    let now = &args.zone.apply(now);
     let db = &Db::open_for_report(db)?;
-    let all = timed(|| reports::summary(db, now))?;
-    let is_empty = all.totals.clicks == 0;
+    let summary = timed(READING_CLICKS, || reports::summary(db, now))?;
+    let is_empty = summary.overall.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());
         print_error("leadclicks", &sentence);
     }
     output::write(db, None, |out| match args.format {
-        Format::Json => Json::summary(out, &all),
+        Format::Json => Json::summary(out, &summary),
         _ if is_empty => Ok(()),
-        _ => summary::table(out, &all, &output::screen(now.time_zone().clone())),
+        _ => summary::table(out, &summary, &output::screen(now.time_zone().clone())),
     })
 }

@@ -1,4 +1,4 @@
-//! How many clicks there were on each day, as columns of an SVG.
+//! A chart of the clicks per day, as an SVG.
 
 use std::io::{self, Write};
 
@@ -7,32 +7,32 @@ use jiff::{Span, ToSpan, civil::Date};
 use super::text::{Number, counted};
 use crate::reports::Day;
 
-/// More columns would be narrower than two pixels of a phone.
+/// More columns would be narrower than two pixels on a phone.
 const COLUMNS_MAX: usize = 120;
-/// So few columns do not take the page's whole width.
+/// A chart with so few columns does not take the whole width of the page.
 const COLUMNS_FEW: usize = 7;
-/// With fewer columns than these a label in the middle would say nothing.
+/// A chart with fewer columns has no label in the middle.
 const COLUMNS_WITH_MIDDLE: usize = 9;
 
-/// The chart's height, in units of its own.
+/// The height of the chart, in SVG units.
 const HEIGHT: u64 = 1000;
-/// How wide the place of a column is, in units of its own.
-const PLACE: usize = 10;
-/// How much of it the column takes.
-const COLUMN: usize = 8;
+/// The width of the slot of a column, in SVG units.
+const SLOT_WIDTH: usize = 10;
+/// The width of the column in its slot.
+const COLUMN_WIDTH: usize = 8;
 
-/// What one column covers.
+/// The time that one column covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Day,
-    /// From Monday on.
+    /// From Monday to Sunday.
     Week,
     Month,
-    /// That many years, from a multiple of that number on.
+    /// So many years, beginning with a multiple of this number.
     Years(i16),
 }
 
-/// A century for each column covers all the years that there are.
+/// With a century per column, the chart can cover all years.
 const UNITS: [Unit; 6] = [
     Unit::Day,
     Unit::Week,
@@ -43,7 +43,7 @@ const UNITS: [Unit; 6] = [
 ];
 
 impl Unit {
-    /// The first day of the unit that `date` is in.
+    /// The first day of the unit that contains `date`.
     fn begin(self, date: Date) -> Date {
         match self {
             Self::Day => date,
@@ -68,7 +68,7 @@ impl Unit {
         }
     }
 
-    /// The first days of the units from `first` to `last`, both among them.
+    /// The first days of the units from that of `first` to that of `last`.
     fn begins(self, first: Date, last: Date) -> impl Iterator<Item = Date> {
         std::iter::successors(Some(self.begin(first)), move |begin| {
             begin.checked_add(self.span()).ok()
@@ -76,19 +76,19 @@ impl Unit {
         .take_while(move |begin| *begin <= last)
     }
 
-    /// What the chart shows: clicks a day.
+    /// The caption, for example `Clicks per day`.
     fn caption(self) -> String {
-        let per = match self {
-            Self::Day => "a day",
-            Self::Week => "a week",
-            Self::Month => "a month",
-            Self::Years(1) => "a year",
-            Self::Years(years) => return format!("Clicks in {years} years"),
+        let unit = match self {
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Years(1) => "year",
+            Self::Years(years) => return format!("Clicks per {years} years"),
         };
-        format!("Clicks {per}")
+        format!("Clicks per {unit}")
     }
 
-    /// The unit that begins on `begin`, in words.
+    /// The name of the unit that begins on `begin`.
     fn name(self, begin: Date) -> String {
         let last = || {
             let next = begin.checked_add(self.span());
@@ -103,7 +103,7 @@ impl Unit {
         }
     }
 
-    /// The unit in a label under the chart.
+    /// The label of the unit under the chart.
     fn label(self, begin: Date) -> String {
         match self {
             Self::Day | Self::Week => begin.to_string(),
@@ -116,11 +116,11 @@ impl Unit {
 struct Column {
     begin: Date,
     clicks: u64,
-    /// Only of a day: who clicked on two of them is one lead of a week.
+    /// Only for days: the leads of several days can't be added, because a lead may have clicked on more than one.
     leads: Option<u64>,
 }
 
-/// Writes a chart of `days`, the newest first, that covers `first` to `last` and all of `days`.
+/// Writes a chart that covers `first` to `last` and all of `days`, which are newest first.
 pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date) -> io::Result<()> {
     let first = days.last().map_or(first, |day| day.date.min(first));
     let last = days.first().map_or(last, |day| day.date.max(last));
@@ -147,7 +147,7 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     writeln!(
         out,
         "<svg viewBox=\"0 0 {} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"chart-title chart-text\">",
-        columns.len() * PLACE
+        columns.len() * SLOT_WIDTH
     )?;
     writeln!(out, "<title id=\"chart-title\">{caption}</title>")?;
     writeln!(
@@ -159,7 +159,7 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     writeln!(
         out,
         "<path class=\"grid\" d=\"M0 0H{0}M0 {half}H{0}M0 {HEIGHT}H{0}\"/>",
-        columns.len() * PLACE
+        columns.len() * SLOT_WIDTH
     )?;
     for (number, column) in columns.iter().enumerate() {
         write_column(out, unit, column, number, top, columns.len())?;
@@ -169,7 +169,7 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     out.write_all(b"</figure>\n")
 }
 
-/// The first column's label, the last one's, and one in the middle where there is room.
+/// Writes the labels of the first and the last column, and one in the middle if there is room.
 fn write_axis(out: &mut impl Write, unit: Unit, columns: &[Column]) -> io::Result<()> {
     let middle = columns
         .get(columns.len() / 2)
@@ -182,7 +182,7 @@ fn write_axis(out: &mut impl Write, unit: Unit, columns: &[Column]) -> io::Resul
     out.write_all(b"</div>\n")
 }
 
-/// The smallest unit of which there are not too many.
+/// The smallest unit that needs no more than [`COLUMNS_MAX`] columns.
 fn unit(first: Date, last: Date) -> Unit {
     let fits = |unit: &Unit| unit.begins(first, last).nth(COLUMNS_MAX).is_none();
     UNITS.into_iter().find(fits).unwrap_or(Unit::Years(100))
@@ -210,7 +210,7 @@ fn columns(unit: Unit, days: &[Day], first: Date, last: Date) -> Vec<Column> {
     columns
 }
 
-/// The next of 2, 4, 6, 8, 10, 20, 40 and so on: its half is whole, too.
+/// The next of 2, 4, 6, 8, 10, 20, 40 and so on, so that its half is also a whole number.
 fn round_top(most: u64) -> u64 {
     let mut ten: u64 = 1;
     while most > ten.saturating_mul(10) {
@@ -220,7 +220,7 @@ fn round_top(most: u64) -> u64 {
     most.div_ceil(step).max(1).saturating_mul(step)
 }
 
-/// A place for the pointer as high as the chart, and the column in it.
+/// Writes a slot as high as the chart, for the pointer, and the column in it.
 fn write_column(
     out: &mut impl Write,
     unit: Unit,
@@ -229,7 +229,7 @@ fn write_column(
     top: u64,
     columns: usize,
 ) -> io::Result<()> {
-    let left = number * PLACE;
+    let left = number * SLOT_WIDTH;
     let name = unit.name(column.begin);
     let clicks = counted(column.clicks, "click");
     write!(out, "<g><title>{name}: {clicks}")?;
@@ -238,33 +238,37 @@ fn write_column(
     }
     write!(
         out,
-        "</title><rect class=\"place\" x=\"{left}\" width=\"{PLACE}\" height=\"{HEIGHT}\"/>"
+        "</title><rect class=\"place\" x=\"{left}\" width=\"{SLOT_WIDTH}\" height=\"{HEIGHT}\"/>"
     )?;
     if column.clicks > 0 {
         let part = u128::from(column.clicks) * u128::from(HEIGHT);
         let height = u64::try_from(part.div_ceil(u128::from(top))).unwrap_or(HEIGHT);
-        // A single day is no wall.
-        let width = if columns < 4 { 2 * columns } else { COLUMN };
+        // A single column does not fill the chart.
+        let width = if columns < 4 {
+            2 * columns
+        } else {
+            COLUMN_WIDTH
+        };
         write!(
             out,
             "<rect x=\"{}\" y=\"{}\" width=\"{width}\" height=\"{height}\"/>",
-            left + (PLACE - width) / 2,
+            left + (SLOT_WIDTH - width) / 2,
             HEIGHT.saturating_sub(height)
         )?;
     }
     writeln!(out, "</g>")
 }
 
-/// The chart for those who hear it.
+/// The text of the chart for screen readers.
 fn description(unit: Unit, columns: &[Column]) -> String {
     let (Some(first), Some(last)) = (columns.first(), columns.last()) else {
         return String::new();
     };
-    // Of the same number the first.
+    // The first, if several have the same number.
     let most = columns.iter().rev().max_by_key(|column| column.clicks);
     let most = most.map_or(String::new(), |most| {
         let clicks = counted(most.clicks, "click");
-        format!(". The most: {}, {clicks}", unit.name(most.begin))
+        format!(". Maximum: {}, {clicks}", unit.name(most.begin))
     });
     format!(
         "From {} to {}{most}.",
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_time_is_grouped_so_that_columns_stay_visible() {
+    fn a_long_time_has_a_larger_unit_so_that_columns_stay_visible() {
         for (first, last, expected, count) in [
             ("2026-11-22", "2026-11-22", Unit::Day, 1),
             ("2026-01-01", "2026-04-30", Unit::Day, 120),
@@ -315,12 +319,12 @@ mod tests {
             day("2026-11-15", 1),
         ];
         let columns = columns(Unit::Week, &days, date("2026-11-11"), date("2026-11-22"));
-        let told: Vec<_> = columns
+        let named: Vec<_> = columns
             .iter()
             .map(|column| (Unit::Week.name(column.begin), column.clicks))
             .collect();
         assert_eq!(
-            told,
+            named,
             [
                 ("2026-11-09 to 2026-11-15".to_owned(), 1),
                 ("2026-11-16 to 2026-11-22".to_owned(), 6)

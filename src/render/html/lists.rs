@@ -1,4 +1,4 @@
-//! What a page lists: leads with their clicks, or rows.
+//! The lists of a page: leads with their clicks, or rows.
 
 use std::{
     io::{self, Write},
@@ -20,7 +20,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Writes the leads, folded, until they have `clicks_max` clicks in all.
+/// Writes the leads, folded, up to `clicks_max` clicks in total.
 pub(super) fn leads(
     out: &mut impl Write,
     report: &ByLead,
@@ -41,22 +41,17 @@ pub(super) fn leads(
         shown += 1;
     }
     out.write_all(b"</div>\n")?;
-    let totals = report.totals();
+    let totals = report.totals;
     let more = match totals.leads - shown {
         0 if clicks_of_shown <= clicks_max.get() => return Ok(()),
-        // The lead itself says so too, but may be folded.
+        // The last lead shows this too, but may be folded.
         0 => counted(clicks_of_shown - clicks_max.get(), "more click"),
         more => {
             let clicks = counted(totals.clicks - clicks_of_shown, "click");
             format!("{} with {clicks}", counted(more, "more lead"))
         }
     };
-    let rest = Rest {
-        limit: totals.leads,
-        rows: totals.clicks,
-        noun: "click",
-    };
-    not_shown(out, &more, &rest)
+    not_shown(out, &more, totals.leads, totals.clicks, "click")
 }
 
 fn write_lead(
@@ -87,19 +82,19 @@ fn write_lead(
     writeln!(out, "</details>")
 }
 
-/// Writes the rows of a list, and how many are not shown.
+/// Writes the rows of a list, and the number of rows that are not shown.
 pub(super) fn list(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<()> {
     table(out, list, zone)?;
     match list.all - list.shown {
         0 => Ok(()),
         more => {
             let more = counted(more, &format!("{} {}", list.rest, list.noun));
-            not_shown(out, &more, &Rest::rows(list.all, list.noun))
+            not_shown(out, &more, list.all, list.all, list.noun)
         }
     }
 }
 
-/// Writes the first rows of a ranking in brief, next to another list. `flag` lists all.
+/// Writes the first rows of a ranking without share and time, next to another list. `flag` is that of the full ranking.
 pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking, flag: &str) -> io::Result<()> {
     let list = rows::ranking(report);
     table_of(out, &list, &TimeZone::UTC, |cell| {
@@ -121,7 +116,7 @@ fn table(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<(
     table_of(out, list, zone, |_| true)
 }
 
-/// Writes the columns that are `shown`. A bar is under the first of them, which is then the row's heading.
+/// Writes the columns that are `shown`. If a row has a bar, it is under the first cell, which is then the heading of the row.
 fn table_of(
     out: &mut impl Write,
     list: &List<'_>,
@@ -167,12 +162,8 @@ fn class(cell: &Cell<'_>) -> &'static str {
     }
 }
 
-/// The expert or the email that a page is about.
-pub(super) fn subject(cell: &Cell<'_>) -> String {
-    text(cell, &TimeZone::UTC)
-}
-
-fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
+/// A cell as people read it.
+pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
     match *cell {
         Cell::Word(text) | Cell::Text(text) => Text(text).to_string(),
         Cell::Email(email) => Email(email).to_string(),
@@ -191,7 +182,7 @@ fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
     }
 }
 
-/// A bar as long as its value is to the largest; what is not nothing can be seen. The number is next to it.
+/// A bar in proportion to the largest value. Every value above zero is visible. The number is next to it.
 fn bar(cell: &Cell<'_>) -> Option<String> {
     let Cell::Bar { value, max, .. } = *cell else {
         return None;
@@ -202,7 +193,7 @@ fn bar(cell: &Cell<'_>) -> Option<String> {
     ))
 }
 
-/// The day and the time, which may stand in two lines.
+/// The day and the time, which may be on two lines.
 pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
     let local = at.local(zone);
     let (date, time) = local.split_once(' ').unwrap_or((&local, ""));
@@ -212,37 +203,22 @@ pub(super) fn time(at: Timestamp, zone: &TimeZone) -> String {
     )
 }
 
-/// What it takes to show everything.
-struct Rest {
-    /// The limit that would be needed.
+/// Writes that `more` is missing, and the `limit` that shows all, or that a page can't hold so many `rows`.
+fn not_shown(
+    out: &mut impl Write,
+    more: &str,
     limit: u64,
-    /// How many rows that would be.
     rows: u64,
-    /// What a row is.
-    noun: &'static str,
-}
-
-impl Rest {
-    /// Of a list whose limit counts its rows.
-    fn rows(rows: u64, noun: &'static str) -> Self {
-        Self {
-            limit: rows,
-            rows,
-            noun,
-        }
-    }
-}
-
-fn not_shown(out: &mut impl Write, more: &str, rest: &Rest) -> io::Result<()> {
-    let Rest { limit, rows, noun } = rest;
+    noun: &str,
+) -> io::Result<()> {
     write!(out, "<p class=\"more\">{more} not shown; ")?;
-    if *rows <= ROWS_MAX.get() {
+    if rows <= ROWS_MAX.get() {
         writeln!(out, "<code>--limit {limit}</code> shows all</p>")
     } else {
         let most = counted(ROWS_MAX.get(), noun);
         writeln!(
             out,
-            "a page holds {most} at the most, <code>--format csv</code> has all</p>"
+            "a page holds at most {most}; <code>--format csv</code> has all</p>"
         )
     }
 }

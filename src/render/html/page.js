@@ -1,23 +1,23 @@
-// The page's tools: a search that filters the list while one types, and buttons that fold and unfold leads. Everything
-// else works without them. What strangers wrote is only ever read as text.
+// The tools of the page: a search box that filters the list during typing, and buttons that fold and unfold leads.
+// Everything else works without them. Text from visitors is only read as text, never as markup.
 {
-  /** When more leads than these are found by their clicks they stay folded: too much would move with each letter. */
+  /** If more leads than these match by their clicks, they stay folded, because too much would move with each letter. */
   const UNFOLDED_MAX = 20;
 
   const element = (id) => document.getElementById(id);
   const [list, tools, search, found] = ["list", "tools", "search", "found"].map(element);
   const leads = [...document.querySelectorAll("details.lead")];
 
-  /** What texts have in common that differ only in case. Which small sigma stands there depends on what follows. */
+  /** Texts that differ only in case become equal. Which of the two small sigmas is used depends on what follows. */
   const inAnyCase = (text) => text.normalize("NFKC").toLowerCase().replaceAll("ς", "σ");
 
-  /** What to search in, as it is compared. The parts of a text that stand apart stay apart. */
+  /** The text to search in, in the form that is compared. Separate parts stay separate. */
   const searchable = (parts) => inAnyCase([...parts].map((part) => part.textContent).join("\n"));
   const cells = (row) => row.querySelectorAll("th, td");
   const rowsOf = (parent) => [...parent.querySelectorAll("tbody > tr")];
   const hasAll = (text, words) => words.every((word) => text.includes(word));
 
-  /** What is listed: leads with their clicks, or rows that have nothing in them. Made when it is first needed. */
+  /** The list: leads with their clicks, or rows without any. Read when it is first needed. */
   let entries;
   function readEntries() {
     const rows = (parent) => rowsOf(parent).map((row) => ({ element: row, text: searchable(cells(row)) }));
@@ -56,10 +56,10 @@
     for (const entry of entries) {
       if (leads.length > 0) entry.element.open = entry.isOpen || (byClicks.size <= UNFOLDED_MAX && byClicks.has(entry));
     }
-    found.value = isFiltered ? told(entriesFound, clicksFound) : "";
+    found.value = isFiltered ? status(entriesFound, clicksFound) : "";
   }
 
-  function told(entriesFound, clicksFound) {
+  function status(entriesFound, clicksFound) {
     const [shown, all, clicksShown, clicks] = [entriesFound, entries.length, clicksFound, rowsOf(list).length].map(
       (number) => number.toLocaleString("en"),
     );
@@ -92,7 +92,7 @@
     });
   }
 
-  // On paper nothing can be unfolded. Newer browsers do this by the style alone.
+  // Nothing can be unfolded on paper. Newer browsers need only the style for this.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = leads.filter((lead) => !lead.open);

@@ -1,11 +1,11 @@
-//! What goes into HTML without becoming markup, and numbers as people read them.
+//! Text that is escaped for HTML, and numbers for people.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use crate::{render::plural, text::visible};
 
-/// A stranger's text in HTML, between tags or in a quoted attribute: what would steer the reader's screen is shown, as
-/// [`visible`] does, and what would be markup is escaped. The browser then has exactly the text that `visible` gives.
+/// Text from a visitor in HTML, between tags or in a quoted attribute. Control characters are shown as by [`visible`], and
+/// markup is escaped, so a browser shows exactly the text of `visible`.
 pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Display for Text<'_> {
@@ -27,7 +27,7 @@ impl Display for Text<'_> {
     }
 }
 
-/// A stranger's text with a direction of its own: what is written from right to left turns nothing around it.
+/// Text from a visitor with its own direction, so that text written from right to left does not affect what is around it.
 pub(super) struct Isolated<'a>(pub(super) &'a str);
 
 impl Display for Isolated<'_> {
@@ -36,11 +36,11 @@ impl Display for Isolated<'_> {
     }
 }
 
-/// How much of a search is shown, in characters. A stranger can send 2,000, of which each may take eight bytes here: clicks
-/// enough for a page would be 80 MB of them.
+/// The part of a search that is shown, in characters. A visitor can send 2,000, and each may take eight bytes here, so a page
+/// with many such clicks would have 80 MB.
 const SEARCH_CHARS_MAX: usize = 500;
 
-/// What was searched for, its beginning if it is long.
+/// A search, or its beginning if it is long.
 pub(super) struct Search<'a>(pub(super) &'a str);
 
 impl Display for Search<'_> {
@@ -56,7 +56,7 @@ impl Display for Search<'_> {
     }
 }
 
-/// An email address, which a narrow screen breaks before its domain if it can.
+/// An email address. On a narrow screen, the line breaks before the domain.
 pub(super) struct Email<'a>(pub(super) &'a str);
 
 impl Display for Email<'_> {
@@ -66,7 +66,7 @@ impl Display for Email<'_> {
     }
 }
 
-/// An expert's name, and the username where that is another.
+/// An expert's name, and the username if it is different.
 pub(super) struct Expert<'a> {
     pub(super) username: &'a str,
     pub(super) name: &'a str,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What a browser makes of text: the five references that are written, and no other.
+    /// The text that a browser reads, with the five references that are written.
     fn read_back(html: &str) -> String {
         html.replace("&lt;", "<")
             .replace("&gt;", ">")
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_username_that_is_the_name_stands_there_once() {
+    fn a_username_that_is_also_the_name_is_written_once() {
         let expert = |username, name| Expert { username, name }.to_string();
         assert_eq!(expert("zoe", "zoe"), "<bdi>zoe</bdi>");
         assert_eq!(
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_long_search_is_told_and_not_shown() {
+    fn the_end_of_a_long_search_is_counted_and_not_shown() {
         let longest = "ö".repeat(500);
         assert_eq!(
             Search(&longest).to_string(),
@@ -177,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn so_it_does_of_what_looks_like_markup(text in "[<>&\"'a-z;#!/= -]{0,40}") {
+        fn text_that_looks_like_markup_is_read_as_text(text in "[<>&\"'a-z;#!/= -]{0,40}") {
             let html = Text(&text).to_string();
             prop_assert!(!html.contains(['<', '>', '"', '\'']));
             prop_assert_eq!(read_back(&html), text);

@@ -125,7 +125,7 @@ fn naughty_strings_are_imported_as_they_were_reported() {
     let report = |site: &Site, args: &[&str]| {
         site.stdout_of(&[&["report", "--by-email", "--format"], args].concat())
     };
-    let counts = |new, there| format!("{new} new, {there} there already\n");
+    let counts = |new, there| format!("{new} new, {there} already stored\n");
     for (args, import) in [
         (&["csv"][..], &["import", "-"][..]),
         (&["csv", "--raw-csv"], &["import", "--raw-csv", "-"]),

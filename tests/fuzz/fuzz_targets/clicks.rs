@@ -1,17 +1,18 @@
-//! A file of clicks is refused as a whole or with each bad line told, or every row of it is a click within the bounds, at a
-//! time that is not in the future; what is written of them again is read as they were.
+//! A file of clicks is rejected as a whole or with a list of its invalid lines, or each row is a valid click with a time that
+//! is not in the future. If the clicks are written to a file again, that file is read as the same clicks.
 #![no_main]
 
 use leadclicks::{
     click::Click,
     import::{
-        Unreadable,
-        clicks::{BAD_LINES_NAMED_MAX, BadLines, Cells, Clicks, Format, parse},
+        ImportError,
+        clicks::{BAD_LINES_NAMED_MAX, BadLines, Format, ParsedClicks, parse},
     },
-    report::ClickRow,
+    text::spreadsheet::Cells,
     timestamp::Timestamp,
 };
 use libfuzzer_sys::fuzz_target;
+use serde::Serialize;
 
 fuzz_target!(|file: &[u8]| {
     for (format, cells) in [
@@ -21,9 +22,9 @@ fuzz_target!(|file: &[u8]| {
     ] {
         match read(file, format, cells) {
             Ok(clicks) => assert_clicks(&clicks),
-            Err(Unreadable::Lines(bad)) => assert_lines(&bad, file),
-            Err(Unreadable::Header { .. }) => assert_ne!(format, Some(Format::Ndjson)),
-            Err(Unreadable::OpenQuote(line)) => {
+            Err(ImportError::Lines(bad)) => assert_lines(&bad, file),
+            Err(ImportError::Header { .. }) => assert_ne!(format, Some(Format::Ndjson)),
+            Err(ImportError::OpenQuote(line)) => {
                 assert!((1..=lines(file)).contains(&line), "{line}");
             }
             Err(error) => panic!("{error}"),
@@ -31,7 +32,7 @@ fuzz_target!(|file: &[u8]| {
     }
 });
 
-fn read(file: &[u8], format: Option<Format>, cells: Cells) -> Result<Clicks, Unreadable> {
+fn read(file: &[u8], format: Option<Format>, cells: Cells) -> Result<ParsedClicks, ImportError> {
     parse(file, format, cells, now, &mut |_| ())
 }
 
@@ -39,7 +40,7 @@ fn now() -> Timestamp {
     Timestamp::parse_stored("2026-11-01 12:00:00").expect("a time")
 }
 
-fn assert_clicks(clicks: &Clicks) {
+fn assert_clicks(clicks: &ParsedClicks) {
     let read_once: Vec<(Click, Timestamp)> = clicks.iter().collect();
     assert_eq!(read_once.len(), clicks.len(), "a click can't be read again");
     assert!(read_once.is_sorted_by_key(|(_, created_at)| *created_at));
@@ -61,12 +62,20 @@ fn assert_clicks(clicks: &Clicks) {
     }
 }
 
-/// Newest first, as a report.
-fn rows(clicks: &[(Click, Timestamp)]) -> impl Iterator<Item = ClickRow<'_>> {
-    clicks.iter().rev().map(|(click, created_at)| ClickRow {
+/// A click in a file.
+#[derive(Serialize)]
+struct Row<'a> {
+    email: &'a str,
+    expert_username: &'a str,
+    search_query: &'a str,
+    created_at: Timestamp,
+}
+
+/// Newest first, as in a report.
+fn rows(clicks: &[(Click, Timestamp)]) -> impl Iterator<Item = Row<'_>> {
+    clicks.iter().rev().map(|(click, created_at)| Row {
         email: click.email(),
         expert_username: click.expert_username(),
-        expert_name: "",
         search_query: click.search_query(),
         created_at: *created_at,
     })
@@ -76,7 +85,7 @@ fn as_csv(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer
         .write_record(["email", "expert_username", "search_query", "created_at"])
-        .expect("memory takes everything");
+        .expect("memory accepts all bytes");
     for row in rows(clicks) {
         let created_at = row.created_at.rfc3339();
         writer
@@ -86,15 +95,15 @@ fn as_csv(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
                 row.search_query,
                 &created_at,
             ])
-            .expect("memory takes everything");
+            .expect("memory accepts all bytes");
     }
-    writer.into_inner().expect("memory takes everything")
+    writer.into_inner().expect("memory accepts all bytes")
 }
 
 fn as_ndjson(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
     let mut file = Vec::new();
     for row in rows(clicks) {
-        serde_json::to_writer(&mut file, &row).expect("memory takes everything");
+        serde_json::to_writer(&mut file, &row).expect("memory accepts all bytes");
         file.push(b'\n');
     }
     file

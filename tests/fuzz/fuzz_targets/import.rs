@@ -1,16 +1,16 @@
-//! A file of experts is refused as a whole, or every row of it is an expert within the bounds or skipped and told;
-//! what is exported can be imported.
+//! A file of experts is rejected as a whole, or each row is a valid expert or is skipped with its line. Experts that are
+//! exported can be imported.
 #![no_main]
 
 use std::collections::HashSet;
 
 use leadclicks::{
-    experts::Expert,
+    expert::Expert,
     import::{
-        Unreadable,
-        experts::{self as import, NAME_CHARS_MAX, Parsed},
+        ImportError,
+        experts::{self as import, NAME_CHARS_MAX, ParsedExperts},
     },
-    render::csv::{Guard, experts},
+    text::spreadsheet::Cells,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -18,18 +18,18 @@ fuzz_target!(|file: &[u8]| {
     let parsed = import::parse(file);
     match &parsed {
         Ok(parsed) => {
-            assert_all_rows_are_told(parsed, file);
+            assert_each_row_is_an_expert_or_skipped(parsed, file);
             assert_lines_are_right(parsed, file);
             assert_eq!(&exported_and_imported(&parsed.experts), &parsed.experts);
         }
-        Err(Unreadable::Header { .. }) => {}
-        Err(Unreadable::OpenQuote(line)) => assert!((1..=lines(file)).contains(line), "{line}"),
+        Err(ImportError::Header { .. }) => {}
+        Err(ImportError::OpenQuote(line)) => assert!((1..=lines(file)).contains(line), "{line}"),
         Err(error) => panic!("{error}"),
     }
     assert_a_line_before_it_changes_nothing_else(parsed, file);
 });
 
-fn assert_all_rows_are_told(parsed: &Parsed, file: &[u8]) {
+fn assert_each_row_is_an_expert_or_skipped(parsed: &ParsedExperts, file: &[u8]) {
     let rows = csv::ReaderBuilder::new()
         .flexible(true)
         .from_reader(file)
@@ -41,7 +41,7 @@ fn assert_all_rows_are_told(parsed: &Parsed, file: &[u8]) {
         assert_is_within_bounds(expert);
         assert!(
             usernames.insert(&expert.username),
-            "{expert:?} stands twice"
+            "{expert:?} occurs twice"
         );
     }
     // A carriage return alone ends a row and begins no line.
@@ -52,8 +52,8 @@ fn assert_all_rows_are_told(parsed: &Parsed, file: &[u8]) {
     }
 }
 
-/// Where no quote stands, and no carriage return alone, each line that is not blank is a row. The first is the header.
-fn assert_lines_are_right(parsed: &Parsed, file: &[u8]) {
+/// In a file without quotes and without single carriage returns, each line that is not blank is a row. The first is the header.
+fn assert_lines_are_right(parsed: &ParsedExperts, file: &[u8]) {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let lone_return = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
     if file.contains(&b'"') || file.ends_with(b"\r") || file.windows(2).any(lone_return) {
@@ -65,10 +65,10 @@ fn assert_lines_are_right(parsed: &Parsed, file: &[u8]) {
     for (line, row) in rows.filter(|(_, row)| !matches!(row, [] | [b'\r'])).skip(1) {
         if skipped.next_if_eq(&line).is_none() {
             let Expert { username, .. } = experts.next().expect("a row is an expert or skipped");
-            let stands_there = row
+            let is_there = row
                 .windows(username.len())
                 .any(|part| part == username.as_bytes());
-            assert!(stands_there, "{username:?} is not on line {line}");
+            assert!(is_there, "{username:?} is not on line {line}");
         }
     }
     assert_eq!((skipped.next(), experts.next()), (None, None));
@@ -89,18 +89,29 @@ fn assert_is_within_bounds(expert: &Expert) {
 }
 
 fn exported_and_imported(before: &[Expert]) -> Vec<Expert> {
-    let mut file = Vec::new();
-    experts(&mut file, before, Guard::Quote).expect("memory takes everything");
-    let parsed = import::parse(&*file).expect("what is exported can be imported");
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = ["username", "first_name", "last_name"];
+    writer
+        .write_record(header)
+        .expect("memory accepts all bytes");
+    for expert in before {
+        let cells = [&expert.username, &expert.first_name, &expert.last_name];
+        let cells = cells.map(|cell| Cells::Guarded.write(cell).into_owned());
+        writer
+            .write_record(cells)
+            .expect("memory accepts all bytes");
+    }
+    let file = writer.into_inner().expect("memory accepts all bytes");
+    let parsed = import::parse(&*file).expect("an export can be imported");
     assert_eq!(parsed.skipped, []);
     parsed.experts
 }
 
 fn assert_a_line_before_it_changes_nothing_else(
-    mut parsed: Result<Parsed, Unreadable>,
+    mut parsed: Result<ParsedExperts, ImportError>,
     file: &[u8],
 ) {
-    // A byte order mark is one only at the very beginning.
+    // A byte order mark counts only at the very beginning.
     if file.starts_with(b"\xef\xbb\xbf") {
         return;
     }
@@ -109,14 +120,14 @@ fn assert_a_line_before_it_changes_nothing_else(
             .skipped
             .iter_mut()
             .for_each(|skipped| skipped.line += 1),
-        Err(Unreadable::OpenQuote(line)) => *line += 1,
+        Err(ImportError::OpenQuote(line)) => *line += 1,
         Err(_) => {}
     }
     let moved = import::parse(&*[b"\n", file].concat());
     match (moved, parsed) {
         (Ok(moved), Ok(parsed)) => {
             assert_eq!(moved.experts, parsed.experts);
-            let lines = |parsed: &Parsed| -> Vec<u64> {
+            let lines = |parsed: &ParsedExperts| -> Vec<u64> {
                 parsed.skipped.iter().map(|skipped| skipped.line).collect()
             };
             assert_eq!(lines(&moved), lines(&parsed));

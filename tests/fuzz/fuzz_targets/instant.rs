@@ -1,4 +1,4 @@
-//! What `--since` and `--until` take is refused or an instant that a database can hold.
+//! An argument of `--since` or `--until` is rejected, or is an instant that a database can contain.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -33,7 +33,7 @@ fuzz_target!(|text: &str| {
             assert!(timestamp <= Timestamp::new(NOW.timestamp()), "{text}");
         }
         Instant::Exact(exact) => assert_eq!(timestamp, Timestamp::new(exact)),
-        // Either reading of a local time is on the clock, unless the clock skipped it and shows an hour more.
+        // A local time is shown as it was given, or one hour later if the clocks skipped it.
         Instant::Local(datetime) => {
             let shown = timestamp.local(NOW.time_zone());
             let given = |hours: i64| {
@@ -49,6 +49,8 @@ fuzz_target!(|text: &str| {
 });
 
 fn resolved(text: &str) -> Timestamp {
-    let instant: Instant = text.parse().expect("what reports show is taken");
-    instant.resolve(&NOW).expect("it has been within the years")
+    let instant: Instant = text.parse().expect("a time of a report is accepted");
+    instant
+        .resolve(&NOW)
+        .expect("it was within the years 0 to 9999")
 }

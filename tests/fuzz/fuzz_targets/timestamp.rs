@@ -1,4 +1,4 @@
-//! What a database holds is no time or one that reads back, and sorts as text where its instant does.
+//! A text in the database is rejected, or is a time that reads back unchanged and sorts as text in the order of its instant.
 #![no_main]
 
 use jiff::{civil::DateTime, tz::Offset};
@@ -26,11 +26,11 @@ fuzz_target!(|text: &str| {
     assert!(has_the_form(text), "{text}");
 });
 
-/// Without the digits after the microseconds, which the database's text never has from us.
+/// Truncated to microseconds, which is the most that leadclicks stores.
 fn cut(datetime: DateTime) -> DateTime {
     let micros = datetime.subsec_nanosecond() / 1000;
     let cut = datetime.with().subsec_nanosecond(micros * 1000).build();
-    cut.expect("a time that was one with more digits")
+    cut.expect("a valid time with fewer digits")
 }
 
 /// `YYYY-MM-DD HH:MM:SS`, and a fraction of at least one digit or none.

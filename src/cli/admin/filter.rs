@@ -1,0 +1,72 @@
+//! The flags that select clicks, shared by report and watch.
+
+use clap::{Args, builder::NonEmptyStringValueParser};
+use jiff::{Zoned, tz::TimeZone};
+
+use crate::{
+    cli::{
+        failure::Failure,
+        instant::{Instant, parse_time_zone, resolve},
+    },
+    storage::{Selection, Window},
+    timestamp::Timestamp,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct FilterArgs {
+    /// Only clicks on this expert
+    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
+    expert: Option<String>,
+    /// Only clicks of this lead
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    email: Option<String>,
+    /// Only clicks after a search that contains this text, a case-insensitive substring
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    query: Option<String>,
+    /// Clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
+    /// 2026-11-01T09:30:00Z
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<Instant>,
+}
+
+impl FilterArgs {
+    /// The selected clicks from before `until`. Times are resolved as seen from `now`.
+    ///
+    /// # Errors
+    /// When `--since` is outside the years 0 to 9999, or not before `until`.
+    pub(super) fn selection(
+        &self,
+        until: Option<Timestamp>,
+        now: &Zoned,
+    ) -> Result<Selection, Failure> {
+        let since = resolve("--since", self.since, now)?;
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(Failure::Usage("--since must be before --until".to_owned()));
+        }
+        Ok(Selection::new(
+            Window { since, until },
+            self.expert.as_deref(),
+            self.email.as_deref(),
+            self.query.as_deref(),
+        ))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ZoneArgs {
+    /// Time zone of local times and days, for example Europe/Berlin or UTC; by default the system's
+    #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
+    tz: Option<TimeZone>,
+}
+
+impl ZoneArgs {
+    /// `now` in the time zone that was given, or else in its own.
+    pub(super) fn apply(&self, now: &Zoned) -> Zoned {
+        match &self.tz {
+            Some(zone) => now.with_time_zone(zone.clone()),
+            None => now.clone(),
+        }
+    }
+}
