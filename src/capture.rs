@@ -50,7 +50,7 @@ pub(crate) use rate::RateLimit;
 /// # Errors
 /// What breaks the contract, as JSON.
 #[cfg(fuzzing)]
-pub(crate) fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
+pub fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
     body::parse(bytes).map_err(|refusal| refusal.to_json())
 }
 

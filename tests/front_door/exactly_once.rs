@@ -344,7 +344,7 @@ fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() 
     // The commands take it as it is.
     let click = "email,expert_username,search_query,created_at\nnew@example.com,jdoe,,2026-11-01T09:00:00Z\n";
     site.run_with_input(&["import", "-"], click.as_bytes())
-        .assert(0, "1 new, 0 there already\n", "");
+        .assert(0, "1 new, 0 already stored\n", "");
     site.stdout_of(&["forget", "new@example.com", "--yes"]);
     site.stdout_of(&["backup", "backup.db"]);
     for _ in 0..2 {
