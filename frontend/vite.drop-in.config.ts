@@ -2,7 +2,7 @@ import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
 /** So that nobody has to think about whether a page can afford the script. */
-const GZIPPED_BYTES_MAX = 1500;
+const GZIPPED_BYTES_MAX = 1536;
 
 function staysSmall(): Plugin {
   return {

@@ -71,7 +71,8 @@ async function postAll(keys: string[]): Promise<void> {
 /** Posts a click, unless its endpoint has just failed. Never rejects. */
 async function post(key: string): Promise<void> {
   const body = storage[key] ?? bodies[key];
-  const [, time, endpoint, id] = key.split(" ") as [string, string, string, string];
+  // The script of version 0.1.0 left clicks without an id.
+  const [, time, endpoint, id = newClickId()] = key.split(" ") as [string, string, string, string?];
   // Without a body another tab was faster.
   if (!body || hasOptedOut() || held[endpoint] || held[key]) return;
 

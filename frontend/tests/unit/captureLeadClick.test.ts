@@ -557,6 +557,16 @@ describe("a click that could not be delivered", () => {
     expect(experts()).toEqual(["jdoe", "zoe"]);
   });
 
+  test("is delivered also if the script of version 0.1.0 left it, without an id", async () => {
+    const { email, expert_username, search_query } = jdoe;
+    const body = JSON.stringify({ email, expert_username, search_query });
+    localStorage[`leadclicks ${Date.now() - 60_000.5} ${location.origin}/api/lead-clicks`] = body;
+    await loadPage();
+    expect(bodies()).toEqual([{ email, expert_username, search_query }]);
+    expect(posted()[0]?.click_id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(waiting()).toEqual([]);
+  });
+
   test("waits on where the first attempt fails, and the others with it", async () => {
     const capture = await loadPage();
     server.answer = noConnection;
