@@ -30,7 +30,7 @@ const FINAL_ANSWER = /^(202{"status":"accepted"|4(13{"error"|22{"detail"))/;
 /** The keys of this page's clicks that were not posted yet; the first is being posted. */
 const queue: string[] = [];
 
-/** The bodies of this page's clicks, by key. Where storage is full, they are nowhere else, and posted once. */
+/** The bodies of clicks that were not posted yet, by key. If storage is full, they are nowhere else, and posted once. */
 const bodies: Record<string, string> = {};
 
 let pauseMs = PAUSE_MS_MIN;
@@ -71,6 +71,7 @@ async function postAll(keys: string[]): Promise<void> {
 /** Posts a click, unless its endpoint has just failed. Never rejects. */
 async function post(key: string): Promise<void> {
   const body = storage[key] ?? bodies[key];
+  delete bodies[key];
   // The script of version 0.1.0 left clicks without an id.
   const [, time, endpoint, id = newClickId()] = key.split(" ") as [string, string, string, string?];
   // Without a body another tab was faster.
@@ -94,7 +95,10 @@ async function post(key: string): Promise<void> {
     });
     const status = answer.status;
     explain(`${status} ${endpoint}`);
-    if (FINAL_ANSWER.test(status + (await answer.text()))) delete storage[key];
+    if (FINAL_ANSWER.test(status + (await answer.text()))) {
+      delete storage[key];
+      return;
+    }
     if (status === 429 || status >= 500) {
       restS = +(answer.headers.get("Retry-After") as string) || restS;
     } else {
