@@ -206,7 +206,9 @@ fn run_examples(document: &Document) -> usize {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     for Example { command, printed } in &examples {
-        let script = command.replace(ADDRESS, daemon.address());
+        let script = command
+            .replace(ADDRESS, daemon.address())
+            .replace(DB, site.db_path().to_str().unwrap());
         let mut shell = site.shell(&format!("exec 2>&1\n{script}"));
         shell.env("TZ", "Etc/UTC");
         let ran = Ran::finish(shell, b"");
