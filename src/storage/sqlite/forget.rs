@@ -1,4 +1,4 @@
-//! Erasing one person, and nobody else.
+//! Erasing one person's rows.
 
 use rusqlite::Connection;
 
@@ -6,16 +6,12 @@ use super::{
     SqliteDb,
     erase::{References, present},
 };
-use crate::storage::{Elsewhere, Error, Problem, TABLES, TableRows};
+use crate::storage::{Cause, Elsewhere, Error, TABLES, TableRows};
 
-/// Whose rows. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
+/// The rows of one person. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
 const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32, 160)) = ?1 COLLATE NOCASE";
 
-/// The person's rows in those of [`TABLES`] that the database has, as far as they have a column `email`. It is compared
-/// without regard to ASCII case.
-///
-/// # Errors
-/// When the database can't be read.
+/// As [`crate::storage::Db::count_rows_of`].
 pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
     with_email(db)?
         .into_iter()
@@ -26,11 +22,7 @@ pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error>
         .collect()
 }
 
-/// The tables outside [`TABLES`] that have rows with the person's email in a column `email`, and the virtual ones that
-/// can't be read.
-///
-/// # Errors
-/// When the database can't be read.
+/// As [`crate::storage::Db::find_elsewhere`]. Only virtual tables can be unreadable.
 pub(crate) fn find_elsewhere(db: &SqliteDb, email: &str) -> Result<Vec<Elsewhere>, Error> {
     let others: Vec<(String, bool)> = db.run(|conn| {
         conn.prepare(
@@ -65,12 +57,7 @@ fn rows_in(db: &SqliteDb, table: &str, email: &str) -> Result<u64, Error> {
     }
 }
 
-/// Deletes the person's rows in one transaction, and tells what was there. Copies of them that SQLite left elsewhere in
-/// the file are still there until [`SqliteDb::clear_unused`], and those in its WAL until [`SqliteDb::empty_wal`].
-///
-/// # Errors
-/// When rows of any table refer to what would be deleted, when a trigger keeps it, or when the database refuses.
-/// Nothing is deleted then.
+/// As [`crate::storage::Db::forget`].
 pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
     db.delete(|db| {
         let references = References::of(db, &TABLES, &[])?;
@@ -80,7 +67,7 @@ pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error
             if db.run(|conn| has_triggers(conn, table))? {
                 let rows = db.run(|conn| count_in(conn, table, email))?;
                 if rows > 0 {
-                    return Err(db.error(Problem::Kept { table, rows }));
+                    return Err(db.error(Cause::Kept { table, rows }));
                 }
             }
             forgotten.push(TableRows { table, rows });
@@ -112,7 +99,7 @@ fn delete_from(conn: &Connection, table: &str, email: &str) -> rusqlite::Result<
     Ok(conn.execute(&sql, [email])? as u64)
 }
 
-/// Only they can keep a row. A look for one that they kept would be a second scan of the table, while clicks wait.
+/// Only a trigger can keep a row. Without one, a second scan for remaining rows is saved, for which clicks would wait.
 fn has_triggers(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = ?1)",

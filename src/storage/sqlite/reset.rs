@@ -1,4 +1,4 @@
-//! Wiping the data of a trial before the launch, and nothing else.
+//! Deleting the data of a trial before the launch.
 
 use std::path::Path;
 
@@ -10,13 +10,10 @@ use super::{
 };
 use crate::{
     progress::Progress,
-    storage::{Error, Problem, TABLES, TableRows},
+    storage::{Cause, Error, TABLES, TableRows},
 };
 
-/// What a reset would wipe now.
-///
-/// # Errors
-/// When the database can't be read.
+/// As [`crate::storage::Db::count_rows`].
 pub(crate) fn count(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
     db.run(|conn| {
         present(conn)?
@@ -30,15 +27,7 @@ pub(crate) fn count(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
     })
 }
 
-/// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for, and tells what was there.
-/// The copy holds exactly what is wiped: nothing can be captured between the two.
-///
-/// Copies that SQLite left elsewhere in the file are still there until `erase::clear_indexes`, [`SqliteDb::clear_unused`] and
-/// [`SqliteDb::empty_wal`].
-///
-/// # Errors
-/// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
-/// database refuses. Nothing is wiped then.
+/// As [`crate::storage::Db::reset`].
 pub(crate) fn reset(
     db: &SqliteDb,
     backup: Option<&Path>,
@@ -49,14 +38,14 @@ pub(crate) fn reset(
             backup::write(db, path, progress).map_err(Error::nothing_deleted)?;
         }
         let references = References::of(db, &TABLES, &TABLES)?;
-        let wiped = db.run(delete)?;
+        let deleted = db.run(delete)?;
         for TableRows { table, rows } in count(db)? {
             if rows > 0 {
-                return Err(db.error(Problem::Kept { table, rows }));
+                return Err(db.error(Cause::Kept { table, rows }));
             }
         }
         references.check(db)?;
-        Ok(wiped)
+        Ok(deleted)
     })
 }
 
