@@ -113,16 +113,14 @@ impl Db {
 
     /// The database's absolute path, without links.
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::Sqlite(db) => db.path(),
-        }
+        let Self::Sqlite(db) = self;
+        db.path()
     }
 
     /// Whether `path` is the database, under any name, or one of the files that belong to it.
     pub(crate) fn owns(&self, path: &Path) -> bool {
-        match self {
-            Self::Sqlite(db) => db.owns(path),
-        }
+        let Self::Sqlite(db) = self;
+        db.owns(path)
     }
 
     /// Runs `work` in a read transaction, so that all it reads is as of the same commit. `work` should only read and not
@@ -134,9 +132,8 @@ impl Db {
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match self {
-            Self::Sqlite(db) => db.snapshot(|_| work(self)),
-        }
+        let Self::Sqlite(db) = self;
+        db.snapshot(|_| work(self))
     }
 
     /// Runs `work` in one write transaction. An error rolls it back.
@@ -147,9 +144,8 @@ impl Db {
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        match self {
-            Self::Sqlite(db) => db.write(|_| work(self)),
-        }
+        let Self::Sqlite(db) = self;
+        db.write(|_| work(self))
     }
 
     /// Calls `row` with each selected click, until it returns `Break`.
@@ -161,9 +157,8 @@ impl Db {
         query: &Query<'_>,
         row: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(db) => db.read_clicks(query, row),
-        }
+        let Self::Sqlite(db) = self;
+        db.read_clicks(query, row)
     }
 
     /// Whether the clicks of a [`Window`] can be found without reading all others.
@@ -171,9 +166,8 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn has_index_on_time(&self) -> Result<bool, Error> {
-        match self {
-            Self::Sqlite(db) => Ok(db.index_on_time()?.is_some()),
-        }
+        let Self::Sqlite(db) = self;
+        Ok(db.index_on_time()?.is_some())
     }
 
     /// All experts, sorted by username; none if the database has no `experts` table.
@@ -181,9 +175,8 @@ impl Db {
     /// # Errors
     /// When the table lacks a column, or can't be read.
     pub(crate) fn experts(&self) -> Result<Vec<Expert>, Error> {
-        match self {
-            Self::Sqlite(db) => db.experts(),
-        }
+        let Self::Sqlite(db) = self;
+        db.experts()
     }
 
     /// The names of all experts.
@@ -199,9 +192,8 @@ impl Db {
     /// # Errors
     /// If the table belongs to a host app, which leadclicks never changes, or can't be written to. Then nothing is changed.
     pub(crate) fn import_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Error> {
-        match self {
-            Self::Sqlite(db) => db.import_experts(experts),
-        }
+        let Self::Sqlite(db) = self;
+        db.import_experts(experts)
     }
 
     /// Inserts clicks with their times and numbers. `line` returns the line in a file of the click with a number, for the
@@ -214,9 +206,8 @@ impl Db {
         clicks: impl Iterator<Item = (Click, Timestamp, usize)>,
         line: impl Fn(usize) -> u64,
     ) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(db) => db.insert_clicks(clicks, line),
-        }
+        let Self::Sqlite(db) = self;
+        db.insert_clicks(clicks, line)
     }
 
     /// Starts the writer, which stores the clicks of the [`ClickQueue`]. `now` is the clock by which clicks arrive.
@@ -231,9 +222,8 @@ impl Db {
         pace: Arc<Pace>,
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Writer, ClickQueue), Error> {
-        match self {
-            Self::Sqlite(db) => Writer::start(db, pace, now),
-        }
+        let Self::Sqlite(db) = self;
+        Writer::start(db, pace, now)
     }
 
     /// Copies the database, as it is now, to a new file at `path`. The file gets its name only when it is complete and synced.
@@ -246,9 +236,8 @@ impl Db {
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Copied, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::backup::write(db, path, progress),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::backup::write(db, path, progress)
     }
 
     /// The number of rows in each of [`TABLES`] that the database has.
@@ -256,9 +245,8 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn count_rows(&self) -> Result<Vec<TableRows>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::reset::count(db),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::reset::count(db)
     }
 
     /// Deletes all rows of [`TABLES`] in one transaction, after a copy to `backup` if it is given, and returns their numbers.
@@ -274,9 +262,8 @@ impl Db {
         backup: Option<&Path>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<TableRows>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::reset::reset(db, backup, progress),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::reset::reset(db, backup, progress)
     }
 
     /// The number of rows with this email in each of [`TABLES`] that has a column `email`. ASCII letters are compared
@@ -285,9 +272,8 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn count_rows_of(&self, email: &str) -> Result<Vec<TableRows>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::forget::count(db, email),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::forget::count(db, email)
     }
 
     /// The tables outside [`TABLES`] that have rows with this email in a column `email`, and those that can't be read.
@@ -295,9 +281,8 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn find_elsewhere(&self, email: &str) -> Result<Vec<Elsewhere>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::forget::find_elsewhere(db, email),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::forget::find_elsewhere(db, email)
     }
 
     /// Deletes the rows of one person in one transaction, and returns their numbers. [`Db::erase_remains`] must follow.
@@ -306,9 +291,8 @@ impl Db {
     /// If other rows refer to rows that would be deleted, if a trigger keeps them, or if the database can't be written to.
     /// Then nothing is deleted.
     pub(crate) fn forget(&self, email: &str) -> Result<Vec<TableRows>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::forget::forget(db, email),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::forget::forget(db, email)
     }
 
     /// Counts the clicks from before `before`; none if there are no such clicks.
@@ -317,9 +301,8 @@ impl Db {
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be old can't be
     /// read.
     pub(crate) fn count_old(&self, before: Timestamp) -> Result<Option<OldClicks>, Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::purge::count(db, before),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::purge::count(db, before)
     }
 
     /// Deletes the clicks from before `before`, the oldest first, in many short transactions, between which other programs
@@ -334,9 +317,8 @@ impl Db {
         before: Timestamp,
         after_batch: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(db) => sqlite::purge::purge(db, before, after_batch),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::purge::purge(db, before, after_batch)
     }
 
     /// Overwrites what deleted rows of `tables` left in indexes and in unused parts of the file. The WAL contains the
@@ -345,11 +327,9 @@ impl Db {
     /// # Errors
     /// If the database can't be written to, or is damaged.
     pub(crate) fn erase_remains(&self, tables: &[&str]) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(db) => {
-                sqlite::erase::clear_indexes(db, tables).and_then(|()| db.clear_unused())
-            }
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::erase::clear_indexes(db, tables)?;
+        db.clear_unused()
     }
 
     /// Copies the WAL into the database file and empties it, so that no deleted data is left there.
@@ -357,15 +337,13 @@ impl Db {
     /// # Errors
     /// When the database can't be written to.
     pub(crate) fn empty_wal(&self) -> Result<Checkpoint, Error> {
-        match self {
-            Self::Sqlite(db) => db.empty_wal(),
-        }
+        let Self::Sqlite(db) = self;
+        db.empty_wal()
     }
 
     /// A WAL that was kept when the database was replaced. It may hold clicks that are nowhere else.
     pub(crate) fn left_wal(&self) -> Option<PathBuf> {
-        match self {
-            Self::Sqlite(db) => sqlite::left_wal(db.path()),
-        }
+        let Self::Sqlite(db) = self;
+        sqlite::left_wal(db.path())
     }
 }

@@ -198,19 +198,27 @@ impl<'a> References<'a> {
     }
 }
 
+/// The FROM clause of a query for the dangling references of the tables `child` whose foreign keys `key` meet `condition`.
+pub(super) fn dangling_from(condition: &str) -> String {
+    format!(
+        "FROM (SELECT DISTINCT child.name
+               FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+               WHERE child.type = 'table' AND {condition}) AS children,
+              pragma_foreign_key_check(children.name) AS dangling"
+    )
+}
+
 fn dangling(
     conn: &Connection,
     parents: &[&str],
     emptied: &[&str],
 ) -> rusqlite::Result<HashMap<Dangling, u64>> {
     let (parents, emptied) = (quoted(parents), quoted(emptied));
+    let dangling = dangling_from(&format!(
+        r#"lower(child.name) NOT IN ({emptied}) AND lower(key."table") IN ({parents})"#
+    ));
     let sql = format!(
-        r#"SELECT check_."table", check_.rowid, check_.parent, check_.fkid, count(*)
-           FROM (SELECT DISTINCT child.name
-                 FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
-                 WHERE child.type = 'table' AND lower(child.name) NOT IN ({emptied})
-                   AND lower(reference."table") IN ({parents})) AS children,
-                pragma_foreign_key_check(children.name) AS check_
+        r#"SELECT dangling."table", dangling.rowid, dangling.parent, dangling.fkid, count(*) {dangling}
            GROUP BY 1, 2, 3, 4"#
     );
     conn.prepare(&sql)?

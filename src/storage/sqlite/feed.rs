@@ -13,12 +13,12 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{
     SqliteDb,
     file_state::FileIdentities,
-    select::{read_click, read_without_time, select_all},
+    select::{read_click, read_without_time, select},
     text,
 };
 use crate::{
     expert::ExpertNames,
-    storage::{Cause, Error, Selection, StoredClick},
+    storage::{Cause, Columns, Error, Selection, StoredClick},
 };
 
 /// The most clicks that are read in one short transaction.
@@ -245,7 +245,7 @@ fn read_batch(
     let is_selected = selection.matcher();
     let mut statement = conn.prepare_cached(&format!(
         "{} WHERE id > ? ORDER BY id LIMIT {BATCH_CLICKS_MAX}",
-        select_all()
+        select(Columns::ALL)
     ))?;
     let mut rows = statement.query([seen.last_id])?;
     let mut batch = NewClicks::default();
@@ -314,7 +314,7 @@ impl Seen {
         self.are_all = true;
         let mut statement = conn.prepare_cached(&format!(
             "{} WHERE id <= ? ORDER BY id DESC LIMIT ?",
-            select_all()
+            select(Columns::ALL)
         ))?;
         let mut rows = statement.query((last_id, SEEN_CLICKS_MAX + 1))?;
         while let Some(row) = rows.next()? {
@@ -380,7 +380,7 @@ impl Seen {
 
     fn exists(&self, conn: &Connection, click: &SeenClick) -> rusqlite::Result<bool> {
         let found = conn
-            .prepare_cached(&format!("{} WHERE id = ?", select_all()))?
+            .prepare_cached(&format!("{} WHERE id = ?", select(Columns::ALL)))?
             .query_row([click.id], |row| self.seen_click(row))
             .optional()?;
         Ok(found.is_some_and(|found| found.hash == click.hash))

@@ -13,7 +13,9 @@ use rusqlite::Connection;
 use rustix::fs::{Access, access, statvfs};
 
 use super::{
-    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files, left_wal,
+    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
+    erase::dangling_from,
+    has_wal_files, left_wal,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
 };
@@ -23,18 +25,18 @@ use crate::{
 };
 
 /// Less free disk space than this is a warning, in bytes: space for some two million clicks with their WAL.
-pub(crate) const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
+const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
 
 /// Less than this is a problem, in bytes: what the WAL grows by until SQLite checkpoints it (1,000 pages of 4 KiB).
-pub(crate) const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
+const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
 
 /// A WAL file larger than this is a warning, in bytes. The daemon cuts it back to this after each checkpoint, so a larger
 /// one means that a reader or a host app keeps checkpoints from finishing.
-pub(crate) const WAL_BYTES_HIGH: u64 = JOURNAL_BYTES_MAX as u64;
+const WAL_BYTES_HIGH: u64 = JOURNAL_BYTES_MAX as u64;
 
 /// How far ahead of the clock the newest click may be: it may have arrived since the check began, and synchronized
 /// clocks differ by less.
-pub(crate) const AHEAD_MAX: Duration = Duration::from_mins(1);
+const AHEAD_MAX: Duration = Duration::from_mins(1);
 
 /// How many faults of a damaged file are reported.
 const FAULTS_MAX: u32 = 5;
@@ -332,22 +334,18 @@ fn integrity(db: &SqliteDb) -> Result<Finding, Error> {
 /// Foreign keys, which are not enforced while leadclicks deletes. Those of the clicks are left out: a click on an unknown
 /// expert is stored and reported too.
 fn references(db: &SqliteDb) -> Result<Finding, Error> {
-    let broken: Vec<(String, String, u64)> = db.run(|conn| {
-        conn.prepare(
-            r#"SELECT broken."table", broken.parent, count(*)
-               FROM (SELECT DISTINCT child.name
-                     FROM sqlite_schema AS child, pragma_foreign_key_list(child.name)
-                     WHERE child.type = 'table' AND lower(child.name) <> 'lead_clicks') AS children,
-                    pragma_foreign_key_check(children.name) AS broken
-               GROUP BY 1, 2"#,
-        )?
+    let dangling: Vec<(String, String, u64)> = db.run(|conn| {
+        conn.prepare(&format!(
+            r#"SELECT dangling."table", dangling.parent, count(*) {} GROUP BY 1, 2"#,
+            dangling_from("lower(child.name) <> 'lead_clicks'")
+        ))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()
     })?;
-    if broken.is_empty() {
+    if dangling.is_empty() {
         return Ok(Finding::ok("references", "all refer to existing rows"));
     }
-    let found: Vec<String> = broken
+    let found: Vec<String> = dangling
         .into_iter()
         .map(|(child, parent, rows)| {
             format!("rows of {child} ({rows}) refer to rows of {parent} that do not exist")

@@ -151,15 +151,8 @@ impl SqliteDb {
 
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
         // The path is absolute, so SQLite does not read it as a URI or as a name such as `:memory:`.
-        let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-        Self::set_up(opened, path)
-    }
-
-    fn set_up(opened: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, Error> {
-        let conn = match opened {
-            Ok(conn) => conn,
-            Err(source) => return Err(Error::new(&path, source.into())),
-        };
+        let conn = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| Error::new(&path, error.into()))?;
         let db = Self { conn, path };
         db.run(|conn| {
             conn.busy_timeout(BUSY_TIMEOUT)?;

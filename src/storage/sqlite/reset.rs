@@ -15,15 +15,10 @@ use crate::{
 
 /// As [`crate::storage::Db::count_rows`].
 pub(crate) fn count(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
-    db.run(|conn| {
-        present(conn)?
-            .into_iter()
-            .map(|table| {
-                let sql = format!("SELECT count(*) FROM {table}");
-                let rows = conn.query_row(&sql, [], |row| row.get(0))?;
-                Ok(TableRows { table, rows })
-            })
-            .collect()
+    in_each_table(db, |conn, table| {
+        conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
     })
 }
 
@@ -38,7 +33,7 @@ pub(crate) fn reset(
             backup::write(db, path, progress).map_err(Error::nothing_deleted)?;
         }
         let references = References::of(db, &TABLES, &TABLES)?;
-        let deleted = db.run(delete)?;
+        let deleted = delete(db)?;
         for TableRows { table, rows } in count(db)? {
             if rows > 0 {
                 return Err(db.error(Cause::Kept { table, rows }));
@@ -49,12 +44,19 @@ pub(crate) fn reset(
     })
 }
 
-fn delete(conn: &Connection) -> rusqlite::Result<Vec<TableRows>> {
-    present(conn)?
-        .into_iter()
-        .map(|table| {
-            let rows = conn.execute(&format!("DELETE FROM {table}"), [])? as u64;
-            Ok(TableRows { table, rows })
-        })
-        .collect()
+fn delete(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
+    in_each_table(db, |conn, table| {
+        Ok(conn.execute(&format!("DELETE FROM {table}"), [])? as u64)
+    })
+}
+
+/// Runs `work`, which returns a number of rows, for each of [`TABLES`] that the database has.
+fn in_each_table(
+    db: &SqliteDb,
+    work: impl Fn(&Connection, &str) -> rusqlite::Result<u64>,
+) -> Result<Vec<TableRows>, Error> {
+    db.run(|conn| {
+        let with_rows = |table| work(conn, table).map(|rows| TableRows { table, rows });
+        present(conn)?.into_iter().map(with_rows).collect()
+    })
 }

@@ -54,7 +54,7 @@ impl WhereClause {
 }
 
 /// Selects the columns that [`read_click`] reads, with NULL for those that are not requested.
-fn select(columns: Columns) -> String {
+pub(super) fn select(columns: Columns) -> String {
     let columns = Columns::NAMES.map(|(column, name)| {
         if columns.contains(column) {
             name
@@ -63,11 +63,6 @@ fn select(columns: Columns) -> String {
         }
     });
     format!("SELECT id, {} FROM lead_clicks", columns.join(", "))
-}
-
-/// Selects all columns.
-pub(super) fn select_all() -> String {
-    select(Columns::ALL)
 }
 
 /// Reads a click from a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
