@@ -24,14 +24,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
-pub(crate) use erase::{Elsewhere, OldClicks, TABLES, TableRows};
+pub(crate) use erase::{OldClicks, OtherTable, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
-pub(crate) use rows::{BadTime, Columns, Order, Query, StoredClick};
+pub(crate) use rows::{Columns, OnInvalidTime, Order, Query, StoredClick};
 pub(crate) use selection::{Selection, Window, fold_case};
 pub(crate) use sqlite::{
-    backup::Copied,
+    backup::BackupContent,
     feed::{Feed, NewClicks},
     pace::Pace,
     writer::{Writer, WriterCounts},
@@ -151,7 +151,7 @@ impl Db {
     /// Calls `row` with each selected click, until it returns `Break`.
     ///
     /// # Errors
-    /// If the database can't be read, or with [`BadTime::Fail`] the time of a click.
+    /// If the database can't be read, or with [`OnInvalidTime::Fail`] the time of a click.
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
@@ -235,7 +235,7 @@ impl Db {
         &self,
         path: &Path,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Copied, Error> {
+    ) -> Result<BackupContent, Error> {
         let Self::Sqlite(db) = self;
         sqlite::backup::write(db, path, progress)
     }
@@ -280,9 +280,9 @@ impl Db {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub(crate) fn find_elsewhere(&self, email: &str) -> Result<Vec<Elsewhere>, Error> {
+    pub(crate) fn find_other_tables(&self, email: &str) -> Result<Vec<OtherTable>, Error> {
         let Self::Sqlite(db) = self;
-        sqlite::forget::find_elsewhere(db, email)
+        sqlite::forget::find_other_tables(db, email)
     }
 
     /// Deletes the rows of one person in one transaction, and returns their numbers. [`Db::erase_remains`] must follow.

@@ -22,7 +22,7 @@ pub(crate) struct TableRows {
 
 /// A table outside [`TABLES`] that has rows with a person's email, or may have some.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Elsewhere {
+pub(crate) struct OtherTable {
     /// The table's name.
     pub(crate) table: String,
     /// The number of rows with this email; none if only the host app can read the table, by a virtual table module.

@@ -71,7 +71,7 @@ pub(crate) enum Cause {
     #[error(
         "the click with id {0} has an invalid created_at; change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row"
     )]
-    BadTime(String),
+    InvalidTime(String),
     /// The `experts` table belongs to a host app.
     #[error(
         "the experts table belongs to another program, so leadclicks never changes it; change experts in the program \

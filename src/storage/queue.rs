@@ -1,6 +1,6 @@
 //! The queue in which clicks wait for the writer.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -70,12 +70,6 @@ pub(super) enum PendingState {
 }
 
 pub(super) type Answer = Result<(), NotStored>;
-
-impl fmt::Debug for ClickQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClickQueue").finish_non_exhaustive()
-    }
-}
 
 impl ClickQueue {
     pub(super) fn new(

@@ -74,7 +74,7 @@ pub(crate) enum Order {
 
 /// How to treat a click whose stored time can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BadTime {
+pub(crate) enum OnInvalidTime {
     /// Reading ends with an error.
     Fail,
     /// The click is skipped, and so is any whose time is not stored as text.
@@ -87,7 +87,7 @@ pub(crate) struct Query<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) columns: Columns,
     pub(crate) order: Order,
-    pub(crate) bad_time: BadTime,
+    pub(crate) on_invalid_time: OnInvalidTime,
     /// Called with the email of each selected click. If it returns false, the click is skipped.
     pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> bool>,
 }
@@ -99,7 +99,7 @@ impl<'a> Query<'a> {
             selection,
             columns,
             order: Order::Any,
-            bad_time: BadTime::Fail,
+            on_invalid_time: OnInvalidTime::Fail,
             is_wanted: None,
         }
     }

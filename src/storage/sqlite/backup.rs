@@ -25,7 +25,7 @@ const STEP_PAGES: std::ffi::c_int = 1024;
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Copied {
+pub(crate) struct BackupContent {
     /// Its size in bytes.
     pub(crate) bytes: u64,
     /// Its clicks.
@@ -44,7 +44,7 @@ pub(crate) fn write(
     db: &SqliteDb,
     path: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Copied, Error> {
+) -> Result<BackupContent, Error> {
     let failed = |reason: &dyn Display| {
         let reason = reason.to_string();
         let consequence = "";
@@ -65,7 +65,7 @@ pub(crate) fn write(
     if path.as_os_str().as_bytes().ends_with(b"/") {
         return Err(failed(&"the path is a directory's; give a file name"));
     }
-    // A connection of its own: if a transaction is open on `db`, this one sees what was committed before it.
+    // A connection of its own: if a transaction is open on `db`, this one sees what was committed before that began.
     let source = SqliteDb::open_for_report(db.path())?;
     let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
@@ -89,7 +89,7 @@ pub(crate) fn write(
     file.persist_noclobber(&absolute)
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(|error| failed(&error))?;
-    Ok(Copied { bytes, clicks })
+    Ok(BackupContent { bytes, clicks })
 }
 
 fn copy(

@@ -9,7 +9,7 @@ use super::SqliteDb;
 use crate::storage::{Cause, Error, TABLES};
 
 /// Those of [`TABLES`] that the database has, in their order.
-pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+pub(crate) fn existing_tables(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
     let mut exists = conn.prepare(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = ?1)",
     )?;
@@ -32,10 +32,10 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> 
 pub(crate) fn clear_indexes(db: &SqliteDb, tables: &[&str]) -> Result<(), Error> {
     db.write(|db| {
         db.run(|conn| {
-            let mut present = present(conn)?;
-            present.retain(|table| tables.contains(table));
-            clear_full_text(conn, &present)?;
-            clear_samples(conn, &present)
+            let mut existing = existing_tables(conn)?;
+            existing.retain(|table| tables.contains(table));
+            clear_full_text(conn, &existing)?;
+            clear_samples(conn, &existing)
         })
     })
 }
@@ -127,7 +127,7 @@ fn quoted(tables: &[&str]) -> String {
 
 /// The foreign keys that refer to rows that will be erased. SQLite does not enforce foreign keys on this connection, because
 /// that may cascade into other tables, so an erasure checks them itself.
-pub(crate) struct References<'a> {
+pub(crate) struct ForeignKeys<'a> {
     parents: &'a [&'a str],
     emptied: &'a [&'a str],
     dangling_before: HashMap<Dangling, u64>,
@@ -143,7 +143,7 @@ struct Dangling {
     key: i64,
 }
 
-impl<'a> References<'a> {
+impl<'a> ForeignKeys<'a> {
     /// Reads the references to rows of the tables `parents`, before any of these rows is erased. Leaves out the tables that
     /// will be `emptied`.
     ///

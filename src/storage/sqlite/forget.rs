@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use super::{
     SqliteDb,
-    erase::{References, present},
+    erase::{ForeignKeys, existing_tables},
 };
-use crate::storage::{Cause, Elsewhere, Error, TABLES, TableRows};
+use crate::storage::{Cause, Error, OtherTable, TABLES, TableRows};
 
 /// The rows of one person. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
 const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32, 160)) = ?1 COLLATE NOCASE";
@@ -22,8 +22,8 @@ pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error>
         .collect()
 }
 
-/// As [`crate::storage::Db::find_elsewhere`]. Only virtual tables can be unreadable.
-pub(crate) fn find_elsewhere(db: &SqliteDb, email: &str) -> Result<Vec<Elsewhere>, Error> {
+/// As [`crate::storage::Db::find_other_tables`]. Only virtual tables can be unreadable.
+pub(crate) fn find_other_tables(db: &SqliteDb, email: &str) -> Result<Vec<OtherTable>, Error> {
     let others: Vec<(String, bool)> = db.run(|conn| {
         conn.prepare(
             "SELECT name, type = 'virtual' FROM pragma_table_list
@@ -43,7 +43,7 @@ pub(crate) fn find_elsewhere(db: &SqliteDb, email: &str) -> Result<Vec<Elsewhere
             rows => Some(rows?),
         };
         if rows != Some(0) {
-            found.push(Elsewhere { table, rows });
+            found.push(OtherTable { table, rows });
         }
     }
     Ok(found)
@@ -60,7 +60,7 @@ fn rows_in(db: &SqliteDb, table: &str, email: &str) -> Result<u64, Error> {
 /// As [`crate::storage::Db::forget`].
 pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
     db.delete(|db| {
-        let references = References::of(db, &TABLES, &[])?;
+        let foreign_keys = ForeignKeys::of(db, &TABLES, &[])?;
         let mut forgotten = Vec::new();
         for table in with_email(db)? {
             let rows = db.run(|conn| delete_from(conn, table, email))?;
@@ -72,14 +72,14 @@ pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error
             }
             forgotten.push(TableRows { table, rows });
         }
-        references.check(db)?;
+        foreign_keys.check(db)?;
         Ok(forgotten)
     })
 }
 
 fn with_email(db: &SqliteDb) -> Result<Vec<&'static str>, Error> {
     let mut tables = Vec::new();
-    for table in db.run(present)? {
+    for table in db.run(existing_tables)? {
         if has_email(db, table)? {
             tables.push(table);
         }

@@ -1,7 +1,7 @@
 //! Opening a database file safely.
 //!
-//! A blank database gets the tables of schema.sql. Any other is used as it is: its schema is never altered, and no mark is
-//! left in the file's header, because both may belong to a host app.
+//! A blank database gets the tables of schema.sql. Opening any other changes neither its schema nor marks in the file's
+//! header, because both may belong to a host app.
 
 use std::{
     fmt::Write,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use super::{SqliteDb, erase::References, owned_text, scrub::yielding, select::bad_time};
+use super::{SqliteDb, erase::ForeignKeys, owned_text, scrub::yielding, select::invalid_time};
 use crate::{
     storage::{Cause, Error, OldClicks},
     timestamp::Timestamp,
@@ -36,7 +36,7 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
         while let Some(row) = rows.next()? {
             let text = row.get_ref(0)?.as_str().ok();
             let Some(at) = text.and_then(Timestamp::parse_stored) else {
-                return Err(bad_time(row.get_ref(2)?));
+                return Err(invalid_time(row.get_ref(2)?));
             };
             leads.insert(owned_text(row.get_ref(1)?));
             let so_far = old.unwrap_or(OldClicks {
@@ -76,7 +76,7 @@ pub(crate) fn purge(
 }
 
 fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
-    let references = References::of(db, &CLICKS, &[])?;
+    let foreign_keys = ForeignKeys::of(db, &CLICKS, &[])?;
     let oldest = format!(
         "SELECT id FROM lead_clicks WHERE {OLD} ORDER BY created_at, id LIMIT {BATCH_CLICKS_MAX}"
     );
@@ -91,7 +91,7 @@ fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
         return Err(db.error(Cause::KeptOld { rows }));
     }
     if deleted > 0 {
-        references.check(db)?;
+        foreign_keys.check(db)?;
     }
     Ok(deleted)
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{
     SqliteDb, backup,
-    erase::{References, present},
+    erase::{ForeignKeys, existing_tables},
 };
 use crate::{
     progress::Progress,
@@ -32,14 +32,14 @@ pub(crate) fn reset(
         if let Some(path) = backup {
             backup::write(db, path, progress).map_err(Error::nothing_deleted)?;
         }
-        let references = References::of(db, &TABLES, &TABLES)?;
+        let foreign_keys = ForeignKeys::of(db, &TABLES, &TABLES)?;
         let deleted = delete(db)?;
         for TableRows { table, rows } in count(db)? {
             if rows > 0 {
                 return Err(db.error(Cause::Kept { table, rows }));
             }
         }
-        references.check(db)?;
+        foreign_keys.check(db)?;
         Ok(deleted)
     })
 }
@@ -57,6 +57,6 @@ fn in_each_table(
 ) -> Result<Vec<TableRows>, Error> {
     db.run(|conn| {
         let with_rows = |table| work(conn, table).map(|rows| TableRows { table, rows });
-        present(conn)?.into_iter().map(with_rows).collect()
+        existing_tables(conn)?.into_iter().map(with_rows).collect()
     })
 }

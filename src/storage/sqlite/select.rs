@@ -10,7 +10,7 @@ use rusqlite::{
 use super::{SqliteDb, text};
 use crate::{
     storage::{
-        BadTime, Cause, Columns, Error, Order, Query, Selection, StoredClick, Window,
+        Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window,
         selection::contains,
     },
     timestamp::Timestamp,
@@ -103,11 +103,12 @@ fn read_texts<'row>(
 }
 
 fn read_time(row: &Row<'_>) -> Result<Timestamp, Cause> {
-    Timestamp::parse_stored(&text(row.get_ref(4)?)).ok_or_else(|| bad_time(row.get_ref_unwrap(0)))
+    Timestamp::parse_stored(&text(row.get_ref(4)?))
+        .ok_or_else(|| invalid_time(row.get_ref_unwrap(0)))
 }
 
-pub(super) fn bad_time(id: ValueRef<'_>) -> Cause {
-    Cause::BadTime(text(id).into_owned())
+pub(super) fn invalid_time(id: ValueRef<'_>) -> Cause {
+    Cause::InvalidTime(text(id).into_owned())
 }
 
 impl SqliteDb {
@@ -122,7 +123,7 @@ impl SqliteDb {
             columns = columns | Columns::SEARCH_QUERY;
         }
         let mut clause = WhereClause::of(selection);
-        if query.bad_time == BadTime::Skip {
+        if query.on_invalid_time == OnInvalidTime::Skip {
             // Numbers sort before all texts and blobs after them, whatever they mean.
             clause.conditions.push("typeof(created_at) = 'text'");
         }
@@ -152,7 +153,11 @@ impl SqliteDb {
                 let mut click = read_texts(row, columns, email)?;
                 if columns.contains(Columns::CREATED_AT) {
                     match read_time(row) {
-                        Err(Cause::BadTime(_)) if query.bad_time == BadTime::Skip => continue,
+                        Err(Cause::InvalidTime(_))
+                            if query.on_invalid_time == OnInvalidTime::Skip =>
+                        {
+                            continue;
+                        }
                         created_at => click.created_at = created_at?,
                     }
                 }
