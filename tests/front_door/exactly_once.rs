@@ -36,8 +36,8 @@ fn earlier_site(more_sql: &str) -> Site {
 
 const EARLIER_SCHEMA: &str = include_str!("earlier_schema.sql");
 
-const ADDED: &str = "INFO added the column click_id";
-const NOT_ADDED: &str = "WARN cannot add the column click_id";
+const ADDED: &str = "INFO the column click_id is added";
+const NOT_ADDED: &str = "WARN the column click_id can't be added";
 
 fn id(number: usize) -> String {
     format!("0198c2a1-7d3e-7b4f-9c5d-{number:012x}")

@@ -186,10 +186,10 @@ impl CaptureDatabase {
                 "adding the column click_id to lead_clicks; clicks wait until it is added"
             );
             match db.add_id_column() {
-                Ok(()) => tracing::info!("added the column click_id"),
+                Ok(()) => tracing::info!("the column click_id is added"),
                 Err(error) => tracing::warn!(
                     reason = %error,
-                    "cannot add the column click_id, so a click that is sent again after a restart is stored twice; \
+                    "the column click_id can't be added, so a click that is sent again after a restart is stored twice; \
                      restart leadclicksd to try again"
                 ),
             }
