@@ -22,14 +22,7 @@ pub(super) const REMEMBERED: Duration = Duration::from_hours(25);
 
 /// Hashes ids with a random key, so that nobody can search for ids with the same hash. The chance that one of a million new
 /// clicks has the hash of another click is 1 in 40 million.
-#[derive(Debug, Clone, Default)]
-pub(super) struct IdHasher(RandomState);
-
-impl IdHasher {
-    pub(super) fn hash(&self, id: &ClickId) -> u64 {
-        self.0.hash_one(id)
-    }
-}
+pub(super) type IdHasher = RandomState;
 
 /// The ids of recently stored clicks, as hashes by one [`IdHasher`].
 #[derive(Debug)]
@@ -75,7 +68,7 @@ impl RecentIds {
             while let Some(row) = rows.next()? {
                 // A host app may store something else there.
                 if let Ok(id) = ClickId::parse(&text(row.get_ref(0)?)) {
-                    ids.insert_oldest(hasher.hash(&id));
+                    ids.insert_oldest(hasher.hash_one(id));
                 }
             }
             Ok(())

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::BuildHasher,
     mem,
     path::PathBuf,
     sync::{
@@ -400,7 +401,7 @@ fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
         let Some(id) = &pending.id else { continue };
         // Growing the map step by step would take longer than everything else here.
         first.reserve(clicks - number);
-        let hash = hasher.hash(id);
+        let hash = hasher.hash_one(id);
         pending.id_hash = Some(hash);
         match first.entry(hash) {
             Entry::Vacant(entry) => {
