@@ -1,26 +1,26 @@
-//! A lead's click on an expert, and the rules that its parts keep.
+//! A lead's click on an expert, and the rules for its fields.
 //!
-//! A [`Click`] can only be made from input that keeps every rule of the capture contract, so whatever holds one
-//! need not check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
+//! A [`Click`] can only be made from input that follows every rule of the capture contract, so code that has one need not
+//! check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
 
 use std::{str, time::Duration};
 
-/// The longest email address that is taken: 64 for the local part, `@`, and 255 for the domain
+/// The longest valid email address: 64 for the local part, `@`, and 255 for the domain
 /// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).
 pub const EMAIL_CHARS_MAX: usize = 320;
-/// The longest expert username that is taken.
+/// The longest valid expert username.
 pub const EXPERT_USERNAME_CHARS_MAX: usize = 100;
-/// The longest search query that is taken.
+/// The longest valid search query.
 pub const SEARCH_QUERY_CHARS_MAX: usize = 2000;
 
-/// The greatest age that a posted click can have; an older one counts as this. A page keeps a click that it could not
-/// send for as long.
+/// The greatest age of a posted click; an older one gets this age. A page keeps a click that it could not send for as
+/// long.
 pub const AGE_MAX: Duration = Duration::from_hours(24);
-/// A posted click that is younger than this counts as new. Clicks that a page posts at once keep their order then: their
-/// ages differ by less than the network reorders them.
+/// A posted click that is younger than this is dated by its arrival, so that clicks that a page posts at once keep their
+/// order: their ages differ by less than the network delays them.
 pub const AGE_MIN: Duration = Duration::from_secs(1);
 
-/// A lead clicked an expert's card. When it happened is not part of it: that is known when it arrives.
+/// A lead clicked an expert's card. The time is not part of it, because it is only known when the click arrives.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Click {
     email: String,
@@ -81,19 +81,19 @@ impl Click {
     }
 }
 
-/// A click as a page posts it, maybe again.
+/// A click as a page posts it, possibly more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostedClick {
-    /// Who clicked whom.
+    /// The click.
     pub click: Click,
-    /// What tells that two posts are of one click; without it each post is a click.
+    /// Identifies retries: posts with the same id are one click. Without an id each post is a click.
     pub id: Option<ClickId>,
     /// How long before the post the click happened: none, or [`AGE_MIN`] to [`AGE_MAX`].
     pub age: Duration,
 }
 
-/// The identity that a page gives a click: a UUID of any version, but neither the nil nor the max UUID, which stand for
-/// none ([RFC 9562, 5.9 and 5.10](https://www.rfc-editor.org/rfc/rfc9562#section-5.9)).
+/// The id that a page gives a click: a UUID of any version, but not the nil or the max UUID, which mean "no id"
+/// ([RFC 9562, 5.9 and 5.10](https://www.rfc-editor.org/rfc/rfc9562#section-5.9)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClickId {
     /// ASCII, in lower case.
@@ -101,10 +101,10 @@ pub struct ClickId {
 }
 
 impl ClickId {
-    /// How long a UUID's text is: 32 hexadecimal digits in five groups with hyphens between them.
+    /// The length of a UUID's text: 32 hexadecimal digits in five groups with hyphens between them.
     pub const CHARS: usize = 36;
 
-    /// Reads a UUID in upper or lower case. Ids that differ only in that are equal.
+    /// Reads a UUID in upper or lower case. Ids that differ only in case are equal.
     ///
     /// # Errors
     /// [`Rule::NotAUuid`].
@@ -163,7 +163,7 @@ impl Field {
 /// A rule that a field can break. Its text says what the field should be and never repeats the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
-    /// Nothing is left of the field after trimming.
+    /// The field is empty after trimming.
     #[error("should have at least 1 character")]
     Empty,
     /// The field has more characters than this.
@@ -175,7 +175,7 @@ pub enum Rule {
     /// The field is not an email address.
     #[error("should have one @ with text on both sides and no white space")]
     NotAnEmail,
-    /// The field is not a UUID that can be an identity.
+    /// The field is not a UUID that can be an id.
     #[error("should be a UUID of 36 characters, and neither the nil nor the max UUID")]
     NotAUuid,
 }
@@ -189,7 +189,7 @@ pub struct Violation {
     pub rule: Rule,
 }
 
-/// Whether `email`, already trimmed, may be a lead's.
+/// Checks an email address, which must be trimmed already.
 ///
 /// # Errors
 /// The first [`Rule`] that it breaks.
@@ -210,7 +210,7 @@ pub fn email_rule(email: &str) -> Result<(), Rule> {
     }
 }
 
-/// Whether `username`, already trimmed, may stand for an expert.
+/// Checks an expert's username, which must be trimmed already.
 ///
 /// # Errors
 /// The first [`Rule`] that it breaks.
@@ -227,12 +227,12 @@ fn not_empty(text: &str) -> Result<(), Rule> {
     Ok(())
 }
 
-/// Whether `text` has at most `chars_max` characters.
+/// Checks that `text` has at most `chars_max` characters.
 ///
 /// # Errors
 /// [`Rule::TooLong`].
 pub fn longest(text: &str, chars_max: usize) -> Result<(), Rule> {
-    // A character takes at least one byte, so a text this short need not be counted.
+    // A character takes at least one byte, so a text with few bytes need not be counted.
     if text.len() > chars_max && text.chars().count() > chars_max {
         return Err(Rule::TooLong(chars_max));
     }
@@ -354,7 +354,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_taken_keeps_the_bounds_that_schema_sql_states(
+        fn every_click_is_within_the_bounds_of_schema_sql(
             email in "\\PC{0,10}@\\PC{0,10}|.{0,400}",
             username in ".{0,120}",
             query in ".{0,40}",

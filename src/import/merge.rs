@@ -6,7 +6,7 @@ use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, RowReader};
 use crate::{
     click::Click,
     progress::Progress,
-    storage::{BadTime, Columns, Db, Error, Order, Query, Selection, StoredClick, Window},
+    storage::{Columns, Db, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
     timestamp::Timestamp,
 };
 
@@ -72,7 +72,7 @@ fn find_duplicates(db: &Db, clicks: &ParsedClicks) -> Result<Vec<bool>, Error> {
         });
         let query = Query {
             // A click without a valid time can't be equal to one of the file.
-            bad_time: BadTime::Skip,
+            on_invalid_time: OnInvalidTime::Skip,
             ..Query::of(&selection, Columns::ALL).in_order(Order::Arrival)
         };
         let mut is_over = true;

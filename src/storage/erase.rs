@@ -1,7 +1,7 @@
 use crate::timestamp::Timestamp;
 
-/// The tables of leads and clicks, in this order: what refers to others first. From those of them that the database
-/// has, rows are erased; never from `experts`, `admin_users`, `settings` or anything else.
+/// The tables of leads and clicks, those that refer to others first. Rows are only erased from those of them that the
+/// database has, never from `experts`, `admin_users`, `settings` or any other table.
 pub(crate) const TABLES: [&str; 6] = [
     "feedback",
     "conversations",
@@ -11,30 +11,30 @@ pub(crate) const TABLES: [&str; 6] = [
     "lead_clicks",
 ];
 
-/// A table and how many rows it has, or had.
+/// A table and its number of rows, before or after a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableRows {
     /// The table's name.
     pub(crate) table: &'static str,
-    /// Its rows.
+    /// The number of rows.
     pub(crate) rows: u64,
 }
 
-/// A table outside [`TABLES`] that has rows with a person's email, or may have.
+/// A table outside [`TABLES`] that has rows with a person's email, or may have some.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Elsewhere {
+pub(crate) struct OtherTable {
     /// The table's name.
     pub(crate) table: String,
-    /// Its rows with this email; none if only the host app can read it, by a module of its own.
+    /// The number of rows with this email; none if only the host app can read the table, by a virtual table module.
     pub(crate) rows: Option<u64>,
 }
 
 /// The clicks from before a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OldClicks {
-    /// How many clicks; at least one.
+    /// The number of clicks; at least one.
     pub(crate) clicks: u64,
-    /// Of how many leads.
+    /// The number of leads.
     pub(crate) leads: u64,
     /// When the oldest was stored.
     pub(crate) first: Timestamp,

@@ -1,106 +1,148 @@
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
 };
 
 use rusqlite::ErrorCode;
+use thiserror::Error as ThisError;
 
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
-#[derive(Debug)]
+#[derive(Debug, ThisError)]
+#[error("{}: {cause}", .path.display())]
 pub(crate) struct Error {
-    /// The database; for a backup that failed, the backup.
+    /// The database; if a backup failed, the backup.
     path: PathBuf,
-    problem: Problem,
+    cause: Cause,
 }
 
-/// What is wrong with a file.
-#[derive(Debug)]
-pub(crate) enum Problem {
+/// What is wrong with a file. The text does not name the file.
+#[derive(Debug, ThisError)]
+pub(crate) enum Cause {
     /// There is no file at the path.
+    #[error("no such database; check --db, or start leadclicksd once to create it")]
     Missing,
-    /// What is at the path is a directory, a device or a socket.
+    /// There is a directory, a device or a socket at the path.
+    #[error("not a regular file; give --db the path of a database file")]
     NotAFile,
-    /// The operating system refuses the file.
+    /// The operating system can't open the file.
+    #[error("{}", unusable(.0))]
     Unusable(io::Error),
     /// The file can be read but not written to.
+    #[error("no permission to write; run as its owner")]
     ReadOnly,
+    #[error("cannot use WAL mode; move the database to a local disk")]
     NoWal,
+    #[error("not an SQLite database; check --db")]
     NotADatabase,
+    #[error("no table {0}; check --db, or create the table with `sqlite3 FILE < schema.sql`")]
     NoTable(&'static str),
+    #[error(
+        "the table {table} has no column {column}; add it in the program that owns the database"
+    )]
     NoColumn {
         table: &'static str,
         column: &'static str,
     },
-    /// `lead_clicks` demands a value, for this column, that a click does not have.
-    ColumnDemanded(String),
-    /// `lead_clicks.id` is no `INTEGER PRIMARY KEY` by itself, so SQLite gives new rows no id.
+    /// `lead_clicks` requires a value for this column, which a click does not have.
+    #[error(
+        "lead_clicks.{0} is NOT NULL without a default, so no click could be stored; give it a default in the program \
+         that owns the database"
+    )]
+    ColumnRequired(String),
+    /// `lead_clicks.id` alone is not an `INTEGER PRIMARY KEY`, so SQLite gives new rows no id.
+    #[error(
+        "lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that in the program \
+         that owns the database"
+    )]
     IdNotNumbered,
     /// `lead_clicks` is a view.
+    #[error(
+        "lead_clicks is a view, so nothing confirms that a click is stored; make it a table in the program that owns \
+         the database"
+    )]
     View,
-    /// The database is in WAL mode, without the WAL's files, which who may not write it must not make.
+    /// The database is in WAL mode without the WAL's files, which a user without write permission must not create.
+    #[error(
+        "its -wal and -shm files are missing, and only a user who can write the database can create them; start \
+         leadclicksd, or run as the file's owner"
+    )]
     WalMissing,
     /// The click with this id has a time that can't be read.
-    BadTime(String),
+    #[error(
+        "the click with id {0} has an invalid created_at; change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row"
+    )]
+    InvalidTime(String),
     /// The `experts` table belongs to a host app.
+    #[error(
+        "the experts table belongs to another program, so leadclicks never changes it; change experts in the program \
+         that owns the database"
+    )]
     ForeignExperts,
-    /// A host app's constraint or trigger refuses the click on this line of a file.
-    ClickRefused {
-        line: u64,
-        /// SQLite's code and its word for it.
-        reason: String,
-    },
-    /// A host app's trigger keeps rows that a reset deletes.
-    Kept {
-        table: &'static str,
-        rows: u64,
-    },
+    /// A host app's constraint or trigger rejects the click on this line of a file. `reason` is SQLite's name and number
+    /// of the error.
+    #[error(
+        "the database rejected the click on line {line}: {reason}; nothing was imported; correct or remove that line"
+    )]
+    ClickRejected { line: u64, reason: String },
+    /// A host app's trigger keeps rows that a reset or an erasure deletes.
+    #[error(
+        "a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it in the program that owns the \
+         database"
+    )]
+    Kept { table: &'static str, rows: u64 },
     /// A host app's trigger keeps clicks that a purge deletes.
-    KeptOld {
-        rows: u64,
-    },
+    #[error(
+        "a trigger keeps the oldest clicks ({rows}), so they were not deleted; change it in the program that owns the \
+         database"
+    )]
+    KeptOld { rows: u64 },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
+    #[error(
+        "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"
+    )]
     StillReferred {
         table: String,
         parent: String,
         rows: u64,
     },
-    /// The backup could not be written.
+    /// The backup could not be written. `consequence` follows a semicolon, or is empty.
+    #[error("cannot write the backup: {reason}{consequence}")]
     Backup {
-        source: Box<dyn std::error::Error + Send + Sync>,
-        /// What does not happen because of that, behind a semicolon.
-        stops: &'static str,
+        reason: String,
+        consequence: &'static str,
     },
-    /// SQLite refuses for any other reason.
+    /// Any other error of SQLite.
+    #[error("{}; {}", message(.0), next_step(.0))]
     Sqlite(rusqlite::Error),
 }
 
 impl Error {
-    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+    pub(crate) fn new(path: &Path, cause: Cause) -> Self {
         Self {
             path: path.to_owned(),
-            problem,
+            cause,
         }
     }
 
-    /// Whether there are no `-wal` and `-shm` files, and whoever asked may not make them.
+    /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
     pub(crate) fn is_wal_missing(&self) -> bool {
-        matches!(self.problem, Problem::WalMissing)
+        matches!(self.cause, Cause::WalMissing)
     }
 
-    /// Of a backup that something should have been deleted after.
+    /// Adds to a failed backup that the deletion after it did not happen.
     pub(crate) fn nothing_deleted(mut self) -> Self {
-        if let Problem::Backup { stops, .. } = &mut self.problem {
-            *stops = "; nothing was deleted";
+        if let Cause::Backup { consequence, .. } = &mut self.cause {
+            *consequence = "; nothing was deleted";
         }
         self
     }
 
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
-        Self::new(path, Problem::Unusable(source))
+        Self::new(path, Cause::Unusable(source))
     }
 }
 
-impl From<rusqlite::Error> for Problem {
+impl From<rusqlite::Error> for Cause {
     fn from(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase,
@@ -109,134 +151,36 @@ impl From<rusqlite::Error> for Problem {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const OWNER: &str = "in the program that owns the database";
-        let path = self.path.display();
-        match &self.problem {
-            Problem::Missing => write!(
-                f,
-                "no database at {path}; check --db, or start leadclicksd once to make it"
-            ),
-            Problem::NotAFile => write!(
-                f,
-                "{path} is not a regular file; give --db the path of a database file"
-            ),
-            Problem::Unusable(source) => write_unusable(f, &self.path, source),
-            Problem::ReadOnly => write!(f, "no permission to write to {path}; run as its owner"),
-            Problem::NoWal => write!(
-                f,
-                "{path} can't be put into WAL mode; move it to a local disk"
-            ),
-            Problem::NotADatabase => write!(f, "{path} is not an SQLite database; check --db"),
-            Problem::NoTable(table) => write!(
-                f,
-                "{path} has no table {table}; check --db, or make the table with `sqlite3 FILE < schema.sql`"
-            ),
-            Problem::NoColumn { table, column } => write!(
-                f,
-                "{path}: the table {table} has no column {column}; add it {OWNER}"
-            ),
-            Problem::ColumnDemanded(column) => write!(
-                f,
-                "{path}: lead_clicks.{column} is NOT NULL without a default, so no click could be stored; give it a default {OWNER}"
-            ),
-            Problem::IdNotNumbered => write!(
-                f,
-                "{path}: lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that {OWNER}"
-            ),
-            Problem::View => write!(
-                f,
-                "{path}: lead_clicks is a view, which can't tell whether a click was stored; make it a table {OWNER}"
-            ),
-            Problem::WalMissing => write!(
-                f,
-                "{path}: the -wal and -shm files beside it are missing, and only who may write the database may make them; start leadclicksd, or run as the file's owner"
-            ),
-            Problem::BadTime(id) => write!(
-                f,
-                "{path}: the click with id {id} has a created_at that is no time; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row"
-            ),
-            Problem::ForeignExperts => write!(
-                f,
-                "{path}: the experts table is not leadclicks' own, so it is only read; change experts {OWNER}"
-            ),
-            Problem::ClickRefused { line, reason } => write!(
-                f,
-                "{path}: it refuses the click on line {line}: {reason}; nothing was imported, mend or remove that line"
-            ),
-            Problem::Kept { table, rows } => write!(
-                f,
-                "{path}: a trigger keeps rows of {table} ({rows}), so nothing was deleted; change it {OWNER}"
-            ),
-            Problem::KeptOld { rows } => write!(
-                f,
-                "{path}: a trigger keeps the oldest clicks ({rows}), so they were not deleted; change it {OWNER}"
-            ),
-            Problem::StillReferred {
-                table,
-                parent,
-                rows,
-            } => write!(
-                f,
-                "{path}: rows of {table} ({rows}) refer to rows of {parent} and would point to nothing; delete those first"
-            ),
-            Problem::Backup { source, stops } => {
-                write!(f, "cannot write the backup {path}: {source}{stops}")
-            }
-            Problem::Sqlite(source) => {
-                write!(f, "{path}: {}; {}", message(source), next_step(source))
-            }
-        }
-    }
-}
-
-fn write_unusable(f: &mut fmt::Formatter<'_>, path: &Path, source: &io::Error) -> fmt::Result {
-    let path = path.display();
+fn unusable(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::NotFound => write!(
-            f,
-            "the directory of {path} does not exist; make it first, or check --db"
-        ),
-        io::ErrorKind::PermissionDenied => write!(
-            f,
-            "no permission to open {path}; run as its owner or as a member of its group"
-        ),
-        io::ErrorKind::ReadOnlyFilesystem => write!(
-            f,
-            "{path} is on a read-only file system; make that writable, or choose another --db"
-        ),
-        _ => write!(f, "cannot use {path}: {source}; check --db"),
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.problem {
-            Problem::Unusable(source) => Some(source),
-            Problem::Sqlite(source) => Some(source),
-            Problem::Backup { source, .. } => Some(&**source),
-            _ => None,
+        io::ErrorKind::NotFound => "its directory does not exist; create it first, or check --db",
+        io::ErrorKind::PermissionDenied => {
+            "no permission to open it; run as its owner or as a member of its group"
         }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only; make it writable, or choose another --db"
+        }
+        _ => return format!("cannot use it: {source}; check --db"),
     }
+    .to_owned()
 }
 
-/// What to do about an error that SQLite gives.
+/// What to do about an error of SQLite.
 pub(crate) fn next_step(error: &rusqlite::Error) -> &'static str {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program holds its lock; try again when that is done"
+            "another program holds its lock; try again when that program has finished"
         }
         Some(ErrorCode::ReadOnly) => "run as the file's owner to change it",
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "run as the file's owner, or as a member of its group while -wal and -shm stand beside it"
+            "run as the file's owner, or as a member of its group while its -wal and -shm files exist"
         }
-        Some(ErrorCode::DiskFull) => "make room on the disk and try again",
+        Some(ErrorCode::DiskFull) => "free disk space and try again",
         Some(ErrorCode::DatabaseCorrupt) => "the file is damaged; restore a backup",
-        Some(ErrorCode::SystemIoFailure) => "check the disk, and whether it has room",
-        // By itself our SQL is right.
+        Some(ErrorCode::SystemIoFailure) => "check the disk and its free space",
+        // Our SQL is valid, so the cause is in a host app's schema.
         Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation) => {
-            "see to it in the program that owns the database"
+            "fix it in the program that owns the database"
         }
         _ => "check the file and its disk",
     }
@@ -250,14 +194,14 @@ fn message(error: &rusqlite::Error) -> String {
     }
 }
 
-/// SQLite's word for the error's code alone, for logs: its longer sentence can hold what a host app's trigger
-/// makes of a row.
+/// SQLite's name and number of an error, for logs. Its longer sentence can contain data of a row, for instance from the
+/// trigger of a host app.
 pub(crate) fn reason(error: &rusqlite::Error) -> String {
     let code = match error {
         rusqlite::Error::SqliteFailure(error, _) | rusqlite::Error::SqlInputError { error, .. } => {
             error.extended_code
         }
-        _ => return "a value of another type than expected".to_owned(),
+        _ => return "a value has an unexpected type".to_owned(),
     };
     format!("{} (SQLite code {code})", rusqlite::ffi::code_to_str(code))
 }

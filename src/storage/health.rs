@@ -2,30 +2,30 @@ use serde::Serialize;
 
 use super::Error;
 
-/// How much is looked at.
+/// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// All; reads the whole file.
+    /// Everything; reads the whole file.
     Full,
-    /// Not what reads the whole file: its integrity, foreign keys, the times of all clicks, and how many leads they are
-    /// of.
+    /// Everything except what reads the whole file: its integrity, foreign keys, the times of all clicks, and the number of
+    /// leads.
     Quick,
 }
 
-/// How something is.
+/// The result of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    /// In order.
+    /// No action needed.
     Ok,
-    /// It works, and somebody should look at it.
+    /// It works, but somebody should look into it.
     Warning,
     /// Something does not work.
     Problem,
 }
 
 impl State {
-    /// Its word, as in JSON.
+    /// The name in JSON and tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -38,22 +38,22 @@ impl State {
     pub(crate) fn worst(findings: &[Finding]) -> Self {
         findings
             .iter()
-            .map(|line| line.state)
+            .map(|finding| finding.state)
             .max()
             .unwrap_or(Self::Ok)
     }
 }
 
-/// What was looked at and how it is.
+/// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     /// The name of the check.
     pub(crate) check: &'static str,
-    /// How it is.
+    /// Its result.
     pub(crate) state: State,
     /// What was found.
     pub(crate) found: String,
-    /// What to do where it is not in order, unless `found` says so.
+    /// What to do, unless everything is in order or `found` says it.
     pub(crate) next: Option<String>,
 }
 
@@ -90,11 +90,22 @@ impl Finding {
         }
     }
 
-    /// An error names the next step itself.
+    pub(super) fn of_result(check: &'static str, result: Result<Self, Error>) -> Self {
+        result.unwrap_or_else(|error| Self::of_error(check, &error))
+    }
+
+    /// The text of an error contains the next step.
     pub(super) fn of_error(check: &'static str, error: &Error) -> Self {
         Self {
             state: State::Problem,
             ..Self::ok(check, error.to_string())
+        }
+    }
+
+    pub(super) fn at_worst(self, state: State) -> Self {
+        Self {
+            state: self.state.min(state),
+            ..self
         }
     }
 }

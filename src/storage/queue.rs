@@ -1,6 +1,6 @@
-//! Where clicks wait for the writer.
+//! The queue in which clicks wait for the writer.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,24 +10,24 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work; at most some 10 MB, since a
-/// click is at most about 10 KB, and as much again in the batch that is being stored. Beyond it a click is refused at
-/// once, so a stalled disk costs no memory.
+/// How many clicks may wait for the writer. At 50,000 a second that is 20 ms of work. A click has at most about 10 KB, so
+/// they take at most some 10 MB, and the batch that is being stored as much again. If the queue is full, a click is
+/// rejected at once, so a stalled disk does not fill the memory.
 pub(super) const QUEUE_CLICKS_MAX: usize = 1024;
 
-/// Why a click was not stored. Nothing of it is in the database then.
+/// Why a click was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotStored {
-    /// As many clicks are waiting as may.
+    /// [`QUEUE_CLICKS_MAX`] clicks are waiting already.
     QueueFull,
-    /// The database refuses this very click, by a constraint of a host app's; sending it again will not help.
+    /// A constraint or trigger of a host app rejected this click; sending it again will not help.
     Refused,
-    /// The database takes no writes at the moment: the disk is full, or another program holds the lock.
+    /// The database can't be written to at the moment: the disk is full, or another program holds the lock.
     Unavailable,
 }
 
-/// The way to the writer: clone it for every place that has clicks. When the last one is dropped, the writer
-/// stores what is queued, empties the WAL and ends.
+/// Sends clicks to the writer. When the last clone is dropped, the writer stores what is queued, empties the WAL and
+/// ends.
 #[derive(Clone)]
 pub(crate) struct ClickQueue {
     sender: mpsc::Sender<Pending>,
@@ -49,33 +49,27 @@ impl Drop for WakesWriter {
 pub(super) struct Pending {
     pub(super) click: Click,
     pub(super) id: Option<ClickId>,
-    /// Of the id; none until the writer makes it.
+    /// The hash of the id; none until the writer computes it.
     pub(super) id_hash: Option<u64>,
     pub(super) created_at: Timestamp,
     pub(super) answer: oneshot::Sender<Answer>,
     pub(super) state: PendingState,
 }
 
-/// What the writer knows of a click.
+/// What the writer knows about a click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PendingState {
-    /// It is to be stored.
+    /// It has to be stored.
     New,
-    /// One with its id is stored already.
+    /// A click with its id is stored already.
     Stored,
-    /// The database refuses it.
-    Refused,
-    /// It has the id of an earlier one of its batch, whose number this is, and what becomes of that becomes of it.
+    /// The database rejected it.
+    Rejected,
+    /// It has the id of the earlier click with this number in its batch, and gets the same answer.
     Repeat(usize),
 }
 
 pub(super) type Answer = Result<(), NotStored>;
-
-impl fmt::Debug for ClickQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClickQueue").finish_non_exhaustive()
-    }
-}
 
 impl ClickQueue {
     pub(super) fn new(
@@ -90,14 +84,13 @@ impl ClickQueue {
         }
     }
 
-    /// Stores a click that has arrived now, and returns when the transaction that holds it is committed and fsynced. If one
-    /// with its id is stored already, it is not stored again. It is dated by its arrival less its age: its time in the queue
-    /// does not count.
+    /// Stores a click that has just arrived, and returns when its transaction is committed and fsynced. A click whose id is
+    /// stored already is not stored again. The click's time is that of its arrival less its age, however long it waits here.
     ///
-    /// A caller that stops waiting does not take its click back.
+    /// If the caller drops this future, the click may be stored nevertheless.
     ///
     /// # Errors
-    /// [`NotStored`] says why nothing of the click is in the database.
+    /// [`NotStored`], if the click is not in the database.
     pub(crate) async fn store(&self, posted: PostedClick) -> Result<(), NotStored> {
         let (answer, answered) = oneshot::channel();
         self.sender
@@ -117,7 +110,7 @@ impl ClickQueue {
         answered.await.unwrap_or(Err(NotStored::Unavailable))
     }
 
-    /// Completes when the writer is gone, so that no click can be stored any more.
+    /// Completes when the writer has ended, so that no more clicks can be stored.
     pub(crate) async fn closed(&self) {
         self.sender.closed().await;
     }

@@ -3,7 +3,7 @@ use std::{borrow::Cow, ops::BitOr};
 use super::Selection;
 use crate::timestamp::Timestamp;
 
-/// A click as it is stored. A column that was not asked for is empty; the time is the Unix epoch then.
+/// A stored click. Columns that were not requested are empty, and the time is then the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StoredClick<'a> {
     /// The lead's email address.
@@ -17,7 +17,7 @@ pub(crate) struct StoredClick<'a> {
 }
 
 impl StoredClick<'_> {
-    /// The click with its own copies of all texts.
+    /// The click with owned texts.
     pub(crate) fn into_owned(self) -> StoredClick<'static> {
         StoredClick {
             email: Cow::Owned(self.email.into_owned()),
@@ -63,43 +63,43 @@ impl BitOr for Columns {
 /// The order in which clicks are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Whichever is fastest.
+    /// The fastest one.
     Any,
-    /// Of two clicks of the same time the one with the smaller id comes first. Others come in the order of ids or of
-    /// time, whichever is faster: a stable sort by time brings them into order, and mostly they are.
+    /// Nearly always the order of time. A stable sort by time makes it exact: clicks of the same time are in the order of
+    /// their ids.
     Arrival,
-    /// By time, the newest first; of the same time the one with the larger id first.
+    /// By time, the newest first; clicks of the same time by id, the largest first.
     NewestFirst,
 }
 
-/// What becomes of a click whose stored time can't be read.
+/// How to treat a click whose stored time can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BadTime {
+pub(crate) enum OnInvalidTime {
     /// Reading ends with an error.
     Fail,
-    /// The click is skipped, as is one whose time is not stored as text.
+    /// The click is skipped, and so is any whose time is not stored as text.
     Skip,
 }
 
-/// What is read of which clicks.
+/// Which columns of which clicks are read, and in which order.
 #[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) columns: Columns,
     pub(crate) order: Order,
-    pub(crate) bad_time: BadTime,
-    /// Is called with the email of each selected click; if it returns false, the click is not read any further.
+    pub(crate) on_invalid_time: OnInvalidTime,
+    /// Called with the email of each selected click. If it returns false, the click is skipped.
     pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> bool>,
 }
 
 impl<'a> Query<'a> {
-    /// These columns of the clicks in any order; a click whose time can't be read is an error.
+    /// These columns of the selected clicks in any order. A time that can't be read is an error.
     pub(crate) fn of(selection: &'a Selection, columns: Columns) -> Self {
         Self {
             selection,
             columns,
             order: Order::Any,
-            bad_time: BadTime::Fail,
+            on_invalid_time: OnInvalidTime::Fail,
             is_wanted: None,
         }
     }

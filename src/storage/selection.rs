@@ -1,6 +1,6 @@
 use crate::{storage::StoredClick, timestamp::Timestamp};
 
-/// Which clicks are read: those that meet every condition that is set.
+/// Which clicks are read: those that meet all conditions that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// When they were stored.
@@ -13,18 +13,17 @@ pub(crate) struct Selection {
     pub(crate) query: Option<String>,
 }
 
-/// When the clicks were stored: from `since` on and before `until`. Half-open, so that adjoining windows share no click.
+/// When the clicks were stored: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// The first instant that counts; from the beginning if it is not set.
+    /// The first instant inside; unlimited if not set.
     pub(crate) since: Option<Timestamp>,
-    /// The first instant that no longer counts; to the end if it is not set.
+    /// The first instant after it; unlimited if not set.
     pub(crate) until: Option<Timestamp>,
 }
 
 impl Selection {
-    /// The clicks in `window` as people ask for them: `expert` and `email` are trimmed, and the email is lower-cased as
-    /// stored clicks are.
+    /// Makes a selection of user input: trims `expert` and `email`, and lower-cases the email as stored clicks are.
     pub(crate) fn new(
         window: Window,
         expert: Option<&str>,
@@ -47,7 +46,7 @@ impl Selection {
         }
     }
 
-    /// A test of single clicks by everything but the window.
+    /// A test for single clicks by all conditions except the window.
     pub(super) fn matcher(&self) -> impl Fn(&StoredClick<'_>) -> bool {
         let Self {
             expert,
@@ -75,7 +74,7 @@ impl Window {
     }
 }
 
-/// A test whether searches contain `part`, case-insensitively. Without a part each does.
+/// A test whether texts contain `part`, case-insensitively. Without a part all do.
 pub(super) fn contains(part: Option<&str>) -> impl Fn(&str) -> bool + use<> {
     let part = part.map(fold_case);
     move |text| {
@@ -84,11 +83,11 @@ pub(super) fn contains(part: Option<&str>) -> impl Fn(&str) -> bool + use<> {
     }
 }
 
-/// What texts that differ only in upper and lower case have in common, whichever part of a longer text they are.
+/// Folds upper and lower case: texts that differ only in case become equal, also as parts of longer texts.
 pub(crate) fn fold_case(text: &str) -> String {
     text.chars()
         .flat_map(char::to_lowercase)
-        // Which of the two sigmas a word has depends on what follows.
+        // Lower-case sigma has another form at the end of a word.
         .map(|character| if character == 'ς' { 'σ' } else { character })
         .collect()
 }

@@ -29,19 +29,18 @@ use std::{
 
 use rusqlite::{Connection, types::ValueRef};
 
-use super::{Checkpoint, Error, Problem};
+use super::{Cause, Checkpoint, Error};
 use crate::interrupt::CriticalSection;
 
-/// How long a statement waits for another program's lock. A browser that waits for its answer is still there
-/// after five seconds, and a reset or an import takes far less. Beyond it a click is answered 503 and a command
-/// fails.
+/// How long a statement waits for another program's lock. A browser still waits for its answer after five seconds, and a
+/// reset or an import takes far less. After that a click is answered 503 and a command fails.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a patient checkpoint waits for others' locks at a time, and then lets them work.
+/// How long each try to empty the WAL waits for other programs' locks, and how long it then leaves the lock to them.
 const CHECKPOINT_TRY: Duration = Duration::from_millis(50);
 
-/// What the WAL file is cut back to after a checkpoint, in bytes. It grows past this only while a long reader
-/// keeps a checkpoint from finishing; four times what SQLite checkpoints at (1,000 pages of 4 KiB).
+/// The size to which the WAL file is cut back after a checkpoint, in bytes: four times the size at which SQLite begins a
+/// checkpoint (1,000 pages of 4 KiB). The file only grows beyond this while a long read keeps a checkpoint from finishing.
 pub(crate) const JOURNAL_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// An open SQLite database.
@@ -57,10 +56,10 @@ impl SqliteDb {
         &self.path
     }
 
-    /// Whether `path` is the database, under whatever name, or one of the files that SQLite keeps beside it.
+    /// Whether `path` is the database, under any name, or one of the files that SQLite keeps next to it.
     pub(crate) fn owns(&self, path: &Path) -> bool {
         let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(&self.path, suffix));
-        // What does not exist yet is known by its directory and name.
+        // A file that does not exist yet is compared by its directory and name.
         let resolved = fs::canonicalize(path).ok().or_else(|| {
             let path = std::path::absolute(path).ok()?;
             Some(
@@ -76,15 +75,15 @@ impl SqliteDb {
         })
     }
 
-    pub(crate) fn error(&self, problem: Problem) -> Error {
-        Error::new(&self.path, problem)
+    pub(crate) fn error(&self, cause: Cause) -> Error {
+        Error::new(&self.path, cause)
     }
 
     pub(crate) fn conn(&self) -> &Connection {
         &self.conn
     }
 
-    /// Runs `work` on the connection and gives its errors the database's path.
+    /// Runs `work` on the connection and adds the database's path to its errors.
     pub(crate) fn run<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -92,19 +91,19 @@ impl SqliteDb {
         self.read(|conn| Ok(work(conn)?))
     }
 
-    /// As [`SqliteDb::run`], for work that can find a problem in the rows by itself.
+    /// As [`SqliteDb::run`], for work that has errors besides those of SQLite.
     pub(crate) fn read<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, Problem>,
+        work: impl FnOnce(&Connection) -> Result<T, Cause>,
     ) -> Result<T, Error> {
-        work(&self.conn).map_err(|problem| self.error(problem))
+        work(&self.conn).map_err(|cause| self.error(cause))
     }
 
-    /// Runs `work` on one state of the database: all that it reads is as of the same commit. Within another such work it
-    /// is that one's. While it lasts the WAL can't be cut back, so `work` should only read and not print.
+    /// Runs `work` in a read transaction, so that all it reads is as of the same commit. Inside another transaction it joins
+    /// that one. The WAL can't be cut back meanwhile, so `work` should only read and not print.
     ///
     /// # Errors
-    /// Those of `work`, and when the database can't be read.
+    /// Those of `work`, and if the database can't be read.
     pub(crate) fn snapshot<T>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
@@ -118,8 +117,8 @@ impl SqliteDb {
         done.and_then(|value| ended.map(|()| value))
     }
 
-    /// Runs `work` in a transaction that holds the write lock from its start: a read that turns into a write
-    /// would fail at once with `SQLITE_BUSY_SNAPSHOT`, whatever the busy timeout. An error rolls back.
+    /// Runs `work` in a transaction that holds the write lock from its start: a read transaction that turns into a write
+    /// could fail at once with `SQLITE_BUSY_SNAPSHOT`, whatever the busy timeout. An error rolls back.
     pub(crate) fn write<T>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
@@ -130,14 +129,14 @@ impl SqliteDb {
                 .map(|()| value)
         });
         if done.is_err() && !self.conn.is_autocommit() {
-            // The first error is the one to tell; closing the connection rolls back in any case.
+            // The first error is the useful one. Closing the connection rolls back in any case.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         done
     }
 
-    /// As [`SqliteDb::write`], for work that deletes: once it is committed a signal ends the program only when that is told,
-    /// since the rows' bytes are in the WAL until [`SqliteDb::empty_wal`].
+    /// As [`SqliteDb::write`], for work that deletes. A signal that arrives after the commit ends the program only when the
+    /// deletion is reported, because the rows' bytes are in the WAL until [`SqliteDb::empty_wal`].
     pub(crate) fn delete<T>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
@@ -149,10 +148,10 @@ impl SqliteDb {
         })
     }
 
-    /// Copies the WAL into the database file and empties it; tells whether that could be finished, which another
-    /// connection's reading or writing prevents. Waits for those for as long as `patience`.
-    fn checkpoint(&self, patience: Duration) -> Result<Checkpoint, Error> {
-        self.run(|conn| conn.busy_timeout(patience))?;
+    /// Copies the WAL into the database file and empties it, unless other connections read or write for longer than
+    /// `timeout`.
+    fn checkpoint(&self, timeout: Duration) -> Result<Checkpoint, Error> {
+        self.run(|conn| conn.busy_timeout(timeout))?;
         let busy: Result<bool, Error> = self
             .run(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)));
         self.run(|conn| conn.busy_timeout(BUSY_TIMEOUT))?;
@@ -163,14 +162,14 @@ impl SqliteDb {
         })
     }
 
-    /// Copies the WAL into the database file and empties it, so that nothing of deleted rows is left there. Tries for
-    /// up to [`BUSY_TIMEOUT`].
+    /// Copies the WAL into the database file and empties it, so that no deleted data is left there. Tries for up to
+    /// [`BUSY_TIMEOUT`].
     ///
     /// # Errors
-    /// When the database can't be written to.
+    /// If the database can't be written to.
     pub(crate) fn empty_wal(&self) -> Result<Checkpoint, Error> {
-        // A single try would either give up at once, while another connection checkpoints, whatever the busy timeout;
-        // or wait for a reader with the write lock in its hand, and hold up every click for as long.
+        // A single long try would fail at once, whatever the busy timeout, if another connection runs a checkpoint. And while
+        // it waits for a reader it holds the write lock, so that every click waits too.
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             let checkpoint = self.checkpoint(CHECKPOINT_TRY)?;
@@ -182,7 +181,7 @@ impl SqliteDb {
     }
 }
 
-/// A column's text, whatever a host app may have put there: a report shows what it can.
+/// A column's value as text, whatever its type: a host app may have stored any, and reports show it.
 fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     match value {
         ValueRef::Null => Cow::Borrowed(""),
@@ -196,12 +195,19 @@ fn owned_text(value: ValueRef<'_>) -> String {
     text(value).into_owned()
 }
 
-/// A WAL that was kept when the files of the database at `path` were replaced; it may hold clicks that only it has.
+/// A WAL that was kept when the database at `path` was replaced. It may hold clicks that are nowhere else.
 pub(crate) fn left_wal(path: &Path) -> Option<PathBuf> {
     Some(path_with(path, "-wal.left")).filter(|path| path.exists())
 }
 
-/// The file that SQLite keeps beside the database at `path` under its name and `suffix`.
+/// Whether the database at `path` has both files that WAL mode needs.
+fn has_wal_files(path: &Path) -> bool {
+    ["-wal", "-shm"]
+        .iter()
+        .all(|suffix| path_with(path, suffix).exists())
+}
+
+/// The file that SQLite keeps next to the database at `path`: its name followed by `suffix`.
 pub(crate) fn path_with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -210,10 +216,10 @@ pub(crate) fn path_with(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    /// Earlier ones can corrupt a WAL database that two programs write:
+    /// Earlier versions can corrupt a WAL database that two programs write:
     /// [SQLite on the WAL-reset bug](https://sqlite.org/wal.html#walresetbug).
     #[test]
-    fn sqlite_is_one_without_the_wal_reset_bug() {
+    fn this_version_of_sqlite_does_not_have_the_wal_reset_bug() {
         assert!(rusqlite::version_number() >= 3_051_003);
     }
 }

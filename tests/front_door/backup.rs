@@ -167,23 +167,23 @@ fn a_backup_that_cannot_be_written_is_an_error_and_changes_nothing() {
     site.stdout_of(&["reset", "--dry-run"]);
     let files = site.files();
     for (backup, reason) in [
-        ("there.db", "there is such a file already, choose another"),
-        ("directory", "there is such a file already, choose another"),
+        ("there.db", "the file exists already; choose another name"),
+        ("directory", "the file exists already; choose another name"),
         (
             "leadclicks.db-shm",
-            "it belongs to the database, choose another",
+            "it belongs to the database; choose another name",
         ),
         (
             "nowhere/copy.db",
-            "its directory does not exist, make it first or choose another",
+            "its directory does not exist; create it first, or choose another",
         ),
-        ("new/", "that names a directory, name a file"),
+        ("new/", "the path is a directory's; give a file name"),
         (
             "there.db/copy.db",
-            "what should be its directory is a file, choose another",
+            "its parent is not a directory; choose another path",
         ),
     ] {
-        let error = format!("leadclicks: cannot write the backup {backup}: {reason}\n");
+        let error = format!("leadclicks: {backup}: cannot write the backup: {reason}\n");
         site.run(&["backup", backup]).assert(1, "", &error);
     }
     let error = "leadclicks: a backup cannot go to standard output; give the path of a new file\n";

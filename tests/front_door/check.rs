@@ -130,7 +130,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
     let ran = site.run(&["check", "--format", "json"]);
     let checks = [
         ("file", "mode 0640"),
-        ("writable", "by the file's owner, and its directory too"),
+        ("writable", "by the file's owner, as is its directory"),
         ("wal", "0 MiB"),
         ("shm", "0 MiB"),
         ("wal.left", "none"),
@@ -139,7 +139,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
         ("lock", "free"),
         ("sqlite", "{version}"),
         ("integrity", "the whole file"),
-        ("references", "all lead somewhere"),
+        ("references", "all refer to existing rows"),
         ("schema", "takes clicks"),
         ("index", "lead_clicks_created_at"),
         ("clicks", "3 of 2 leads"),
@@ -167,9 +167,9 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
             &*site.db_path().display().to_string(),
             "",
             " Check      State   Found",
-            "───────────────────────────────────────────────────────────────",
+            "─────────────────────────────────────────────────────────────",
             " file       ok      mode 0640",
-            " writable   ok      by the file's owner, and its directory too",
+            " writable   ok      by the file's owner, as is its directory",
             " wal        ok      0 MiB",
             " shm        ok      0 MiB",
             " wal.left   ok      none",
@@ -237,15 +237,15 @@ fn files_that_should_be_looked_at_are_a_warning() {
             (
                 |site| set_mode(site, "leadclicks.db", 0o644),
                 &[
-                    "file warning: mode 0644, so every user of this machine may open it; take that right away, by chmod o=",
-                    "wal warning: {db}-wal has another group or mode (0640) than the database; give it the database's, by chgrp and chmod",
-                    "shm warning: {db}-shm has another group or mode (0640) than the database; give it the database's, by chgrp and chmod",
+                    "file warning: mode 0644, so every user of this machine can open it; remove that permission with chmod o=",
+                    "wal warning: {db}-wal has a different group or mode (0640) from the database's; change them with chgrp and chmod",
+                    "shm warning: {db}-shm has a different group or mode (0640) from the database's; change them with chgrp and chmod",
                 ],
             ),
             (
                 |site| set_mode(site, "", 0o555),
                 &[
-                    "writable warning: the owner of {db} may not make files in {dir}, such as -wal and -shm; give the directory to that user, by chown",
+                    "writable warning: the owner of {db} cannot create files in {dir}, such as -wal and -shm; make that user the directory's owner with chown",
                 ],
             ),
             (
@@ -254,8 +254,8 @@ fn files_that_should_be_looked_at_are_a_warning() {
                     fs::remove_file(site.path("leadclicks.db-shm")).unwrap();
                 },
                 &[
-                    "wal warning: {db}-wal is not there, so only who may write the database can read it; start leadclicksd, which makes it",
-                    "shm warning: {db}-shm is not there, so only who may write the database can read it; start leadclicksd, which makes it",
+                    "wal warning: {db}-wal is missing, so only users who can write the database can read it; start leadclicksd, which creates it",
+                    "shm warning: {db}-shm is missing, so only users who can write the database can read it; start leadclicksd, which creates it",
                 ],
             ),
             (
@@ -264,7 +264,7 @@ fn files_that_should_be_looked_at_are_a_warning() {
                     fs::remove_file(site.path("leadclicks.db-shm")).unwrap();
                 },
                 &[
-                    "shm warning: {db}-shm is not there, so only who may write the database can read it; start leadclicksd, which makes it",
+                    "shm warning: {db}-shm is missing, so only users who can write the database can read it; start leadclicksd, which creates it",
                 ],
             ),
             (
@@ -274,7 +274,7 @@ fn files_that_should_be_looked_at_are_a_warning() {
             (
                 |site| drop(site.write("leadclicks.db-wal.left", "")),
                 &[
-                    "wal.left warning: {db}-wal.left may hold clicks that only it has; delete it when you have seen to them",
+                    "wal.left warning: {db}-wal.left may hold clicks that are nowhere else; recover them, then delete it",
                 ],
             ),
         ],
@@ -290,7 +290,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
             (
                 |site| sql(site, "DROP INDEX lead_clicks_created_at"),
                 &[
-                    "index warning: there is none on created_at, so every report reads all clicks; make it by `sqlite3 FILE < schema.sql`, as the file's owner",
+                    "index warning: none on created_at, so every report reads all clicks; create it with `sqlite3 FILE < schema.sql` as the file's owner",
                 ],
             ),
             (
@@ -304,7 +304,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
                     );
                 },
                 &[
-                    "references warning: rows of notes (2) refer to rows of users that are not there; mend or delete them in the program that owns the database",
+                    "references warning: rows of notes (2) refer to rows of users that do not exist; correct or delete them in the program that owns the database",
                 ],
             ),
             (
@@ -318,7 +318,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
                     );
                 },
                 &[
-                    "references warning: {db}: foreign key mismatch - \"notes\" referencing \"users\"; see to it in the program that owns the database",
+                    "references warning: {db}: foreign key mismatch - \"notes\" referencing \"users\"; fix it in the program that owns the database",
                 ],
             ),
             (
@@ -355,9 +355,9 @@ fn files_that_do_not_work_are_a_problem() {
                     }
                 },
                 &[
-                    "writable problem: the owner of {db} may not write it; give the right back, by chmod u+rw",
-                    "wal problem: the owner of {db}-wal may not write it, so clicks are answered 503; give the right back, by chmod u+rw",
-                    "shm problem: the owner of {db}-shm may not write it, so clicks are answered 503; give the right back, by chmod u+rw",
+                    "writable problem: the owner of {db} cannot read and write it; restore that permission with chmod u+rw",
+                    "wal problem: the owner of {db}-wal cannot read and write it, so clicks are answered 503; restore that permission with chmod u+rw",
+                    "shm problem: the owner of {db}-shm cannot read and write it, so clicks are answered 503; restore that permission with chmod u+rw",
                 ],
             ),
             (
@@ -366,8 +366,8 @@ fn files_that_do_not_work_are_a_problem() {
                     set_mode(site, "leadclicks.db-shm", 0o440);
                 },
                 &[
-                    "wal problem: the owner of {db}-wal may not write it, so clicks are answered 503; give the right back, by chmod u+rw",
-                    "shm problem: the owner of {db}-shm may not write it, so clicks are answered 503; give the right back, by chmod u+rw",
+                    "wal problem: the owner of {db}-wal cannot read and write it, so clicks are answered 503; restore that permission with chmod u+rw",
+                    "shm problem: the owner of {db}-shm cannot read and write it, so clicks are answered 503; restore that permission with chmod u+rw",
                 ],
             ),
             (
@@ -377,9 +377,9 @@ fn files_that_do_not_work_are_a_problem() {
                     set_mode(site, "", 0o555);
                 },
                 &[
-                    "writable problem: the owner of {db} may not make files in {dir}, such as -wal and -shm; give the directory to that user, by chown",
-                    "wal warning: {db}-wal is not there, so only who may write the database can read it; start leadclicksd, which makes it",
-                    "shm warning: {db}-shm is not there, so only who may write the database can read it; start leadclicksd, which makes it",
+                    "writable problem: the owner of {db} cannot create files in {dir}, such as -wal and -shm; make that user the directory's owner with chown",
+                    "wal warning: {db}-wal is missing, so only users who can write the database can read it; start leadclicksd, which creates it",
+                    "shm warning: {db}-shm is missing, so only users who can write the database can read it; start leadclicksd, which creates it",
                 ],
             ),
             (
@@ -388,8 +388,8 @@ fn files_that_do_not_work_are_a_problem() {
                     fs::create_dir(site.path("leadclicks.db-wal")).unwrap();
                 },
                 &[
-                    "wal problem: {db}-wal is not a regular file, so no program can open the database; move it away, and start leadclicksd, which makes it",
-                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while -wal and -shm stand beside it",
+                    "wal problem: {db}-wal is not a regular file, so no program can open the database; move it away and start leadclicksd, which creates it",
+                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while its -wal and -shm files exist",
                 ],
             ),
             (
@@ -399,14 +399,14 @@ fn files_that_do_not_work_are_a_problem() {
                     symlink("index", &shm).unwrap();
                 },
                 &[
-                    "shm problem: {db}-shm is not a regular file, so no program can open the database; move it away, and start leadclicksd, which makes it",
-                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while -wal and -shm stand beside it",
+                    "shm problem: {db}-shm is not a regular file, so no program can open the database; move it away and start leadclicksd, which creates it",
+                    "database problem: {db}: unable to open database file; run as the file's owner, or as a member of its group while its -wal and -shm files exist",
                 ],
             ),
             (
                 |site| fs::remove_file(site.db_path()).unwrap(),
                 &[
-                    "database problem: no database at {db}; check --db, or start leadclicksd once to make it",
+                    "database problem: {db}: no such database; check --db, or start leadclicksd once to create it",
                 ],
             ),
             (
@@ -415,7 +415,7 @@ fn files_that_do_not_work_are_a_problem() {
                     symlink("nothing", site.db_path()).unwrap();
                 },
                 &[
-                    "database problem: no database at {db}; check --db, or start leadclicksd once to make it",
+                    "database problem: {db}: no such database; check --db, or start leadclicksd once to create it",
                 ],
             ),
             (
@@ -424,7 +424,7 @@ fn files_that_do_not_work_are_a_problem() {
                     fs::create_dir(site.db_path()).unwrap();
                 },
                 &[
-                    "database problem: {db} is not a regular file; give --db the path of a database file",
+                    "database problem: {db}: not a regular file; give --db the path of a database file",
                 ],
             ),
         ],
@@ -440,7 +440,7 @@ fn contents_that_do_not_work_are_a_problem() {
             (
                 |site| sql(site, "DROP TABLE lead_clicks"),
                 &[
-                    "schema problem: {db} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`",
+                    "schema problem: {db}: no table lead_clicks; check --db, or create the table with `sqlite3 FILE < schema.sql`",
                 ],
             ),
             (
@@ -464,8 +464,8 @@ fn contents_that_do_not_work_are_a_problem() {
                     );
                 },
                 &[
-                    "clicks problem: 2 of 3 have a created_at that is no time, the first of them that with id 1; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
-                    "newest problem: the newest click has a created_at that is no time; mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
+                    "clicks problem: 2 of 3 have an invalid created_at, the first with id 1; change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
+                    "newest problem: the newest click has an invalid created_at; change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
                 ],
             ),
         ],
@@ -486,7 +486,7 @@ fn files_of_another_user_next_to_the_database_are_a_problem() {
     let path = site.db_path();
     let lines = [("wal", "-wal"), ("shm", "-shm")].map(|(check, suffix)| {
         format!(
-            "{check} problem: {}{suffix} belongs to another user than the database, who may be unable to write it; give it to the database's owner, by chown",
+            "{check} problem: {}{suffix} has a different owner from the database's, who may be unable to write it; change it with chown",
             path.display()
         )
     });
@@ -505,7 +505,7 @@ fn a_directory_that_the_owner_may_not_enter_is_a_problem() {
     set_mode(&site, "", 0o600);
     let path = site.db_path();
     let line = format!(
-        "writable problem: the owner of {} may not enter {}; give that user the right to, by chown or chmod",
+        "writable problem: the owner of {} cannot enter {}; grant that permission with chown or chmod",
         path.display(),
         path.parent().unwrap().display()
     );
@@ -561,7 +561,7 @@ fn a_host_apps_database_is_in_order_as_the_app_made_it() {
     let json = site.stdout_of(&["check", "--format", "json"]);
     assert!(
         json.contains(
-            r#""index","state":"ok","found":"none on created_at, as the table's owner has it""#
+            r#""index","state":"ok","found":"none on created_at; another program owns the table""#
         ),
         "{json}"
     );
@@ -664,7 +664,7 @@ fn a_wal_that_a_reader_keeps_is_a_warning() {
     assert_eq!(
         found,
         [format!(
-            "wal warning: {}-wal has 20 MiB: a program that reads for long keeps it from being emptied; end that program, or restart leadclicksd when it has ended",
+            "wal warning: {}-wal has 20 MiB: a program that reads for a long time keeps it from being emptied; end that program, or restart leadclicksd when it has ended",
             path.display()
         )]
     );
@@ -680,7 +680,7 @@ fn a_lock_that_is_held_for_long_is_a_problem() {
     assert_eq!(
         found,
         [
-            "lock problem: another program has held the write lock for 5 seconds, so clicks are answered 503; wait until it is done, or find it by fuser and end it"
+            "lock problem: another program has held the write lock for 5 seconds, so clicks are answered 503; wait until it has finished, or find it with fuser and end it"
         ]
     );
     assert_unavailable(&daemon.post("amy@example.com", "jdoe", ""));
@@ -695,12 +695,12 @@ fn a_disk_that_is_almost_full_is_a_warning_and_a_full_one_a_problem() {
         (
             0,
             4,
-            "disk warning: 8 MiB free; make room: without it clicks are answered 503",
+            "disk warning: 8 MiB free; free disk space: on a full disk clicks are answered 503",
         ),
         (
             6_000_000,
             1,
-            "disk problem: 3 MiB free; make room: without it clicks are answered 503",
+            "disk problem: 3 MiB free; free disk space: on a full disk clicks are answered 503",
         ),
     ] {
         let ran = check_on_small_disk(filled);
@@ -740,7 +740,7 @@ fn a_file_that_is_not_a_database_is_a_problem() {
     assert_eq!(
         checked(&site, &[]).1,
         [format!(
-            "database problem: {} is not an SQLite database; check --db",
+            "database problem: {}: not an SQLite database; check --db",
             path.display()
         )]
     );

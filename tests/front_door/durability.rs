@@ -294,8 +294,7 @@ fn a_database_that_was_moved_away_is_503_until_it_is_back() {
     let emails = site.emails();
     assert_eq!(emails, ["kept@example.com"]);
     let (_, log) = daemon.stop();
-    let reason =
-        "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
+    let reason = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
     assert_eq!(log.matches(reason).count(), 1, "{log}");
 }
 

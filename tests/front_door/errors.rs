@@ -25,20 +25,20 @@ fn a_path_without_a_database_is_told_and_nothing_is_made_there() {
     );
     site.write("short.txt", "short");
     site.write("empty.db", "");
-    let next_step = "check --db, or start leadclicksd once to make it";
+    let next_step = "check --db, or start leadclicksd once to create it";
     for (db, error) in [
-        ("missing.db", format!("no database at {{}}; {next_step}")),
-        ("nowhere/missing.db", format!("no database at {{}}; {next_step}")),
-        ("notes.txt/missing.db", format!("no database at {{}}; {next_step}")),
-        (":memory:", format!("no database at {{}}; {next_step}")),
-        ("file:x?mode=memory", format!("no database at {{}}; {next_step}")),
-        ("file:empty.db", format!("no database at {{}}; {next_step}")),
-        ("directory", "{} is not a regular file; give --db the path of a database file".to_owned()),
-        ("notes.txt", "{} is not an SQLite database; check --db".to_owned()),
-        ("short.txt", "{} is not an SQLite database; check --db".to_owned()),
+        ("missing.db", format!("{{}}: no such database; {next_step}")),
+        ("nowhere/missing.db", format!("{{}}: no such database; {next_step}")),
+        ("notes.txt/missing.db", format!("{{}}: no such database; {next_step}")),
+        (":memory:", format!("{{}}: no such database; {next_step}")),
+        ("file:x?mode=memory", format!("{{}}: no such database; {next_step}")),
+        ("file:empty.db", format!("{{}}: no such database; {next_step}")),
+        ("directory", "{}: not a regular file; give --db the path of a database file".to_owned()),
+        ("notes.txt", "{}: not an SQLite database; check --db".to_owned()),
+        ("short.txt", "{}: not an SQLite database; check --db".to_owned()),
         (
             "empty.db",
-            "{} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`".to_owned(),
+            "{}: no table lead_clicks; check --db, or create the table with `sqlite3 FILE < schema.sql`".to_owned(),
         ),
     ] {
         let path = site.path(db);
@@ -58,7 +58,7 @@ fn a_path_without_a_database_is_told_and_nothing_is_made_there() {
     assert_refused(
         &site,
         &["--db", "/dev/null"],
-        "/dev/null is not a regular file; give --db the path of a database file",
+        "/dev/null: not a regular file; give --db the path of a database file",
     );
 }
 
@@ -71,7 +71,7 @@ fn a_database_that_is_not_made_for_clicks_is_told() {
         &site,
         &[],
         &format!(
-            "{path} has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`"
+            "{path}: no table lead_clicks; check --db, or create the table with `sqlite3 FILE < schema.sql`"
         ),
     );
     let site = Site::new().with_database(
@@ -112,8 +112,8 @@ fn a_time_that_is_none_is_told_with_the_clicks_id() {
              INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (7, 'amy@example.com', 'jdoe', '', {time});"
         ));
         let error = format!(
-            "leadclicks: {}: the click with id 7 has a created_at that is no time; \
-             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            "leadclicks: {}: the click with id 7 has an invalid created_at; \
+             change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
             site.db_path().display()
         );
         for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
@@ -146,7 +146,7 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
             assert_eq!(ran.status.code(), Some(1), "{index} {clicks}");
             assert!(
                 ran.stderr
-                    .contains("the click with id 7 has a created_at that is no time")
+                    .contains("the click with id 7 has an invalid created_at")
             );
         }
     }
@@ -241,14 +241,14 @@ fn a_path_never_steers_the_terminal() {
     let directory = site.path("");
     let directory = directory.display();
     let error = format!(
-        "no database at {directory}{shown}; check --db, or start leadclicksd once to make it"
+        "{directory}{shown}: no such database; check --db, or start leadclicksd once to create it"
     );
     assert_refused(&site, &["--db", odd], &error);
     site.write(
         odd,
         "no database, but longer than the header of a database file".repeat(4),
     );
-    let error = format!("{directory}{shown} is not an SQLite database; check --db");
+    let error = format!("{directory}{shown}: not an SQLite database; check --db");
     assert_refused(&site, &["--db", odd], &error);
 
     let site = Site::new().with_schema("");

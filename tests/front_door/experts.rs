@@ -171,7 +171,7 @@ fn an_import_that_fails_halfway_changes_nothing() {
         )
         .unwrap();
     let error = format!(
-        "leadclicks: {}: zoë is not welcome; see to it in the program that owns the database\n",
+        "leadclicks: {}: zoë is not welcome; fix it in the program that owns the database\n",
         site.db_path().display()
     );
     site.run(&IMPORT).assert(1, "", &error);
@@ -203,7 +203,7 @@ fn a_host_apps_experts_are_read_and_never_written() {
     };
     let before = dump(&site.connect());
     let error = format!(
-        "leadclicks: {}: the experts table is not leadclicks' own, so it is only read; \
+        "leadclicks: {}: the experts table belongs to another program, so leadclicks never changes it; \
          change experts in the program that owns the database\n",
         site.db_path().display()
     );
@@ -234,7 +234,7 @@ fn a_database_without_experts_reports_usernames_and_takes_no_import() {
          amy@example.com,jdoe,jdoe,,2026-11-01T09:00:00.000000Z\n"
     );
     let error = format!(
-        "leadclicks: {} has no table experts; check --db, or make the table with `sqlite3 FILE < schema.sql`\n",
+        "leadclicks: {}: no table experts; check --db, or create the table with `sqlite3 FILE < schema.sql`\n",
         site.db_path().display()
     );
     site.run(&IMPORT).assert(1, "", &error);
@@ -346,7 +346,7 @@ fn an_import_waits_for_a_write_lock_but_not_for_ever() {
     let conn = site.connect();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = format!(
-        "leadclicks: {}: database is locked; another program holds its lock; try again when that is done\n",
+        "leadclicks: {}: database is locked; another program holds its lock; try again when that program has finished\n",
         site.db_path().display()
     );
     site.run(&IMPORT).assert(1, "", &error);
@@ -400,8 +400,9 @@ fn experts_like_ours_but_without_the_key_are_a_host_apps() {
     let ran = site.run(&IMPORT);
     assert_eq!(ran.status.code(), Some(1), "{ran}");
     assert!(
-        ran.stderr
-            .contains("the experts table is not leadclicks' own, so it is only read"),
+        ran.stderr.contains(
+            "the experts table belongs to another program, so leadclicks never changes it"
+        ),
         "{ran}"
     );
 }

@@ -17,9 +17,9 @@ use crate::support::{
     counted, post_request, raise_open_files, request,
 };
 
-const GIVEN_UP: &str = "ERROR another program has changed the database without the -wal file that was deleted or left \
-                        behind; clicks that only this one had are lost";
-const REOPENED: &str = "WARN the database's files were replaced, and are opened anew";
+const GIVEN_UP: &str = "ERROR another program changed the database without its WAL, which was deleted or left behind; \
+                        clicks that were only in the old WAL are lost";
+const REOPENED: &str = "WARN the database's files were replaced; the new ones are open";
 
 #[track_caller]
 fn assert_intact(site: &Site) {
@@ -198,7 +198,7 @@ fn a_read_only_file_system_is_told_at_the_start() {
     let ran = Ran::of(command);
     let path = site.db_path().canonicalize().unwrap();
     let error = format!(
-        "leadclicksd: {} is on a read-only file system; make that writable, or choose another --db\n",
+        "leadclicksd: {}: the file system is read-only; make it writable, or choose another --db\n",
         path.display()
     );
     ran.assert(1, "", &error);
@@ -436,8 +436,7 @@ fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
     backup().put_at(&site);
     assert_stored(&daemon);
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
-    let reason =
-        "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
+    let reason = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
     assert_told_once(&daemon.log(), reason);
 }
 
@@ -538,7 +537,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
     for (bytes, error) in [
         (
             &b"a text that is no database, and long enough to be looked at"[..],
-            "is not an SQLite database; check --db",
+            "not an SQLite database; check --db",
         ),
         (
             &damaged,

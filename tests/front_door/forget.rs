@@ -206,8 +206,8 @@ fn who_is_referred_to_is_not_forgotten() {
         .unwrap();
     let ran = site.run(&["forget", "gone@example.com", "--yes"]);
     let error = format!(
-        "leadclicks: {}: rows of feedback (2) refer to rows of conversations and would point to nothing; \
-         delete those first\n",
+        "leadclicks: {}: rows of feedback (2) refer to rows of conversations that would be deleted; \
+         delete the rows of feedback first\n",
         site.db_path().display()
     );
     assert_eq!(
@@ -449,8 +449,8 @@ fn a_click_whose_time_cannot_be_read_is_an_error_and_nothing_is_purged() {
                 "UPDATE lead_clicks SET created_at = {time} WHERE id = 4;"
             ));
         let error = format!(
-            "leadclicks: {}: the click with id 4 has a created_at that is no time; \
-             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            "leadclicks: {}: the click with id 4 has an invalid created_at; \
+             change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
             site.db_path().display()
         );
         site.run(&["purge", "--older-than", "2025-01-01", "--yes"])
@@ -465,7 +465,7 @@ fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
     for (sql, error) in [
         (
             "INSERT INTO notes VALUES (2, 3);",
-            "rows of notes (1) refer to rows of lead_clicks and would point to nothing; delete those first",
+            "rows of notes (1) refer to rows of lead_clicks that would be deleted; delete the rows of notes first",
         ),
         (
             "CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END;",
@@ -787,7 +787,7 @@ fn clicks_without_a_key_or_a_time_are_not_purged() {
         (
             "id INTEGER PRIMARY KEY",
             "(1, '2020-01-01 00:00:00'), (7, x'00')",
-            "the click with id 7 has a created_at that is no time",
+            "the click with id 7 has an invalid created_at",
         ),
     ] {
         let site = Site::new().with_database(&format!(
@@ -857,8 +857,8 @@ fn a_reference_that_was_broken_before_hides_none_that_would_be() {
         ));
         let ran = site.run(&["forget", "gone@example.com", "--yes"]);
         let error = format!(
-            "leadclicks: {}: rows of feedback (1) refer to rows of conversations and would point to nothing; \
-             delete those first\n",
+            "leadclicks: {}: rows of feedback (1) refer to rows of conversations that would be deleted; \
+             delete the rows of feedback first\n",
             site.db_path().display()
         );
         assert_eq!(

@@ -150,7 +150,7 @@ fn a_sqlalchemy_apps_schema_and_experts_are_never_changed() {
     host_app(&site, "write");
 
     let refusal = format!(
-        "leadclicks: {}: the experts table is not leadclicks' own, so it is only read; \
+        "leadclicks: {}: the experts table belongs to another program, so leadclicks never changes it; \
          change experts in the program that owns the database\n",
         site.db_path().display()
     );
@@ -197,7 +197,7 @@ fn a_database_that_can_take_no_clicks_is_refused_and_left_byte_for_byte() {
     for (ddl, error) in [
         (
             "CREATE TABLE orders (id INTEGER PRIMARY KEY)",
-            " has no table lead_clicks; check --db, or make the table with `sqlite3 FILE < schema.sql`",
+            ": no table lead_clicks; check --db, or create the table with `sqlite3 FILE < schema.sql`",
         ),
         (
             "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query)",
@@ -206,7 +206,7 @@ fn a_database_that_can_take_no_clicks_is_refused_and_left_byte_for_byte() {
         (
             "CREATE VIEW lead_clicks AS
                  SELECT 1 AS id, '' AS email, '' AS expert_username, '' AS search_query, '' AS created_at",
-            ": lead_clicks is a view, which can't tell whether a click was stored; \
+            ": lead_clicks is a view, so nothing confirms that a click is stored; \
              make it a table in the program that owns the database",
         ),
         (
@@ -342,7 +342,7 @@ fn a_table_that_could_take_no_click_is_refused_at_the_start() {
                 "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, {columns});
                  CREATE TRIGGER t AFTER INSERT ON lead_clicks BEGIN SELECT app_function(new.id); END;"
             ),
-            "no such function: app_function; see to it in the program that owns the database",
+            "no such function: app_function; fix it in the program that owns the database",
         ),
     ] {
         let site = Site::new().with_database(&sql);

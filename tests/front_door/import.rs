@@ -181,7 +181,7 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
         let refused = format!("zed@example.com,{username},,2025-11-01T11:00:00Z");
         let file = csv(&[BOB, "new@example.com,jdoe,,2025-11-01T10:00:00Z", &refused]);
         let error = format!(
-            "leadclicks: {}: it refuses the click on line 4: {reason}; nothing was imported, mend or remove that line\n",
+            "leadclicks: {}: the database rejected the click on line 4: {reason}; nothing was imported; correct or remove that line\n",
             site.db_path().display()
         );
         site.run_with_input(&["import", "-"], file.as_bytes())
@@ -201,7 +201,7 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
         '' AS expert_username, '' AS search_query, '' AS created_at;",
     );
     let error = format!(
-        "leadclicks: {}: lead_clicks is a view, which can't tell whether a click was stored; \
+        "leadclicks: {}: lead_clicks is a view, so nothing confirms that a click is stored; \
          make it a table in the program that owns the database\n",
         view.db_path().display()
     );
@@ -287,7 +287,7 @@ fn a_file_is_read_before_the_lock_is_taken() {
     let ran = site.run_with_input(&["import", "--dry-run", "-"], csv(&[AMY]).as_bytes());
     assert_eq!(ran.status.code(), Some(0), "{ran}");
     let error = format!(
-        "leadclicks: {}: database is locked; another program holds its lock; try again when that is done\n",
+        "leadclicks: {}: database is locked; another program holds its lock; try again when that program has finished\n",
         site.db_path().display()
     );
     site.run_with_input(&["import", "-"], csv(&[AMY]).as_bytes())

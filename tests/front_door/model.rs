@@ -541,7 +541,7 @@ impl World {
         let ran = self.run(&["experts", "import", &file]);
         match (ran.status.code(), names) {
             (Some(0), Names::Imported { .. }) => Names::Imported { edition },
-            (Some(1), Names::HostApp) if ran.stderr.contains("is not leadclicks' own") => names,
+            (Some(1), Names::HostApp) if ran.stderr.contains("belongs to another program") => names,
             (Some(1), _) if ran.stderr.contains("database is locked") => names,
             _ => panic!("{ran}"),
         }

@@ -300,8 +300,8 @@ fn a_member_of_the_group_never_makes_the_files_that_the_daemon_must_write() {
             fs::remove_file(server.site.path(name)).unwrap();
         }
         let error = format!(
-            "leadclicks: {}: the -wal and -shm files beside it are missing, and only who may write the database \
-             may make them; start leadclicksd, or run as the file's owner\n",
+            "leadclicks: {}: its -wal and -shm files are missing, and only a user who can write the database \
+             can create them; start leadclicksd, or run as the file's owner\n",
             server.site.db_path().display()
         );
         server
@@ -339,7 +339,7 @@ fn a_member_of_the_group_can_change_nothing() {
     ] {
         let ran = server.run_as_member(args);
         let error = format!(
-            "leadclicks: no permission to write to {}; run as its owner\n",
+            "leadclicks: {}: no permission to write; run as its owner\n",
             server.site.db_path().display()
         );
         assert_eq!((ran.status.code(), &ran.stderr), (Some(1), &error), "{ran}");
@@ -363,7 +363,7 @@ fn a_stranger_gets_a_one_line_error_and_leaves_nothing_behind() {
     for directory_mode in [0o750, 0o755] {
         let server = Server::with_directory_mode(directory_mode);
         let error = format!(
-            "leadclicks: no permission to open {}; run as its owner or as a member of its group\n",
+            "leadclicks: {}: no permission to open it; run as its owner or as a member of its group\n",
             server.site.db_path().display()
         );
         let daemon = server.daemon();

@@ -168,7 +168,7 @@ fn whatever_the_daemon_says_is_private() {
     for told in [
         "can't be stored",
         "are stored again",
-        "refuses a click",
+        "rejected a click",
         "names no client",
         "counts",
     ] {

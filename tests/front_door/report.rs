@@ -899,8 +899,8 @@ fn a_report_that_fails_leaves_the_output_file_as_it_was() {
     site.run(&["report", "--by-email"]);
     let files = site.files();
     let bad_time = format!(
-        "leadclicks: {}: the click with id 1 has a created_at that is no time; \
-         mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+        "leadclicks: {}: the click with id 1 has an invalid created_at; \
+         change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
         site.db_path().display()
     );
     for question in [&["--by-email"][..], &["--expert", "jdoe"]] {
@@ -909,7 +909,7 @@ fn a_report_that_fails_leaves_the_output_file_as_it_was() {
             .assert(1, "", &bad_time);
     }
     let missing = format!(
-        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        "leadclicks: {}: no such database; check --db, or start leadclicksd once to create it\n",
         site.path("missing.db").display()
     );
     site.run(&[

@@ -290,23 +290,23 @@ fn a_backup_that_cannot_be_written_stops_the_reset() {
     site.stdout_of(&["reset", "--dry-run"]);
     let files = site.files();
     for (backup, reason) in [
-        ("there.db", "there is such a file already, choose another"),
-        ("directory", "there is such a file already, choose another"),
+        ("there.db", "the file exists already; choose another name"),
+        ("directory", "the file exists already; choose another name"),
         (
             "leadclicks.db",
-            "it belongs to the database, choose another",
+            "it belongs to the database; choose another name",
         ),
         (
             "nowhere/copy.db",
-            "its directory does not exist, make it first or choose another",
+            "its directory does not exist; create it first, or choose another",
         ),
         (
             "there.db/copy.db",
-            "what should be its directory is a file, choose another",
+            "its parent is not a directory; choose another path",
         ),
     ] {
         let error = format!(
-            "leadclicks: cannot write the backup {backup}: {reason}; nothing was deleted\n"
+            "leadclicks: {backup}: cannot write the backup: {reason}; nothing was deleted\n"
         );
         site.run(&["reset", "--yes", "--backup", backup])
             .assert(1, &found(&site, 3), &error);
@@ -483,7 +483,7 @@ fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
         .unwrap();
     let before = kept(&site);
     let error = format!(
-        "leadclicks: {}: rows of notes (2) refer to rows of lead_clicks and would point to nothing; delete those first\n",
+        "leadclicks: {}: rows of notes (2) refer to rows of lead_clicks that would be deleted; delete the rows of notes first\n",
         site.db_path().display()
     );
     site.run(&["reset", "--yes"])
@@ -556,7 +556,7 @@ fn a_reset_gives_up_on_a_lock_that_is_held_for_long() {
     let writer = site.connect();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = format!(
-        "leadclicks: {}: database is locked; another program holds its lock; try again when that is done\n",
+        "leadclicks: {}: database is locked; another program holds its lock; try again when that program has finished\n",
         site.db_path().display()
     );
     site.run(&["reset", "--yes", "--backup", "copy.db"])
@@ -575,7 +575,7 @@ fn a_backup_never_takes_the_name_of_a_file_of_the_databases() {
         assert_eq!(
             ran.stderr,
             format!(
-                "leadclicks: cannot write the backup {backup}: it belongs to the database, choose another; \
+                "leadclicks: {backup}: cannot write the backup: it belongs to the database; choose another name; \
                  nothing was deleted\n"
             )
         );

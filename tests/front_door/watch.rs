@@ -448,7 +448,7 @@ fn a_database_that_is_removed_and_not_replaced_is_an_error() {
     }
     fs::remove_file(site.db_path()).unwrap();
     let error = format!(
-        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        "leadclicks: {}: no such database; check --db, or start leadclicksd once to create it\n",
         site.db_path().display()
     );
     assert_eq!(watcher.finish(), (Some(1), error));
@@ -459,7 +459,7 @@ fn a_database_that_cannot_be_watched_is_an_error() {
     let site = Site::new();
     let path = site.db_path();
     let error = format!(
-        "leadclicks: no database at {}; check --db, or start leadclicksd once to make it\n",
+        "leadclicks: {}: no such database; check --db, or start leadclicksd once to create it\n",
         path.display()
     );
     site.run(&["watch"]).assert(1, "", &error);
@@ -477,8 +477,8 @@ fn a_database_that_cannot_be_watched_is_an_error() {
         1,
         "2026-11-01 09:00:00  amy@example.com         jdoe\n",
         &format!(
-            "leadclicks: {}: the click with id 2 has a created_at that is no time; \
-             mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
+            "leadclicks: {}: the click with id 2 has an invalid created_at; \
+             change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row\n",
             site.db_path().display()
         ),
     );

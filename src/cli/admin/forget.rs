@@ -9,7 +9,7 @@ use crate::{
     cli::{failure::Failure, output},
     click,
     render::counted,
-    storage::{Db, Elsewhere, TABLES},
+    storage::{Db, OtherTable, TABLES},
     text::{visible, visible_path},
 };
 
@@ -73,7 +73,7 @@ fn print_limits(db: &Db, email: &str) -> Result<(), Failure> {
     output::say_done(
         "\nnot searched: backups, exported reports, and columns that are not named email",
     );
-    for Elsewhere { table, rows } in db.find_elsewhere(email)? {
+    for OtherTable { table, rows } in db.find_other_tables(email)? {
         let table = visible(&table);
         output::say_done(&match rows {
             Some(rows) => format!("still in the table {table}: {}", counted(rows, "row")),

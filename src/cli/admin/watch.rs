@@ -19,7 +19,7 @@ use crate::{
     expert::ExpertNames,
     render::lines::{self, Edge},
     reports::ClickRow,
-    storage::{Batch, Feed},
+    storage::{Feed, NewClicks},
 };
 
 /// How often the database is polled: often enough that a person sees no delay, and rarely enough that it costs nothing.
@@ -79,7 +79,12 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     }
 }
 
-fn print(batch: &Batch, names: &ExpertNames, format: Format, zone: &TimeZone) -> io::Result<()> {
+fn print(
+    batch: &NewClicks,
+    names: &ExpertNames,
+    format: Format,
+    zone: &TimeZone,
+) -> io::Result<()> {
     if batch.clicks.is_empty() {
         return Ok(());
     }

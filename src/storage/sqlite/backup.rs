@@ -1,7 +1,7 @@
 //! A copy of the database, taken while others write into it.
 
 use std::{
-    error,
+    fmt::Display,
     fs::{self, File},
     io::ErrorKind,
     os::unix::ffi::OsStrExt,
@@ -13,79 +13,83 @@ use rusqlite::{
     backup::{Backup, StepResult},
 };
 
-use super::{SqliteDb, open::unchanging_uri};
+use super::{SqliteDb, open::immutable_uri};
 use crate::{
     interrupt::{CriticalSection, TemporaryFile},
     progress::Progress,
-    storage::{Error, FILE_MODE, Problem, error::next_step},
+    storage::{Cause, Error, FILE_MODE, error::next_step},
 };
 
-/// How many pages are copied at a time; 4 MiB of 4 KiB each. In between it is told how far the copy is.
+/// How many pages are copied at a time: 4 MiB if a page has 4 KiB. Progress is reported after each step.
 const STEP_PAGES: std::ffi::c_int = 1024;
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Copied {
+pub(crate) struct BackupContent {
     /// Its size in bytes.
     pub(crate) bytes: u64,
     /// Its clicks.
     pub(crate) clicks: u64,
 }
 
-/// Copies the database, as it stands now, to a new file at `path`, opens the copy to count its clicks, and syncs it to
-/// the disk. The file has its name only when it is complete, and the mode [`FILE_MODE`] or less by the umask. Tells
-/// `progress` in bytes.
+/// Copies the database, as it is now, to a new file at `path`, opens the copy to count its clicks, and syncs it to the
+/// disk. The file gets its name only when it is complete. Its mode is [`FILE_MODE`] less the umask. Reports `progress` in
+/// bytes.
 ///
-/// Who writes need not wait, but as long as it takes the WAL can't be begun anew, and grows by what is written.
+/// Writers need not wait. Until the copy is complete the WAL can't restart, and grows by what they write.
 ///
 /// # Errors
-/// When there is such a file already, when it can't be written, or the database can't be read.
+/// If the file exists already or can't be written, or the database can't be read.
 pub(crate) fn write(
     db: &SqliteDb,
     path: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Copied, Error> {
-    let failed = |source: Box<dyn error::Error + Send + Sync>| {
-        Error::new(path, Problem::Backup { source, stops: "" })
+) -> Result<BackupContent, Error> {
+    let failed = |reason: &dyn Display| {
+        let reason = reason.to_string();
+        let consequence = "";
+        Error::new(
+            path,
+            Cause::Backup {
+                reason,
+                consequence,
+            },
+        )
     };
     if db.owns(path) {
-        return Err(failed("it belongs to the database, choose another".into()));
+        return Err(failed(&"it belongs to the database; choose another name"));
     }
     if fs::symlink_metadata(path).is_ok() {
-        return Err(failed(
-            "there is such a file already, choose another".into(),
-        ));
+        return Err(failed(&"the file exists already; choose another name"));
     }
     if path.as_os_str().as_bytes().ends_with(b"/") {
-        return Err(failed("that names a directory, name a file".into()));
+        return Err(failed(&"the path is a directory's; give a file name"));
     }
-    // A connection of its own: where a transaction is open on the other, it sees what was committed before that began.
+    // A connection of its own: if a transaction is open on `db`, this one sees what was committed before that began.
     let source = SqliteDb::open_for_report(db.path())?;
-    let absolute = std::path::absolute(path).map_err(|error| failed(error.into()))?;
+    let absolute = std::path::absolute(path).map_err(|error| failed(&error))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
     let file = TemporaryFile::new(directory, FILE_MODE).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            failed("its directory does not exist, make it first or choose another".into())
+            failed(&"its directory does not exist; create it first, or choose another")
         }
-        ErrorKind::NotADirectory => {
-            failed("what should be its directory is a file, choose another".into())
-        }
-        _ => failed(error.into()),
+        ErrorKind::NotADirectory => failed(&"its parent is not a directory; choose another path"),
+        _ => failed(&error),
     })?;
-    let told = |error: rusqlite::Error| failed(format!("{error}; {}", next_step(&error)).into());
-    copy(&source, file.path(), progress).map_err(told)?;
-    let clicks = count_clicks(file.path()).map_err(told)?;
+    let sqlite_failed = |error: rusqlite::Error| failed(&format!("{error}; {}", next_step(&error)));
+    copy(&source, file.path(), progress).map_err(sqlite_failed)?;
+    let clicks = count_clicks(file.path()).map_err(sqlite_failed)?;
     let bytes = file
         .as_file()
         .sync_all()
         .and_then(|()| file.as_file().metadata())
-        .map_err(|error| failed(error.into()))?
+        .map_err(|error| failed(&error))?
         .len();
     let _critical = CriticalSection::begin();
     file.persist_noclobber(&absolute)
         .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|error| failed(error.into()))?;
-    Ok(Copied { bytes, clicks })
+        .map_err(|error| failed(&error))?;
+    Ok(BackupContent { bytes, clicks })
 }
 
 fn copy(
@@ -94,9 +98,9 @@ fn copy(
     progress: &mut dyn FnMut(Progress),
 ) -> rusqlite::Result<()> {
     let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // No file beside it, which a signal would leave there; it is synced as a whole.
+    // Without a journal file, which a signal would leave behind. The copy is synced as a whole.
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
-    // All steps read one snapshot, which begins with the first reading. Without it SQLite would begin the copy anew
+    // All steps read one snapshot, which begins with the first read. Without it SQLite would restart the copy
     // whenever another program has written (https://sqlite.org/c3ref/backup_finish.html).
     let snapshot = source.conn().unchecked_transaction()?;
     let page_bytes: u64 = snapshot.query_row("PRAGMA page_size", [], |row| row.get(0))?;
@@ -122,10 +126,10 @@ fn copy(
     }
 }
 
-/// Opens a copy and counts its clicks. As a file that nobody changes: SQLite would make `-wal` and `-shm` beside it.
+/// Opens a copy as immutable and counts its clicks. Otherwise SQLite would create `-wal` and `-shm` next to it.
 fn count_clicks(path: &Path) -> rusqlite::Result<u64> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(unchanging_uri(path), flags)?.query_row(
+    Connection::open_with_flags(immutable_uri(path), flags)?.query_row(
         "SELECT count(*) FROM lead_clicks",
         [],
         |row| row.get(0),

@@ -1,4 +1,4 @@
-//! What erasing rows for good takes, beside the deletion: which tables, what refers to the rows, and what else SQLite
+//! What erasing rows needs besides DELETE: which tables there are, which rows refer to the deleted ones, and what else SQLite
 //! keeps of them.
 
 use std::collections::{BTreeMap, HashMap};
@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::Connection;
 
 use super::SqliteDb;
-use crate::storage::{Error, Problem, TABLES};
+use crate::storage::{Cause, Error, TABLES};
 
 /// Those of [`TABLES`] that the database has, in their order.
-pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
+pub(crate) fn existing_tables(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> {
     let mut exists = conn.prepare(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = ?1)",
     )?;
@@ -22,27 +22,27 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Vec<&'static str>> 
     Ok(tables)
 }
 
-/// Clears what SQLite keeps to search and to plan of rows that are gone from `tables`, those of them that the database
-/// has. A full-text index that triggers keep up to date only marks its words as deleted until its parts are merged
+/// Clears what full-text indexes and query statistics keep of deleted rows of `tables`, as far as the database has them. A
+/// full-text index that triggers update only marks words as deleted until its parts are merged
 /// ([FTS5 on 'optimize'](https://sqlite.org/fts5.html#the_optimize_command)), and ANALYZE keeps samples of indexed
 /// values.
 ///
 /// # Errors
-/// When the database refuses.
+/// If the database can't be written to.
 pub(crate) fn clear_indexes(db: &SqliteDb, tables: &[&str]) -> Result<(), Error> {
     db.write(|db| {
         db.run(|conn| {
-            let mut there = present(conn)?;
-            there.retain(|table| tables.contains(table));
-            clear_full_text(conn, &there)?;
-            clear_samples(conn, &there)
+            let mut existing = existing_tables(conn)?;
+            existing.retain(|table| tables.contains(table));
+            clear_full_text(conn, &existing)?;
+            clear_samples(conn, &existing)
         })
     })
 }
 
 fn clear_full_text(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     let ours = quoted(tables);
-    // By the tables that only FTS5, or FTS3 and FTS4, keep for themselves, since SQL can be written in many ways.
+    // Found by their shadow tables (FTS5: _idx; FTS3 and FTS4: _segdir), because SQL can be written in many ways.
     let indexes: Vec<(String, String)> = conn
         .prepare(
             "WITH shadow(name) AS (
@@ -63,9 +63,9 @@ fn clear_full_text(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     for (index, sql) in indexes {
         let is_fed = triggers
             .iter()
-            .any(|trigger| names(trigger, &index.to_lowercase()));
-        let command = if is_over(tables, &sql) {
-            // It then has what its content has now, whatever its triggers have forgotten.
+            .any(|trigger| contains_word(trigger, &index.to_lowercase()));
+        let command = if has_content(tables, &sql) {
+            // It then matches its content table, whatever its triggers missed.
             "rebuild"
         } else if is_fed {
             "optimize"
@@ -96,8 +96,8 @@ fn clear_samples(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Whether a full-text index, by its lower-cased SQL, has one of `tables` as its external content.
-fn is_over(tables: &[&str], sql: &str) -> bool {
+/// Whether the lower-cased `sql` of a full-text index names one of `tables` as its external content.
+fn has_content(tables: &[&str], sql: &str) -> bool {
     let bare: String = sql
         .chars()
         .filter(|c| !c.is_whitespace() && !"'\"`[]".contains(*c))
@@ -109,8 +109,8 @@ fn is_over(tables: &[&str], sql: &str) -> bool {
     })
 }
 
-/// Whether `sql` has `name` as a whole word; both are in small letters.
-fn names(sql: &str, name: &str) -> bool {
+/// Whether `sql` contains `name` as a whole word; both are in lower case.
+fn contains_word(sql: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     sql.match_indices(name).any(|(at, _)| {
         let (before, after) = (sql.get(..at), sql.get(at + name.len()..));
@@ -125,56 +125,56 @@ fn quoted(tables: &[&str]) -> String {
     quoted.join(", ")
 }
 
-/// What points to nothing among the rows that refer to those that are to be erased. Foreign keys are not enforced on
-/// this connection, since enforcing them may cascade into other tables, so who erases checks them.
-pub(crate) struct References<'a> {
+/// The foreign keys that refer to rows that will be erased. SQLite does not enforce foreign keys on this connection, because
+/// that may cascade into other tables, so an erasure checks them itself.
+pub(crate) struct ForeignKeys<'a> {
     parents: &'a [&'a str],
-    wiped: &'a [&'a str],
+    emptied: &'a [&'a str],
     dangling_before: HashMap<Dangling, u64>,
 }
 
-/// A reference to a row that is not there.
+/// A reference to a missing row.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Dangling {
     table: String,
-    /// None in a table without rowids, where this stands for all its rows that point to nothing by this key.
+    /// None in a table without rowids: then this is all its dangling rows of this key.
     rowid: Option<i64>,
     parent: String,
     key: i64,
 }
 
-impl<'a> References<'a> {
-    /// The references to rows of the tables `parents`, before any of these rows is erased; but for those of tables that
-    /// will be `wiped` altogether.
+impl<'a> ForeignKeys<'a> {
+    /// Reads the references to rows of the tables `parents`, before any of these rows is erased. Leaves out the tables that
+    /// will be `emptied`.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// If the database can't be read.
     pub(crate) fn of(
         db: &SqliteDb,
         parents: &'a [&'a str],
-        wiped: &'a [&'a str],
+        emptied: &'a [&'a str],
     ) -> Result<Self, Error> {
         Ok(Self {
             parents,
-            wiped,
-            dangling_before: db.run(|conn| dangling(conn, parents, wiped))?,
+            emptied,
+            dangling_before: db.run(|conn| dangling(conn, parents, emptied))?,
         })
     }
 
-    /// To be called within the transaction that erases, before its end.
+    /// Must be called in the transaction that erases, before the commit.
     ///
     /// # Errors
-    /// When a reference points to nothing that did not before.
+    /// If the erasure left a reference dangling.
     pub(crate) fn check(&self, db: &SqliteDb) -> Result<(), Error> {
         let mut new: BTreeMap<(String, String), u64> = BTreeMap::new();
-        for (reference, rows) in db.run(|conn| dangling(conn, self.parents, self.wiped))? {
+        for (reference, rows) in db.run(|conn| dangling(conn, self.parents, self.emptied))? {
             let more = rows.saturating_sub(self.rows_before(&reference));
             if more > 0 {
                 *new.entry((reference.table, reference.parent)).or_default() += more;
             }
         }
         match new.pop_first() {
-            Some(((table, parent), rows)) => Err(db.error(Problem::StillReferred {
+            Some(((table, parent), rows)) => Err(db.error(Cause::StillReferred {
                 table,
                 parent,
                 rows,
@@ -183,7 +183,7 @@ impl<'a> References<'a> {
         }
     }
 
-    /// How many rows of `reference` pointed to nothing before, and are still there.
+    /// The number of rows of `reference` that were dangling before and still exist.
     fn rows_before(&self, reference: &Dangling) -> u64 {
         let table = &reference.table;
         let is_erased_from = self
@@ -191,26 +191,34 @@ impl<'a> References<'a> {
             .iter()
             .any(|name| table.eq_ignore_ascii_case(name));
         if reference.rowid.is_none() && is_erased_from {
-            // Nobody can tell which of them are. Better to refuse than to hide one that was not among them.
+            // Which of them still exist is unknown. Failing is safer than missing a new one.
             return 0;
         }
         self.dangling_before.get(reference).copied().unwrap_or(0)
     }
 }
 
+/// The FROM clause of a query for the dangling references of the tables `child` whose foreign keys `key` meet `condition`.
+pub(super) fn dangling_from(condition: &str) -> String {
+    format!(
+        "FROM (SELECT DISTINCT child.name
+               FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+               WHERE child.type = 'table' AND {condition}) AS children,
+              pragma_foreign_key_check(children.name) AS dangling"
+    )
+}
+
 fn dangling(
     conn: &Connection,
     parents: &[&str],
-    wiped: &[&str],
+    emptied: &[&str],
 ) -> rusqlite::Result<HashMap<Dangling, u64>> {
-    let (parents, wiped) = (quoted(parents), quoted(wiped));
+    let (parents, emptied) = (quoted(parents), quoted(emptied));
+    let dangling = dangling_from(&format!(
+        r#"lower(child.name) NOT IN ({emptied}) AND lower(key."table") IN ({parents})"#
+    ));
     let sql = format!(
-        r#"SELECT check_."table", check_.rowid, check_.parent, check_.fkid, count(*)
-           FROM (SELECT DISTINCT child.name
-                 FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS reference
-                 WHERE child.type = 'table' AND lower(child.name) NOT IN ({wiped})
-                   AND lower(reference."table") IN ({parents})) AS children,
-                pragma_foreign_key_check(children.name) AS check_
+        r#"SELECT dangling."table", dangling.rowid, dangling.parent, dangling.fkid, count(*) {dangling}
            GROUP BY 1, 2, 3, 4"#
     );
     conn.prepare(&sql)?

@@ -3,10 +3,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{SqliteDb, text};
 use crate::{
     expert::Expert,
-    storage::{Error, ImportedExperts, Problem},
+    storage::{Cause, Error, ImportedExperts},
 };
 
-/// The columns that leadclicks reads of any `experts` table, and the only ones of its own.
+/// The columns that leadclicks reads from any `experts` table. Its own table has no others.
 const COLUMNS: [&str; 3] = ["username", "first_name", "last_name"];
 
 impl SqliteDb {
@@ -39,10 +39,10 @@ impl SqliteDb {
             )
         })?;
         if present.is_empty() {
-            return Err(self.error(Problem::NoTable("experts")));
+            return Err(self.error(Cause::NoTable("experts")));
         }
         if present != COLUMNS || key.as_deref() != Some("username") {
-            return Err(self.error(Problem::ForeignExperts));
+            return Err(self.error(Cause::ForeignExperts));
         }
         self.write(|db| {
             db.run(|conn| {

@@ -1,4 +1,4 @@
-//! New clicks as they arrive.
+//! New clicks as they arrive, for `leadclicks watch`.
 
 use std::{
     collections::VecDeque,
@@ -13,34 +13,33 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{
     SqliteDb,
     file_state::FileIdentities,
-    select::{read_click, read_without_time, select_all},
+    select::{read_click, read_without_time, select},
     text,
 };
 use crate::{
     expert::ExpertNames,
-    storage::{Error, Problem, Selection, StoredClick},
+    storage::{Cause, Columns, Error, Selection, StoredClick},
 };
 
-/// How many clicks are read at a time, in one short transaction.
+/// The most clicks that are read in one short transaction.
 const BATCH_CLICKS_MAX: usize = 1_000;
-/// What is read at a time at most, in bytes of text, give or take one click.
+/// The most that is read in one transaction, in bytes of text, plus at most one click.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// How many of the clicks that were seen last are remembered. Only if all of these are deleted between two looks, and others
-/// are not, the clicks' times have to tell which of those were seen; then a click that happened before the newest of the
-/// deleted ones, and arrives before the second look, is taken for one that was seen.
+/// How many of the clicks that were seen last are remembered. If all of these, but not all others, are deleted between two
+/// polls, only their times show which of the others were seen. Then a click that arrives before the second poll, but
+/// happened before the newest of the deleted ones, is missed.
 const SEEN_CLICKS_MAX: usize = 1_024;
-/// How long the database may be missing or impossible to open: whoever puts another one in its place needs a moment for
-/// it, and whoever deleted it for good should get an error.
+/// How long the database may be missing or unreadable before that is an error: replacing a database takes a moment.
 const MISSING_MAX: Duration = Duration::from_secs(5);
 
-/// The clicks of a database as they arrive, each once, in the order in which they were stored. A click that is deleted
-/// before it was read is never among them.
+/// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. Misses clicks that are
+/// deleted before they are read.
 #[derive(Debug)]
 pub(crate) struct Feed {
     path: PathBuf,
-    /// None while something else is about to be where the database was.
-    opened: Option<Opened>,
-    /// Since when it is none.
+    /// None while the database is missing or unreadable.
+    database: Option<FollowedDatabase>,
+    /// When `database` became none.
     missing_since: Option<Instant>,
     selection: Selection,
     seen: Seen,
@@ -48,35 +47,36 @@ pub(crate) struct Feed {
 }
 
 #[derive(Debug)]
-struct Opened {
+struct FollowedDatabase {
     db: SqliteDb,
     files: FileIdentities,
-    /// SQLite's number for what the database held when all of it had been read.
+    /// SQLite's version of the data of which everything has been read.
     read_version: Option<i64>,
-    /// Clicks up to this id were there when it was opened. All others have arrived since, however long ago they happened.
+    /// Clicks up to this id existed when the database was opened. All others have arrived since, however long ago they
+    /// happened.
     arrivals_after_id: i64,
 }
 
-/// Clicks that have arrived.
+/// Clicks that have arrived since the last poll.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct NewClicks {
     /// Oldest first.
     pub(crate) clicks: Vec<StoredClick<'static>>,
-    /// Whether there may be more already, so that it is worth asking again at once.
+    /// Whether there may be more already, so that the caller should poll again at once.
     pub(crate) has_more: bool,
 }
 
 impl Feed {
-    /// Watches the database at `path` from now on for the clicks of `selection`. If its window begins at a time, the first
-    /// batches have the clicks since then. What arrives later need not lie in the window: a page may send a click a day after
-    /// it happened.
+    /// Watches the database at `path` from now on for the clicks of `selection`. If its window has a beginning, the first
+    /// batches contain the clicks since then. Clicks that arrive later need not be inside the window: a page may send a click
+    /// a day after it happened.
     ///
     /// # Errors
     /// As [`crate::storage::Db::open_for_report`].
     pub(crate) fn start(path: &Path, selection: Selection) -> Result<Self, Error> {
-        let opened = Opened::open(path)?;
+        let database = FollowedDatabase::open(path)?;
         let mut seen = Seen::default();
-        opened.db.read(|conn| {
+        database.db.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
             let last_id = match selection.window.since {
                 None => None,
@@ -85,8 +85,8 @@ impl Feed {
             seen.restart_at(&transaction, last_id.unwrap_or(i64::MAX))
         })?;
         Ok(Self {
-            path: opened.db.path().to_owned(),
-            opened: Some(opened),
+            path: database.db.path().to_owned(),
+            database: Some(database),
             missing_since: None,
             selection,
             seen,
@@ -99,53 +99,51 @@ impl Feed {
         &self.path
     }
 
-    /// The names of the experts, as of the last batch that was not empty.
+    /// The names of the experts, as of the last batch with clicks.
     pub(crate) fn names(&self) -> &ExpertNames {
         &self.names
     }
 
-    /// The clicks that have arrived since the last batch, or the first of them. No transaction is open on return. If
-    /// nothing has changed this costs microseconds.
+    /// The clicks that have arrived since the last batch, or the first of them. No transaction is open on return. If nothing
+    /// has changed, this takes microseconds.
     ///
-    /// A database that takes the place of this one is watched from then on, and those of its clicks are new that were not
-    /// in the other.
+    /// If another database replaces this one, it is watched from then on, and those of its clicks are new that were not in
+    /// the old one.
     ///
     /// # Errors
-    /// When the database can't be read, or has a click whose time can't be read; when it was moved or deleted, and there is
-    /// no other in its place within [`MISSING_MAX`]. One whose `-wal` and `-shm` only the daemon may make is waited for
-    /// until it does.
-    pub(crate) fn next_batch(&mut self) -> Result<Batch, Error> {
+    /// If the database or the time of a click can't be read, or if the database was moved or deleted and is not replaced
+    /// within [`MISSING_MAX`]. If only the daemon may create the `-wal` and `-shm` of the new one, waits without a limit.
+    pub(crate) fn next_batch(&mut self) -> Result<NewClicks, Error> {
         if !self.is_open()? {
-            return Ok(Batch::default());
+            return Ok(NewClicks::default());
         }
         match self.read_batch() {
-            // What was read may have been replaced meanwhile.
-            Err(_) if !self.is_in_place() => Ok(Batch::default()),
+            // The database may have been replaced meanwhile.
+            Err(_) if !self.is_in_place() => Ok(NewClicks::default()),
             batch => batch,
         }
     }
 
     fn is_in_place(&self) -> bool {
-        self.opened
+        self.database
             .as_ref()
-            .is_some_and(|opened| FileIdentities::at(&self.path) == opened.files)
+            .is_some_and(|database| FileIdentities::at(&self.path) == database.files)
     }
 
-    /// Opens what is in the place of the database, if that is no longer the one that is open. While that can't be opened it
-    /// may be about to be made.
+    /// Opens the database at the path, unless it is open already. False while it can't be opened, which may pass.
     fn is_open(&mut self) -> Result<bool, Error> {
         if self.is_in_place() {
             return Ok(true);
         }
-        // Closed first: SQLite would share the old files' locks with a database that has the same inode.
-        self.opened = None;
-        match Opened::open(&self.path) {
-            Ok(opened) => {
-                self.opened = Some(opened);
+        // Closed first: SQLite would share the old files' locks with a new database that has the same inode.
+        self.database = None;
+        match FollowedDatabase::open(&self.path) {
+            Ok(database) => {
+                self.database = Some(database);
                 self.missing_since = None;
                 Ok(true)
             }
-            // Whoever restores a backup takes them away and then starts the daemon. Nothing is stored until then.
+            // During a restore of a backup the files are deleted before the daemon starts. Nothing is stored until then.
             Err(error) if error.is_wal_missing() => {
                 self.missing_since = None;
                 Ok(false)
@@ -161,57 +159,57 @@ impl Feed {
         }
     }
 
-    fn read_batch(&mut self) -> Result<Batch, Error> {
-        let Some(opened) = &mut self.opened else {
-            return Ok(Batch::default());
+    fn read_batch(&mut self) -> Result<NewClicks, Error> {
+        let Some(database) = &mut self.database else {
+            return Ok(NewClicks::default());
         };
-        // Asked first: what is stored from here on changes it again.
-        let version = opened.version()?;
-        if opened.read_version == Some(version) {
-            return Ok(Batch::default());
+        // Read first: what is stored from here on changes it again.
+        let version = database.version()?;
+        if database.read_version == Some(version) {
+            return Ok(NewClicks::default());
         }
-        let batch = opened.db.read(|conn| {
+        let batch = database.db.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
             self.seen.forget_deleted(&transaction)?;
             read_batch(
                 &transaction,
                 &self.selection,
-                opened.arrivals_after_id,
+                database.arrivals_after_id,
                 &mut self.seen,
             )
         })?;
         if !batch.clicks.is_empty() {
-            self.names = opened.db.experts()?.into();
+            self.names = database.db.experts()?.into();
         }
         if !batch.has_more {
-            opened.read_version = Some(version);
-            // From here on also those that get an id of a deleted click are new.
-            opened.arrivals_after_id = i64::MIN;
+            database.read_version = Some(version);
+            // From here on clicks that reuse the id of a deleted click are new too.
+            database.arrivals_after_id = i64::MIN;
         }
         Ok(batch)
     }
 }
 
-impl Opened {
+impl FollowedDatabase {
     fn open(path: &Path) -> Result<Self, Error> {
         // Next to the file itself, not next to a link to it.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let before = FileIdentities::at(&path);
-        let mut opened = Self {
+        let mut database = Self {
             db: SqliteDb::open_for_report(&path)?,
             files: before,
             read_version: None,
             arrivals_after_id: i64::MIN,
         };
-        opened.arrivals_after_id = opened.db.run(last_id)?;
-        // Reading makes the files next to it, if there were none. What was there before and is another file now was
-        // perhaps not yet that when it was opened: it is opened anew then.
-        opened.version()?;
-        opened.files.add_missing(&FileIdentities::at(&path));
-        Ok(opened)
+        database.arrivals_after_id = database.db.run(last_id)?;
+        // Reading creates missing files next to the database. If a file that existed before differs now, it was replaced
+        // meanwhile: then `files` differ at the next poll, which opens the database again.
+        database.version()?;
+        database.files.add_missing(&FileIdentities::at(&path));
+        Ok(database)
     }
 
-    /// A number that changes whenever another program has changed the database.
+    /// A number that changes whenever another program changes the database.
     fn version(&self) -> Result<i64, Error> {
         self.db.run(|conn| {
             conn.prepare_cached("PRAGMA data_version")?
@@ -220,7 +218,7 @@ impl Opened {
     }
 }
 
-/// The id before the first click that is not before `since`; none if all are.
+/// The id before that of the first click since `since`; none if there is no such click.
 fn last_id_before(conn: &Connection, since: &str) -> rusqlite::Result<Option<i64>> {
     // The plus makes SQLite use the index on time, and not read all clicks from the oldest on.
     conn.query_row(
@@ -236,26 +234,26 @@ fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
     })
 }
 
-/// The clicks after the last that was seen, as far as they are selected. The window is not for
-/// those after the id `arrivals_after_id`.
+/// The selected clicks after the last that was seen. The window does not apply to those after the id
+/// `arrivals_after_id`.
 fn read_batch(
     conn: &Connection,
     selection: &Selection,
     arrivals_after_id: i64,
     seen: &mut Seen,
-) -> Result<Batch, Problem> {
+) -> Result<NewClicks, Cause> {
     let is_selected = selection.matcher();
     let mut statement = conn.prepare_cached(&format!(
         "{} WHERE id > ? ORDER BY id LIMIT {BATCH_CLICKS_MAX}",
-        select_all()
+        select(Columns::ALL)
     ))?;
     let mut rows = statement.query([seen.last_id])?;
-    let mut batch = Batch::default();
+    let mut batch = NewClicks::default();
     let (mut batch_rows, mut batch_bytes) = (0, 0);
     while let Some(row) = rows.next()? {
         if is_selected(&read_without_time(row)?) {
             let click = match read_click(row) {
-                // First the clicks before it are returned.
+                // The clicks before it are returned first.
                 Err(_) if !batch.clicks.is_empty() => {
                     batch.has_more = true;
                     break;
@@ -278,14 +276,14 @@ fn read_batch(
     Ok(batch)
 }
 
-/// Which clicks were seen: those up to an id. SQLite gives a new row the id after the highest one, so when the newest
-/// clicks are deleted others get their ids.
+/// Which clicks were seen: those up to an id. SQLite gives a new row the id after the highest one, so new clicks reuse the
+/// ids of deleted ones if those were the newest.
 #[derive(Debug)]
 struct Seen {
     last_id: i64,
     /// The clicks that were seen last, by their ids.
     newest: VecDeque<SeenClick>,
-    /// Whether these are all that were seen and not deleted since.
+    /// Whether `newest` are all clicks that were seen and not deleted since.
     are_all: bool,
     hasher: RandomState,
 }
@@ -294,7 +292,7 @@ struct Seen {
 struct SeenClick {
     id: i64,
     created_at: String,
-    /// Of all columns.
+    /// The hash of all columns.
     hash: u64,
 }
 
@@ -310,13 +308,13 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// From now on all clicks up to `last_id` count as seen, and no others.
-    fn restart_at(&mut self, conn: &Connection, last_id: i64) -> Result<(), Problem> {
+    /// From now on exactly the clicks up to `last_id` count as seen.
+    fn restart_at(&mut self, conn: &Connection, last_id: i64) -> Result<(), Cause> {
         self.newest.clear();
         self.are_all = true;
         let mut statement = conn.prepare_cached(&format!(
             "{} WHERE id <= ? ORDER BY id DESC LIMIT ?",
-            select_all()
+            select(Columns::ALL)
         ))?;
         let mut rows = statement.query((last_id, SEEN_CLICKS_MAX + 1))?;
         while let Some(row) = rows.next()? {
@@ -352,7 +350,7 @@ impl Seen {
     }
 
     /// Goes back to the newest click that was seen and still exists, if the newest of all was deleted.
-    fn forget_deleted(&mut self, conn: &Connection) -> Result<(), Problem> {
+    fn forget_deleted(&mut self, conn: &Connection) -> Result<(), Cause> {
         let (Some(oldest), Some(newest)) = (self.newest.front(), self.newest.back()) else {
             return Ok(());
         };
@@ -368,8 +366,8 @@ impl Seen {
             self.last_id = i64::MIN;
             return Ok(());
         }
-        // Those up to the newest whose time is not after that of the newest that was seen. None that was seen has as high an
-        // id as those that are remembered. The plus is against a search by time: nearly always the first is the one.
+        // Counts as seen those up to the newest whose time is not after that of the newest that was seen. Their ids are below
+        // the remembered ones. The plus keeps SQLite from searching by time: nearly always the first row matches.
         let last_id: Option<i64> = conn
             .query_row(
                 "SELECT id FROM lead_clicks WHERE id < ?1 AND +created_at <= ?2 ORDER BY id DESC LIMIT 1",
@@ -382,7 +380,7 @@ impl Seen {
 
     fn exists(&self, conn: &Connection, click: &SeenClick) -> rusqlite::Result<bool> {
         let found = conn
-            .prepare_cached(&format!("{} WHERE id = ?", select_all()))?
+            .prepare_cached(&format!("{} WHERE id = ?", select(Columns::ALL)))?
             .query_row([click.id], |row| self.seen_click(row))
             .optional()?;
         Ok(found.is_some_and(|found| found.hash == click.hash))

@@ -1,7 +1,8 @@
-//! The open database, and whether its files still stand where they were opened.
+//! Whether the database's files were moved, replaced or deleted while open, and how to lose nothing then.
 //!
-//! SQLite finds a WAL by its name beside the database, so files that are moved, replaced or deleted under a running
-//! program come apart: a click would go where nobody looks for it, or a WAL would be read into another database
+//! SQLite finds a WAL by its name next to the database. If files are moved, replaced or deleted while a program has them
+//! open, they no longer belong together: a click would be stored where nobody looks for it, or a WAL would be read into
+//! another database
 //! ([How to corrupt](https://sqlite.org/howtocorrupt.html#unlinking_or_renaming_a_database_file_while_in_use)).
 
 use std::{
@@ -20,11 +21,11 @@ use crate::storage::{Checkpoint, Error, error::reason};
 
 const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
 
-/// The open database, and what its files are.
-pub(super) struct OpenDatabase {
+/// An open database whose files are watched.
+pub(super) struct TrackedDatabase {
     pub(super) db: SqliteDb,
-    /// After `db`, so that it is closed later: closing any descriptor of the database takes all of the process's locks
-    /// on it, SQLite's too.
+    /// After `db`, so that it is closed later: closing any descriptor of the database releases all locks of the process on
+    /// it, including SQLite's.
     files: Files,
 }
 
@@ -33,11 +34,11 @@ struct Files {
     wal_file: File,
     wal: SideFile,
     shm: SideFile,
-    /// When the database file was changed last, as far as that was by way of the WAL that is open here.
+    /// When a program that knows the WAL open here last changed the database file.
     changed: SystemTime,
 }
 
-/// A file that SQLite keeps beside the database.
+/// A file that SQLite keeps next to the database.
 struct SideFile {
     path: PathBuf,
     identity: Identity,
@@ -46,33 +47,33 @@ struct SideFile {
 /// A file's device, as two numbers, and its inode.
 type Identity = (u32, u32, u64);
 
-/// Which of the files are no longer those at their paths.
+/// Which of the open files are no longer at their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileState {
     InPlace,
-    /// The database is elsewhere or deleted; its WAL may be where it was, elsewhere or deleted.
+    /// The database was moved or deleted; its WAL may be in place, moved or deleted.
     DatabaseMoved,
     /// The database is in place, and its WAL is not.
     WalMoved,
-    /// Only the index of the WAL is gone.
+    /// The database and its WAL are in place, and the index of the WAL is not.
     ShmMoved,
 }
 
-/// What became of a WAL whose database's files have come apart.
+/// Whether the content of a WAL is saved, after files of its database were moved, replaced or deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wal {
-    /// It is in the database file, or in place and whole for whoever opens the database next.
-    Kept,
-    /// What only it had must not be copied into the database file any more.
-    GivenUp,
+pub(super) enum WalContent {
+    /// It is in the database file, or still in the WAL for the next program that opens the database.
+    Saved,
+    /// It must no longer be copied into the database file.
+    Abandoned,
 }
 
-impl OpenDatabase {
-    /// `db` must have been read from, which makes the files next to it if there are none. What can be read of it is synced:
-    /// a program that was killed may have committed it, and not yet done that.
+impl TrackedDatabase {
+    /// `db` must have been read from, which creates the missing files next to it. Syncs the WAL: another program may have been
+    /// killed between a commit and its fsync.
     ///
     /// # Errors
-    /// When its files can't be opened or synced.
+    /// If the files can't be opened or synced.
     pub(super) fn new(db: SqliteDb) -> Result<Self, Error> {
         let opened = Files::open(&db).and_then(|files| {
             files.wal_file.sync_all()?;
@@ -99,44 +100,45 @@ impl OpenDatabase {
         })
     }
 
-    /// To be called after each commit, and whenever all files stand: what changed the database until then knew its WAL.
+    /// Must be called after each commit, and whenever all files are in place: what changed the database until then knew its
+    /// WAL.
     pub(super) fn note_change(&mut self) {
         if let Ok(changed) = self.files.last_change() {
             self.files.changed = changed;
         }
     }
 
-    /// Copies what the WAL holds into the database file, wherever that is now, where that destroys nothing.
+    /// Copies the content of the WAL into the database file, wherever that is now, unless that would destroy other data.
     ///
     /// # Errors
-    /// When that can't be done at the moment, with the reason.
-    fn complete(&mut self, file_state: FileState) -> Result<Wal, String> {
+    /// The reason, if that can't be done at the moment.
+    pub(super) fn save_wal_content(&mut self, file_state: FileState) -> Result<WalContent, String> {
         if file_state == FileState::ShmMoved {
-            // Another program may have made its own index of the same WAL and written more: only both together are all.
+            // Another program may have created its own index of the same WAL and appended to it, which is unknown here.
             self.close_without_checkpoint()?;
-            return Ok(Wal::Kept);
+            return Ok(WalContent::Saved);
         }
         if self.is_bypassed(file_state) {
             self.close_without_checkpoint()?;
-            return Ok(Wal::GivenUp);
+            return Ok(WalContent::Abandoned);
         }
         let checkpoint = self.db.checkpoint(Duration::ZERO);
-        // Also one that did not get to the end has changed the file.
+        // An unfinished checkpoint has changed the file too.
         self.note_change();
         match checkpoint {
-            Ok(Checkpoint::Finished) => Ok(Wal::Kept),
+            Ok(Checkpoint::Finished) => Ok(WalContent::Saved),
             Ok(Checkpoint::Busy) => Err(STILL_READ.to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    /// Whether another program may have written to the database without knowing of the WAL that is open here; to copy
-    /// that over what it wrote would destroy both.
+    /// Whether another program may have written to the database without the WAL that is open here. Copying this WAL over
+    /// what that program wrote would corrupt the database.
     fn is_bypassed(&self, file_state: FileState) -> bool {
         let Ok(changed) = self.files.last_change() else {
             return true;
         };
-        // As long as the WAL has a name, who opens the database finds it, unless only the database was moved.
+        // As long as the WAL has a name, a program that opens the database finds it, unless only the database was moved.
         let wal_has_name = self
             .files
             .wal_file
@@ -157,49 +159,40 @@ impl OpenDatabase {
             .map_err(|error| reason(&error))
     }
 
-    /// Completes the database as far as that is possible, while nothing has taken its place.
+    /// Prepares for opening the database that is at the path now: saves the content of the WAL, and leaves no WAL of this
+    /// database next to the other one. After that, this database can only be dropped.
     ///
     /// # Errors
-    /// As [`OpenDatabase::leave`].
-    pub(super) fn wait_for_return(&mut self) -> Result<(), String> {
-        self.complete(FileState::DatabaseMoved).map(|_| ())
-    }
-
-    /// Prepares for closing the database, so that what is at its path now can be opened: what the WAL holds is in its
-    /// own file then, and no WAL of this one lies beside another. Nothing else can be done with it then than to drop
-    /// it.
-    ///
-    /// # Errors
-    /// When that can't be done at the moment, with the reason.
-    pub(super) fn leave(&mut self) -> Result<(), String> {
+    /// The reason, if that can't be done at the moment.
+    pub(super) fn release(&mut self) -> Result<(), String> {
         let file_state = self.file_state().map_err(|error| reason(&error))?;
-        let wal = self.complete(file_state)?;
+        let wal_content = self.save_wal_content(file_state)?;
         if file_state == FileState::DatabaseMoved {
-            // Programs that have the old files open go on with them by their descriptors.
-            self.files.put_away();
+            // Other programs that have the old files open keep using them by their descriptors.
+            self.files.move_away();
         }
-        if wal == Wal::GivenUp {
+        if wal_content == WalContent::Abandoned {
             tracing::error!(
-                "another program has changed the database without the -wal file that was deleted or left behind; clicks \
-                 that only this one had are lost, but for what is in a file whose name ends in -wal.left"
+                "another program changed the database without its WAL, which was deleted or left behind; clicks that were \
+                 only in the old WAL are lost, except those saved in a file whose name ends in -wal.left"
             );
         }
         Ok(())
     }
 
-    /// Empties the WAL without waiting for anybody, and closes the database.
+    /// Empties the WAL without waiting for other programs, and closes the database.
     ///
     /// # Errors
-    /// When the database can't be written to.
+    /// If the database can't be written to.
     pub(super) fn close(mut self) -> Result<Checkpoint, Error> {
         if matches!(self.file_state(), Ok(FileState::InPlace) | Err(_)) {
             return self.db.checkpoint(Duration::ZERO);
         }
-        // What is beside another database now must not be taken for that one's.
-        if let Err(reason) = self.leave() {
+        // A WAL of this database next to another one would be read into that.
+        if let Err(reason) = self.release() {
             tracing::error!(
                 reason,
-                "the database that was moved, replaced or deleted could not be completed"
+                "cannot save the content of the WAL after the database was moved, replaced or deleted"
             );
         }
         Ok(Checkpoint::Busy)
@@ -223,15 +216,15 @@ impl Files {
         self.main.metadata()?.modified()
     }
 
-    /// Takes those that are still in place from beside what is at the database's path now. The WAL gets another name,
-    /// unless it is empty; its index is made anew from it.
-    fn put_away(&self) {
+    /// Removes the files of this database that are next to the one at the path now. A WAL that is not empty is renamed; its
+    /// index can be rebuilt from it.
+    fn move_away(&self) {
         if self.shm.is_in_place() {
-            tell_not_put_away(fs::remove_file(&self.shm.path));
+            log_failure(fs::remove_file(&self.shm.path));
         }
         if self.wal.is_in_place() {
             let is_empty = self.wal_file.metadata().is_ok_and(|wal| wal.len() == 0);
-            tell_not_put_away(if is_empty {
+            log_failure(if is_empty {
                 fs::remove_file(&self.wal.path)
             } else {
                 fs::rename(&self.wal.path, path_with(&self.wal.path, ".left"))
@@ -240,23 +233,23 @@ impl Files {
     }
 }
 
-fn tell_not_put_away(done: io::Result<()>) {
-    if let Err(error) = done {
-        tracing::error!(%error, "can't move a file of the replaced database away");
+fn log_failure(moved: io::Result<()>) {
+    if let Err(error) = moved {
+        tracing::error!(%error, "cannot move a file of the replaced database away");
     }
 }
 
-/// What a database and the files beside it are, for a reader who only wants to know whether they still are the same.
+/// The identities of a database file and of the files next to it. A reader compares them to notice replaced files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileIdentities([Option<Identity>; 3]);
 
 impl FileIdentities {
-    /// Those of the database at the path `db`, and of its `-wal` and `-shm`; none for what is not there.
+    /// Those of the database at the path `db`, and of its `-wal` and `-shm`; none for missing files.
     pub(crate) fn at(db: &Path) -> Self {
         Self(["", "-wal", "-shm"].map(|suffix| identity_of(&path_with(db, suffix)).ok()))
     }
 
-    /// Takes those of `later` for what was not there.
+    /// Fills in the identities of files that were missing from `later`.
     pub(crate) fn add_missing(&mut self, later: &Self) {
         for (file, later) in self.0.iter_mut().zip(later.0) {
             *file = file.or(later);
@@ -277,8 +270,8 @@ impl SideFile {
     }
 }
 
-/// Asks for nothing else: since Linux 6.13 who asks for a file's times makes the next write give it a new one, and the
-/// WAL's fsync then has to write that too, which took a click on a single connection 0.25 ms instead of 0.21
+/// Requests nothing but the inode. Since Linux 6.13 a request for a file's times makes the next write update them, and the
+/// WAL's fsync then has to write them too: a click on a single connection took 0.25 ms instead of 0.21
 /// ([multigrain timestamps](https://docs.kernel.org/filesystems/multigrain-ts.html)).
 fn identity_of(path: &Path) -> io::Result<Identity> {
     let file = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;

@@ -1,21 +1,17 @@
-//! Erasing one person, and nobody else.
+//! Erasing one person's rows.
 
 use rusqlite::Connection;
 
 use super::{
     SqliteDb,
-    erase::{References, present},
+    erase::{ForeignKeys, existing_tables},
 };
-use crate::storage::{Elsewhere, Error, Problem, TABLES, TableRows};
+use crate::storage::{Cause, Error, OtherTable, TABLES, TableRows};
 
-/// Whose rows. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
+/// The rows of one person. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
 const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32, 160)) = ?1 COLLATE NOCASE";
 
-/// The person's rows in those of [`TABLES`] that the database has, as far as they have a column `email`. It is compared
-/// without regard to ASCII case.
-///
-/// # Errors
-/// When the database can't be read.
+/// As [`crate::storage::Db::count_rows_of`].
 pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
     with_email(db)?
         .into_iter()
@@ -26,12 +22,8 @@ pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error>
         .collect()
 }
 
-/// The tables outside [`TABLES`] that have rows with the person's email in a column `email`, and the virtual ones that
-/// can't be read.
-///
-/// # Errors
-/// When the database can't be read.
-pub(crate) fn find_elsewhere(db: &SqliteDb, email: &str) -> Result<Vec<Elsewhere>, Error> {
+/// As [`crate::storage::Db::find_other_tables`]. Only virtual tables can be unreadable.
+pub(crate) fn find_other_tables(db: &SqliteDb, email: &str) -> Result<Vec<OtherTable>, Error> {
     let others: Vec<(String, bool)> = db.run(|conn| {
         conn.prepare(
             "SELECT name, type = 'virtual' FROM pragma_table_list
@@ -51,7 +43,7 @@ pub(crate) fn find_elsewhere(db: &SqliteDb, email: &str) -> Result<Vec<Elsewhere
             rows => Some(rows?),
         };
         if rows != Some(0) {
-            found.push(Elsewhere { table, rows });
+            found.push(OtherTable { table, rows });
         }
     }
     Ok(found)
@@ -65,34 +57,29 @@ fn rows_in(db: &SqliteDb, table: &str, email: &str) -> Result<u64, Error> {
     }
 }
 
-/// Deletes the person's rows in one transaction, and tells what was there. Copies of them that SQLite left elsewhere in
-/// the file are still there until [`SqliteDb::clear_unused`], and those in its WAL until [`SqliteDb::empty_wal`].
-///
-/// # Errors
-/// When rows of any table refer to what would be deleted, when a trigger keeps it, or when the database refuses.
-/// Nothing is deleted then.
+/// As [`crate::storage::Db::forget`].
 pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
     db.delete(|db| {
-        let references = References::of(db, &TABLES, &[])?;
+        let foreign_keys = ForeignKeys::of(db, &TABLES, &[])?;
         let mut forgotten = Vec::new();
         for table in with_email(db)? {
             let rows = db.run(|conn| delete_from(conn, table, email))?;
             if db.run(|conn| has_triggers(conn, table))? {
                 let rows = db.run(|conn| count_in(conn, table, email))?;
                 if rows > 0 {
-                    return Err(db.error(Problem::Kept { table, rows }));
+                    return Err(db.error(Cause::Kept { table, rows }));
                 }
             }
             forgotten.push(TableRows { table, rows });
         }
-        references.check(db)?;
+        foreign_keys.check(db)?;
         Ok(forgotten)
     })
 }
 
 fn with_email(db: &SqliteDb) -> Result<Vec<&'static str>, Error> {
     let mut tables = Vec::new();
-    for table in db.run(present)? {
+    for table in db.run(existing_tables)? {
         if has_email(db, table)? {
             tables.push(table);
         }
@@ -112,7 +99,7 @@ fn delete_from(conn: &Connection, table: &str, email: &str) -> rusqlite::Result<
     Ok(conn.execute(&sql, [email])? as u64)
 }
 
-/// Only they can keep a row. A look for one that they kept would be a second scan of the table, while clicks wait.
+/// Only a trigger can keep a row. Without one, a second scan for remaining rows is saved, for which clicks would wait.
 fn has_triggers(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = ?1)",

@@ -1,4 +1,4 @@
-//! Whether a database is in order, for monitoring. Everything is only looked at.
+//! The health check of a database, for monitoring. Only reads.
 
 use std::{
     collections::HashSet,
@@ -13,7 +13,9 @@ use rusqlite::Connection;
 use rustix::fs::{Access, access, statvfs};
 
 use super::{
-    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, left_wal,
+    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
+    erase::dangling_from,
+    has_wal_files, left_wal,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
 };
@@ -22,27 +24,27 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Less free disk space than this is a warning, in bytes: room for some two million clicks with their WAL.
-pub(crate) const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
+/// Less free disk space than this is a warning, in bytes: space for some two million clicks with their WAL.
+const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
 
 /// Less than this is a problem, in bytes: what the WAL grows by until SQLite checkpoints it (1,000 pages of 4 KiB).
-pub(crate) const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
+const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
 
-/// A WAL file larger than this is a warning, in bytes: the daemon cuts it back to this after each checkpoint, so a
-/// reader or a host app keeps checkpoints from finishing.
-pub(crate) const WAL_BYTES_HIGH: u64 = JOURNAL_BYTES_MAX as u64;
+/// A WAL file larger than this is a warning, in bytes. The daemon cuts it back to this after each checkpoint, so a larger
+/// one means that a reader or a host app keeps checkpoints from finishing.
+const WAL_BYTES_HIGH: u64 = JOURNAL_BYTES_MAX as u64;
 
-/// How far ahead of the clock the newest click may be: it may have come in since the check began, and clocks that are
-/// kept in time differ by less.
-pub(crate) const AHEAD_MAX: Duration = Duration::from_mins(1);
+/// How far ahead of the clock the newest click may be: it may have arrived since the check began, and synchronized
+/// clocks differ by less.
+const AHEAD_MAX: Duration = Duration::from_mins(1);
 
-/// How many faults of a damaged file are told.
+/// How many faults of a damaged file are reported.
 const FAULTS_MAX: u32 = 5;
 
 /// As [`crate::storage::check`].
 pub(crate) fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Finding> {
-    // Before it is opened, which may take long and makes missing files next to it. If they can't be checked, opening the
-    // database says why.
+    // Before the database is opened, which may take long and creates missing files next to it. If the files can't be
+    // checked, opening the database says why.
     let mut findings = fs::canonicalize(path)
         .and_then(|path| files(&path))
         .unwrap_or_default();
@@ -57,45 +59,45 @@ pub(crate) fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-/// Without what can't be looked at: opening the database then tells why.
+/// Checks the database's files without opening the database; checks nothing if it is not a regular file.
 fn files(path: &Path) -> io::Result<Vec<Finding>> {
     let main = fs::metadata(path)?;
     if !main.is_file() {
         return Ok(Vec::new());
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut lines = Vec::from([file(path, &main), writable(path, &main)?]);
-    // Without them in any other mode, which has its own line.
-    let files_beside: &[_] = if is_in_wal_mode(path) {
+    let mut findings = Vec::from([file(path, &main), writable(path, &main)?]);
+    // Any other mode does without them, and has a finding of its own.
+    let side_files: &[_] = if is_in_wal_mode(path) {
         &[("wal", "-wal"), ("shm", "-shm")]
     } else {
         &[]
     };
-    for (check, suffix) in files_beside.iter().copied() {
+    for (check, suffix) in side_files.iter().copied() {
         let path = path_with(path, suffix);
-        lines.push(match fs::symlink_metadata(&path) {
-            Ok(found) => file_beside(check, &path, &found, &main),
+        findings.push(match fs::symlink_metadata(&path) {
+            Ok(found) => side_file(check, &path, &found, &main),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::warning(
                 check,
                 format!(
-                    "{} is not there, so only who may write the database can read it",
+                    "{} is missing, so only users who can write the database can read it",
                     path.display()
                 ),
-                "start leadclicksd, which makes it",
+                "start leadclicksd, which creates it",
             ),
             Err(error) => return Err(error),
         });
     }
-    lines.push(match left_wal(path) {
+    findings.push(match left_wal(path) {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
             "wal.left",
-            format!("{} may hold clicks that only it has", left.display()),
-            "delete it when you have seen to them",
+            format!("{} may hold clicks that are nowhere else", left.display()),
+            "recover them, then delete it",
         ),
     });
-    lines.push(disk(directory)?);
-    Ok(lines)
+    findings.push(disk(directory)?);
+    Ok(findings)
 }
 
 fn mode(metadata: &Metadata) -> u32 {
@@ -106,30 +108,31 @@ fn file(path: &Path, metadata: &Metadata) -> Finding {
     const OTHERS: u32 = 0o007;
     const OTHERS_ENTER: u32 = 0o001;
     let found = format!("mode {:04o}", mode(metadata));
-    // Nobody gets to a file in a directory that they may not enter.
-    let is_reached = path.ancestors().skip(1).all(|directory| {
+    // Users who can't enter a directory can't open the files in it.
+    let is_reachable = path.ancestors().skip(1).all(|directory| {
         fs::metadata(directory).map_or(true, |directory| mode(&directory) & OTHERS_ENTER != 0)
     });
-    if mode(metadata) & OTHERS == 0 || !is_reached {
+    if mode(metadata) & OTHERS == 0 || !is_reachable {
         return Finding::ok("file", found);
     }
     Finding::warning(
         "file",
-        format!("{found}, so every user of this machine may open it"),
-        "take that right away, by chmod o=",
+        format!("{found}, so every user of this machine can open it"),
+        "remove that permission with chmod o=",
     )
 }
 
-/// What it takes to write and to read a file, of the bits of its owner.
+/// The owner's mode bits to read and write a file.
 const READ_AND_WRITE: u32 = 0o600;
 
-/// What it takes to open files in a directory, of the bits of one class of users.
+/// The mode bit of one class of users to open files in a directory.
 const ENTER: u32 = 0o1;
 
-/// What it takes to make files in a directory, likewise.
+/// The mode bits of one class of users to create files in a directory.
 const WRITE_AND_ENTER: u32 = 0o3;
 
-/// By the mode bits alone, whoever asks: for the file's owner, who is the daemon.
+/// Whether the file's owner, as whom the daemon runs, can write the database. Reads only the mode bits, so the answer does
+/// not depend on the user who asks.
 fn writable(path: &Path, main: &Metadata) -> io::Result<Finding> {
     const CHECK: &str = "writable";
     if let Err(error) = check_file_system(path) {
@@ -137,46 +140,43 @@ fn writable(path: &Path, main: &Metadata) -> io::Result<Finding> {
     }
     let name = path.display();
     if main.uid() != 0 && mode(main) & READ_AND_WRITE != READ_AND_WRITE {
-        let found = format!("the owner of {name} may not write it");
+        let found = format!("the owner of {name} cannot read and write it");
         return Ok(Finding::problem(
             CHECK,
             found,
-            "give the right back, by chmod u+rw",
+            "restore that permission with chmod u+rw",
         ));
     }
     for directory in path.ancestors().skip(1) {
         if !may(main, &fs::metadata(directory)?, ENTER) {
             let directory = directory.display();
-            let found = format!("the owner of {name} may not enter {directory}");
-            let next = "give that user the right to, by chown or chmod";
+            let found = format!("the owner of {name} cannot enter {directory}");
+            let next = "grant that permission with chown or chmod";
             return Ok(Finding::problem(CHECK, found, next));
         }
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
     if !may(main, &fs::metadata(directory)?, WRITE_AND_ENTER) {
         let found = format!(
-            "the owner of {name} may not make files in {}, such as -wal and -shm",
+            "the owner of {name} cannot create files in {}, such as -wal and -shm",
             directory.display()
         );
-        let next = "give the directory to that user, by chown";
-        let stands = |suffix| path_with(path, suffix).exists();
-        // The daemon goes on with those that are there.
-        return Ok(
-            if is_in_wal_mode(path) && stands("-wal") && stands("-shm") {
-                Finding::warning(CHECK, found, next)
-            } else {
-                Finding::problem(CHECK, found, next)
-            },
-        );
+        let next = "make that user the directory's owner with chown";
+        // The daemon can use existing ones.
+        return Ok(if is_in_wal_mode(path) && has_wal_files(path) {
+            Finding::warning(CHECK, found, next)
+        } else {
+            Finding::problem(CHECK, found, next)
+        });
     }
     Ok(Finding::ok(
         CHECK,
-        "by the file's owner, and its directory too",
+        "by the file's owner, as is its directory",
     ))
 }
 
-/// Whether the owner of `main` has the rights `bits` in a directory. Which groups that user is in besides the file's
-/// can't be seen in the files, so what another group may, the user may.
+/// Whether the owner of `main` has the permissions `bits` in a directory. The files do not show that user's other groups,
+/// so the user counts as a member of any other group.
 fn may(main: &Metadata, directory: &Metadata, bits: u32) -> bool {
     let [owner, group, others] = [6, 3, 0].map(|class| mode(directory) >> class);
     let class = if main.uid() == directory.uid() {
@@ -189,46 +189,46 @@ fn may(main: &Metadata, directory: &Metadata, bits: u32) -> bool {
     main.uid() == 0 || class & bits == bits
 }
 
-fn file_beside(check: &'static str, path: &Path, found: &Metadata, main: &Metadata) -> Finding {
+fn side_file(check: &'static str, path: &Path, found: &Metadata, main: &Metadata) -> Finding {
     let name = path.display();
     if !found.is_file() {
         return Finding::problem(
             check,
             format!("{name} is not a regular file, so no program can open the database"),
-            "move it away, and start leadclicksd, which makes it",
+            "move it away and start leadclicksd, which creates it",
         );
     }
     if found.uid() != main.uid() {
         return Finding::problem(
             check,
             format!(
-                "{name} belongs to another user than the database, who may be unable to write it"
+                "{name} has a different owner from the database's, who may be unable to write it"
             ),
-            "give it to the database's owner, by chown",
+            "change it with chown",
         );
     }
     if found.uid() != 0 && mode(found) & READ_AND_WRITE != READ_AND_WRITE {
         return Finding::problem(
             check,
-            format!("the owner of {name} may not write it, so clicks are answered 503"),
-            "give the right back, by chmod u+rw",
+            format!("the owner of {name} cannot read and write it, so clicks are answered 503"),
+            "restore that permission with chmod u+rw",
         );
     }
     if mode(found) != mode(main) || found.gid() != main.gid() {
         return Finding::warning(
             check,
             format!(
-                "{name} has another group or mode ({:04o}) than the database",
+                "{name} has a different group or mode ({:04o}) from the database's",
                 mode(found)
             ),
-            "give it the database's, by chgrp and chmod",
+            "change them with chgrp and chmod",
         );
     }
     if check == "wal" && found.len() > WAL_BYTES_HIGH {
         return Finding::warning(
             check,
             format!(
-                "{name} has {}: a program that reads for long keeps it from being emptied",
+                "{name} has {}: a program that reads for a long time keeps it from being emptied",
                 mib(found.len())
             ),
             "end that program, or restart leadclicksd when it has ended",
@@ -238,7 +238,7 @@ fn file_beside(check: &'static str, path: &Path, found: &Metadata, main: &Metada
 }
 
 fn disk(directory: &Path) -> io::Result<Finding> {
-    const NEXT: &str = "make room: without it clicks are answered 503";
+    const NEXT: &str = "free disk space: on a full disk clicks are answered 503";
     let disk = statvfs(directory)?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let found = format!("{} free", mib(free));
@@ -267,12 +267,11 @@ fn journal(db: &SqliteDb) -> Result<Finding, Error> {
     })
 }
 
-/// Whether the daemon would get the write lock. Only who may write the file, and where nothing has to be made for it,
-/// can tell.
+/// Whether the daemon would get the write lock. None if this user can't write the file, or SQLite would create files to
+/// try it.
 fn lock(path: &Path) -> Option<Finding> {
     const CHECK: &str = "lock";
-    let stands = |suffix| path_with(path, suffix).exists();
-    if access(path, Access::WRITE_OK).is_err() || !stands("-wal") || !stands("-shm") {
+    if access(path, Access::WRITE_OK).is_err() || !has_wal_files(path) {
         return None;
     }
     Some(match SqliteDb::try_write_lock(path) {
@@ -283,48 +282,40 @@ fn lock(path: &Path) -> Option<Finding> {
                 "another program has held the write lock for {} seconds, so clicks are answered 503",
                 BUSY_TIMEOUT.as_secs()
             ),
-            "wait until it is done, or find it by fuser and end it",
+            "wait until it has finished, or find it with fuser and end it",
         ),
         Err(error) => Finding::of_error(CHECK, &error),
     })
 }
 
 fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
-    let mut lines = Vec::from([Finding::ok("sqlite", rusqlite::version())]);
+    let mut findings = Vec::from([Finding::ok("sqlite", rusqlite::version())]);
     if depth == Depth::Full {
-        lines.push(integrity(db).unwrap_or_else(|error| Finding::of_error("integrity", &error)));
-        // A key that refers to nothing unique is the app's own affair, too; what is damaged is told above.
-        lines.push(references(db).unwrap_or_else(|error| Finding {
-            state: State::Warning,
-            ..Finding::of_error("references", &error)
-        }));
+        findings.push(Finding::of_result("integrity", integrity(db)));
+        // A foreign key without a unique parent is the host app's own matter, and a damaged file is reported above.
+        findings.push(Finding::of_result("references", references(db)).at_worst(State::Warning));
     }
     if let Err(error) = db.check_clicks() {
-        lines.push(Finding::of_error("schema", &error));
-        return lines;
+        findings.push(Finding::of_error("schema", &error));
+        return findings;
     }
-    lines.push(match db.check_takes_clicks() {
-        Ok(()) => Finding::ok("schema", "takes clicks"),
-        Err(error) => Finding::of_error("schema", &error),
-    });
-    lines.push(index(db).unwrap_or_else(|error| Finding::of_error("index", &error)));
-    lines.push(
-        match depth {
-            Depth::Full => clicks(db),
-            Depth::Quick => count_clicks(db),
-        }
-        .unwrap_or_else(|error| Finding::of_error("clicks", &error)),
-    );
-    lines.push(newest(db, now).unwrap_or_else(|error| Finding::of_error("newest", &error)));
-    lines.push(match db.experts() {
-        Ok(experts) => Finding::ok("experts", experts.len().to_string()),
-        // Reports go on without names.
-        Err(error) => Finding {
-            state: State::Warning,
-            ..Finding::of_error("experts", &error)
-        },
-    });
-    lines
+    let schema = db
+        .check_takes_clicks()
+        .map(|()| Finding::ok("schema", "takes clicks"));
+    findings.push(Finding::of_result("schema", schema));
+    findings.push(Finding::of_result("index", index(db)));
+    let clicks = match depth {
+        Depth::Full => clicks(db),
+        Depth::Quick => count_clicks(db),
+    };
+    findings.push(Finding::of_result("clicks", clicks));
+    findings.push(Finding::of_result("newest", newest(db, now)));
+    let experts = db
+        .experts()
+        .map(|experts| Finding::ok("experts", experts.len().to_string()));
+    // Reports work without names.
+    findings.push(Finding::of_result("experts", experts).at_worst(State::Warning));
+    findings
 }
 
 fn integrity(db: &SqliteDb) -> Result<Finding, Error> {
@@ -340,51 +331,50 @@ fn integrity(db: &SqliteDb) -> Result<Finding, Error> {
     })
 }
 
-/// Foreign keys, which nobody enforces while leadclicks deletes. But for those of the clicks: one on an expert who is
-/// not known is stored and reported all the same.
+/// Foreign keys, which are not enforced while leadclicks deletes. Those of the clicks are left out: a click on an unknown
+/// expert is stored and reported too.
 fn references(db: &SqliteDb) -> Result<Finding, Error> {
-    let broken: Vec<(String, String, u64)> = db.run(|conn| {
-        conn.prepare(
-            r#"SELECT broken."table", broken.parent, count(*)
-               FROM (SELECT DISTINCT child.name
-                     FROM sqlite_schema AS child, pragma_foreign_key_list(child.name)
-                     WHERE child.type = 'table' AND lower(child.name) <> 'lead_clicks') AS children,
-                    pragma_foreign_key_check(children.name) AS broken
-               GROUP BY 1, 2"#,
-        )?
+    let dangling: Vec<(String, String, u64)> = db.run(|conn| {
+        conn.prepare(&format!(
+            r#"SELECT dangling."table", dangling.parent, count(*) {} GROUP BY 1, 2"#,
+            dangling_from("lower(child.name) <> 'lead_clicks'")
+        ))?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()
     })?;
-    if broken.is_empty() {
-        return Ok(Finding::ok("references", "all lead somewhere"));
+    if dangling.is_empty() {
+        return Ok(Finding::ok("references", "all refer to existing rows"));
     }
-    let found: Vec<String> = broken
+    let found: Vec<String> = dangling
         .into_iter()
         .map(|(child, parent, rows)| {
-            format!("rows of {child} ({rows}) refer to rows of {parent} that are not there")
+            format!("rows of {child} ({rows}) refer to rows of {parent} that do not exist")
         })
         .collect();
     Ok(Finding::warning(
         "references",
         found.join("; "),
-        "mend or delete them in the program that owns the database",
+        "correct or delete them in the program that owns the database",
     ))
 }
 
-/// The index that finds clicks by their time. Whether a host app's table has one is the app's own affair.
+/// The index that finds clicks by their time. A host app's table need not have one.
 fn index(db: &SqliteDb) -> Result<Finding, Error> {
     Ok(match db.index_on_time()? {
         Some(name) => Finding::ok("index", name),
         None if db.has_own_clicks_table()? => Finding::warning(
             "index",
-            "there is none on created_at, so every report reads all clicks",
-            "make it by `sqlite3 FILE < schema.sql`, as the file's owner",
+            "none on created_at, so every report reads all clicks",
+            "create it with `sqlite3 FILE < schema.sql` as the file's owner",
         ),
-        None => Finding::ok("index", "none on created_at, as the table's owner has it"),
+        None => Finding::ok(
+            "index",
+            "none on created_at; another program owns the table",
+        ),
     })
 }
 
-/// One look at all clicks.
+/// Reads all clicks once.
 fn clicks(db: &SqliteDb) -> Result<Finding, Error> {
     let mut clicks = 0_u64;
     let mut leads = HashSet::new();
@@ -407,10 +397,8 @@ fn clicks(db: &SqliteDb) -> Result<Finding, Error> {
         None => Finding::ok("clicks", format!("{clicks} of {} leads", leads.len())),
         Some((rows, first)) => Finding::problem(
             "clicks",
-            format!(
-                "{rows} of {clicks} have a created_at that is no time, the first of them that with id {first}"
-            ),
-            "mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
+            format!("{rows} of {clicks} have an invalid created_at, the first with id {first}"),
+            "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
         ),
     })
 }
@@ -430,8 +418,8 @@ fn newest(db: &SqliteDb, now: Timestamp) -> Result<Finding, Error> {
     Ok(match Timestamp::parse_stored(&text) {
         None => Finding::problem(
             "newest",
-            "the newest click has a created_at that is no time",
-            "mend it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
+            "the newest click has an invalid created_at",
+            "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
         ),
         Some(newest) if newest.since(now) > AHEAD_MAX => Finding::warning(
             "newest",

@@ -3,17 +3,17 @@ use rusqlite::ErrorCode;
 use super::SqliteDb;
 use crate::{
     click::Click,
-    storage::{Error, Problem, error::reason},
+    storage::{Cause, Error, error::reason},
     timestamp::Timestamp,
 };
 
-/// Stores one click without an id, also where there is no column for it.
+/// Stores one click without an id; works without a column for it too.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
 
 /// Stores one click with its id.
 pub(super) const INSERT_WITH_ID: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-/// Why a click is not stored although there is no error: a host app's trigger or ON CONFLICT IGNORE skipped it.
+/// Why a click was not stored although SQLite reported success: a host app's trigger or ON CONFLICT IGNORE skipped it.
 pub(super) const IGNORED: &str = "ignored by a trigger or constraint";
 
 impl SqliteDb {
@@ -37,14 +37,14 @@ impl SqliteDb {
                     Err(error) => return Err(error.into()),
                 };
                 let line = line(number);
-                return Err(Problem::ClickRefused { line, reason });
+                return Err(Cause::ClickRejected { line, reason });
             }
             Ok(())
         })
     }
 }
 
-/// Whether an error is the fault of the row and not of the database as a whole.
+/// Whether the row caused the error, and not the database as a whole.
 pub(super) fn is_about_the_row(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

@@ -1,7 +1,7 @@
 //! Opening a database file safely.
 //!
-//! A blank database gets the tables of schema.sql. Any other is used as it is: its schema is never altered, and no mark is
-//! left in the file's header, since both may be a host app's.
+//! A blank database gets the tables of schema.sql. Opening any other changes neither its schema nor marks in the file's
+//! header, because both may belong to a host app.
 
 use std::{
     fmt::Write,
@@ -17,20 +17,20 @@ use std::{
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig};
 use rustix::fs::{Access, access};
 
-use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, path_with};
-use crate::storage::{Error, FILE_MODE, Problem};
+use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files};
+use crate::storage::{Cause, Error, FILE_MODE};
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
 impl SqliteDb {
-    /// Opens the database at `path` for capture. Where there is none it is made, with [`FILE_MODE`]; an empty file
-    /// becomes one and keeps its mode; a host app's is used as it is, in WAL mode.
+    /// Opens the database at `path` for capture. Creates a missing one with [`FILE_MODE`]; fills an empty file and keeps its
+    /// mode; uses a host app's database as it is, in WAL mode.
     ///
     /// # Errors
-    /// When the file can be neither made nor opened, when it is no database, when it is another program's
-    /// without a `lead_clicks` table, or when that table lacks a column or demands one that a click has not.
+    /// If the file can't be created or opened, if it is not a database, if it is another program's without a `lead_clicks`
+    /// table, or if that table lacks a column or requires one that a click does not have.
     pub(crate) fn open_for_capture(path: &Path) -> Result<Self, Error> {
-        make_file(path)?;
+        create_file(path)?;
         let db = Self::connect_for_capture(path)?;
         db.run(|conn| {
             if is_blank(conn)? {
@@ -42,8 +42,8 @@ impl SqliteDb {
         Ok(db)
     }
 
-    /// As [`SqliteDb::open_for_capture`], for a file that has taken the place of another while the daemon runs. An empty one
-    /// is refused: it may be about to be filled from a backup.
+    /// As [`SqliteDb::open_for_capture`], for a file that replaced another while the daemon runs. Rejects an empty one,
+    /// which may be about to be filled from a backup.
     pub(super) fn reopen_for_capture(path: &Path) -> Result<Self, Error> {
         let db = Self::connect_for_capture(path)?;
         db.prepare_for_capture()?;
@@ -61,34 +61,34 @@ impl SqliteDb {
     fn prepare_for_capture(&self) -> Result<(), Error> {
         self.check_clicks()?;
         self.check_takes_clicks()?;
-        // Last, because it is written into the file: one that is refused stays as it was.
+        // Last, because it changes the file: a rejected one stays unchanged.
         self.use_wal()
     }
 
     /// Opens the existing database at `path` to read it. Neither creates nor changes anything.
     ///
     /// # Errors
-    /// When there is no such file, when it can't be read or is no database, or when it has no `lead_clicks`
-    /// table with every needed column.
+    /// If there is no such file, if it can't be read or is not a database, or if it has no `lead_clicks` table with every
+    /// needed column.
     pub(crate) fn open_for_report(path: &Path) -> Result<Self, Error> {
         Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// Opens the existing database at `path` to look whether it is in order, whatever tables it has. As
-    /// [`SqliteDb::open_for_report`] it changes nothing, as long as its `-wal` and `-shm` files are there, with its own owner
-    /// and mode: SQLite makes them, or gives them that.
+    /// Opens the existing database at `path` for a health check, whatever tables it has. Changes nothing if its `-wal` and
+    /// `-shm` files exist with the database's owner and mode; otherwise SQLite creates or changes them, as it does for
+    /// [`SqliteDb::open_for_report`].
     ///
     /// # Errors
-    /// When there is no such file, when it can't be read, or when it is no database.
+    /// If there is no such file, if it can't be read, or if it is not a database.
     pub(crate) fn open_for_check(path: &Path) -> Result<Self, Error> {
         Self::connect_to_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
-    /// Whether the write lock of the database at `path` can be had within [`BUSY_TIMEOUT`]. Writes nothing, and leaves
+    /// Whether the write lock of the database at `path` is free within [`BUSY_TIMEOUT`]. Writes nothing, and leaves
     /// the WAL as it is.
     ///
     /// # Errors
-    /// When the database can't be opened, or refuses for another reason than its lock.
+    /// If the database can't be opened, or SQLite fails for another reason than the lock.
     pub(crate) fn try_write_lock(path: &Path) -> Result<bool, Error> {
         let db = Self::connect(path.to_owned(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.read(|conn| {
@@ -106,7 +106,7 @@ impl SqliteDb {
     /// Opens the existing database at `path` to change rows in it. Creates nothing.
     ///
     /// # Errors
-    /// As [`SqliteDb::open_for_report`], and when the file can't be written to.
+    /// As [`SqliteDb::open_for_report`], and if the file can't be written to.
     pub(crate) fn open_for_change(path: &Path) -> Result<Self, Error> {
         let db = Self::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         check_file_system(&db.path)?;
@@ -117,7 +117,7 @@ impl SqliteDb {
     /// As [`SqliteDb::open_for_change`], to store clicks.
     ///
     /// # Errors
-    /// As [`SqliteDb::open_for_change`], and when the `lead_clicks` table demands a column that a click has not.
+    /// As [`SqliteDb::open_for_change`], and if the `lead_clicks` table requires a column that a click does not have.
     pub(crate) fn open_for_import(path: &Path) -> Result<Self, Error> {
         let db = Self::open_for_change(path)?;
         db.check_takes_clicks()?;
@@ -131,58 +131,51 @@ impl SqliteDb {
     }
 
     fn connect_to_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
-        // The -wal and -shm files stand beside the file itself, not beside a link to it.
+        // The -wal and -shm files are next to the file itself, not next to a link to it.
         let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
         let (metadata, path) = found.map_err(|source| match source.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
                 let absolute = std::path::absolute(path);
-                Error::new(absolute.as_deref().unwrap_or(path), Problem::Missing)
+                Error::new(absolute.as_deref().unwrap_or(path), Cause::Missing)
             }
             _ => Error::unusable(path, source),
         })?;
         if !metadata.is_file() {
-            return Err(Error::new(&path, Problem::NotAFile));
+            return Err(Error::new(&path, Cause::NotAFile));
         }
         // SQLite only says that it can't open the file.
         access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
-        check_wal_stands(&path)?;
+        check_wal_files(&path)?;
         Self::connect(path, flags)
     }
 
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
-        // The path is absolute, so SQLite takes none of it for a URI or for a name such as `:memory:`.
-        let opened = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-        Self::set_up(opened, path)
-    }
-
-    fn set_up(opened: rusqlite::Result<Connection>, path: PathBuf) -> Result<Self, Error> {
-        let conn = match opened {
-            Ok(conn) => conn,
-            Err(source) => return Err(Error::new(&path, source.into())),
-        };
+        // The path is absolute, so SQLite does not read it as a URI or as a name such as `:memory:`.
+        let conn = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(|error| Error::new(&path, error.into()))?;
         let db = Self { conn, path };
         db.run(|conn| {
             conn.busy_timeout(BUSY_TIMEOUT)?;
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "trusted_schema", false)?;
             // SQLite's own default and SQLAlchemy's; the bundled build turns it on. A host app's foreign key to
-            // its experts must not cost a click, nor a reset reach into tables that it does not name.
+            // its experts must not prevent a click, and a reset must not change tables that it does not name.
             conn.pragma_update(None, "foreign_keys", false)?;
             let returned = |_: &rusqlite::Row<'_>| Ok(());
             conn.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, returned)?;
             conn.pragma_update_and_check(None, "secure_delete", true, returned)?;
-            // The -wal and -shm files stay when the last connection closes, so that a member of the file's group
-            // can read with the daemon down, and no other user ever has to make them.
+            // The -wal and -shm files stay when the last connection closes, so that members of the file's group can
+            // read while the daemon is down, and no other user ever has to create them.
             let mut persist_wal = 1;
             conn.file_control(None::<&str>, FileControl::PersistWal(&mut persist_wal))
         })?;
         Ok(db)
     }
 
-    /// SQLite opens a file that it may not write to all the same, and fails at the first change.
+    /// SQLite opens a file without write permission too, and fails at the first change.
     fn check_writable(&self) -> Result<(), Error> {
         if self.run(|conn| conn.is_readonly("main"))? {
-            return Err(self.error(Problem::ReadOnly));
+            return Err(self.error(Cause::ReadOnly));
         }
         Ok(())
     }
@@ -192,14 +185,14 @@ impl SqliteDb {
             conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         })?;
         if mode != "wal" {
-            return Err(self.error(Problem::NoWal));
+            return Err(self.error(Cause::NoWal));
         }
         Ok(())
     }
 }
 
-/// Makes an empty file of [`FILE_MODE`], whatever the umask, unless something is at `path` already.
-fn make_file(path: &Path) -> Result<(), Error> {
+/// Creates an empty file with [`FILE_MODE`], whatever the umask, unless `path` exists already.
+fn create_file(path: &Path) -> Result<(), Error> {
     let made = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -213,12 +206,12 @@ fn make_file(path: &Path) -> Result<(), Error> {
     };
     match is_there {
         Ok(metadata) if metadata.is_file() => Ok(()),
-        Ok(_) => Err(Error::new(path, Problem::NotAFile)),
+        Ok(_) => Err(Error::new(path, Cause::NotAFile)),
         Err(error) => Err(Error::unusable(path, error)),
     }
 }
 
-/// SQLite only says that it can't open a file, or that it may not write to it.
+/// Whether the file system is writable; SQLite's own error would not name it.
 pub(crate) fn check_file_system(path: &Path) -> Result<(), Error> {
     match access(path, Access::WRITE_OK).map_err(io::Error::from) {
         Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
@@ -228,9 +221,9 @@ pub(crate) fn check_file_system(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// The name by which SQLite opens the file at `path` as [one that nobody
-/// changes](https://www.sqlite.org/uri.html#uriimmutable). It needs `SQLITE_OPEN_URI`.
-pub(crate) fn unchanging_uri(path: &Path) -> String {
+/// The name by which SQLite opens the file at `path` as [immutable](https://www.sqlite.org/uri.html#uriimmutable). It needs
+/// `SQLITE_OPEN_URI`.
+pub(crate) fn immutable_uri(path: &Path) -> String {
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
         // Writing to memory can't fail.
@@ -244,20 +237,19 @@ pub(crate) fn unchanging_uri(path: &Path) -> String {
     uri + "?immutable=1"
 }
 
-/// Who may not write the database must not be the one who makes its `-wal` and `-shm` files, as SQLite would for
-/// a mere reader too: the files would be the reader's, and the daemon could no longer write. leadclicks leaves
-/// them in place, but a host app that is the last to close the database removes them.
-fn check_wal_stands(path: &Path) -> Result<(), Error> {
-    let stands = |suffix| path_with(path, suffix).exists();
+/// A user without write permission must not create the `-wal` and `-shm` files, as SQLite would for a reader too: the
+/// files would belong to the reader, and the daemon could no longer write. leadclicks never deletes them, but a host
+/// app that closes the database last does.
+fn check_wal_files(path: &Path) -> Result<(), Error> {
     let may_write = access(path, Access::WRITE_OK).is_ok();
-    if may_write || (stands("-wal") && stands("-shm")) || !is_in_wal_mode(path) {
+    if may_write || has_wal_files(path) || !is_in_wal_mode(path) {
         return Ok(());
     }
-    Err(Error::new(path, Problem::WalMissing))
+    Err(Error::new(path, Cause::WalMissing))
 }
 
-/// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. A file
-/// that can't be read is not: opening it tells why.
+/// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. False for a
+/// file that can't be read: opening it returns the reason.
 pub(crate) fn is_in_wal_mode(path: &Path) -> bool {
     const WAL: u8 = 2;
     let mut header = [0; 20];
@@ -266,7 +258,7 @@ pub(crate) fn is_in_wal_mode(path: &Path) -> bool {
         .is_ok_and(|()| header[18..] == [WAL, WAL])
 }
 
-/// Whether the database has no table or view of anybody's.
+/// Whether the database has no tables or views.
 fn is_blank(conn: &Connection) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\')",

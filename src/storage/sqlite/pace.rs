@@ -1,8 +1,8 @@
-//! When the writer takes its next batch.
+//! When the writer commits its next batch.
 //!
-//! Without it the writer would commit whatever is queued as soon as the last fsync is done. That is best while the disk is the
-//! limit. Above some 128 connections the processor is, and each commit takes from it what the next clicks need: waiting
-//! until there are enough clicks let the daemon take a quarter more of them from 256 connections.
+//! Without this the writer would commit the queued clicks as soon as the last fsync is done. That is best while the disk is
+//! the bottleneck. Above some 128 connections the processor is, and each commit takes processor time that the next clicks
+//! need. Waiting for enough clicks lets the daemon take a quarter more of them from 256 connections.
 
 use std::{
     sync::{
@@ -13,39 +13,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many clicks are enough to commit while the thread that hands them in has more to do; see [`Pace`]. From 256
-/// connections the daemon then took a quarter more clicks a second. Half and twice this number gained no more.
+/// How many clicks are enough to commit while the thread that adds them is busy; see [`Pace`]. Half and twice this number
+/// were not faster.
 const BUSY_CLICKS_ENOUGH: isize = 128;
 
-/// How long clicks wait for others while the thread that hands them in has more to do. Where 128 take longer than this,
-/// that thread is busy with something else than clicks.
+/// How long clicks wait for others while the thread that adds them is busy. If 128 clicks take longer than this, that
+/// thread is busy with something other than clicks.
 const BUSY_WAIT_MAX: Duration = Duration::from_millis(3);
 
-/// When the writer commits what is queued.
+/// Tells the writer when to commit the queued clicks.
 ///
-/// At once, as long as the thread that hands in the clicks runs out of work between two commits: then the disk is the
-/// limit. Where that thread does not, the processor is, and each commit takes from it what the next clicks need; then
-/// clicks are collected until they are enough, or that thread has nothing else to do. (Redis likewise writes its
-/// append-only file when its event loop is about to sleep, in
+/// If the thread that adds clicks is idle between two commits, the disk is the bottleneck: then the writer commits at once.
+/// Otherwise the processor is, and clicks are collected until there are enough or that thread is idle. (Redis likewise
+/// writes its append-only file when its event loop is about to sleep, in
 /// [`beforeSleep`](https://github.com/redis/redis/blob/unstable/src/server.c).)
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// How many clicks are queued; below zero for the moment in which a click is taken before it is counted.
+    /// The number of queued clicks. It is negative for a moment if a click is removed before it is counted.
     queued: AtomicIsize,
-    /// The thread that hands in clicks has emptied its queue of work since the last batch was taken.
+    /// Whether the thread that adds clicks was idle since the last batch began.
     was_idle: AtomicBool,
     writer: OnceLock<Thread>,
 }
 
 impl Pace {
-    /// To be called whenever the thread that hands in clicks has run out of work. Without it each batch waits for 3 ms
-    /// or 128 clicks.
+    /// Must be called whenever the thread that adds clicks becomes idle. Otherwise each batch waits for 3 ms or 128 clicks.
     pub(crate) fn idle(&self) {
         self.was_idle.store(true, Ordering::SeqCst);
         self.wake_writer_if_enough();
     }
 
-    /// The thread that [`Pace::wait`] runs on.
+    /// Sets the thread that runs [`Pace::wait`].
     pub(super) fn set_writer(&self, writer: Thread) {
         // A pace has one writer.
         let _ = self.writer.set(writer);
@@ -71,14 +69,14 @@ impl Pace {
         self.queued.load(Ordering::SeqCst) >= enough
     }
 
-    /// Makes the writer look whether it has something to do. It does so by itself after each batch.
+    /// Wakes the writer to check whether it has work. It checks by itself after each batch.
     pub(crate) fn wake_writer(&self) {
         if let Some(writer) = self.writer.get() {
             writer.unpark();
         }
     }
 
-    /// Waits on the writer's thread until there is a batch to take, or `is_closed`.
+    /// Blocks the writer's thread until there is a batch to take, or `is_closed`.
     pub(super) fn wait(&self, is_closed: impl Fn() -> bool) {
         let begin = Instant::now();
         while !self.is_enough() && !is_closed() {
@@ -92,9 +90,9 @@ impl Pace {
         }
     }
 
-    /// The next clicks belong to the next batch.
+    /// Marks the end of a batch: later clicks belong to the next one.
     pub(super) fn begin_batch(&self) {
-        // A swap sees what was queued before the thread was idle; a mere store need not.
+        // A swap, unlike a store, guarantees that clicks queued before the thread became idle are visible here.
         self.was_idle.swap(false, Ordering::SeqCst);
     }
 

@@ -1,35 +1,31 @@
-//! Deleting clicks that are too old to be kept.
+//! Deleting old clicks, for retention.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use super::{SqliteDb, erase::References, owned_text, scrub::yielding, select::bad_time};
+use super::{SqliteDb, erase::ForeignKeys, owned_text, scrub::yielding, select::invalid_time};
 use crate::{
-    storage::{Error, OldClicks, Problem},
+    storage::{Cause, Error, OldClicks},
     timestamp::Timestamp,
 };
 
-/// How many clicks one transaction deletes at the most. They take some 30 ms, for which the daemon's clicks wait; a
-/// host app's indexes and triggers make it more.
+/// The most clicks that one transaction deletes. That takes some 30 ms, for which the daemon's clicks wait, and longer with
+/// a host app's indexes and triggers.
 pub(crate) const BATCH_CLICKS_MAX: u64 = 5_000;
 
-/// The old clicks: those whose text sorts before a bound's. [`count`] refuses what is no text.
+/// The old clicks: those whose text sorts before a bound's. [`count`] rejects other types.
 const OLD: &str = "typeof(created_at) = 'text' AND created_at < ?1";
 
-/// The old clicks, and what may be old, too: numbers sort before all texts, and blobs after them, whatever they say. In
-/// three parts, each by the index on time.
+/// The old clicks and those that may be old: numbers sort before all texts, and blobs after them, whatever they mean. Each of
+/// the three parts uses the index on time.
 const MAYBE_OLD: &str = "
     SELECT created_at, email, id FROM lead_clicks WHERE created_at < ?1
     UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at >= x''
     UNION ALL SELECT created_at, email, id FROM lead_clicks WHERE created_at IS NULL";
 
-/// The table that a purge deletes from.
+/// The only table from which a purge deletes.
 const CLICKS: [&str; 1] = ["lead_clicks"];
 
-/// What a purge of the clicks from before `before` would delete now; none where there are no such clicks.
-///
-/// # Errors
-/// When the database can't be read, when its clicks have no id that tells one from another, or when the time of a click
-/// that may be old can't be read.
+/// As [`crate::storage::Db::count_old`].
 pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks>, Error> {
     db.check_ids()?;
     db.read(|conn| {
@@ -40,7 +36,7 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
         while let Some(row) = rows.next()? {
             let text = row.get_ref(0)?.as_str().ok();
             let Some(at) = text.and_then(Timestamp::parse_stored) else {
-                return Err(bad_time(row.get_ref(2)?));
+                return Err(invalid_time(row.get_ref(2)?));
             };
             leads.insert(owned_text(row.get_ref(1)?));
             let so_far = old.unwrap_or(OldClicks {
@@ -60,14 +56,8 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
     })
 }
 
-/// Deletes the clicks from before `before`, the oldest first, in transactions of at most [`BATCH_CLICKS_MAX`] with a
-/// pause after each, in which the daemon stores its own. Tells `after_batch` how many are deleted so far, which may end
-/// it there. Copies that SQLite left elsewhere in the file are still there until [`SqliteDb::clear_unused`], and those in its
-/// WAL until [`SqliteDb::empty_wal`].
-///
-/// # Errors
-/// When rows of another table refer to a click that would be deleted, when a trigger keeps one, or when the database
-/// refuses. Nothing of that transaction is deleted then; what the earlier ones deleted is.
+/// As [`crate::storage::Db::purge`], in transactions of at most [`BATCH_CLICKS_MAX`]. Pauses after each, so that the daemon
+/// can store its clicks.
 pub(crate) fn purge(
     db: &SqliteDb,
     before: Timestamp,
@@ -86,7 +76,7 @@ pub(crate) fn purge(
 }
 
 fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
-    let references = References::of(db, &CLICKS, &[])?;
+    let foreign_keys = ForeignKeys::of(db, &CLICKS, &[])?;
     let oldest = format!(
         "SELECT id FROM lead_clicks WHERE {OLD} ORDER BY created_at, id LIMIT {BATCH_CLICKS_MAX}"
     );
@@ -98,10 +88,10 @@ fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
     })?;
     if deleted < found {
         let rows = found - deleted;
-        return Err(db.error(Problem::KeptOld { rows }));
+        return Err(db.error(Cause::KeptOld { rows }));
     }
     if deleted > 0 {
-        references.check(db)?;
+        foreign_keys.check(db)?;
     }
     Ok(deleted)
 }

@@ -1,6 +1,6 @@
-//! Which clicks were stored lately, by their ids.
+//! The ids of recently stored clicks, which make capture idempotent.
 //!
-//! An index over the ids in the database would take a third of the writer's rate, and a set in memory takes next to nothing.
+//! An index on the ids in the database would cost a third of the writer's rate. A set in memory costs next to nothing.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,45 +11,37 @@ use std::{
 use super::{SqliteDb, text};
 use crate::{click::ClickId, storage::Error, timestamp::Timestamp};
 
-/// How many ids are remembered at the most: of 5 clicks a second for a whole day. They take 14 to 18 MB, and 23 MB for the
-/// moment in which the set's table grows for the last time: at up to 7/16 of a power of two hashes come and go without that
-/// ([hashbrown](https://github.com/rust-lang/hashbrown) rehashes a table in place that is at most half full). Beyond the bound the
-/// oldest is forgotten, and its click would be stored again if it came again.
+/// The most ids that are remembered: those of 5 clicks a second for a whole day. They take 14 to 18 MB, and 23 MB for the
+/// moment in which the set's table grows for the last time. It need not grow again, because this is less than 7/16 of a power
+/// of two: [hashbrown](https://github.com/rust-lang/hashbrown) rehashes a table in place that is at most half full. Beyond
+/// this bound the oldest id is forgotten, and a retry of its click is stored as a second click.
 pub(super) const IDS_MAX: usize = 450_000;
 
-/// How long an id is remembered: a page sends a click again for a day after it happened, and an answer takes a while. Then it
-/// is forgotten, as beyond [`IDS_MAX`].
+/// How long an id is remembered. A page retries a click for a day after it happened, and its last request takes a while.
 pub(super) const REMEMBERED: Duration = Duration::from_hours(25);
 
-/// Makes the hashes of ids, with a random key. The chance that any of a million new clicks has the hash of another click is 1
-/// in 40 million, and nobody can look for such ids.
-#[derive(Debug, Clone, Default)]
-pub(super) struct IdHasher(RandomState);
+/// Hashes ids with a random key, so that nobody can search for ids with the same hash. The chance that one of a million new
+/// clicks has the hash of another click is 1 in 40 million.
+pub(super) type IdHasher = RandomState;
 
-impl IdHasher {
-    pub(super) fn hash(&self, id: &ClickId) -> u64 {
-        self.0.hash_one(id)
-    }
-}
-
-/// The ids of the clicks that were stored last, as hashes of one [`IdHasher`].
+/// The ids of recently stored clicks, as hashes by one [`IdHasher`].
 #[derive(Debug)]
 pub(super) struct RecentIds {
     hashes: HashSet<u64>,
-    /// The same hashes in the order in which they came, and when.
+    /// The same hashes in the order of their insertion, with its time.
     oldest_first: VecDeque<(u64, Seconds)>,
     since: Instant,
 }
 
-/// From [`RecentIds::since`] on.
+/// Seconds after [`RecentIds::since`].
 type Seconds = u32;
 
 impl RecentIds {
-    /// Those of the database's clicks of the last 25 hours before `at`, which is `now`. Reads at most the [`IDS_MAX`] newest
-    /// clicks, whether they have ids or not.
+    /// Loads the ids of the database's clicks of the last 25 hours. `at` and `now` are the current time. Reads at most the
+    /// [`IDS_MAX`] newest clicks, whether they have ids or not.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// If the database can't be read.
     pub(super) fn load(
         db: &SqliteDb,
         hasher: &IdHasher,
@@ -74,9 +66,9 @@ impl RecentIds {
             let mut statement = conn.prepare(&sql)?;
             let mut rows = statement.query([&*since])?;
             while let Some(row) = rows.next()? {
-                // A host app may keep something else there.
+                // A host app may store something else there.
                 if let Ok(id) = ClickId::parse(&text(row.get_ref(0)?)) {
-                    ids.insert_oldest(hasher.hash(&id));
+                    ids.insert_oldest(hasher.hash_one(id));
                 }
             }
             Ok(())
@@ -84,7 +76,7 @@ impl RecentIds {
         Ok(ids)
     }
 
-    /// None yet; `now` is the earliest time that it will be asked about.
+    /// Creates an empty set; `now` is the earliest time that will be passed to it.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             hashes: HashSet::new(),
@@ -107,14 +99,14 @@ impl RecentIds {
         }
     }
 
-    /// Adds the id of a click that was stored before all others; no more than [`IDS_MAX`].
+    /// Adds the id of a click that was stored before all others, unless there are [`IDS_MAX`] already.
     pub(super) fn insert_oldest(&mut self, id: u64) {
         if self.oldest_first.len() < IDS_MAX && self.hashes.insert(id) {
             self.oldest_first.push_front((id, 0));
         }
     }
 
-    /// Forgets those that are remembered for long enough.
+    /// Forgets the ids that were stored more than [`REMEMBERED`] ago.
     pub(super) fn forget_old(&mut self, now: Instant) {
         let now = u64::from(self.seconds(now));
         while let Some((_, at)) = self.oldest_first.front()
@@ -130,7 +122,7 @@ impl RecentIds {
         }
     }
 
-    /// For the next 136 years.
+    /// Fits for 136 years.
     fn seconds(&self, now: Instant) -> Seconds {
         let seconds = now.saturating_duration_since(self.since).as_secs();
         Seconds::try_from(seconds).unwrap_or(Seconds::MAX)
@@ -146,7 +138,6 @@ mod tests {
         number as u64
     }
 
-    /// Some seconds after each other.
     fn at(begin: Instant, secs: u64) -> Instant {
         begin + Duration::from_secs(secs)
     }
@@ -157,7 +148,7 @@ mod tests {
         let mut ids = RecentIds::new(begin);
         for number in 0..IDS_MAX {
             ids.insert(id(number), begin);
-            // One that comes again is not counted twice.
+            // A repeated id counts once.
             ids.insert(id(number), begin);
         }
         assert!(ids.contains(id(0)) && ids.contains(id(IDS_MAX - 1)));

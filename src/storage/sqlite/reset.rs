@@ -1,4 +1,4 @@
-//! Wiping the data of a trial before the launch, and nothing else.
+//! Deleting the data of a trial before the launch.
 
 use std::path::Path;
 
@@ -6,39 +6,23 @@ use rusqlite::Connection;
 
 use super::{
     SqliteDb, backup,
-    erase::{References, present},
+    erase::{ForeignKeys, existing_tables},
 };
 use crate::{
     progress::Progress,
-    storage::{Error, Problem, TABLES, TableRows},
+    storage::{Cause, Error, TABLES, TableRows},
 };
 
-/// What a reset would wipe now.
-///
-/// # Errors
-/// When the database can't be read.
+/// As [`crate::storage::Db::count_rows`].
 pub(crate) fn count(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
-    db.run(|conn| {
-        present(conn)?
-            .into_iter()
-            .map(|table| {
-                let sql = format!("SELECT count(*) FROM {table}");
-                let rows = conn.query_row(&sql, [], |row| row.get(0))?;
-                Ok(TableRows { table, rows })
-            })
-            .collect()
+    in_each_table(db, |conn, table| {
+        conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
     })
 }
 
-/// Wipes [`TABLES`] in one transaction, after a copy to `backup` where one is asked for, and tells what was there.
-/// The copy holds exactly what is wiped: nothing can be captured between the two.
-///
-/// Copies that SQLite left elsewhere in the file are still there until `erase::clear_indexes`, [`SqliteDb::clear_unused`] and
-/// [`SqliteDb::empty_wal`].
-///
-/// # Errors
-/// When the backup can't be written, when another table's rows refer to what would be wiped, or when the
-/// database refuses. Nothing is wiped then.
+/// As [`crate::storage::Db::reset`].
 pub(crate) fn reset(
     db: &SqliteDb,
     backup: Option<&Path>,
@@ -48,24 +32,31 @@ pub(crate) fn reset(
         if let Some(path) = backup {
             backup::write(db, path, progress).map_err(Error::nothing_deleted)?;
         }
-        let references = References::of(db, &TABLES, &TABLES)?;
-        let wiped = db.run(delete)?;
+        let foreign_keys = ForeignKeys::of(db, &TABLES, &TABLES)?;
+        let deleted = delete(db)?;
         for TableRows { table, rows } in count(db)? {
             if rows > 0 {
-                return Err(db.error(Problem::Kept { table, rows }));
+                return Err(db.error(Cause::Kept { table, rows }));
             }
         }
-        references.check(db)?;
-        Ok(wiped)
+        foreign_keys.check(db)?;
+        Ok(deleted)
     })
 }
 
-fn delete(conn: &Connection) -> rusqlite::Result<Vec<TableRows>> {
-    present(conn)?
-        .into_iter()
-        .map(|table| {
-            let rows = conn.execute(&format!("DELETE FROM {table}"), [])? as u64;
-            Ok(TableRows { table, rows })
-        })
-        .collect()
+fn delete(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {
+    in_each_table(db, |conn, table| {
+        Ok(conn.execute(&format!("DELETE FROM {table}"), [])? as u64)
+    })
+}
+
+/// Runs `work`, which returns a number of rows, for each of [`TABLES`] that the database has.
+fn in_each_table(
+    db: &SqliteDb,
+    work: impl Fn(&Connection, &str) -> rusqlite::Result<u64>,
+) -> Result<Vec<TableRows>, Error> {
+    db.run(|conn| {
+        let with_rows = |table| work(conn, table).map(|rows| TableRows { table, rows });
+        existing_tables(conn)?.into_iter().map(with_rows).collect()
+    })
 }

@@ -1,12 +1,12 @@
-//! What leadclicks needs to know of a database's schema, which may be a host app's.
+//! What leadclicks reads from and requires of a database's schema, which may be a host app's.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{SqliteDb, insert::INSERT};
-use crate::storage::{Columns, Error, Problem};
+use crate::storage::{Cause, Columns, Error};
 
-/// The table of clicks as earlier versions of schema.sql made it, in SQLite's words for it. A database that has one of these
-/// gets the column `click_id`; any other table is its owner's, and is never altered.
+/// The table of clicks as earlier versions of schema.sql created it, as SQLite stores its text. leadclicks adds the column
+/// `click_id` to these. Any other table belongs to a host app and is never altered.
 const EARLIER_CLICKS: [&str; 1] = ["CREATE TABLE lead_clicks (
     id INTEGER PRIMARY KEY,
     email TEXT NOT NULL CHECK (length(email) BETWEEN 1 AND 320),
@@ -16,7 +16,7 @@ const EARLIER_CLICKS: [&str; 1] = ["CREATE TABLE lead_clicks (
     created_at TEXT NOT NULL CHECK (length(created_at) = 26)
 ) STRICT"];
 
-/// As schema.sql has it.
+/// As in schema.sql.
 const ADD_ID_COLUMN: &str =
     "ALTER TABLE lead_clicks ADD COLUMN click_id TEXT CHECK (length(click_id) = 36)";
 
@@ -27,7 +27,7 @@ pub(super) enum IdColumn {
     Missing,
     /// In `click_id`.
     Plain,
-    /// In `click_id`, and a host app's constraint or index lets each be there once.
+    /// In `click_id`, and a host app's constraint or index makes them unique.
     Unique,
 }
 
@@ -41,7 +41,7 @@ impl SqliteDb {
     /// Where the ids of clicks are stored now.
     pub(super) fn id_column(&self) -> Result<IdColumn, Error> {
         let is_unique: Option<bool> = self.run(|conn| {
-            // A strict table takes text only in some columns, and nothing can be stored in a generated one.
+            // In a strict table only some column types take text, and a generated column takes nothing.
             conn.query_row(
                 "SELECT EXISTS (SELECT 1 FROM pragma_index_list('lead_clicks') AS list
                                 WHERE list.\"unique\"
@@ -63,7 +63,7 @@ impl SqliteDb {
         })
     }
 
-    /// Whether the table of clicks is one that an earlier version of leadclicks made, without the column `click_id`.
+    /// Whether an earlier version of leadclicks created the table of clicks, without the column `click_id`.
     pub(super) fn has_earlier_clicks_table(&self) -> Result<bool, Error> {
         let sql: Option<String> = self.run(|conn| {
             conn.query_row(
@@ -76,11 +76,11 @@ impl SqliteDb {
         Ok(sql.is_some_and(|sql| EARLIER_CLICKS.contains(&&*sql)))
     }
 
-    /// Adds the column `click_id` to the table that an earlier version made. SQLite checks every row of a strict table
-    /// then, which takes some 0.2 s a million clicks, and nothing else can be stored meanwhile.
+    /// Adds the column `click_id` to the table of an earlier version. SQLite then checks every row of a strict table, which
+    /// takes some 0.2 s for a million clicks. Nothing else can be stored meanwhile.
     pub(super) fn add_id_column(&self) -> Result<(), Error> {
         self.write(|db| {
-            // Another program may have done it in the meantime.
+            // Another program may have added it meanwhile.
             if db.has_earlier_clicks_table()? {
                 db.run(|conn| conn.execute_batch(ADD_ID_COLUMN))?;
             }
@@ -88,7 +88,7 @@ impl SqliteDb {
         })
     }
 
-    /// The names of `table`'s columns in their order; none when there is no such table.
+    /// The names of `table`'s columns in their order; none if there is no such table.
     pub(crate) fn columns(&self, table: &str) -> Result<Vec<String>, Error> {
         self.run(|conn| {
             conn.prepare("SELECT name FROM pragma_table_xinfo(?1)")?
@@ -97,11 +97,11 @@ impl SqliteDb {
         })
     }
 
-    /// Whether there are clicks that a report can read.
+    /// Checks that `lead_clicks` has the columns that reports read.
     pub(crate) fn check_clicks(&self) -> Result<(), Error> {
         let columns = self.columns("lead_clicks")?;
         if columns.is_empty() {
-            return Err(self.error(Problem::NoTable("lead_clicks")));
+            return Err(self.error(Cause::NoTable("lead_clicks")));
         }
         let needed = Columns::NAMES.map(|(_, name)| name);
         self.check_columns("lead_clicks", &columns, &["id"])?;
@@ -116,13 +116,14 @@ impl SqliteDb {
     ) -> Result<(), Error> {
         for column in needed {
             if !present.iter().any(|name| name.eq_ignore_ascii_case(column)) {
-                return Err(self.error(Problem::NoColumn { table, column }));
+                return Err(self.error(Cause::NoColumn { table, column }));
             }
         }
         Ok(())
     }
 
-    /// A host app's table may demand more than a click has. Better said at the start than 503 all day.
+    /// Checks that `lead_clicks` can store clicks: a host app's table may require more columns. An error at the start is
+    /// better than 503 for every click.
     pub(crate) fn check_takes_clicks(&self) -> Result<(), Error> {
         let is_view = self.run(|conn| {
             conn.query_row(
@@ -133,11 +134,11 @@ impl SqliteDb {
             )
         })?;
         if is_view {
-            return Err(self.error(Problem::View));
+            return Err(self.error(Cause::View));
         }
         self.check_ids()?;
-        let demanded: Option<String> = self.run(|conn| {
-            // Preparing shows what a trigger lacks, for instance a function of the app's own.
+        let required: Option<String> = self.run(|conn| {
+            // Preparing fails if a trigger needs something that is missing here, for instance a function of the app.
             conn.prepare(INSERT)?;
             conn.query_row(
                 r#"SELECT name FROM pragma_table_xinfo('lead_clicks')
@@ -148,15 +149,15 @@ impl SqliteDb {
             )
             .optional()
         })?;
-        match demanded {
-            Some(column) => Err(self.error(Problem::ColumnDemanded(column))),
+        match required {
+            Some(column) => Err(self.error(Cause::ColumnRequired(column))),
             None => Ok(()),
         }
     }
 
-    /// Whether `lead_clicks.id` is a key that SQLite numbers.
+    /// Checks that SQLite assigns `lead_clicks.id`.
     pub(crate) fn check_ids(&self) -> Result<(), Error> {
-        // Only such a column is numbered by SQLite (https://sqlite.org/lang_createtable.html#rowid).
+        // SQLite only does so for such a column (https://sqlite.org/lang_createtable.html#rowid).
         let id_is_numbered: bool = self.run(|conn| {
             conn.query_row(
                 "SELECT (SELECT group_concat(lower(name) || ' ' || upper(type))
@@ -170,7 +171,7 @@ impl SqliteDb {
         if id_is_numbered {
             Ok(())
         } else {
-            Err(self.error(Problem::IdNotNumbered))
+            Err(self.error(Cause::IdNotNumbered))
         }
     }
 
@@ -189,7 +190,7 @@ impl SqliteDb {
         })
     }
 
-    /// Whether the table `lead_clicks` was made by schema.sql, which alone makes it strict.
+    /// Whether schema.sql created the table `lead_clicks`: only then it is strict.
     pub(super) fn has_own_clicks_table(&self) -> Result<bool, Error> {
         self.run(|conn| {
             conn.query_row(

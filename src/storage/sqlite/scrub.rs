@@ -1,12 +1,11 @@
-//! What SQLite leaves in the parts of a file that nothing uses any more.
+//! Overwrites deleted data in the unused parts of the database file, which `secure_delete` misses.
 //!
-//! `secure_delete` overwrites a row where it stands. But when SQLite balances a tree it moves rows to other pages, and
-//! what it copies from stays as it is wherever a page is built anew (`rebuildPage` in
-//! [btree.c](https://sqlite.org/src/file/src/btree.c)). Deleting 3,800 leads one after the other from a table with
-//! searches of all lengths left the emails of some of them in the file at 30 of 38 looks. And other programs may not
-//! use `secure_delete` at all. So the bytes that hold nothing are looked for, and overwritten, by
-//! [the file format](https://sqlite.org/fileformat.html#b_tree_pages). No byte that SQLite reads is ever changed, so
-//! no schema is reordered and no row gets another rowid, as by `VACUUM`.
+//! `secure_delete` overwrites a row when it is deleted. But when SQLite balances a tree it moves rows to other pages, and
+//! leaves old copies where it rebuilds a page (`rebuildPage` in [btree.c](https://sqlite.org/src/file/src/btree.c)). After
+//! 3,800 leads were deleted one after the other from a table with searches of all lengths, the emails of some of them were
+//! still in the file in 30 of 38 checks. And other programs may not use `secure_delete` at all. So this module finds the
+//! unused bytes by [the file format](https://sqlite.org/fileformat.html#b_tree_pages) and overwrites them. It never changes a
+//! byte that SQLite reads. `VACUUM` would change rowids and rewrite the whole file under the lock.
 
 use std::{
     collections::BTreeMap,
@@ -20,24 +19,24 @@ use std::{
 use rusqlite::{Connection, OptionalExtension, ffi};
 
 use super::SqliteDb;
-use crate::storage::{Error, Problem};
+use crate::storage::{Cause, Error};
 
-/// How many pages one transaction overwrites at the most: 4 MiB, as a rule, which take some 10 ms. Clicks wait for as
-/// long; where many pages are free, for twice as long as their list takes to read.
+/// The most pages that one transaction overwrites: usually 4 MiB, which take some 10 ms. Clicks wait for as long, or, if many
+/// pages are free, for twice the time that reading their list takes.
 const BATCH_PAGES_MAX: usize = 1000;
 
-/// How long other programs get the lock at the least between two transactions of many. SQLite tries again after 1, 2, 5
-/// and 10 ms, and more rarely later.
+/// The shortest pause between two of many transactions, in which other programs can get the lock. SQLite tries again after
+/// 1, 2, 5 and 10 ms, and less often later.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
-/// How often the file is looked through while other programs change it. After that it is done under the write lock.
+/// How often the file is searched while other programs change it. After that it is searched under the write lock.
 const ROUNDS_MAX: usize = 5;
 
 const LIST: &str = "SELECT pageno, pagetype, unused FROM dbstat WHERE unused <> 0";
 const READ: &str = "SELECT data FROM sqlite_dbpage WHERE pgno = ?1";
 const WRITE: &str = "UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1";
 
-// Only libsqlite3-sys's build sees the variable's effect; without it the statements above would fail at run time.
+// Without this variable at build time SQLite lacks sqlite_dbpage, and the statements above would fail at run time.
 const _: () = assert!(
     names_dbpage(option_env!("LIBSQLITE3_FLAGS")),
     "build leadclicks in its own directory, where cargo finds .cargo/config.toml"
@@ -63,46 +62,46 @@ const fn names_dbpage(flags: Option<&str>) -> bool {
     false
 }
 
-/// What the unused part of a page depends on.
+/// The kind of a page, by which its unused part is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A page of a table or an index.
     Tree,
-    /// A page of a value that is too long for one, with this many bytes at its end that hold nothing.
+    /// A page of a value that is longer than a page, with this many unused bytes at its end.
     Overflow { unused: usize },
-    /// A free page that lists others: its first bytes, so many, are the list.
+    /// A free page that lists others in its first `used` bytes.
     Trunk { used: usize },
-    /// A free page that holds nothing at all.
+    /// A free page without any used bytes.
     Free,
 }
 
-/// A page that has something in its unused part, and the hash of all of it as it was seen.
+/// A page whose unused part is not all zeros, and the hash of the whole page when it was found.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct DirtyPage {
     number: u32,
     kind: Kind,
     hash: u64,
 }
 
 impl SqliteDb {
-    /// Overwrites with zeros what is left of deleted and moved rows in the parts of the file that hold nothing: of the
-    /// pages of all tables and indexes, and the free pages. What it overwrites is in the WAL until [`SqliteDb::empty_wal`].
+    /// Overwrites with zeros the unused parts of all pages of tables and indexes, and the free pages, where deleted and moved
+    /// rows have left copies. The WAL contains the overwritten bytes until [`SqliteDb::empty_wal`].
     ///
-    /// Other programs may read and write meanwhile: each transaction overwrites some 4 MiB at the most. Only where
-    /// pages change faster than they are cleared, or programs without `secure_delete` have left something behind
-    /// values that are longer than a page, do others wait for one look through the whole file.
+    /// Other programs can read and write meanwhile, because each transaction overwrites at most some 4 MiB. In two cases they
+    /// wait for one search of the whole file: if pages change faster than they are cleared, or if programs without
+    /// `secure_delete` have left data after values that are longer than a page.
     ///
     /// # Errors
-    /// When the database refuses, or is damaged. What was overwritten until then is.
+    /// If the database can't be written to, or is damaged. Earlier transactions are not rolled back.
     pub(crate) fn clear_unused(&self) -> Result<(), Error> {
         for _ in 0..ROUNDS_MAX {
             let found = self.snapshot(|db| db.read(find_in_use))?;
             if found.is_empty() {
                 return self.clear_free();
             }
-            // A page of a tree with the same bytes is one still: as part of a long value it would name a next page of
-            // a number over 33 million. The end of a long value may be in use again, with the same bytes.
-            let (trees, _): (Vec<Found>, Vec<Found>) =
+            // A page of a tree with unchanged bytes is still one: as part of a long value its first bytes would be the number
+            // of the next page, over 33 million. But the unused end of a long value may be in use with unchanged bytes.
+            let (trees, _): (Vec<DirtyPage>, Vec<DirtyPage>) =
                 found.into_iter().partition(|page| page.kind == Kind::Tree);
             if trees.is_empty() {
                 break;
@@ -125,7 +124,7 @@ impl SqliteDb {
     }
 }
 
-/// Does `work`, a transaction, and then lets others have the lock for as long as it took.
+/// Runs `work`, a transaction, and then leaves the lock to other programs for as long as it took.
 pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
     let done = work();
@@ -134,7 +133,7 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The pages of tables and indexes whose unused part is not all zeros.
-fn find_in_use(conn: &Connection) -> Result<Vec<Found>, Problem> {
+fn find_in_use(conn: &Connection) -> Result<Vec<DirtyPage>, Cause> {
     let mut found = Vec::new();
     let mut list = conn.prepare_cached(LIST)?;
     let mut rows = list.query([])?;
@@ -146,28 +145,28 @@ fn find_in_use(conn: &Connection) -> Result<Vec<Found>, Problem> {
         } else {
             Kind::Tree
         };
-        found.extend(look_at(conn, row.get(0)?, kind, reserved)?);
+        found.extend(dirty_page(conn, row.get(0)?, kind, reserved)?);
     }
     Ok(found)
 }
 
-/// The numbers of the free pages that hold something.
-fn find_free(conn: &Connection) -> Result<Vec<u32>, Problem> {
+/// The numbers of the free pages that are not all zeros.
+fn find_free(conn: &Connection) -> Result<Vec<u32>, Cause> {
     let mut found = Vec::new();
     let reserved = reserved_bytes(conn)?;
     for (number, kind) in free_pages(conn)? {
-        found.extend(look_at(conn, number, kind, reserved)?.map(|page| page.number));
+        found.extend(dirty_page(conn, number, kind, reserved)?.map(|page| page.number));
     }
     Ok(found)
 }
 
-/// Clears the first of `pages`, those that are still free, as what they are by now: which that is must be looked up
-/// under the lock. That takes time where many pages are free, so it goes on for at least as long. Gives the others.
-fn clear_still_free<'a>(conn: &Connection, pages: &'a [u32]) -> Result<&'a [u32], Problem> {
+/// Clears the first of `pages` that are still free, and returns the rest. Reads the list of free pages again, because their
+/// kinds may have changed. If that takes long, because many pages are free, clears pages for at least as long.
+fn clear_still_free<'a>(conn: &Connection, pages: &'a [u32]) -> Result<&'a [u32], Cause> {
     let begin = Instant::now();
     let free = free_pages(conn)?;
     let reserved = reserved_bytes(conn)?;
-    let looked_for = begin.elapsed();
+    let list_time = begin.elapsed();
     let mut left = pages;
     loop {
         let (batch, rest) = left.split_at(left.len().min(BATCH_PAGES_MAX));
@@ -178,19 +177,19 @@ fn clear_still_free<'a>(conn: &Connection, pages: &'a [u32]) -> Result<&'a [u32]
             }
         }
         left = rest;
-        if left.is_empty() || begin.elapsed() > 2 * looked_for {
+        if left.is_empty() || begin.elapsed() > 2 * list_time {
             return Ok(left);
         }
     }
 }
 
-/// The page, if something is in its unused part.
-fn look_at(
+/// The page, if its unused part is not all zeros.
+fn dirty_page(
     conn: &Connection,
     number: u32,
     kind: Kind,
     reserved: usize,
-) -> Result<Option<Found>, Problem> {
+) -> Result<Option<DirtyPage>, Cause> {
     let page = read_page(conn, number)?.ok_or_else(damaged)?;
     let is_clear = unused(&page, number, kind, reserved)?
         .into_iter()
@@ -198,19 +197,18 @@ fn look_at(
             page.get(range)
                 .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
         });
-    Ok((!is_clear).then(|| Found {
+    Ok((!is_clear).then(|| DirtyPage {
         number,
         kind,
         hash: hash(&page),
     }))
 }
 
-/// Clears those pages that are still as they were found. The others are looked at in the next round: what they are for
-/// may have changed.
-fn clear(conn: &Connection, pages: &[Found]) -> Result<(), Problem> {
+/// Clears the pages that are unchanged since they were found. The next round checks the others, whose kind may have changed.
+fn clear(conn: &Connection, pages: &[DirtyPage]) -> Result<(), Cause> {
     let reserved = reserved_bytes(conn)?;
     for found in pages {
-        // Other programs may have cut the file.
+        // Other programs may have shortened the file.
         let Some(page) = read_page(conn, found.number)? else {
             continue;
         };
@@ -227,7 +225,7 @@ fn overwrite(
     number: u32,
     kind: Kind,
     reserved: usize,
-) -> Result<(), Problem> {
+) -> Result<(), Cause> {
     for range in unused(&page, number, kind, reserved)? {
         page.get_mut(range).ok_or_else(damaged)?.fill(0);
     }
@@ -235,8 +233,8 @@ fn overwrite(
     Ok(())
 }
 
-/// All free pages, by [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
-fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Problem> {
+/// All free pages, from [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
+fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Cause> {
     let mut free = BTreeMap::new();
     let header = read_page(conn, 1)?.ok_or_else(damaged)?;
     let mut number = u32_at(&header, 32).ok_or_else(damaged)?;
@@ -255,26 +253,26 @@ fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Problem> {
     Ok(free)
 }
 
-/// The bytes at the end of each page that an extension of SQLite may keep for itself.
-fn reserved_bytes(conn: &Connection) -> Result<usize, Problem> {
+/// The number of bytes at the end of each page that are reserved for extensions of SQLite.
+fn reserved_bytes(conn: &Connection) -> Result<usize, Cause> {
     let header = read_page(conn, 1)?.ok_or_else(damaged)?;
     Ok(usize::from(*header.get(20).ok_or_else(damaged)?))
 }
 
-/// None beyond the file's end.
+/// The bytes of a page; none beyond the file's end.
 fn read_page(conn: &Connection, number: u32) -> rusqlite::Result<Option<Vec<u8>>> {
     conn.prepare_cached(READ)?
         .query_row([number], |row| row.get(0))
         .optional()
 }
 
-/// Where nothing is that SQLite reads.
+/// The parts of a page that SQLite never reads.
 fn unused(
     page: &[u8],
     number: u32,
     kind: Kind,
     reserved: usize,
-) -> Result<Vec<Range<usize>>, Problem> {
+) -> Result<Vec<Range<usize>>, Cause> {
     let usable = page.len().checked_sub(reserved).ok_or_else(damaged)?;
     match kind {
         Kind::Tree => unused_in_tree(page, number, usable).ok_or_else(damaged),
@@ -288,14 +286,14 @@ fn unused(
     }
 }
 
-/// The gap between the list of a page's cells and the cells, and what is free among these but for the 4 bytes that
-/// link each such block to the next. None where the page does not keep to the format.
+/// The gap between the list of a page's cells and the cells, and the free blocks among these, except the 4 bytes that link
+/// each block to the next. None if the page does not follow the format.
 fn unused_in_tree(page: &[u8], number: u32, usable: usize) -> Option<Vec<Range<usize>>> {
     const FILE_HEADER_BYTES: usize = 100;
     const LINK_BYTES: usize = 4;
     let header = if number == 1 { FILE_HEADER_BYTES } else { 0 };
     let header_bytes = match page.get(header)? {
-        // Pages that lead to others, of an index and of a table; and leaves.
+        // Interior pages, of an index and of a table; and leaves.
         2 | 5 => 12,
         10 | 13 => 8,
         _ => return None,
@@ -340,8 +338,8 @@ fn hash(page: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn damaged() -> Problem {
-    Problem::Sqlite(rusqlite::Error::SqliteFailure(
+fn damaged() -> Cause {
+    Cause::Sqlite(rusqlite::Error::SqliteFailure(
         ffi::Error::new(ffi::SQLITE_CORRUPT),
         None,
     ))

@@ -10,13 +10,13 @@ use rusqlite::{
 use super::{SqliteDb, text};
 use crate::{
     storage::{
-        BadTime, Columns, Error, Order, Problem, Query, Selection, StoredClick, Window,
+        Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window,
         selection::contains,
     },
     timestamp::Timestamp,
 };
 
-/// Conditions of SQL that are joined by AND, and their parameters in their order.
+/// SQL conditions that are joined by AND, and their parameters in order.
 #[derive(Debug, Default)]
 struct WhereClause {
     conditions: Vec<&'static str>,
@@ -24,10 +24,10 @@ struct WhereClause {
 }
 
 impl WhereClause {
-    /// All conditions of `selection` but the search: SQLite knows upper and lower case of ASCII letters only.
+    /// All conditions of `selection` except the search: SQLite folds the case of ASCII letters only.
     fn of(selection: &Selection) -> Self {
         let Window { since, until } = selection.window;
-        // Times are compared as text, which sorts as the instants do.
+        // Times are compared as text, which sorts like the instants.
         let bound = |at: Timestamp| at.stored_bound().to_string();
         let mut clause = Self::default();
         clause.add("created_at >= ?", since.map(bound));
@@ -53,8 +53,8 @@ impl WhereClause {
     }
 }
 
-/// The columns of every row that [`read_click`] reads; NULL for those that are not asked for.
-fn select(columns: Columns) -> String {
+/// Selects the columns that [`read_click`] reads, with NULL for those that are not requested.
+pub(super) fn select(columns: Columns) -> String {
     let columns = Columns::NAMES.map(|(column, name)| {
         if columns.contains(column) {
             name
@@ -65,16 +65,11 @@ fn select(columns: Columns) -> String {
     format!("SELECT id, {} FROM lead_clicks", columns.join(", "))
 }
 
-/// All columns.
-pub(super) fn select_all() -> String {
-    select(Columns::ALL)
-}
-
-/// A click of a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
+/// Reads a click from a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
 ///
 /// # Errors
-/// When it has a time that can't be read.
-pub(super) fn read_click<'row>(row: &'row Row<'_>) -> Result<StoredClick<'row>, Problem> {
+/// If its time can't be read.
+pub(super) fn read_click<'row>(row: &'row Row<'_>) -> Result<StoredClick<'row>, Cause> {
     Ok(StoredClick {
         created_at: read_time(row)?,
         ..read_without_time(row)?
@@ -107,12 +102,13 @@ fn read_texts<'row>(
     })
 }
 
-fn read_time(row: &Row<'_>) -> Result<Timestamp, Problem> {
-    Timestamp::parse_stored(&text(row.get_ref(4)?)).ok_or_else(|| bad_time(row.get_ref_unwrap(0)))
+fn read_time(row: &Row<'_>) -> Result<Timestamp, Cause> {
+    Timestamp::parse_stored(&text(row.get_ref(4)?))
+        .ok_or_else(|| invalid_time(row.get_ref_unwrap(0)))
 }
 
-pub(super) fn bad_time(id: ValueRef<'_>) -> Problem {
-    Problem::BadTime(text(id).into_owned())
+pub(super) fn invalid_time(id: ValueRef<'_>) -> Cause {
+    Cause::InvalidTime(text(id).into_owned())
 }
 
 impl SqliteDb {
@@ -127,15 +123,15 @@ impl SqliteDb {
             columns = columns | Columns::SEARCH_QUERY;
         }
         let mut clause = WhereClause::of(selection);
-        if query.bad_time == BadTime::Skip {
-            // Numbers sort before all texts and blobs after them, whatever they say.
+        if query.on_invalid_time == OnInvalidTime::Skip {
+            // Numbers sort before all texts and blobs after them, whatever they mean.
             clause.conditions.push("typeof(created_at) = 'text'");
         }
         let order = match query.order {
             Order::Any => "",
-            // By its INTEGER PRIMARY KEY a whole table is read fastest, and nearly always that is the order of time. A
-            // window is found by an index on time. Forwards SQLite reads about twice as fast as backwards: it takes the next
-            // row of the table from where it is, and searches for any other
+            // Without a window the order of the INTEGER PRIMARY KEY is fastest, and nearly always the order of time. A window
+            // needs the index on time. SQLite reads about twice as fast forwards as backwards: the next row of the table is
+            // at hand, and for any other it searches
             // (sqlite3BtreeTableMoveto in https://sqlite.org/src/file/src/btree.c).
             Order::Arrival if selection.window == Window::default() => " ORDER BY id",
             Order::Arrival => " ORDER BY created_at, id",
@@ -157,7 +153,11 @@ impl SqliteDb {
                 let mut click = read_texts(row, columns, email)?;
                 if columns.contains(Columns::CREATED_AT) {
                     match read_time(row) {
-                        Err(Problem::BadTime(_)) if query.bad_time == BadTime::Skip => continue,
+                        Err(Cause::InvalidTime(_))
+                            if query.on_invalid_time == OnInvalidTime::Skip =>
+                        {
+                            continue;
+                        }
                         created_at => click.created_at = created_at?,
                     }
                 }

@@ -1,11 +1,12 @@
 //! The one thread that inserts clicks.
 //!
-//! Group commit: while one batch's fsync runs, the next clicks queue, and all that queued become the next batch.
-//! Waiting for more by a timer made it slower (57,000 clicks a second fell to 47,000 with 200 µs, to 26,000 with 1 ms).
-//! Waiting while there is other work made it faster: see [`Pace`].
+//! Group commit: while the fsync of one batch runs, clicks queue, and together become the next batch. Waiting for more clicks
+//! with a timer was slower: 57,000 clicks a second fell to 47,000 with 200 µs, and to 26,000 with 1 ms. Waiting while there is
+//! other work was faster: see [`Pace`].
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::BuildHasher,
     mem,
     path::PathBuf,
     sync::{
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     SqliteDb,
-    file_state::{FileState, OpenDatabase},
+    file_state::{FileState, TrackedDatabase},
     insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row},
     pace::Pace,
     recent_ids::{IdHasher, RecentIds},
@@ -37,15 +38,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How many clicks one transaction holds at the most: as many as can wait.
+/// The most clicks in one transaction: as many as can wait.
 const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
 
-/// How many batches may wait for their answers to be passed on; then the writer waits. It is two so that it need not
-/// wait for the one that it has just stored.
+/// How many batches may wait for their answers to be passed on. If there are more, the writer waits. With two it need not
+/// wait for the batch that it has just stored.
 const ANSWERED_BATCHES_MAX: usize = 2;
 
-const MOVED: &str =
-    "the database file was moved or deleted; put it back, or restart leadclicksd for a new one";
+const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
 /// What the writer has done since it started; read while it runs.
 #[derive(Debug, Default)]
@@ -68,14 +68,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer thread on `db`, which must have been opened for capture, at a `pace` of its own. `now` is the
-    /// clock by which clicks arrive.
+    /// Starts the writer thread on `db`, which must have been opened for capture. No other writer may share `pace`. `now`
+    /// is the clock by which clicks arrive.
     ///
     /// # Panics
-    /// Outside a Tokio runtime: a task of it passes on the answers.
+    /// Outside a Tokio runtime, because a task passes on the answers.
     ///
     /// # Errors
-    /// When the newest clicks can't be read, or the thread can't be started.
+    /// If the newest clicks can't be read, or the thread can't be started.
     pub(crate) fn start(
         db: SqliteDb,
         pace: Arc<Pace>,
@@ -83,7 +83,7 @@ impl Writer {
     ) -> Result<(Self, ClickQueue), Error> {
         let path = db.path().to_owned();
         let id_hasher = IdHasher::default();
-        let opened = Opened::new(db, &id_hasher, now())?;
+        let database = CaptureDatabase::new(db, &id_hasher, now())?;
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
         let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
         tokio::spawn(pass_on(answered));
@@ -91,19 +91,19 @@ impl Writer {
         let counts = Arc::new(WriterCounts::default());
         let thread = WriterThread {
             path: path.clone(),
-            opened: Some(opened),
+            database: Some(database),
             id_hasher,
             now: now.clone(),
             pace: Arc::clone(&pace),
             answers,
             counts: Arc::clone(&counts),
-            failing: false,
-            refusals_told: Vec::new(),
+            is_failing: false,
+            logged_rejections: Vec::new(),
         };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                // Nobody may be left to hear how it ended.
+                // The receiver may be gone.
                 let _ = end.send(thread.run(receiver));
             })
             .map_err(|source| Error::unusable(&path, source))?;
@@ -116,22 +116,22 @@ impl Writer {
         &self.counts
     }
 
-    /// Waits until every [`ClickQueue`] is dropped, what was queued is stored, and the WAL is checkpointed; says
-    /// how the checkpoint went.
+    /// Waits until every [`ClickQueue`] is dropped, the queued clicks are stored, and the WAL is checkpointed. Returns the
+    /// result of the checkpoint.
     ///
     /// # Errors
-    /// When the checkpoint fails. Every click that was acknowledged is in the database or its WAL all the same.
+    /// If the checkpoint fails. All acknowledged clicks are in the database or its WAL even then.
     pub(crate) async fn ended(self) -> Result<Checkpoint, Error> {
         self.ended.await.unwrap_or(Ok(Checkpoint::Busy))
     }
 }
 
-/// Passes on the answers of each batch, all from one task: waking the clicks' own tasks from the writer's thread would
-/// take it a system call each.
+/// Passes on the answers of each batch. If the writer's thread woke the clicks' tasks itself, each would cost it a system
+/// call.
 async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answer)>>) {
     while let Some(answers) = batches.recv().await {
         for (sender, answer) in answers {
-            // A client that went away does not wait for its answer.
+            // The client may have disconnected.
             let _ = sender.send(answer);
         }
     }
@@ -139,29 +139,29 @@ async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answe
 
 struct WriterThread<Now> {
     path: PathBuf,
-    /// None after the file at the path was replaced by one that can't be used.
-    opened: Option<Opened>,
+    /// None after the database was replaced by one that can't be used.
+    database: Option<CaptureDatabase>,
     id_hasher: IdHasher,
     now: Now,
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
     counts: Arc<WriterCounts>,
-    failing: bool,
-    /// Why clicks were refused, each reason once: a stranger must not be able to fill the log.
-    refusals_told: Vec<String>,
+    is_failing: bool,
+    /// The reasons that were logged for rejected clicks. Each is logged once, so that clients can't fill the log.
+    logged_rejections: Vec<String>,
 }
 
 /// The open database, and which clicks are in it already.
-struct Opened {
-    database: OpenDatabase,
-    /// Of clicks that are committed and synced.
+struct CaptureDatabase {
+    tracked: TrackedDatabase,
+    /// The ids of clicks that are committed and synced.
     ids: RecentIds,
     id_column: IdColumn,
-    /// SQLite's number for the schema that has this column; none before it was looked at.
+    /// SQLite's version of the schema in which `id_column` was found; none until then.
     schema_version: Option<i64>,
 }
 
-impl Opened {
+impl CaptureDatabase {
     fn new(db: SqliteDb, hasher: &IdHasher, now: Timestamp) -> Result<Self, Error> {
         let id_column = db.id_column()?;
         let ids = match id_column {
@@ -171,19 +171,21 @@ impl Opened {
             }
         };
         Ok(Self {
-            database: OpenDatabase::new(db)?,
+            tracked: TrackedDatabase::new(db)?,
             ids,
             id_column,
             schema_version: None,
         })
     }
 
-    /// Finds the column for ids again. A table that an earlier version made gets it; without it ids are remembered in memory
-    /// alone.
+    /// Looks for the column for ids again, and adds it to a table of an earlier version. Without the column, ids are only
+    /// remembered in memory.
     fn update_schema(&mut self) -> Result<(), Error> {
-        let db = &self.database.db;
+        let db = &self.tracked.db;
         if db.has_earlier_clicks_table()? {
-            tracing::info!("adding the column click_id to lead_clicks, for which clicks wait");
+            tracing::info!(
+                "adding the column click_id to lead_clicks; clicks wait until it is added"
+            );
             match db.add_id_column() {
                 Ok(()) => tracing::info!("the column click_id is added"),
                 Err(error) => tracing::warn!(
@@ -192,28 +194,28 @@ impl Opened {
                      restart leadclicksd to try again"
                 ),
             }
-            self.database.note_change();
+            self.tracked.note_change();
         }
-        let db = &self.database.db;
+        let db = &self.tracked.db;
         self.schema_version = Some(db.run(schema_version)?);
         self.id_column = db.id_column()?;
         Ok(())
     }
 
-    /// Marks what is stored already. Returns whether anything is left to store.
+    /// Marks the clicks that are stored already. Returns whether any others are new.
     fn find_stored(&mut self, batch: &mut [Pending]) -> bool {
         self.ids.forget_old(Instant::now());
-        let mut is_anything_new = false;
+        let mut has_new = false;
         for pending in batch {
             if pending.state == PendingState::New {
                 if pending.id_hash.is_some_and(|id| self.ids.contains(id)) {
                     pending.state = PendingState::Stored;
                 } else {
-                    is_anything_new = true;
+                    has_new = true;
                 }
             }
         }
-        is_anything_new
+        has_new
     }
 
     fn remember(&mut self, stored: &[Pending]) {
@@ -228,27 +230,27 @@ impl Opened {
     }
 }
 
-/// How all new clicks of a batch came into the database.
+/// How a commit succeeded.
 #[derive(Debug, PartialEq, Eq)]
 enum Commit {
     Done,
-    /// There was none.
+    /// The batch had no new clicks.
     NotNeeded,
 }
 
 /// Why a batch is not in the database.
-enum Failure {
-    /// One click, which is marked now, took the whole transaction with it by a host app's trigger.
+enum CommitError {
+    /// A host app's trigger rolled back the whole transaction because of one click, which is marked now.
     RolledBack,
     /// No click can be stored at the moment.
     Database(String),
-    /// The schema is not the one that was looked at.
+    /// The schema has changed since it was read.
     NewSchema,
-    /// What is open is no longer what is at the database's path, so nobody would find the click.
+    /// The database at the path is no longer the open one, so nobody would find the click.
     Moved,
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for CommitError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(reason(&error))
     }
@@ -256,9 +258,9 @@ impl From<rusqlite::Error> for Failure {
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     fn run(mut self, mut receiver: mpsc::Receiver<Pending>) -> Result<Checkpoint, Error> {
-        if let Some(opened) = &mut self.opened {
-            // Here and not before clicks are taken: it may take long. An error shows at the first batch again.
-            let _ = opened.update_schema();
+        if let Some(database) = &mut self.database {
+            // Not before the daemon accepts clicks, because it may take long. An error shows again at the first batch.
+            let _ = database.update_schema();
         }
         loop {
             self.pace.wait(|| receiver.is_closed());
@@ -270,32 +272,32 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             self.pace.remove_clicks(batch.len());
             self.store(batch);
         }
-        // A shutdown does not wait for somebody's long report: what stays in the WAL is as durable there.
-        self.opened
-            .map_or(Ok(Checkpoint::Busy), |opened| opened.database.close())
+        // A shutdown does not wait for other programs' reads: clicks are as durable in the WAL.
+        self.database
+            .map_or(Ok(Checkpoint::Busy), |database| database.tracked.close())
     }
 
-    /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite refuses is left out, and
-    /// the others are stored without it.
+    /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite rejects is left out, and the
+    /// others are stored.
     fn store(&mut self, mut batch: Vec<Pending>) {
         mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
         let committed = loop {
             match self.commit(&mut batch) {
                 Ok(commit) => break Ok(commit),
-                // Each time round leaves one click more out, so this ends.
-                Err(Failure::RolledBack) => {}
-                // Whoever changes the schema does not do it for ever.
-                Err(Failure::NewSchema) => match self.update_schema() {
+                // Each attempt leaves out one more click, so this ends.
+                Err(CommitError::RolledBack) => {}
+                // Nothing changes the schema forever, so this ends.
+                Err(CommitError::NewSchema) => match self.update_schema() {
                     Ok(()) => {}
                     Err(reason) => break Err(reason),
                 },
-                Err(Failure::Database(reason)) => break Err(reason),
-                Err(Failure::Moved) if is_reopened => break Err(MOVED.to_owned()),
-                Err(Failure::Moved) => match self.reopen() {
+                Err(CommitError::Database(reason)) => break Err(reason),
+                Err(CommitError::Moved) if is_reopened => break Err(MOVED.to_owned()),
+                Err(CommitError::Moved) => match self.reopen() {
                     Ok(()) => {
                         is_reopened = true;
-                        // What the other database had or refused says nothing of this one.
+                        // What the other database stored or rejected does not apply to this one.
                         for pending in &mut batch {
                             if !matches!(pending.state, PendingState::Repeat(_)) {
                                 pending.state = PendingState::New;
@@ -306,78 +308,80 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 },
             }
         };
-        // Where nothing was new nothing shows whether clicks can be stored.
+        // Without new clicks it is unknown whether clicks can be stored.
         if committed != Ok(Commit::NotNeeded) {
-            self.tell_change(committed.as_ref().err());
+            self.log_change(committed.as_ref().err());
         }
         let committed = committed.map(|_| ()).map_err(|_| NotStored::Unavailable);
         let answers: Vec<Answer> = (0..batch.len())
             .map(|number| answer(&batch, number, committed))
             .collect();
         let senders = batch.into_iter().map(|pending| pending.answer);
-        // The runtime may be gone, and with it everybody who waits for an answer.
+        // The runtime may have ended, and with it all tasks that wait for answers.
         let _ = self.answers.blocking_send(senders.zip(answers).collect());
     }
 
-    /// Opens what is at the database's path now.
+    /// Opens the database that is at the path now.
     fn reopen(&mut self) -> Result<(), String> {
-        // A file that was deleted is not made anew: reports would be empty, and nobody would know why.
+        // A deleted file is not created again: reports would be empty, and nobody would know why.
         if !self.path.exists() {
-            if let Some(opened) = &mut self.opened {
-                opened.database.wait_for_return()?;
+            if let Some(database) = &mut self.database {
+                database
+                    .tracked
+                    .save_wal_content(FileState::DatabaseMoved)?;
             }
             return Err(MOVED.to_owned());
         }
-        if let Some(opened) = &mut self.opened {
-            opened.database.leave()?;
+        if let Some(database) = &mut self.database {
+            database.tracked.release()?;
         }
         // Closed before the next is opened, which may have the same -wal and -shm.
-        self.opened = None;
-        let opened = SqliteDb::reopen_for_capture(&self.path)
-            .and_then(|db| Opened::new(db, &self.id_hasher, (self.now)()))
+        self.database = None;
+        let database = SqliteDb::reopen_for_capture(&self.path)
+            .and_then(|db| CaptureDatabase::new(db, &self.id_hasher, (self.now)()))
             .map_err(|error| error.to_string())?;
-        self.opened = Some(opened);
-        tracing::warn!("the database's files were replaced, and are opened anew");
+        self.database = Some(database);
+        tracing::warn!("the database's files were replaced; the new ones are open");
         Ok(())
     }
 
     fn update_schema(&mut self) -> Result<(), String> {
-        match &mut self.opened {
-            Some(opened) => opened.update_schema().map_err(|error| error.to_string()),
+        match &mut self.database {
+            Some(database) => database.update_schema().map_err(|error| error.to_string()),
             None => Ok(()),
         }
     }
 
-    fn commit(&mut self, batch: &mut [Pending]) -> Result<Commit, Failure> {
-        let Some(opened) = &mut self.opened else {
-            return Err(Failure::Moved);
+    fn commit(&mut self, batch: &mut [Pending]) -> Result<Commit, CommitError> {
+        let Some(database) = &mut self.database else {
+            return Err(CommitError::Moved);
         };
-        if opened.database.file_state()? != FileState::InPlace {
-            return Err(Failure::Moved);
+        if database.tracked.file_state()? != FileState::InPlace {
+            return Err(CommitError::Moved);
         }
-        if !opened.find_stored(batch) {
+        if !database.find_stored(batch) {
             return Ok(Commit::NotNeeded);
         }
-        let done = insert_all(opened, batch, &mut self.refusals_told);
-        let conn = opened.database.db.conn();
+        let done = insert_all(database, batch, &mut self.logged_rejections);
+        let conn = database.tracked.db.conn();
         match done {
             Ok(()) => {
                 self.counts.commits.fetch_add(1, Ordering::Relaxed);
-                opened.remember(batch);
+                database.remember(batch);
             }
             Err(_) if !conn.is_autocommit() => {
-                // A transaction that can't even be rolled back shows as the next BEGIN's error.
+                // If the rollback fails, the next BEGIN fails too and reports it.
                 let _ = conn.execute_batch("ROLLBACK");
             }
             Err(_) => {}
         }
-        opened.database.note_change();
+        database.tracked.note_change();
         done.map(|()| Commit::Done)
     }
 
-    /// One line when storing begins to fail and one when it works again: a full disk must not fill a log too.
-    fn tell_change(&mut self, reason: Option<&String>) {
-        let failed_before = mem::replace(&mut self.failing, reason.is_some());
+    /// Logs one line when storing begins to fail and one when it works again, so that a full disk does not fill the log.
+    fn log_change(&mut self, reason: Option<&String>) {
+        let failed_before = mem::replace(&mut self.is_failing, reason.is_some());
         match reason {
             Some(reason) if !failed_before => tracing::error!(
                 reason,
@@ -395,9 +399,9 @@ fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
     let mut first: HashMap<u64, usize> = HashMap::new();
     for (number, pending) in batch.iter_mut().enumerate() {
         let Some(id) = &pending.id else { continue };
-        // Growing step by step would take longer than all else here.
+        // Growing the map step by step would take longer than everything else here.
         first.reserve(clicks - number);
-        let hash = hasher.hash(id);
+        let hash = hasher.hash_one(id);
         pending.id_hash = Some(hash);
         match first.entry(hash) {
             Entry::Vacant(entry) => {
@@ -408,51 +412,51 @@ fn mark_repeats(batch: &mut [Pending], hasher: &IdHasher) {
     }
 }
 
-/// What a click of the batch is answered, after what was new is `committed` or not.
+/// The answer to a click of the batch; `committed` is the answer to the new ones.
 fn answer(batch: &[Pending], number: usize, committed: Answer) -> Answer {
     match batch[number].state {
         PendingState::New => committed,
         PendingState::Stored => Ok(()),
-        PendingState::Refused => Err(NotStored::Refused),
-        // The first with its id, which repeats no other.
+        PendingState::Rejected => Err(NotStored::Refused),
+        // The first click with an id is not a repeat, so this ends.
         PendingState::Repeat(first) => answer(batch, first, committed),
     }
 }
 
-/// Inserts in one transaction what is new, and marks what SQLite refuses.
+/// Inserts the new clicks in one transaction, and marks those that SQLite rejects.
 fn insert_all(
-    opened: &Opened,
+    database: &CaptureDatabase,
     batch: &mut [Pending],
-    refusals_told: &mut Vec<String>,
-) -> Result<(), Failure> {
-    let conn = opened.database.db.conn();
+    logged_rejections: &mut Vec<String>,
+) -> Result<(), CommitError> {
+    let conn = database.tracked.db.conn();
     let execute = |sql| conn.prepare_cached(sql)?.execute([]);
     execute("BEGIN IMMEDIATE")?;
-    if Some(schema_version(conn)?) != opened.schema_version {
-        return Err(Failure::NewSchema);
+    if Some(schema_version(conn)?) != database.schema_version {
+        return Err(CommitError::NewSchema);
     }
-    let mut insert = Insert::prepare(conn, opened.id_column)?;
+    let mut insert = Insert::prepare(conn, database.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
         let changes_before = conn.total_changes();
-        let (reason, is_spoilt) = match insert.execute(pending) {
+        let (reason, is_tainted) = match insert.execute(pending) {
             Ok(0) => (IGNORED.to_owned(), false),
             Ok(_) => continue,
             Err(error) if !is_about_the_row(&error) => return Err(error.into()),
-            // RAISE(ROLLBACK) has ended the transaction, and RAISE(FAIL) has kept in it what the click had done by then.
+            // RAISE(ROLLBACK) has ended the transaction. RAISE(FAIL) has kept in it what the click had changed before.
             Err(error) => (
                 reason(&error),
                 conn.is_autocommit() || conn.total_changes() != changes_before,
             ),
         };
-        if is_unique_elsewhere(conn, opened.id_column, pending.id)? {
+        if violates_unique_id(conn, database.id_column, pending.id)? {
             pending.state = PendingState::Stored;
         } else {
-            pending.state = PendingState::Refused;
-            tell_refusal(refusals_told, &reason);
+            pending.state = PendingState::Rejected;
+            log_rejection(logged_rejections, &reason);
         }
-        if is_spoilt {
-            return Err(Failure::RolledBack);
+        if is_tainted {
+            return Err(CommitError::RolledBack);
         }
     }
     drop(insert);
@@ -463,7 +467,7 @@ fn insert_all(
 /// The statements that store a click.
 struct Insert<'conn> {
     without_id: CachedStatement<'conn>,
-    /// None without a column for it.
+    /// None without a column for the id.
     with_id: Option<CachedStatement<'conn>>,
 }
 
@@ -498,8 +502,8 @@ impl<'conn> Insert<'conn> {
     }
 }
 
-/// Whether a click was rejected because a host app's column lets each id be there once, and its id is there.
-fn is_unique_elsewhere(
+/// Whether a click was rejected because a host app's column is unique and has its id already.
+fn violates_unique_id(
     conn: &Connection,
     id_column: IdColumn,
     id: Option<ClickId>,
@@ -512,12 +516,12 @@ fn is_unique_elsewhere(
     }
 }
 
-fn tell_refusal(told: &mut Vec<String>, reason: &str) {
-    if !told.iter().any(|known| known == reason) {
+fn log_rejection(logged: &mut Vec<String>, reason: &str) {
+    if !logged.iter().any(|known| known == reason) {
         tracing::warn!(
             reason,
-            "the database refuses a click, answering 422; told once"
+            "the database rejected a click (422); repeats are not logged"
         );
-        told.push(reason.to_owned());
+        logged.push(reason.to_owned());
     }
 }
