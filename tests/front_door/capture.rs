@@ -471,7 +471,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
             "",
             &format!(
                 "leadclicksd: cannot listen on {listen}: address in use; \
-                 choose another --listen, or stop what listens there\n"
+                 choose another --listen, or stop the program that listens there\n"
             ),
         );
     };
@@ -527,7 +527,7 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
         ),
         (
             ["--path", "clicks"],
-            "a path begins with / and has no blanks",
+            "a path begins with / and contains no blanks",
         ),
         (
             ["--allow-origin", "https://example.com/"],
@@ -535,15 +535,15 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
         ),
         (
             ["--shutdown-grace", "10"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
         (
             ["--shutdown-grace", "-1s"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
         (
             ["--shutdown-grace", "9223372036854775807s"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_leadclicksd"))

@@ -274,7 +274,7 @@ fn clients_that_never_finish_are_cut_off_and_the_shutdown_is_clean() {
     let log = daemon.log();
     assert!(status.success(), "{log}");
     assert!(
-        log.contains("WARN clients that were still sending are cut off"),
+        log.contains("WARN closing connections whose clients are still sending"),
         "{log}"
     );
     assert!(log.ends_with("INFO stopped\n"), "{log}");
@@ -330,7 +330,7 @@ fn a_second_signal_ends_it_at_once() {
     daemon.wait_for_log("INFO stopping");
     daemon.signal("TERM");
     assert_eq!(daemon.wait().code(), Some(1));
-    let message = "leadclicksd: ended at once by a second signal; every click that was answered 202 is stored\n";
+    let message = "leadclicksd: ended early by a second signal; every click that was answered 202 is stored\n";
     assert!(daemon.log().ends_with(message), "{}", daemon.log());
     lock.release();
 }

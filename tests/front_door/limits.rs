@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-const UNLIMITED: &str = "clients on this machine are not limited in their rate, nor are those behind a proxy on it; \
-                         if there is one that sets X-Forwarded-For, name it with --trusted-proxy ";
+const UNLIMITED: &str = "the rate limit does not apply to clients on this machine or behind a proxy on it; if there is \
+                         such a proxy and it sets X-Forwarded-For, pass --trusted-proxy ";
 
 /// A click that a proxy hands on for `address`.
 fn forwarded(address: &str) -> String {
@@ -169,9 +169,9 @@ fn a_trusted_proxy_that_names_nobody_is_told_once_and_its_clients_are_not_limite
         assert_eq!(daemon.connect().send(&forwarded("unknown")).status, 202);
     }
     let (_, log) = daemon.stop();
-    let told = "WARN a trusted proxy names no client that can be read in X-Forwarded-For, \
-                so those requests are not limited; let it append the address; told once";
-    assert_eq!(log.matches(told).count(), 1, "{log}");
+    let warning = "WARN a trusted proxy sends no readable X-Forwarded-For, so the rate limit does not apply to its \
+                   requests; configure it to append the client's address; repeats are not logged";
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
 }
 
 #[test]

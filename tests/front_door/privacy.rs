@@ -169,7 +169,7 @@ fn whatever_the_daemon_says_is_private() {
         "can't be stored",
         "are stored again",
         "refuses a click",
-        "names no client",
+        "no readable X-Forwarded-For",
         "counts",
     ] {
         assert!(log.contains(told), "no {told:?} in\n{log}");

@@ -60,7 +60,7 @@ fn a_systemd_that_cannot_be_told_is_no_failure() {
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     let (status, log) = daemon.stop();
     assert!(status.success());
-    assert!(log.contains(r#"WARN can't tell systemd; told once error=No such file or directory (os error 2) state="READY=1""#), "{log}");
+    assert!(log.contains(r#"WARN can't notify systemd; repeats are not logged error=No such file or directory (os error 2) state="READY=1""#), "{log}");
 }
 
 /// The daemon's own name behind a command that passes its standard input on as systemd passes a socket, `count` times.
@@ -135,12 +135,12 @@ fn what_systemd_passes_and_cannot_be_served_is_told() {
     let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
     refused(
         activated(listener(), 2),
-        "cannot use the socket that systemd passes: systemd passed 2 sockets, and one is taken; \
-         give the .socket unit one ListenStream",
+        "cannot use the socket that systemd passed: systemd passed 2 sockets, expected one; \
+         give the .socket unit exactly one ListenStream",
     );
     refused(
         activated(UdpSocket::bind("127.0.0.1:0").unwrap(), 1),
-        "cannot use the socket that systemd passes: ",
+        "cannot use the socket that systemd passed: ",
     );
 }
 
