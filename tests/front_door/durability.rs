@@ -49,8 +49,7 @@ fn what_queues_during_one_commit_is_the_next() {
     for client in &mut clients {
         client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
     }
-    // All of them are in the queue by then, or the count below tells.
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     lock.release();
     for client in &mut clients {
         assert_eq!(client.read().status, 202);
@@ -193,7 +192,7 @@ fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() 
     for client in &mut clients {
         client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
     }
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     lock.release();
     let answers: Vec<Answer> = clients.iter_mut().map(Client::read).collect();
     let is = |answer: &&Answer, error: &str| {
@@ -230,7 +229,7 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(request.as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
 
     let address = daemon.address().to_owned();
     daemon.signal("TERM");
@@ -306,7 +305,7 @@ fn a_shutdown_gives_up_after_the_grace_time() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     let started = Instant::now();
     daemon.signal("INT");
     assert_eq!(daemon.wait().code(), Some(1));
@@ -325,7 +324,7 @@ fn a_second_signal_ends_it_at_once() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     daemon.signal("TERM");
     daemon.wait_for_log("INFO stopping");
     daemon.signal("TERM");

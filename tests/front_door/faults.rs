@@ -6,8 +6,6 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -619,7 +617,8 @@ fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
         let click = body(&format!("lead{number}@example.com"), "jdoe", "");
         client.write(post_request(&click).as_bytes());
     }
-    thread::sleep(Duration::from_millis(500));
+    // The shutdown closes connections on which no request has begun.
+    daemon.wait_until_all_is_read();
     daemon.signal("TERM");
     daemon.wait_for_log("INFO stopping");
     lock.release();

@@ -251,7 +251,7 @@ fn connections_that_wait_for_their_answer_are_not_closed_to_make_room() {
     }
     let mut slow_body = daemon.connect();
     slow_body.write(&click.as_bytes()[..click.len() - 1]);
-    thread::sleep(Duration::from_millis(500));
+    daemon.wait_until_all_is_read();
     let mut others: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
     assert!(slow_body.is_closed());
     lock.release();

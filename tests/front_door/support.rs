@@ -447,6 +447,31 @@ impl Daemon {
         }
     }
 
+    /// Waits until the daemon has accepted every connection to its TCP address and read everything sent on them. It then
+    /// knows all requests that are complete.
+    pub fn wait_until_all_is_read(&self) {
+        let port: u16 = self.address().rsplit(':').next().unwrap().parse().unwrap();
+        let port = format!(":{port:04X}");
+        let is_read = |socket: &str| {
+            // proc_pid_net(5): number, local and remote address, state, queues for sending and receiving. A listening
+            // socket's receive queue is the number of connections to accept.
+            let fields: Vec<&str> = socket.split_whitespace().collect();
+            let (sending, receiving) = fields[4].split_once(':').unwrap();
+            (!fields[1].ends_with(&port) || receiving == "00000000")
+                && (!fields[2].ends_with(&port) || sending == "00000000")
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string("/proc/net/tcp")
+            .unwrap()
+            .lines()
+            .skip(1)
+            .all(is_read)
+        {
+            assert!(Instant::now() < deadline, "not all is read");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// SIGKILL: nothing in the daemon gets to run any more.
     pub fn kill(mut self) {
         self.child.kill().expect("kill");
