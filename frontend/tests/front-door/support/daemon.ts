@@ -102,7 +102,7 @@ export class Daemon {
     await rm(this.directory, { recursive: true });
   }
 
-  /** What `leadclicks` prints. */
+  /** The output of `leadclicks`. */
   async run(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(join(BIN_DIR, "leadclicks"), ["--db", this.db, ...args]);
     return stdout;
