@@ -41,8 +41,8 @@ export interface CaptureOptions {
  * cookies.
  *
  * What it does not do: an email beyond the daemon's 320 characters is not cut, because the rest would be somebody else's
- * address: the daemon refuses it. Where localStorage is forbidden, a click waits only as long as its page; where it is
- * full, a click is posted once.
+ * address: the daemon refuses it. If localStorage is forbidden, a click waits only as long as its page; if it is full,
+ * a click is posted once.
  */
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {

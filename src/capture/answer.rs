@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::Accepted => StatusCode::ACCEPTED,
             Self::Preflight => StatusCode::NO_CONTENT,

@@ -105,8 +105,7 @@ fn not_in_order(ran: &Ran) -> Vec<String> {
     lines
 }
 
-/// All files with what they hold, who may use them, and whose they are; but for what is in the index, which every reader
-/// notes itself in.
+/// All files with their content, mode and owner, except the content of the -shm file, in which every reader registers.
 fn files(site: &Site) -> BTreeMap<String, (Vec<u8>, u32, u32, u32)> {
     let names = site.files().into_iter();
     names

@@ -63,7 +63,7 @@ impl Server {
             .unwrap();
         } else {
             eprintln!(
-                "not root: the files' owner, without the right to write them, stands in for a member of their group"
+                "not root: the files' owner, without the right to write them, acts as a member of their group"
             );
         }
         Self {
@@ -210,7 +210,7 @@ fn a_member_of_the_group_watches_on_while_a_backup_is_restored_by_hand() {
     assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
     assert_eq!(watcher.click(), "a@example.com  jdoe");
     assert!(daemon.stop().0.success());
-    // As docs/deployment.md says ("Restore"), and as slowly as somebody types: longer than a watch waits where there is no
+    // As docs/deployment.md says ("Restore"), and as slowly as somebody types: longer than a watch waits if there is no
     // database. A user who is not root watches as the owner, who must not be able to write either.
     set_mode(&db, 0o440);
     for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {

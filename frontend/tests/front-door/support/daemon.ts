@@ -56,7 +56,7 @@ export class Daemon {
     return `http://${this.address}/api/lead-clicks`;
   }
 
-  /** Starts it again where it was, if it was stopped. */
+  /** Starts it again at the same address, if it was stopped. */
   async restart(): Promise<void> {
     if (this.#process) return;
     const args = ["--db", this.db, "--listen", this.address, ...this.#flags];

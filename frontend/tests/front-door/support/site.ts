@@ -79,7 +79,7 @@ export class Site {
     return site;
   }
 
-  /** Listens again where it did before it was stopped. */
+  /** Listens at the same address again after it was stopped. */
   async resume(): Promise<void> {
     this.#server.listen(this.#port, "127.0.0.1");
     await once(this.#server, "listening");
