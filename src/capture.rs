@@ -1,7 +1,7 @@
-//! The one public route: `POST` a click, get 202 when it is committed and fsynced.
+//! The only public route: `POST` a click, get 202 when it is committed and fsynced.
 //!
-//! Nothing can be read over HTTP, and nothing else written. Refusals tell the client what to mend and
-//! never repeat what it sent; logs and counts hold no personal data.
+//! HTTP clients can read nothing and write nothing else. A refusal says what the client should change and never repeats
+//! what it sent. Logs and counts hold no personal data.
 
 mod answer;
 mod body;
@@ -45,58 +45,58 @@ pub(crate) use listen::{Address, Listener};
 pub(crate) use origin::{Origin, Origins};
 pub(crate) use rate::RateLimit;
 
-/// For tests/fuzz: a body's click, or the body of the 422 that refuses it.
+/// For tests/fuzz: parses a body into a click.
 ///
 /// # Errors
-/// What breaks the contract, as JSON.
+/// The body of the 422 that refuses it, as JSON.
 #[cfg(fuzzing)]
 pub fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
     body::parse(bytes).map_err(|refusal| refusal.to_json())
 }
 
-/// The largest body that is taken, in bytes. The largest click that keeps its rules is about 10 KB of UTF-8, or
-/// 30 KB when every character is escaped.
+/// The largest accepted body, in bytes; beyond it 413. The largest valid click is about 10 KB of UTF-8, or 30 KB if every
+/// character is escaped.
 pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024;
-/// How long a body may take from the end of its headers, which is ages for one of 32 KiB; beyond it the answer is 408.
+/// How long a body may take from the end of its headers, far more than 32 KiB need; beyond it the answer is 408.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest request head that is taken, in bytes: the target, and names and values of the header fields. Beyond
-/// it 431.
+/// The largest accepted request head, in bytes: the target, and the names and values of the header fields; beyond it
+/// 431.
 pub(crate) const HEADER_BYTES_MAX: usize = 16 * 1024;
-/// How long a request's head may take from its first byte; beyond it the connection is closed. For a head that
-/// begins before the answer to the request before it, [`IDLE_TIMEOUT`] is the limit.
+/// How long a request's head may take from its first byte; beyond it the connection is closed. If a head begins before
+/// the previous request is answered, [`IDLE_TIMEOUT`] is its limit instead.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request. Longer than the 60 s that nginx keeps an upstream
 /// connection, so that the proxy closes first and never posts into a closing connection.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long a client may take to read a part of an answer; beyond it the connection is closed.
+/// How long a client may read nothing of its answer; beyond it the connection is closed.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at a time. When one more comes, those are closed that have been open for the longest
-/// without posting a click, and never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a
-/// head, and up to about 75 KB while it sends a body, so at most some 300 MB. Fewer where the process may not open as
-/// many files.
+/// How many connections are served at a time; fewer if the process may not open that many files. Beyond it, the
+/// connections that have been open longest without posting a click are evicted, but never one that waits for its answer.
+/// Each takes 12 to 17 KB while it sends nothing or a head, and up to about 75 KB while it sends a body, so about 300 MB
+/// in all.
 pub(crate) const CONNECTIONS_MAX: usize = 4096;
-/// How long a client that was answered 503 should wait, in seconds.
+/// How long a client should wait after a 503, in seconds.
 pub(crate) const RETRY_AFTER_SECS: u32 = 2;
 
-/// What hyper buffers of a connection at the most, in bytes. It answers a head that does not fit, and one of more
-/// than 100 header fields, by itself: 431 without a body.
+/// How much hyper buffers for each connection, in bytes. A head that does not fit, or has more than 100 header fields, is
+/// answered by hyper itself: 431 without a body.
 const BUFFER_BYTES_MAX: usize = 2 * HEADER_BYTES_MAX;
-/// How long to wait before accepting again when the system refuses a connection, for instance when the process
-/// has no file descriptor left.
+/// How long to wait before accepting again after the system refused a connection, for example because the process has
+/// no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-/// How often the counts are logged, and idle clients forgotten.
+/// How often the counts are logged and idle clients are removed from the rate limiter.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What the capture server is set up with.
+/// The configuration of the capture server.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// The paths that take clicks, each beginning with `/`.
+    /// The paths that accept clicks, each beginning with `/`.
     pub(crate) paths: Vec<String>,
     /// The origins of pages that may post.
     pub(crate) origins: Origins,
-    /// The proxies whose word on their clients is taken.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// How many requests a client may send.
+    /// How many requests each client may send.
     pub(crate) rate_limit: RateLimit,
     /// How many connections are served at a time, at most [`CONNECTIONS_MAX`].
     pub(crate) connections_max: usize,
@@ -104,19 +104,17 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout: Duration,
 }
 
-/// What every request needs.
+/// The state that all requests share.
 struct Server {
-    paths: Vec<String>,
-    origins: Origins,
-    trusted_proxies: TrustedProxies,
+    settings: Settings,
     limiter: Limiter,
     clicks: ClickQueue,
     counts: Counts,
 }
 
-/// Serves `listener` until `shutdown` completes or the writer is gone, then stops accepting and lets what is in
-/// flight finish within [`Settings::drain_timeout`]. Connections that are still open then are cut off, and with the
-/// last of them `clicks` is dropped, which lets the writer end.
+/// Serves `listener` until `shutdown` completes or the writer ends, then shuts down gracefully: stops accepting, and
+/// lets requests in flight finish within [`Settings::drain_timeout`]. Connections that are still open after that are
+/// closed. The last of them drops `clicks`, which lets the writer end.
 pub(crate) async fn serve(
     listener: Listener,
     settings: Settings,
@@ -124,18 +122,16 @@ pub(crate) async fn serve(
     writer: &WriterCounts,
     shutdown: impl Future<Output = ()>,
 ) {
+    let connections = Connections {
+        slots: Slots::new(settings.connections_max),
+        graceful: GracefulShutdown::new(),
+    };
     let server = Arc::new(Server {
-        paths: settings.paths,
-        origins: settings.origins,
-        trusted_proxies: settings.trusted_proxies,
         limiter: settings.rate_limit.into(),
+        settings,
         clicks,
         counts: Counts::default(),
     });
-    let connections = Connections {
-        slots: Slots::new(settings.connections_max),
-        finishing: GracefulShutdown::new(),
-    };
     {
         let mut shutdown = pin!(shutdown);
         let mut minutes = pin!(each_minute(&server, writer));
@@ -148,12 +144,12 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    let finished = connections.finishing.shutdown();
-    if time::timeout(settings.drain_timeout, finished)
+    let finished = connections.graceful.shutdown();
+    if time::timeout(server.settings.drain_timeout, finished)
         .await
         .is_err()
     {
-        tracing::warn!("clients that were still sending are cut off");
+        tracing::warn!("closing connections whose clients are still sending");
     }
     connections.slots.close_all();
     server.counts.log(writer);
@@ -162,19 +158,19 @@ pub(crate) async fn serve(
 /// The open connections.
 struct Connections {
     slots: Slots,
-    /// Lets each finish the request that it is at.
-    finishing: GracefulShutdown,
+    /// Lets each connection finish its current request.
+    graceful: GracefulShutdown,
 }
 
-/// Accepts connections for ever.
+/// Accepts connections until it is dropped.
 async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connections) {
-    let mut told: Option<Instant> = None;
+    let mut logged_at: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let phase = Phase::new();
-                let crowded_out = |closed| server.counts.count_crowded_out(closed);
-                let Some(mut slot) = connections.slots.take(&phase, crowded_out).await else {
+                let on_evicted = |evicted| server.counts.count_evicted(evicted);
+                let Some(mut slot) = connections.slots.take(&phase, on_evicted).await else {
                     return;
                 };
                 let connection = connect(
@@ -182,24 +178,24 @@ async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connect
                     phase,
                     peer,
                     Arc::clone(server),
-                    &connections.finishing,
+                    &connections.graceful,
                 );
                 tokio::spawn(async move {
                     tokio::select! {
-                        // What ends it early (a reset, a time limit, a malformed head) is the client's affair.
+                        // An error (a reset, a time limit, a malformed head) concerns this client only.
                         _ = connection => {}
                         () = slot.must_close() => {}
                     }
                 });
-                // Without this thousands are accepted, and the first of them closed for the last, before one is heard.
+                // Without this, thousands of connections are accepted, and the first of them evicted, before any is read.
                 task::yield_now().await;
             }
             // The client went away while it waited to be accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if told.is_none_or(|told| told.elapsed() > MINUTE) {
+                if logged_at.is_none_or(|at| at.elapsed() > MINUTE) {
                     tracing::error!(%error, "can't accept a connection, trying again");
-                    told = Some(Instant::now());
+                    logged_at = Some(Instant::now());
                 }
                 time::sleep(ACCEPT_RETRY).await;
             }
@@ -212,7 +208,7 @@ fn connect(
     phase: Phase,
     peer: Peer,
     server: Arc<Server>,
-    finishing: &GracefulShutdown,
+    graceful: &GracefulShutdown,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
@@ -226,11 +222,11 @@ fn connect(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
-        // Who has sent all and says so by ending its side still waits for the answer.
+        // A client that has sent everything and closed its side still waits for the answer.
         .half_close(true)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    finishing.watch(connection)
+    graceful.watch(connection)
 }
 
 async fn each_minute(server: &Server, writer: &WriterCounts) {
@@ -254,10 +250,10 @@ impl Server {
         let Reply { answer, connection } = match self.admit(&request, peer) {
             Ok(Admitted::Preflight) => Answer::Preflight.into(),
             Ok(Admitted::Post) => self.capture(request.into_body(), in_request).await,
-            // A client that waits for "100 Continue" has sent no body yet and need not; whether it will after this
-            // answer can't be known, so the connection ends.
+            // A client that waits for "100 Continue" has not sent its body yet. Whether it will do so after this answer
+            // is unknown, so the connection is closed.
             Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
-            // Where the body ends is another's guess.
+            // Without a known coding the end of the body is unknown, too.
             Err(Answer::UnknownCoding) => Answer::UnknownCoding.and_close(),
             Err(refusal) => match drain(request.into_body(), 2 * BODY_BYTES_MAX).await {
                 Ok(()) => refusal.into(),
@@ -265,11 +261,12 @@ impl Server {
             },
         };
         self.counts.count(&answer);
-        let mut response = answer.to_response(self.origins.preflights());
+        let origins = &self.settings.origins;
+        let mut response = answer.to_response(origins.preflights());
         let headers = response.headers_mut();
-        self.origins.stamp(origin.as_ref(), headers);
+        origins.add_cors_headers(origin.as_ref(), headers);
         if matches!(answer, Answer::Preflight) {
-            origin::stamp_preflight(headers);
+            origin::add_preflight_headers(headers);
         }
         if connection == Connection::Close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -277,10 +274,11 @@ impl Server {
         response
     }
 
-    /// Decides by the head alone: what a request is, or why it is refused.
+    /// Admits or refuses a request by its head alone.
     fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<Admitted, Answer> {
+        let settings = &self.settings;
         let headers = request.headers();
-        if let Some(client) = self.trusted_proxies.client(peer, headers) {
+        if let Some(client) = settings.trusted_proxies.client(peer, headers) {
             self.limiter
                 .count(client)
                 .map_err(|retry_after_secs| Answer::TooManyRequests { retry_after_secs })?;
@@ -294,24 +292,28 @@ impl Server {
         if !has_known_coding(headers) {
             return Err(Answer::UnknownCoding);
         }
-        if !self.paths.iter().any(|path| path == request.uri().path()) {
+        if !settings
+            .paths
+            .iter()
+            .any(|path| path == request.uri().path())
+        {
             return Err(Answer::NotFound);
         }
         let admitted = match *request.method() {
             Method::POST => Admitted::Post,
-            Method::OPTIONS if self.origins.preflights() == Preflights::Answered => {
+            Method::OPTIONS if settings.origins.preflights() == Preflights::Answered => {
                 Admitted::Preflight
             }
             _ => return Err(Answer::MethodNotAllowed),
         };
-        if !self.origins.allow(headers.get(header::ORIGIN)) {
+        if !settings.origins.allow(headers.get(header::ORIGIN)) {
             return Err(Answer::OriginNotAllowed);
         }
         if admitted == Admitted::Post {
             if !is_json_or_text(headers) {
                 return Err(Answer::WrongContentType);
             }
-            // Known too large before it is sent: who waits for "100 Continue" is spared sending it.
+            // Refused by its Content-Length: a client that waits for "100 Continue" need not send it.
             if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
                 return Err(Answer::BodyTooLarge);
             }
@@ -328,7 +330,7 @@ impl Server {
             Ok(posted) => posted,
             Err(refusal) => return Answer::Invalid(refusal).into(),
         };
-        in_request.await_answer();
+        in_request.click_received();
         let answer = match self.clicks.store(posted).await {
             Ok(()) => Answer::Accepted,
             Err(NotStored::Refused) => Answer::Invalid(body::Refusal::database()),
@@ -339,15 +341,15 @@ impl Server {
     }
 }
 
-/// A request whose head is in order.
+/// A request whose head is valid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Admitted {
     Post,
     Preflight,
 }
 
-/// Reads a body of at most [`BODY_BYTES_MAX`]. A larger one is drained up to as much again, so that the client
-/// reads the answer and the connection survives.
+/// Reads a body of at most [`BODY_BYTES_MAX`]. Of a larger one, at most as many bytes again are drained, so that the
+/// client reads the answer and the connection can be reused.
 async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
     let reading = async {
         let mut first = Bytes::new();
@@ -363,7 +365,8 @@ async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
             if bytes > BODY_BYTES_MAX {
                 return Err(Answer::BodyTooLarge);
             }
-            // Nearly every body arrives in one frame, which then needs no copy.
+            // Nearly every body arrives in one frame, which is not copied. Many small frames are: each would keep its own
+            // read buffer alive.
             if first.is_empty() {
                 first = data;
                 continue;
@@ -387,10 +390,10 @@ async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
     }
 }
 
-/// There is still more of a body to come.
+/// The rest of a body was not read to its end.
 struct Undrained;
 
-/// Reads and drops what is left of a body, at most `bytes_max` and for at most [`BODY_TIMEOUT`].
+/// Reads and drops the rest of a body, at most `bytes_max` and for at most [`BODY_TIMEOUT`].
 async fn drain(mut body: Incoming, bytes_max: usize) -> Result<(), Undrained> {
     let mut left = bytes_max;
     let draining = async {
@@ -416,9 +419,9 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
             .sum::<usize>()
 }
 
-/// Whether a request names its host as [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2) demands, where
-/// another answer than 400 is forbidden: in HTTP/1.1 once, and in 1.0 at most once; empty, or a host with or without a
-/// port. Which host it is plays no part.
+/// Whether the Host header is valid by [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2), which demands 400
+/// if it is not: exactly one in HTTP/1.1, at most one in 1.0; empty, or a host with or without a port. Any host is
+/// accepted.
 fn has_valid_host(request: &Request<Incoming>) -> bool {
     match only_value(request.headers(), &header::HOST) {
         Ok(None) => request.version() < Version::HTTP_11,
@@ -431,9 +434,9 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
     }
 }
 
-/// Whether the body is coded by nothing but chunks, and these once. hyper looks at the last coding alone, and what
-/// stands before it could make a proxy see other requests than the daemon; [RFC
-/// 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) says 501.
+/// Whether the only transfer coding, if any, is `chunked`. hyper looks at the last coding only; with others before it, a
+/// proxy could see other requests than the daemon does.
+/// [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) asks for 501.
 fn has_known_coding(headers: &HeaderMap) -> bool {
     match only_value(headers, &header::TRANSFER_ENCODING) {
         Ok(coding) => {
@@ -443,10 +446,10 @@ fn has_known_coding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// A header stands more than once.
+/// A header occurs more than once.
 struct Several;
 
-/// The value of a header that should stand once at the most.
+/// The value of a header that may occur only once.
 fn only_value<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -23,7 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
 def now() -> datetime:
-    """What such an application stores: UTC without saying so."""
+    """Stores UTC without a time zone, as such an application does."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
@@ -111,7 +111,7 @@ class UserEvent(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime, default=now)
 
 
-# What an application's migrations leave beside its models: full-text search that triggers keep up to date.
+# Created by the application's migrations, not its models: full-text search that triggers keep up to date.
 for statement in (
     "PRAGMA user_version = 42",
     "CREATE VIRTUAL TABLE experts_fts USING fts5(username, bio, content='experts', content_rowid='id')",

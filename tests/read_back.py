@@ -14,7 +14,7 @@ COLUMNS = ["email", "expert_username", "expert_name", "search_query", "created_a
 
 
 def unguarded(cell: str) -> str:
-    """Takes the guard of `report --format csv` off: one ' before a cell that a spreadsheet would run."""
+    """Removes the guard of `report --format csv`: one ' before a cell that a spreadsheet would run."""
     return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 

@@ -1,5 +1,5 @@
-//! leadclicksd against the bare server, by wrk, in alternation; and how long it takes to add the column for the clicks' ids
-//! to a database that an earlier version made.
+//! Compares leadclicksd with the bare server, by wrk, in alternation; and measures how long the daemon takes to add the
+//! column `click_id` to a database of an earlier version.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ use crate::{
 const WARM_UP_SECS: u32 = 1;
 const WRK_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/speed/wrk.lua");
 
-/// What answers the posts.
+/// The server that answers the posts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Bare,
@@ -48,7 +48,7 @@ impl Subject {
     }
 }
 
-/// What one load of one server came to.
+/// The result of one load on one server.
 struct Sample {
     subject: Subject,
     connections: u32,
@@ -72,7 +72,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
     let scratch = tempfile::tempdir_in(directory)?;
     let large = scratch.path().join("large.db");
     fs::copy(data::database(directory, rows)?, &large)?;
-    // The loads must not share the disk with what is left of the copy.
+    // The kernel must not write the copy to disk during the loads.
     File::open(&large)?.sync_all()?;
     add_column(plan, &large, rows)?;
     let mut samples = Vec::new();
@@ -92,7 +92,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
                 samples.push(load(plan, subject, connections, &server)?);
             }
         }
-        // None is always the first or the last.
+        // No subject is always first or last.
         order.rotate_left(1);
     }
     print(plan, &subjects, &samples, median(fsyncs_ms));
@@ -105,19 +105,19 @@ fn start_bare() -> Result<Server, Box<dyn Error>> {
 
 fn start_daemon(db: &Path) -> Result<Server, Box<dyn Error>> {
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
-    // Loopback is not limited anyway, and the daemon would warn of that.
+    // Loopback is not limited anyway, and the daemon would warn about it.
     daemon.args(["--listen", "127.0.0.1:0", "--rate-limit", "off"]);
     Server::start(daemon.arg("--db").arg(db))
 }
 
-/// Each server takes one load only, so that its memory is that load's.
+/// Each server gets only one load, so its peak memory belongs to that load.
 fn load(
     plan: &Plan,
     subject: Subject,
     connections: u32,
     server: &Server,
 ) -> Result<Sample, Box<dyn Error>> {
-    // A new WAL file grows at first, and growing takes the disk longer.
+    // A new WAL file grows at first, which is slower than overwriting it.
     wrk(server, subject, connections, WARM_UP_SECS)?;
     let cpu_secs_before = server.cpu_secs()?;
     let output = wrk(server, subject, connections, plan.secs)?;
@@ -174,7 +174,7 @@ fn print(plan: &Plan, subjects: &[Subject; 4], samples: &[Sample], fsync_ms: f64
             .iter()
             .filter(move |sample| sample.subject == subject && sample.connections == connections)
     };
-    // Each to one of its own round, because these machines are noisy.
+    // Ratios within one round, because the machine is noisy.
     let ratios = |subject: Subject, other: Subject, connections: u32| {
         let pairs = of(subject, connections).zip(of(other, connections));
         pairs.map(|(sample, other)| sample.per_sec / other.per_sec)
@@ -257,7 +257,7 @@ fn add_column(plan: &Plan, db: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
 }
 
 /// Gives the table of clicks the schema that the version before `click_id` made. Its rows have NULL there, which that
-/// schema does not look at.
+/// schema ignores.
 fn make_earlier(db: &Path) -> Result<(), Box<dyn Error>> {
     let earlier = Connection::open_in_memory()?;
     earlier.execute_batch(include_str!("../../tests/front_door/earlier_schema.sql"))?;

@@ -4,24 +4,24 @@ import { deliver } from "./deliver.js";
 import { held, hold } from "./hold.js";
 import { hasOptedOut } from "./optOut.js";
 
-/** Where clicks go unless said otherwise: the daemon's default path on the page's own origin. */
+/** The default endpoint: the daemon's default path on the page's origin. */
 const DEFAULT_ENDPOINT = "/api/lead-clicks";
 
-/** Equal clicks within this time are one: a double click, which systems let take half a second and up to 900 ms. */
+/** Equal clicks within this time count as one: a double click, which takes up to 900 ms by the system's settings. */
 const REPEAT_MS_MAX = 1000;
 
-/** Who clicked whom after which search, in the words of the daemon's contract. */
+/** A click: the lead, the expert and the search, named as in the daemon's contract. */
 export interface LeadClick {
-  /** The visitor's email. Without one the visitor is no lead, and nothing is sent. */
+  /** The visitor's email. Without one the visitor is not a lead, and nothing is sent. */
   readonly email: string | null | undefined;
-  /** The expert; what goes beyond 100 characters is cut off. */
+  /** The expert; truncated to 100 characters. */
   readonly expert_username: string;
-  /** What the visitor had searched for; what goes beyond 2000 characters is cut off. */
+  /** The visitor's search; truncated to 2000 characters. */
   readonly search_query?: string | null | undefined;
 }
 
 export interface CaptureOptions {
-  /** The daemon's address, absolute or relative to the page; {@link DEFAULT_ENDPOINT} without it. */
+  /** The daemon's address, absolute or relative to the page; by default {@link DEFAULT_ENDPOINT}. */
   readonly endpoint?: string | undefined;
 }
 
@@ -37,12 +37,12 @@ export interface CaptureOptions {
  * It is removed when leadclicksd answers that it is stored (202) or never will be (413, 422). Without that answer it is
  * posted again: after a pause that grows, after the next click that gets through, when the browser is online again, when
  * the page is shown again, and when a page with this module loads. leadclicksd knows the click by its identity and
- * stores it once. At most 50 clicks wait; what is older than a day is deleted then, and never sent. There are no
+ * stores it once. At most 50 clicks wait. Those older than a day are deleted without being sent. There are no
  * cookies.
  *
  * What it does not do: an email beyond the daemon's 320 characters is not cut, because the rest would be somebody else's
- * address: the daemon refuses it. Where localStorage is forbidden, a click waits only as long as its page; where it is
- * full, a click is posted once.
+ * address: the daemon refuses it. If localStorage is forbidden, a click waits only as long as its page; if it is full,
+ * a click is posted once.
  */
 export function captureLeadClick(click: LeadClick, options?: CaptureOptions): void {
   try {
@@ -65,7 +65,7 @@ export function capture(
     if (hasOptedOut()) throw "optOut";
 
     const url = new URL(endpoint || DEFAULT_ENDPOINT, location.href);
-    // As much as the daemon takes, in Unicode characters.
+    // The daemon's limit, in Unicode characters.
     const body = JSON.stringify({
       email: address,
       expert_username: cut(expert.trim(), /.{0,100}/su),
@@ -76,12 +76,12 @@ export function capture(
     hold(body, REPEAT_MS_MAX);
     deliver(url, body);
   } catch (error) {
-    // Whatever is wrong with the click or the browser, the page goes on.
+    // An error in the click or the browser must not reach the page.
     explain(error);
   }
 }
 
-/** What the pattern takes. Half a surrogate pair (of an emoji that the page cut) is no text for JSON: U+FFFD. */
+/** The match of the pattern. Half a surrogate pair (of an emoji that the page cut) is not valid in JSON: U+FFFD. */
 function cut(text: string, pattern: RegExp): string {
   return (pattern.exec(text) as RegExpExecArray)[0].replace(/\p{Cs}/gu, "\ufffd");
 }

@@ -4,11 +4,11 @@ export interface LeadClickBody {
   readonly email: string;
   /** 1 to 100 characters. */
   readonly expert_username: string;
-  /** Up to 2000 characters; `""` without it. */
+  /** Up to 2000 characters; by default `""`. */
   readonly search_query?: string;
   /** A UUID of 36 characters. leadclicksd stores it once, and answers each repetition as if it had stored it again. */
   readonly click_id?: string | undefined;
-  /** How long ago the click was, by the clock of the sender; 0 without it, and at most a day. */
+  /** The age of the click by the sender's clock, at most a day; by default 0. */
   readonly age_ms?: number;
 }
 

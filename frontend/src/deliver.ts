@@ -9,21 +9,21 @@ import { storage, store } from "./storage.js";
 /** Each click sets the pause before the next attempt to this, and each attempt doubles it. */
 const PAUSE_MS_MIN = 1500;
 
-/** The longest pause. At random, each is up to twice as long, so that visitors do not come back all at once. */
+/** The longest pause, before random jitter up to twice as long, so that visitors do not retry all at once. */
 const PAUSE_MS_MAX = 60_000;
 
-/** How long an endpoint that has failed is left alone, whatever happens, unless its `Retry-After` says otherwise. */
+/** How long nothing is posted to an endpoint after a failure, unless its `Retry-After` says otherwise. */
 const REST_S = 1;
 
-/** How long a click is left alone whose answer is not leadclicksd's. The others may do better meanwhile. */
+/** How long a click is not posted after an answer that is not leadclicksd's. Other clicks are posted meanwhile. */
 const STRANGE_REST_S = 60;
 
-/** Who has not answered by then is taken for unreachable. */
+/** An endpoint that has not answered by then counts as unreachable. */
 const ANSWER_MS_MAX = 30_000;
 
 /**
- * How leadclicksd's answers begin, after their status, that a click is stored or never can be. At the same status others
- * send something else: a proxy its error page, a service worker what it shows offline.
+ * The beginnings of leadclicksd's final answers after their status: the click is stored, or never can be. With the same
+ * status, a proxy sends its error page, and a service worker its offline page.
  */
 const FINAL_ANSWER = /^(202{"status":"accepted"|4(13{"error"|22{"detail"))/;
 
@@ -38,8 +38,8 @@ let pauseMs = PAUSE_MS_MIN;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /**
- * Writes a click into the outbox, then posts it: at once, unless another of this page is being posted, since on two
- * connections they could overtake each other.
+ * Writes a click into the outbox, then posts it: at once, unless another click of this page is being posted. On two
+ * connections one could overtake the other.
  */
 export function deliver(endpoint: URL, body: string): void {
   const key = `${PREFIX}${Date.now()} ${endpoint} ${newClickId()}`;
@@ -49,13 +49,13 @@ export function deliver(endpoint: URL, body: string): void {
   if (queue.push(key) < 2) postAll(queue).then(deliverOutbox);
 }
 
-/** Posts what is in the outbox, now and as long as something is. */
+/** Posts the outbox, until it is empty. */
 async function deliverOutbox(): Promise<void> {
-  // Among others, a page is hidden that is loaded ahead, for a visitor who may never see it.
+  // A hidden page may be prerendered, and its visitor may never see it.
   if (document.hidden) return;
-  // One tab at a time: the browser tells all of them at once that it is online.
+  // One tab at a time: the `online` event reaches all of them at once.
   const postOutbox = () => postAll(outbox());
-  // A page without TLS has no locks, and one in a sandbox may not ask for any.
+  // A page without TLS has no locks, and a sandboxed page may not request any.
   await (navigator.locks?.request(PREFIX, postOutbox).catch(postOutbox) ?? postOutbox());
   clearTimeout(timer);
   if (!outbox()[0]) return;
@@ -74,7 +74,7 @@ async function post(key: string): Promise<void> {
   delete bodies[key];
   // The script of version 0.1.0 left clicks without an id.
   const [, time, endpoint, id = newClickId()] = key.split(" ") as [string, string, string, string?];
-  // Without a body another tab was faster.
+  // If there is no body, another tab has delivered the click.
   if (!body || hasOptedOut() || held[endpoint] || held[key]) return;
 
   let failed = endpoint;
@@ -83,14 +83,14 @@ async function post(key: string): Promise<void> {
     const answer = await fetch(endpoint, {
       method: "POST",
       // As text/plain, which needs no preflight: that could die with the page, and a sandboxed page needs one even to
-      // its own origin. The body is not parsed: whether it is valid is for leadclicksd to say.
+      // its own origin. The body is not parsed: leadclicksd decides whether it is valid.
       body: body.replace(/}$/, `,"click_id":"${id}","age_ms":${Date.now() - +time}}`),
-      // The request outlives the page. A browser allows 64 KiB of such bodies at a time, and fails what goes beyond:
+      // The request outlives the page. A browser allows 64 KiB of such bodies at a time, and fails requests beyond it:
       // https://fetch.spec.whatwg.org/#http-network-or-cache-fetch
       keepalive: true,
-      // leadclicksd has no use for cookies, and refuses more than 16 KiB of them.
+      // leadclicksd does not use cookies, and refuses more than 16 KiB of them.
       credentials: "omit",
-      // Older browsers have none.
+      // Older browsers do not have it.
       signal: AbortSignal.timeout?.(ANSWER_MS_MAX) as AbortSignal,
     });
     const status = answer.status;
@@ -106,7 +106,7 @@ async function post(key: string): Promise<void> {
       restS = STRANGE_REST_S;
     }
   } catch (error) {
-    // No connection; or CORS, a content security policy or an extension of the browser's is in the way.
+    // No connection; or CORS, a content security policy or a browser extension blocked it.
     explain(`${error} ${endpoint}`);
   }
   hold(failed, restS * 1000);
@@ -117,8 +117,8 @@ if (typeof window !== "undefined") {
   addEventListener("pageshow", deliverOutbox);
   addEventListener("visibilitychange", deliverOutbox);
   addEventListener("pagehide", () => {
-    // The page may never run again: what waits for its turn is posted at once. If it does, as it was (from the
-    // back-forward cache), what is being posted now may never be answered.
+    // The page may never run again, so waiting clicks are posted at once. If it runs again, from the back-forward cache,
+    // the current request may never be answered.
     queue.splice(0).slice(1).forEach(post);
     for (const name in held) delete held[name];
   });

@@ -12,7 +12,7 @@ declare global {
     leadclicks?: {
       /** Remembers the visitor's email in this browser, in localStorage, until it is called with null. */
       setEmail(email: string | null): void;
-      /** Where clicks go, as long as this page lives, unless the script's tag says so. */
+      /** Sets the endpoint for this page, unless the script's tag has one. */
       setEndpoint(endpoint: string): void;
       optIn(): void;
       optOut(): void;
@@ -20,7 +20,7 @@ declare global {
   }
 }
 
-/** A card, or what has a purpose of its own, so that a click on it does not count. */
+/** A card, or an element with its own function, on which a click does not count. */
 const CARD_OR_CONTROL =
   "[data-leadclicks-expert],[role=button],[contenteditable],button,input,label,select,summary,textarea,video";
 
@@ -45,7 +45,7 @@ if (!window.leadclicks?.optIn) {
     const path = event.composedPath() as HTMLElement[];
     const card = path.find((node) => node.matches?.(CARD_OR_CONTROL));
     const selection = getSelection();
-    // Buttons beyond the middle one open no link. Of a selection that is elsewhere nothing is asked: WebKit keeps it
+    // Buttons beyond the middle one open no link. A selection elsewhere does not matter: WebKit keeps it
     // when a link is clicked.
     const isSelecting = String(selection) && selection?.containsNode(path[0] as Node, true);
     if (!card?.dataset.leadclicksExpert || event.button > 1 || isSelecting) return;
@@ -60,7 +60,7 @@ if (!window.leadclicks?.optIn) {
       endpoint || endpointSet,
     );
   };
-  // While capturing, so that a page's handler that stops the event hides no click.
+  // In the capture phase, because a handler of the page may stop the event.
   addEventListener("click", onClick, true);
   addEventListener("auxclick", onClick, true);
 }

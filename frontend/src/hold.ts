@@ -1,4 +1,4 @@
-/** What is not to be posted for now: an endpoint, a click by its key, or a click like another by its body. */
+/** Things that are not posted for now: an endpoint, a click by its key, or equal clicks by their body. */
 export const held: Record<string, boolean> = {};
 
 export function hold(name: string, forMs: number): void {

@@ -2,9 +2,9 @@ import { outbox } from "./outbox.js";
 import { storage, store } from "./storage.js";
 
 /**
- * Ends the recording of this visitor's clicks, in this browser and on this site, until {@link optIn}. What waits to be
- * delivered is deleted, and what waits for another click's answer is not sent. Where the site's quota of storage is
- * used up the browser can't keep the visitor's choice; `hasOptedOut` tells.
+ * Ends the recording of this visitor's clicks, in this browser and on this site, until {@link optIn}. Undelivered
+ * clicks are deleted and not sent. If the site's storage quota is used up, the browser cannot store the choice;
+ * `hasOptedOut` returns whether it did.
  */
 export function optOut(): void {
   for (const key of outbox()) delete storage[key];

@@ -1,17 +1,17 @@
 import { PREFIX } from "./prefix.js";
 import { storage } from "./storage.js";
 
-/** More than a visitor clicks in a day without a connection. What comes after that many is not kept. */
+/** More than a visitor clicks in a day without a connection. Further clicks are not kept. */
 const LENGTH_MAX = 50;
 
-/** A day. What has waited for longer is never sent. */
+/** A day. Older clicks are deleted without being sent. */
 const WAIT_MS_MAX = 86_400_000;
 
 /**
- * The keys of the outbox, oldest first. Deletes what is too much or too old.
+ * The keys of the outbox, oldest first. Deletes clicks beyond the maximum number or age.
  *
- * The outbox has the clicks that leadclicksd has not answered yet, each under a key of its own: two tabs that change one
- * list at a time would undo each other's changes. The key is `leadclicks <time of the click in ms> <endpoint>
+ * The outbox has the clicks that leadclicksd has not answered yet, each under its own key, because two tabs that change
+ * one list would undo each other's changes. The key is `leadclicks <time of the click in ms> <endpoint>
  * <click_id>`, so that keys sort by time. The value is the body without `click_id` and `age_ms`.
  */
 export function outbox(): string[] {
@@ -19,7 +19,7 @@ export function outbox(): string[] {
     Object.keys(storage)
       .filter((key) => key.startsWith(PREFIX))
       .sort()
-      // A time in the future means that the clock was set back since.
+      // A time in the future means that the clock has been set back.
       .filter(
         (key, i) =>
           (i < LENGTH_MAX && Math.abs(Date.now() - +(key.split(" ")[1] as string)) < WAIT_MS_MAX) ||

@@ -1,2 +1,2 @@
-/** With what the keys of the outbox begin, the name of its lock, and the lines in the console. */
+/** The prefix of the outbox keys and of console lines, and the name of the outbox lock. */
 export const PREFIX = "leadclicks ";

@@ -7,7 +7,7 @@ use hyper::{
 
 use super::{BODY_BYTES_MAX, BODY_TIMEOUT, HEADER_BYTES_MAX, RETRY_AFTER_SECS, body};
 
-/// Every answer that the capture route gives.
+/// All answers of the capture route.
 #[derive(Debug)]
 pub(super) enum Answer {
     Accepted,
@@ -28,7 +28,7 @@ pub(super) enum Answer {
     Unavailable,
 }
 
-/// An answer and what becomes of its connection.
+/// An answer, and whether its connection stays open.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) answer: Answer,
@@ -38,7 +38,7 @@ pub(super) struct Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Connection {
     Keep,
-    /// The rest of the request is unread, so nothing that follows can be understood.
+    /// The rest of the request is unread, so a following request could not be parsed.
     Close,
 }
 
@@ -59,7 +59,7 @@ impl Answer {
         }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Self::Accepted => StatusCode::ACCEPTED,
             Self::Preflight => StatusCode::NO_CONTENT,
@@ -78,7 +78,7 @@ impl Answer {
         }
     }
 
-    /// The response, without the headers of CORS. `preflights`: whether `OPTIONS` is a method here.
+    /// The response, without the CORS headers. `preflights` decides whether `Allow` contains `OPTIONS`.
     pub(super) fn to_response(&self, preflights: Preflights) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(self.body()));
         *response.status_mut() = self.status();
@@ -140,18 +140,18 @@ impl Answer {
     }
 }
 
-/// Whether `OPTIONS` is answered: only where origins were configured.
+/// Whether `OPTIONS` is an allowed method: only if origins are configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preflights {
     Answered,
-    Unknown,
+    NotAllowed,
 }
 
 impl Preflights {
     fn allow(self) -> &'static str {
         match self {
             Self::Answered => "POST, OPTIONS",
-            Self::Unknown => "POST",
+            Self::NotAllowed => "POST",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From the bytes of a body to a click, or to what is wrong with it, in the shape that FastAPI answers 422 with.
+//! Parses the bytes of a body into a click, or into the list of its errors, in the shape of FastAPI's 422.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -10,11 +10,11 @@ use serde::{
 
 use crate::click::{AGE_MAX, AGE_MIN, Click, ClickId, Field, PostedClick, Rule};
 
-/// Reads a click from a JSON object. Of a key that stands twice the last value counts, as browsers have it;
-/// unknown keys are ignored.
+/// Reads a click from a JSON object. If a key occurs twice, the last value counts, as in browsers. Unknown keys are
+/// ignored.
 ///
 /// # Errors
-/// What breaks the contract, each field once. Nothing of `bytes` is repeated in it.
+/// At most one error for each field. It never repeats any part of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Result<PostedClick, Refusal> {
     let fields = match serde_json::from_slice(bytes) {
         Ok(Body::Object(fields)) => fields,
@@ -33,7 +33,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<PostedClick, Refusal> {
         Value::Text(text) => text.into_owned(),
         Value::Missing if field == Field::SearchQuery => String::new(),
         Value::Missing => {
-            details.push(Detail::of(field, "missing", "Field required".to_owned()));
+            details.push(Detail::new(field, "missing", "Field required".to_owned()));
             String::new()
         }
         Value::Number(_) | Value::Other => {
@@ -47,9 +47,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<PostedClick, Refusal> {
     let click = Click::new(&email, &expert_username, search_query);
     let violations = click.as_ref().err().map_or(&[][..], Vec::as_slice);
     for violation in violations {
-        // A field that was no string is told once, as that.
-        if details.iter().all(|detail| !detail.is_of(violation.field)) {
-            details.push(Detail::of(
+        // A field that is missing or not a string has its error already.
+        if details.iter().all(|detail| !detail.is_for(violation.field)) {
+            details.push(Detail::new(
                 violation.field,
                 rule_type(violation.rule),
                 rule_message(violation.rule),
@@ -70,29 +70,29 @@ fn read_id(value: &Value<'_>) -> Result<Option<ClickId>, Detail> {
         Value::Missing => Ok(None),
         Value::Text(text) => ClickId::parse(text)
             .map(Some)
-            .map_err(|rule| Detail::of(FIELD, rule_type(rule), rule_message(rule))),
+            .map_err(|rule| Detail::new(FIELD, rule_type(rule), rule_message(rule))),
         Value::Number(_) | Value::Other => Err(Detail::not_a_string(FIELD)),
     }
 }
 
-/// The age that counts. In JSON every number is finite: one that is too large is not JSON for serde_json.
+/// Returns the age, clamped to its limits. Every number is finite here: serde_json rejects one that is too large.
 fn read_age(value: &Value<'_>) -> Result<Duration, Detail> {
     match value {
         Value::Missing => Ok(Duration::ZERO),
         Value::Number(age_ms) => {
             let age_secs = (age_ms / 1e3).clamp(0.0, AGE_MAX.as_secs_f64());
-            // What is not a number would panic in the other conversion; there is none in JSON.
+            // `from_secs_f64` would panic on NaN, which JSON cannot express.
             let age = Duration::try_from_secs_f64(age_secs).unwrap_or_default();
             Ok(if age < AGE_MIN { Duration::ZERO } else { age })
         }
         Value::Text(_) | Value::Other => {
             let msg = "Input should be a valid number".to_owned();
-            Err(Detail::of(Field::AgeMs, "float_type", msg))
+            Err(Detail::new(Field::AgeMs, "float_type", msg))
         }
     }
 }
 
-/// Why a body is no click: the body of a 422.
+/// Why a body is not a click: the body of a 422.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Refusal {
     detail: Vec<Detail>,
@@ -120,7 +120,7 @@ impl Refusal {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 
-    /// The database's own constraint, of a host app's table, refuses the click.
+    /// A constraint of the host app's table rejected the click.
     pub(super) fn database() -> Self {
         Self::whole(
             "value_error",
@@ -149,6 +149,7 @@ impl Refusal {
         Self::whole("json_invalid", vec![Location::Byte(byte)], msg)
     }
 
+    /// One error about the whole body, or about a byte in it.
     fn whole(kind: &'static str, within: Vec<Location>, msg: String) -> Self {
         let mut loc = vec![Location::Name("body")];
         loc.extend(within);
@@ -159,20 +160,20 @@ impl Refusal {
 }
 
 impl Detail {
-    fn of(field: Field, kind: &'static str, msg: String) -> Self {
+    fn new(field: Field, kind: &'static str, msg: String) -> Self {
         let loc = vec![Location::Name("body"), Location::Name(field.name())];
         Self { kind, loc, msg }
     }
 
     fn not_a_string(field: Field) -> Self {
-        Self::of(
+        Self::new(
             field,
             "string_type",
             "Input should be a valid string".to_owned(),
         )
     }
 
-    fn is_of(&self, field: Field) -> bool {
+    fn is_for(&self, field: Field) -> bool {
         self.loc.last() == Some(&Location::Name(field.name()))
     }
 }
@@ -194,7 +195,7 @@ fn rule_message(rule: Rule) -> String {
     }
 }
 
-/// A JSON document, read only as far as a click needs it.
+/// A JSON document, of which only the fields of a click are kept.
 enum Body<'a> {
     Object(Fields<'a>),
     Other,
@@ -209,7 +210,7 @@ struct Fields<'a> {
     age_ms: Value<'a>,
 }
 
-/// A field's value. Text without escapes is borrowed from the body.
+/// The value of a field. Text without escapes is borrowed from the body.
 #[derive(Default)]
 enum Value<'a> {
     #[default]
@@ -232,14 +233,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
     }
 }
 
-/// What both visitors do with numbers, and with a value that is of no use: read past it.
+/// The methods of both visitors for numbers, and for values that are skipped.
 macro_rules! visit_scalars {
     ($number:expr, $other:expr) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
             Ok($other)
         }
         fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-            // What a double can't say is far beyond every limit.
+            // Integers that a double cannot represent are far beyond every limit.
             #[expect(clippy::cast_precision_loss)]
             Ok($number(number as f64))
         }
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_click_id_or_no_age_is_refused() {
+    fn invalid_click_ids_and_ages_are_refused() {
         let id_refusal = |kind: &str, msg: &str| {
             format!(r#"{{"detail":[{{"type":"{kind}","loc":["body","click_id"],"msg":"{msg}"}}]}}"#)
         };
@@ -454,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_that_is_wrong_is_told_once_and_never_repeated() {
+    fn each_invalid_field_has_one_error_that_does_not_repeat_it() {
         assert_eq!(
             refusal(r#"{"email":null,"search_query":null}"#),
             concat!(
@@ -478,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_json_object_is_told_as_that() {
+    fn a_body_that_is_not_a_json_object_is_refused_as_that() {
         for body in ["[]", "5", "-5.5", "\"text\"", "null", "true", "[{\"a\":1}]"] {
             assert_eq!(
                 refusal(body),
@@ -508,19 +509,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_click_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_give_a_click_or_a_refusal(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&bytes);
         }
 
         #[test]
-        fn what_json_can_say_arrives_unchanged(query in ".{0,60}") {
+        fn every_string_in_json_arrives_unchanged(query in ".{0,60}") {
             let body = serde_json::json!({"email": "a@b", "expert_username": "jdoe", "search_query": query});
             let posted = parsed(&body.to_string());
             prop_assert_eq!(posted.click.search_query(), query);
         }
 
         #[test]
-        fn every_finite_number_is_an_age(age_ms in any::<f64>().prop_filter("finite", |ms| ms.is_finite())) {
+        fn every_finite_number_is_a_valid_age(age_ms in any::<f64>().prop_filter("finite", |ms| ms.is_finite())) {
             let age = age_of(&serde_json::json!(age_ms).to_string());
             prop_assert!(age == Duration::ZERO || (AGE_MIN..=AGE_MAX).contains(&age));
             if (1e3..=86_400e3).contains(&age_ms) {

@@ -1,4 +1,4 @@
-//! Who a request comes from, for the limits that count by client: the peer, or behind a trusted proxy whom it names.
+//! Determines the client of a request for the rate limit: the peer, or the client that a trusted proxy names.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -9,21 +9,21 @@ use std::{
 use hyper::header::HeaderMap;
 use ipnet::IpNet;
 
-/// The header in which each proxy appends the address that it was asked from, as nginx, Apache, HAProxy, Caddy and the
-/// cloud providers' balancers do.
+/// The header to which each proxy appends the address of its peer, as nginx, Apache, HAProxy, Caddy and the cloud
+/// providers' load balancers do.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// A TCP peer.
     Ip(IpAddr),
-    /// A process on this machine, by a Unix socket.
+    /// A process on this machine, connected to the Unix socket.
     Unix,
 }
 
 impl Peer {
-    /// Whether it is surely on this machine.
+    /// Whether it is certainly on this machine.
     fn is_local(self) -> bool {
         match self {
             Self::Unix => true,
@@ -32,7 +32,7 @@ impl Peer {
     }
 }
 
-/// A proxy whose word on its clients' addresses is taken: an address, a network as in `10.0.0.0/8`, or `unix`.
+/// A proxy whose `X-Forwarded-For` is trusted: an address, a network such as `10.0.0.0/8`, or `unix`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TrustedProxy {
     /// Peers of this network.
@@ -41,7 +41,7 @@ pub(crate) enum TrustedProxy {
     Unix,
 }
 
-/// What is given as a trusted proxy is none.
+/// The text is not a trusted proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a trusted proxy is an address as in 127.0.0.1, a network as in 10.0.0.0/8, or unix")]
 pub(crate) struct ParseProxyError;
@@ -61,15 +61,15 @@ impl FromStr for TrustedProxy {
             })
             .map_err(|_| ParseProxyError)?;
         match network {
-            // Peers of IPv4 are compared as that, also on a socket of IPv6.
+            // IPv4 peers are compared as IPv4 even on an IPv6 socket, so a mapped network would never match.
             IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(ParseProxyError),
             _ => Ok(Self::Network(network)),
         }
     }
 }
 
-/// Whom requests are counted for: an address of IPv4, or the /64 network of IPv6 that a household or a server has to
-/// itself, with any number of addresses.
+/// The unit of the rate limit: an IPv4 address, or an IPv6 /64 network, since one household or server usually has a whole
+/// /64 for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Client {
     V4(Ipv4Addr),
@@ -88,34 +88,33 @@ impl From<IpAddr> for Client {
     }
 }
 
-/// The proxies that were configured.
+/// The configured proxies.
 #[derive(Debug, Default)]
 pub(crate) struct TrustedProxies {
     proxies: Vec<TrustedProxy>,
-    told_unreadable: AtomicBool,
+    logged_unreadable: AtomicBool,
 }
 
 impl From<Vec<TrustedProxy>> for TrustedProxies {
     fn from(proxies: Vec<TrustedProxy>) -> Self {
         Self {
             proxies,
-            told_unreadable: AtomicBool::new(false),
+            logged_unreadable: AtomicBool::new(false),
         }
     }
 }
 
 impl TrustedProxies {
-    /// Whether clients that reach the daemon from this machine itself can be told apart only by a proxy that is not
-    /// named.
+    /// Whether requests from the peer `local` cannot be limited, because it is on this machine and not a trusted proxy.
     pub(crate) fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
         local.is_local() && !self.trusts(local)
     }
 
     /// The client of a request: the peer, or behind trusted proxies the right-most address in `X-Forwarded-For` that is
-    /// not one of them. What stands to the left of it is the client's own word, and so worth nothing.
+    /// not a trusted proxy. The client itself can forge everything to the left of that address.
     ///
-    /// None where that can't be known: a peer on this machine that is not trusted may be a proxy in front of all
-    /// clients, and so may be a trusted one that names nobody.
+    /// None if the client is unknown: a peer on this machine that is not trusted may be a proxy in front of all clients,
+    /// and a trusted proxy may name nobody.
     pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<Client> {
         if !self.trusts(peer) {
             return match peer {
@@ -128,9 +127,9 @@ impl TrustedProxies {
             for hop in value.as_bytes().rsplit(|&byte| byte == b',') {
                 let Some(address) = parse_hop(hop) else {
                     if named.is_none() {
-                        self.tell_unreadable();
+                        self.warn_unreadable();
                     }
-                    // Who named something that is no address is the last that is known.
+                    // The hop that sent something unreadable is the last known address.
                     return named;
                 };
                 named = Some(address.into());
@@ -140,7 +139,7 @@ impl TrustedProxies {
             }
         }
         if named.is_none() {
-            self.tell_unreadable();
+            self.warn_unreadable();
         }
         named
     }
@@ -155,17 +154,17 @@ impl TrustedProxies {
         })
     }
 
-    fn tell_unreadable(&self) {
-        if !self.told_unreadable.swap(true, Ordering::Relaxed) {
+    fn warn_unreadable(&self) {
+        if !self.logged_unreadable.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "a trusted proxy names no client that can be read in X-Forwarded-For, so those requests are not limited; \
-                 let it append the address; told once"
+                "a trusted proxy sends no readable X-Forwarded-For, so the rate limit does not apply to its requests; \
+                 configure it to append the client's address; repeats are not logged"
             );
         }
     }
 }
 
-/// An address as proxies write it: some add the port, and then brackets around one of IPv6.
+/// Parses an address as proxies write it. Some add the port, and brackets around an IPv6 address.
 fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?.trim();
     let address = hop
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_no_trusted_proxy_is_the_client_whatever_it_says() {
+    fn an_untrusted_peer_is_the_client_whatever_it_claims() {
         let forged = &["198.51.100.7"];
         assert_is(client(&[], "203.0.113.9", forged), "203.0.113.9");
         assert_is(
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_on_this_machine_that_is_no_trusted_proxy_may_be_any_client() {
+    fn the_client_of_an_untrusted_peer_on_this_machine_is_unknown() {
         for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "unix"] {
             assert_eq!(
                 client(&["10.0.0.0/8"], peer, &["203.0.113.9"]),
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_trusted_proxies_the_client_is_the_right_most_address_that_is_none_of_them() {
+    fn behind_trusted_proxies_the_client_is_the_right_most_untrusted_address() {
         let chain = &["127.0.0.1", "10.0.0.0/8"];
         for forwarded in [
             &["203.0.113.9"][..],
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_within_the_trusted_network_is_the_left_most() {
+    fn if_all_addresses_are_trusted_the_client_is_the_left_most() {
         assert_is(
             client(&["10.0.0.0/8"], "10.0.0.1", &["10.4.4.4, 10.0.0.2"]),
             "10.4.4.4",
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_says_something_unreadable_of_its_client_is_the_client() {
+    fn a_proxy_that_forwards_an_unreadable_address_counts_as_the_client() {
         let chain = &["127.0.0.1", "10.0.0.0/8"];
         assert_is(client(chain, "127.0.0.1", &["zz, 10.1.1.1"]), "10.1.1.1");
         assert_is(
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_client() {
+    fn an_ipv6_network_of_64_bits_is_one_client() {
         let of = |text: &str| Client::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(
             of("2001:db8:0:1::1"),
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused() {
+    fn invalid_trusted_proxies_are_refused() {
         for text in [
             "",
             "localhost",

@@ -1,7 +1,7 @@
-//! A connection that gives up on a client which takes too long.
+//! A connection with time limits for slow clients.
 //!
-//! hyper has one time limit for reading a head, and it runs while a connection is idle as well. A head must come
-//! fast and an idle connection may stay long, so hyper's limit is the idle one, and the head's is kept here.
+//! hyper has one time limit for reading a head, which also runs while a connection is idle. A head must arrive fast, but an
+//! idle connection may stay open long. So hyper enforces the idle limit, and this module enforces the one for heads.
 
 use std::{
     io,
@@ -17,14 +17,14 @@ use tokio::{
 
 use super::{HEADER_TIMEOUT, WRITE_TIMEOUT};
 
-/// A stream whose reads fail [`HEADER_TIMEOUT`] after a request's first byte, unless its head is complete by
-/// then, and whose writes fail when the client takes nothing for [`WRITE_TIMEOUT`].
+/// A stream with two time limits: reads fail if a request's head is not complete [`HEADER_TIMEOUT`] after its first byte,
+/// and writes fail if the client reads nothing for [`WRITE_TIMEOUT`].
 pub(super) struct TimedStream<S> {
     inner: S,
     phase: Phase,
     requests_seen: u64,
-    head: Option<Pin<Box<Sleep>>>,
-    write: Option<Pin<Box<Sleep>>>,
+    head_timeout: Option<Pin<Box<Sleep>>>,
+    write_timeout: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> TimedStream<S> {
@@ -33,64 +33,64 @@ impl<S> TimedStream<S> {
             inner,
             phase,
             requests_seen: 0,
-            head: None,
-            write: None,
+            head_timeout: None,
+            write_timeout: None,
         }
     }
 
-    /// Passes on what a write came to, with a time limit while it can't go on.
+    /// Returns the result of a write, or an error if it has been pending for too long.
     fn limit_write<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.write = None;
+            self.write_timeout = None;
             return written;
         }
-        let limit = self
-            .write
+        let timeout = self
+            .write_timeout
             .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE_TIMEOUT)));
-        ready!(limit.as_mut().poll(cx));
+        ready!(timeout.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-/// Where a connection stands, told by the service that answers its requests.
+/// The state of a connection, updated by the service that answers its requests.
 #[derive(Clone)]
 pub(super) struct Phase(Arc<Mutex<State>>);
 
 #[derive(Clone, Copy)]
 struct State {
     stage: Stage,
-    /// How many heads were complete.
+    /// The number of complete heads so far.
     requests: u64,
     opened: Instant,
-    /// When the latest click was there; none if there was none.
+    /// When the latest click was received, if any.
     click_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Between requests: a head is awaited, or not complete.
+    /// Waiting for a head, or for the rest of it.
     Head,
-    /// A head is complete, and its body awaited.
+    /// The head is complete; waiting for the body.
     Body,
-    /// The client has sent what it had to, and awaits its answer.
+    /// The request is complete; the client waits for the answer.
     Answer,
 }
 
-/// How much a connection that waits for its client deserves to be kept; the least comes first. One that has posted
-/// clicks is kept before all others, and among them the one that posted last; of the others, the one that was opened
-/// last. What was refused by its head alone is no merit: a client over its rate may go on sending such.
+/// The order of eviction: the lowest rank is evicted first. Connections that have posted no click come first, oldest
+/// first; then the others, by their latest click. Requests refused by their head alone do not improve the rank, because a
+/// client over its rate limit could go on sending them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Merit {
+pub(super) enum EvictionRank {
     Opened(Instant),
     PostedClick(Instant),
 }
 
 impl Phase {
-    /// A connection that was just opened.
+    /// For a connection that was just opened.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             stage: Stage::Head,
@@ -100,7 +100,7 @@ impl Phase {
         })))
     }
 
-    /// A request's head is complete; its answer is when the guard is dropped.
+    /// Call this when a request's head is complete. Drop the guard when it is answered.
     pub(super) fn begin_request(&self) -> InRequest {
         let mut state = self.state();
         state.requests += 1;
@@ -109,13 +109,14 @@ impl Phase {
         InRequest(self.clone())
     }
 
-    /// None while the client awaits its answer.
-    pub(super) fn merit(&self) -> Option<Merit> {
+    /// None while the client waits for its answer.
+    pub(super) fn eviction_rank(&self) -> Option<EvictionRank> {
         let state = *self.state();
         (state.stage != Stage::Answer).then(|| {
-            state
-                .click_at
-                .map_or(Merit::Opened(state.opened), Merit::PostedClick)
+            state.click_at.map_or(
+                EvictionRank::Opened(state.opened),
+                EvictionRank::PostedClick,
+            )
         })
     }
 
@@ -128,8 +129,8 @@ impl Phase {
 pub(super) struct InRequest(Phase);
 
 impl InRequest {
-    /// A click is there, and its client awaits the answer.
-    pub(super) fn await_answer(&self) {
+    /// Call this when the body holds a valid click.
+    pub(super) fn click_received(&self) {
         let mut state = self.0.state();
         state.stage = Stage::Answer;
         state.click_at = Some(Instant::now());
@@ -154,19 +155,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         } = *this.phase.state();
         if requests != this.requests_seen {
             this.requests_seen = requests;
-            this.head = None;
+            this.head_timeout = None;
         }
         if stage != Stage::Head {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {
-            if this.head.is_none() {
-                this.head = Some(Box::pin(sleep_until(Instant::now() + HEADER_TIMEOUT)));
+            if this.head_timeout.is_none() {
+                this.head_timeout = Some(Box::pin(sleep_until(Instant::now() + HEADER_TIMEOUT)));
             }
             return Poll::Ready(read);
         }
-        if let Some(head) = &mut this.head {
-            ready!(head.as_mut().poll(cx));
+        if let Some(timeout) = &mut this.head_timeout {
+            ready!(timeout.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending

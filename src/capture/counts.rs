@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::answer::Answer;
 use crate::storage::WriterCounts;
 
-/// How many requests got which answer since the last line of counts.
+/// The number of answers of each kind since the last logged line of counts.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     accepted: AtomicU64,
@@ -14,7 +14,8 @@ pub(super) struct Counts {
     other_refusals: AtomicU64,
     overloaded: AtomicU64,
     unavailable: AtomicU64,
-    crowded_out: AtomicU64,
+    evicted: AtomicU64,
+    /// The writer's commits at the last line of counts.
     commits_before: AtomicU64,
 }
 
@@ -41,41 +42,27 @@ impl Counts {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Counts connections that were closed to make room for others, and tells it once in the time between two lines of
-    /// counts.
-    pub(super) fn count_crowded_out(&self, connections: usize) {
-        if connections > 0 && self.crowded_out.fetch_add(connections as u64, Relaxed) == 0 {
+    /// Counts evicted connections. Logs the first eviction after each line of counts.
+    pub(super) fn count_evicted(&self, connections: usize) {
+        if connections > 0 && self.evicted.fetch_add(connections as u64, Relaxed) == 0 {
             tracing::warn!(
-                "all connections are taken, closing those that have been open for the longest without posting a click"
+                "all connections are in use, closing those that have been open longest without posting a click"
             );
         }
     }
 
-    /// Logs one line of counts and starts again from zero; nothing if nothing happened.
+    /// Logs one line of counts, unless all are zero, and resets them.
     pub(super) fn log(&self, writer: &WriterCounts) {
         let take = |counter: &AtomicU64| counter.swap(0, Relaxed);
-        let [
-            accepted,
-            preflights,
-            invalid,
-            forbidden,
-            too_many,
-            other_refusals,
-            overloaded,
-            unavailable,
-            crowded_out,
-        ] = [
-            &self.accepted,
-            &self.preflights,
-            &self.invalid,
-            &self.forbidden,
-            &self.too_many,
-            &self.other_refusals,
-            &self.overloaded,
-            &self.unavailable,
-            &self.crowded_out,
-        ]
-        .map(take);
+        let accepted = take(&self.accepted);
+        let preflights = take(&self.preflights);
+        let invalid = take(&self.invalid);
+        let forbidden = take(&self.forbidden);
+        let too_many = take(&self.too_many);
+        let other_refusals = take(&self.other_refusals);
+        let overloaded = take(&self.overloaded);
+        let unavailable = take(&self.unavailable);
+        let crowded_out = take(&self.evicted);
         let commits = writer.commits();
         let commits = commits - self.commits_before.swap(commits, Relaxed);
         let answered = accepted

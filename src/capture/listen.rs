@@ -1,4 +1,4 @@
-//! Where the daemon listens: a TCP address or a Unix socket.
+//! The daemon's listener: a TCP address or a Unix socket.
 
 use std::{
     fmt, fs, io,
@@ -18,8 +18,8 @@ use tokio::{
 
 use super::clients::Peer;
 
-/// How many connections may wait to be accepted, where the system does not allow fewer (`net.core.somaxconn`). Whose
-/// connection finds no place tries again after a second, so a burst of visitors needs more than the usual 128.
+/// How many connections may wait to be accepted; fewer if `net.core.somaxconn` is lower. Beyond it, clients try again after
+/// a second, so a burst of visitors needs more than the usual 128.
 const BACKLOG: u32 = 4096;
 
 /// The mode of a Unix socket: the proxy's user must be in the daemon's group.
@@ -28,13 +28,13 @@ const SOCKET_MODE: u32 = 0o660;
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// A TCP address, of IPv4 or IPv6; port 0 lets the system choose one.
+    /// An IPv4 or IPv6 address with a port. With port 0 the system chooses one.
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// What is given as an address is none.
+/// The text is not an address to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, or unix:PATH")]
 pub(crate) struct ParseAddressError;
@@ -60,43 +60,39 @@ impl fmt::Display for Address {
     }
 }
 
-/// A bound listener. The file of a Unix socket that it bound is removed when it is dropped.
+/// A bound listener. Dropping it removes the socket's file if the daemon made it.
 #[derive(Debug)]
-pub(crate) struct Listener {
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
+pub(crate) enum Listener {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
         path: PathBuf,
-        /// The device and inode of the socket's file; none where it is systemd's.
+        /// The device and inode of the socket's file; none if systemd made it.
         identity: Option<(u64, u64)>,
     },
 }
 
 impl Listener {
-    /// Binds `address`. The socket that a killed daemon left behind is replaced; one that answers is not.
+    /// Binds `address`. Replaces the file of a Unix socket that a killed daemon left behind, but not one that accepts
+    /// connections.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::AddrInUse`] also when the path is something else than a dead socket.
+    /// The system's error; also [`io::ErrorKind::AddrInUse`] if anything but a dead socket is at the path.
     pub(crate) async fn bind(address: &Address) -> io::Result<Self> {
-        let kind = match address {
+        Ok(match address {
             Address::Tcp(address) => {
                 let socket = match address {
                     SocketAddr::V4(_) => TcpSocket::new_v4()?,
                     SocketAddr::V6(_) => TcpSocket::new_v6()?,
                 };
-                // Connections of an earlier daemon may linger at the address.
+                // Closed connections of an earlier daemon may still occupy the address.
                 socket.set_reuseaddr(true)?;
                 socket.bind(*address)?;
-                Kind::Tcp(socket.listen(BACKLOG)?)
+                Self::Tcp(socket.listen(BACKLOG)?)
             }
             Address::Unix(path) => {
                 if let Ok(metadata) = fs::symlink_metadata(path) {
-                    // One whose backlog is full is in use, too, and gives another error, at once.
+                    // A socket whose backlog is full is in use and gives a different error, without waiting.
                     let is_dead = metadata.file_type().is_socket()
                         && UnixStream::connect(path)
                             .await
@@ -111,71 +107,68 @@ impl Listener {
                 let listener = socket.listen(BACKLOG)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
                 let metadata = fs::symlink_metadata(path)?;
-                Kind::Unix {
+                Self::Unix {
                     listener,
                     path: path.clone(),
                     identity: Some((metadata.dev(), metadata.ino())),
                 }
             }
-        };
-        Ok(Self { kind })
+        })
     }
 
-    /// The socket that systemd has bound and passed
-    /// ([`sd_listen_fds`](https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html)), if any. To be
-    /// called once, and before there is a second thread: it removes the variables that tell of the socket.
+    /// Takes over the socket that systemd has bound and passed
+    /// ([`sd_listen_fds`](https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html)), if any. Call it
+    /// once, before a second thread starts, because it removes environment variables.
     ///
     /// # Errors
-    /// When there are several, or it is no stream socket that listens.
+    /// If there are several sockets, or it is not a listening stream socket.
     pub(crate) fn inherit() -> io::Result<Option<Self>> {
         let mut sockets = ListenFd::from_env();
         match sockets.len() {
             0 => return Ok(None),
             1 => {}
             many => {
-                let error = format!("systemd passed {many} sockets, and one is taken");
+                let error = format!("systemd passed {many} sockets, expected one");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
             }
         }
         if let Ok(Some(listener)) = sockets.take_tcp_listener(0) {
             listener.set_nonblocking(true)?;
-            let kind = Kind::Tcp(TcpListener::from_std(listener)?);
-            return Ok(Some(Self { kind }));
+            return Ok(Some(Self::Tcp(TcpListener::from_std(listener)?)));
         }
         let Some(listener) = sockets.take_unix_listener(0)? else {
             return Ok(None);
         };
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let kind = Kind::Unix {
+        Ok(Some(Self::Unix {
             listener: UnixListener::from_std(listener)?,
             path: address.as_pathname().unwrap_or(Path::new("")).to_owned(),
             identity: None,
-        };
-        Ok(Some(Self { kind }))
+        }))
     }
 
-    /// The address that is bound, with the port that the system chose.
+    /// The bound address, with the port that the system chose.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub(crate) fn address(&self) -> io::Result<Address> {
-        match &self.kind {
-            Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Kind::Unix { path, .. } => Ok(Address::Unix(path.clone())),
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Unix { path, .. } => Ok(Address::Unix(path.clone())),
         }
     }
 
     pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match &self.kind {
-            Kind::Tcp(listener) => {
+        match self {
+            Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // An answer is one small write; waiting for more to send would only delay it. It can fail only on
-                // a connection that is gone already, which shows soon enough.
+                // An answer is one small write, which Nagle's algorithm could only delay. This fails only if the
+                // connection is closed already, which the first read reports.
                 let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), Peer::Ip(peer.ip())))
             }
-            Kind::Unix { listener, .. } => {
+            Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix))
             }
@@ -185,12 +178,12 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Kind::Unix { path, identity, .. } = &self.kind {
-            // Another daemon may have put its own there since.
+        if let Self::Unix { path, identity, .. } = &*self {
+            // Another daemon may have put its own socket there in the meantime.
             let is_ours = fs::symlink_metadata(path)
                 .is_ok_and(|metadata| Some((metadata.dev(), metadata.ino())) == *identity);
             if is_ours {
-                // The next start replaces a socket that is left behind.
+                // If this fails, the next start replaces the file.
                 let _ = fs::remove_file(path);
             }
         }
@@ -204,7 +197,7 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
-/// Calls the same method on whichever stream it is.
+/// Calls the same method on either kind of stream.
 macro_rules! either {
     ($self:expr, $method:ident($($argument:expr),*)) => {
         match $self.get_mut() {

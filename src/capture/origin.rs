@@ -1,4 +1,4 @@
-//! Which pages may post, told by the `Origin` header that a browser sends
+//! Which pages may post, decided by the `Origin` header that browsers send
 //! ([the Fetch standard on CORS](https://fetch.spec.whatwg.org/#http-cors-protocol)).
 
 use std::str::FromStr;
@@ -10,14 +10,14 @@ use hyper::{
 
 use super::answer::Preflights;
 
-/// The longest that browsers keep a preflight's answer, in seconds; Chromium's limit is two hours.
+/// How long browsers may cache the answer to a preflight, in seconds. Chromium caps it at two hours.
 const PREFLIGHT_MAX_AGE: &str = "7200";
 
-/// An origin, as a browser writes it: `https://www.example.com`, or `*` for every one.
+/// An origin as browsers write it, such as `https://www.example.com`, or `*` for all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin(HeaderValue);
 
-/// What is given as an origin is none.
+/// The text is not an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an origin is scheme://host or scheme://host:port, without a path, or *")]
 pub(crate) struct ParseOriginError;
@@ -25,7 +25,7 @@ pub(crate) struct ParseOriginError;
 impl FromStr for Origin {
     type Err = ParseOriginError;
 
-    /// Takes an origin in any case and with or without its scheme's own port, and keeps it as browsers send it.
+    /// Accepts upper and lower case, and the scheme's default port; keeps the origin as browsers send it.
     fn from_str(text: &str) -> Result<Self, ParseOriginError> {
         if text == "*" {
             return Ok(Self(HeaderValue::from_static("*")));
@@ -34,8 +34,8 @@ impl FromStr for Origin {
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(ParseOriginError);
         };
-        let bare = !text.ends_with('/') && uri.path() == "/" && uri.query().is_none();
-        if !bare || text.contains('#') || authority.as_str().contains('@') {
+        let has_no_path = !text.ends_with('/') && uri.path() == "/" && uri.query().is_none();
+        if !has_no_path || text.contains('#') || authority.as_str().contains('@') {
             return Err(ParseOriginError);
         }
         let host = authority.host().to_ascii_lowercase();
@@ -52,8 +52,8 @@ impl FromStr for Origin {
     }
 }
 
-/// The origins that were configured. With none, every request is taken, and every page may read the answer: one that
-/// may not would take a stored click for a failure, and send it again. Preflights are not answered then.
+/// The configured origins. If there are none, requests from all pages are accepted and preflights are not answered. Every
+/// page may then read the answer, because one that could not would treat a stored click as failed and send it again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins(Vec<Origin>);
 
@@ -66,27 +66,27 @@ impl From<Vec<Origin>> for Origins {
 impl Origins {
     pub(super) fn preflights(&self) -> Preflights {
         if self.0.is_empty() {
-            Preflights::Unknown
+            Preflights::NotAllowed
         } else {
             Preflights::Answered
         }
     }
 
-    /// Whether a request with this `Origin` is taken; one without comes from no page.
+    /// Whether a request with this `Origin` is allowed. One without it does not come from a page, and is.
     pub(super) fn allow(&self, origin: Option<&HeaderValue>) -> bool {
         let Some(origin) = origin else { return true };
-        self.any() || self.0.iter().any(|allowed| allowed.0 == origin)
+        self.allows_any() || self.0.iter().any(|allowed| allowed.0 == origin)
     }
 
-    /// Adds the CORS headers to an answer, an error's too, so that the page may read it.
-    pub(super) fn stamp(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        if !self.any() {
+    /// Adds the CORS headers to any answer, errors included, so that the page may read it.
+    pub(super) fn add_cors_headers(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        if !self.allows_any() {
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         }
         let Some(origin) = origin.filter(|_| self.allow(origin)) else {
             return;
         };
-        let allowed = if self.any() {
+        let allowed = if self.allows_any() {
             HeaderValue::from_static("*")
         } else {
             origin.clone()
@@ -96,13 +96,13 @@ impl Origins {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 
-    fn any(&self) -> bool {
+    fn allows_any(&self) -> bool {
         self.0.is_empty() || self.0.iter().any(|origin| origin.0 == "*")
     }
 }
 
-/// Adds what a preflight asks for: which requests may follow, and for how long the answer holds.
-pub(super) fn stamp_preflight(headers: &mut HeaderMap) {
+/// Adds the answer to a preflight: which requests may follow, and how long browsers may cache this.
+pub(super) fn add_preflight_headers(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
+    fn invalid_origins_are_refused() {
         for given in [
             "",
             "null",

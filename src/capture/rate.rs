@@ -14,15 +14,15 @@ use governor::{
 
 use super::clients::Client;
 
-/// How many clients are remembered at a time, in some 3 MB. When still more send requests within the time that one
-/// takes to be forgiven, all are forgotten: who commands that many addresses has no use for one address's limit either.
+/// How many clients are remembered at a time, in about 3 MB. If more than that are below their full allowance at once, all
+/// are forgotten: an attacker with that many addresses is not stopped by a limit on each address anyway.
 const CLIENTS_MAX: usize = 65_536;
 
-/// How many requests a client may send at once, and regains in the course of a second, minute or hour; or any number.
+/// How many requests a client may send at once and regains over a second, minute or hour; or no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit(Option<Quota>);
 
-/// What is given as a rate limit is none.
+/// The text is not a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a rate limit is a number of requests a second, minute or hour, as in 5/s, 120/m or 1000/h, or off"
@@ -37,7 +37,7 @@ impl FromStr for RateLimit {
             return Ok(Self(None));
         }
         let (number, unit) = text.split_once('/').ok_or(ParseRateLimitError)?;
-        // A number may begin with a plus sign.
+        // Rust's parser would accept a plus sign.
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ParseRateLimitError);
         }
@@ -53,7 +53,7 @@ impl FromStr for RateLimit {
 }
 
 impl RateLimit {
-    /// Whether there is any limit.
+    /// Whether there is a limit.
     pub(crate) fn is_on(self) -> bool {
         self.0.is_some()
     }
@@ -77,7 +77,7 @@ impl Limiter {
     /// Counts a request of `client`.
     ///
     /// # Errors
-    /// When it has sent too many: after how many seconds, at least one, the next will be taken.
+    /// If it has sent too many: the number of seconds, at least one, until its next request is accepted.
     pub(super) fn count(&self, client: Client) -> Result<(), u32> {
         match &self.0 {
             Some(limited) => limited
@@ -88,7 +88,7 @@ impl Limiter {
         }
     }
 
-    /// Gives back the memory of clients that have sent nothing for long enough to be forgiven.
+    /// Frees the memory of clients that have their full allowance again.
     pub(super) fn forget_idle(&self) {
         if let Some(limited) = &self.0 {
             let limited = limited.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +107,7 @@ impl Limited {
     fn count(&mut self, client: Client) -> Result<(), u32> {
         if self.clients.len() >= CLIENTS_MAX {
             self.clients.retain_recent();
-            // Looking through all of them for every newcomer would cost more than it saves.
+            // Searching all clients again for each new one would cost more than it saves.
             if self.clients.len() > CLIENTS_MAX / 2 {
                 *self = Self::new(self.quota);
             }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rate_limit_is_refused() {
+    fn invalid_rate_limits_are_refused() {
         for text in [
             "",
             "off ",
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_regains_its_requests_one_by_one_and_others_are_not_concerned() {
+    fn a_client_regains_its_requests_one_by_one_without_affecting_others() {
         let limiter = Limiter::from("3/h".parse::<RateLimit>().unwrap());
         for _ in 0..3 {
             assert_eq!(limiter.count(client(1)), Ok(()));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_clients_takes_bounded_memory() {
+    fn memory_is_bounded_for_any_number_of_clients() {
         let limiter = Limiter::from("1/h".parse::<RateLimit>().unwrap());
         let last = 5 * u32::try_from(CLIENTS_MAX).unwrap() / 2;
         let mut known_max = 0;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn forgiven_clients_are_forgotten() {
+    fn clients_with_their_full_allowance_are_forgotten() {
         let limiter = Limiter::from("1000/s".parse::<RateLimit>().unwrap());
         limiter.count(client(1)).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));

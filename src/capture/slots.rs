@@ -1,4 +1,4 @@
-//! The open connections: how many there may be, and which must go when one more comes.
+//! Limits the number of open connections, and evicts some when there is no room for a new one.
 
 use std::{
     collections::HashMap,
@@ -13,34 +13,32 @@ use tokio::{
 
 use super::connection::Phase;
 
-/// How long to wait before looking again for connections that may be closed, when every one has a click to be answered.
+/// How long to wait before the next try if no connection can be evicted, because all clients wait for an answer.
 const ROOM_RETRY: Duration = Duration::from_millis(50);
 
-/// When there is no room, this part of all connections is closed at once, so that looking for them is rarely done.
-const PART_CLOSED: usize = 64;
+/// One in this many connections is evicted at a time, so that the search for them is rare.
+const EVICTION_DIVISOR: usize = 64;
 
-/// A number of slots for connections.
+/// A fixed number of slots for connections.
 ///
-/// When all are taken and another connection comes, those are closed that have been open for the longest without
-/// posting a click; where all have posted one, those whose last is the longest ago. So a stranger who opens thousands
-/// and sends nothing, all too slowly or what is refused keeps nobody out: whoever posts at once is served before it is
-/// its turn to go.
+/// When all are in use and another connection arrives, the connections that have been open longest without posting a click
+/// are evicted; if all have posted one, those whose latest click is oldest. So idle or slow connections, and those whose
+/// requests are refused, cannot lock out real clients: a client that posts at once is served before its turn to be evicted.
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     open: Arc<Mutex<Open>>,
-    part_closed: usize,
+    eviction_batch_max: usize,
 }
 
 #[derive(Default)]
 struct Open {
     connections: HashMap<u64, Connection>,
-    /// The next connection's key.
-    next: u64,
+    next_key: u64,
 }
 
 struct Connection {
     phase: Phase,
-    /// Dropped, it closes the connection.
+    /// Dropping this closes the connection.
     _keeps_open: oneshot::Sender<()>,
 }
 
@@ -49,16 +47,17 @@ impl Slots {
         Self {
             free: Arc::new(Semaphore::new(connections_max)),
             open: Arc::default(),
-            part_closed: (connections_max / PART_CLOSED).max(1),
+            eviction_batch_max: (connections_max / EVICTION_DIVISOR).max(1),
         }
     }
 
-    /// Waits for a slot for a connection in `phase`, if need be by closing others; `closed` is told how many.
-    pub(super) async fn take(&self, phase: &Phase, closed: impl Fn(usize)) -> Option<Slot> {
+    /// Waits for a slot for a connection in `phase`. If none is free, evicts others and passes their number to
+    /// `on_evicted`.
+    pub(super) async fn take(&self, phase: &Phase, on_evicted: impl Fn(usize)) -> Option<Slot> {
         let permit = loop {
             let permit = Arc::clone(&self.free).acquire_owned();
             if self.free.available_permits() == 0 {
-                closed(self.open().close_least_deserving(self.part_closed));
+                on_evicted(self.open().evict(self.eviction_batch_max));
             }
             match time::timeout(ROOM_RETRY, permit).await {
                 Ok(permit) => break permit.ok()?,
@@ -67,8 +66,8 @@ impl Slots {
         };
         let (keeps_open, must_close) = oneshot::channel();
         let mut open = self.open();
-        let key = open.next;
-        open.next += 1;
+        let key = open.next_key;
+        open.next_key += 1;
         let connection = Connection {
             phase: phase.clone(),
             _keeps_open: keeps_open,
@@ -94,24 +93,25 @@ impl Slots {
 }
 
 impl Open {
-    fn close_least_deserving(&mut self, connections_max: usize) -> usize {
-        let mut awaited: Vec<_> = self
+    /// Evicts at most `connections_max` of the connections that wait for their client, and returns how many.
+    fn evict(&mut self, connections_max: usize) -> usize {
+        let mut evictable: Vec<_> = self
             .connections
             .iter()
-            .filter_map(|(key, connection)| Some((connection.phase.merit()?, *key)))
+            .filter_map(|(key, connection)| Some((connection.phase.eviction_rank()?, *key)))
             .collect();
-        let closed = awaited.len().min(connections_max);
-        if closed < awaited.len() {
-            awaited.select_nth_unstable(closed);
+        let evicted = evictable.len().min(connections_max);
+        if evicted < evictable.len() {
+            evictable.select_nth_unstable(evicted);
         }
-        for (_, key) in &awaited[..closed] {
+        for (_, key) in &evictable[..evicted] {
             self.connections.remove(key);
         }
-        closed
+        evicted
     }
 }
 
-/// A connection's slot, free again when this is dropped.
+/// A connection's slot. Dropping it frees the slot.
 pub(super) struct Slot {
     key: u64,
     must_close: oneshot::Receiver<()>,
@@ -120,9 +120,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Completes when the connection has to make room.
+    /// Completes when the connection is evicted, or all are closed.
     pub(super) async fn must_close(&mut self) {
-        // Nothing is ever sent: the sender is dropped.
+        // The sender never sends; it is dropped.
         let _ = (&mut self.must_close).await;
     }
 }

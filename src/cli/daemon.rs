@@ -34,11 +34,10 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// File descriptors that are kept for other things than connections: the database's files, standard streams,
-/// the runtime's own.
+/// File descriptors that are reserved for the database's files, the standard streams and the runtime.
 const FILES_RESERVED: u64 = 64;
 
-/// The longest grace time: nobody waits longer for a program to end.
+/// The longest `--shutdown-grace`; no service manager waits longer.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
 const AFTER_HELP: &str = "\
@@ -49,23 +48,24 @@ Examples:
   leadclicksd --allow-origin https://www.example.com --rate-limit 30/m
 
 Exit codes:
-  0      ended by SIGTERM or SIGINT, and all that was queued is stored
-  1      failed to start, or to end in --shutdown-grace or before a second signal
+  0      ended by SIGTERM or SIGINT after storing all queued clicks
+  1      failed to start, or did not end within --shutdown-grace or before a second signal
   2      wrong usage
-  128+n  ended by another signal n, as a shell tells it: 129 by SIGHUP, 137 by SIGKILL";
+  128+n  ended by another signal n, as shells report it: 129 by SIGHUP, 137 by SIGKILL";
 
-/// Store leads' clicks that pages post
+/// Store the clicks of leads that pages post
 ///
-/// Takes one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Makes the
-/// database where there is none. SIGTERM or SIGINT finishes what is in flight; a second one ends it at once.
+/// Accepts one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Creates the
+/// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
+/// signal ends the daemon at once.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicksd", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
-    /// Where to listen: IP:PORT (port 0 lets the system choose) or unix:PATH. A socket that systemd passes is taken
-    /// instead
+    /// Address to listen on: IP:PORT (with port 0 the system chooses one) or unix:PATH. A socket passed by systemd
+    /// takes precedence
     #[arg(
         long,
         value_name = "ADDR",
@@ -74,7 +74,7 @@ pub(crate) struct Cli {
         default_value = "127.0.0.1:8787"
     )]
     listen: Address,
-    /// A path that takes clicks; may be given more than once, in the variable with commas
+    /// Path that accepts clicks; repeatable, comma-separated in the variable
     #[arg(
         long = "path",
         value_name = "PATH",
@@ -86,8 +86,8 @@ pub(crate) struct Cli {
     )]
     paths: Vec<String>,
     #[arg(
-        help = "The origin of pages that may post, as in https://www.example.com, or * for all; may be given more \
-                than once, in the variable with commas. With one or more, pages of other origins are refused",
+        help = "Origin of pages that may post, such as https://www.example.com, or * for all; repeatable, \
+                comma-separated in the variable. If any is given, pages of other origins are refused",
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "LEADCLICKS_ALLOW_ORIGIN",
@@ -96,8 +96,8 @@ pub(crate) struct Cli {
     )]
     origins: Vec<Origin>,
     #[arg(
-        help = "A proxy whose X-Forwarded-For tells who its clients are: an address, a network as in 10.0.0.0/8, or unix \
-                for the peers on a Unix socket; may be given more than once, in the variable with commas",
+        help = "Proxy whose X-Forwarded-For is trusted: an address, a network such as 10.0.0.0/8, or unix for peers on \
+                the Unix socket; repeatable, comma-separated in the variable",
         long = "trusted-proxy",
         value_name = "CIDR",
         env = "LEADCLICKS_TRUSTED_PROXY",
@@ -106,9 +106,9 @@ pub(crate) struct Cli {
     )]
     trusted_proxies: Vec<TrustedProxy>,
     #[arg(
-        help = "How many requests a client, which is an IPv4 address or an IPv6 /64, may send at once and regains in the \
-                course of a second, minute or hour, as in 5/s, 120/m or 1000/h; or off. Beyond it requests are \
-                answered 429. Clients on this machine are limited only behind a trusted proxy",
+        help = "How many requests a client (an IPv4 address or an IPv6 /64) may send at once and regains over a second, \
+                minute or hour, such as 5/s, 120/m or 1000/h; or off. Requests beyond it are answered 429. Clients on \
+                this machine are limited only behind a trusted proxy",
         long,
         value_name = "RATE",
         env = "LEADCLICKS_RATE_LIMIT",
@@ -116,7 +116,7 @@ pub(crate) struct Cli {
         default_value = "120/m"
     )]
     rate_limit: RateLimit,
-    /// How long a shutdown may take, as in 10s or 500ms
+    /// How long a shutdown may take, such as 10s or 500ms
     #[arg(
         long,
         value_name = "TIME",
@@ -126,7 +126,7 @@ pub(crate) struct Cli {
         default_value = "10s"
     )]
     shutdown_grace: Duration,
-    /// How to write the log on standard error
+    /// Format of the log on standard error
     #[arg(
         long,
         value_enum,
@@ -140,9 +140,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// A line an event, for people
+    /// One line for each event, for people
     Text,
-    /// A JSON object an event, for programs
+    /// One JSON object for each event, for programs
     Json,
 }
 
@@ -154,7 +154,9 @@ fn parse_path(text: &str) -> Result<String, &'static str> {
     if is_path {
         Ok(text.to_owned())
     } else {
-        Err("a path begins with / and has no blanks, ? or #; anything but ASCII is percent-encoded")
+        Err(
+            "a path begins with / and contains no blanks, ? or #; percent-encode everything but ASCII",
+        )
     }
 }
 
@@ -163,33 +165,33 @@ fn parse_grace(text: &str) -> Result<Duration, &'static str> {
         .ok()
         .and_then(|grace| Duration::try_from(grace).ok())
         .filter(|grace| !grace.is_zero() && *grace <= GRACE_MAX)
-        .ok_or("a time is a number with a unit, as in 10s, 500ms or 1m, and at most an hour")
+        .ok_or("a time is a number with a unit, such as 10s, 500ms or 1m, and at most one hour")
 }
 
-/// Why the daemon could not start, or did not end well.
+/// Why the daemon could not start or did not shut down gracefully.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(
-        "cannot use the socket that systemd passes: {0}; give the .socket unit one ListenStream"
+        "cannot use the socket that systemd passed: {0}; give the .socket unit exactly one ListenStream"
     )]
     Inherit(io::Error),
     #[error(
-        "cannot listen on {address}: {error}; choose another --listen, or stop what listens there"
+        "cannot listen on {address}: {error}; choose another --listen, or stop the program that listens there"
     )]
     Listen { address: Address, error: io::Error },
     #[error("cannot start: {0}")]
     Runtime(io::Error),
-    #[error("the writer ended by itself; please report this as a bug")]
+    #[error("the writer ended unexpectedly; please report this as a bug")]
     WriterGone,
     #[error("the shutdown took longer than {0:?}; every click that was answered 202 is stored")]
-    NotInTime(Duration),
-    #[error("ended at once by a second signal; every click that was answered 202 is stored")]
+    GraceExceeded(Duration),
+    #[error("ended early by a second signal; every click that was answered 202 is stored")]
     Interrupted,
 }
 
-/// Parses the command line and runs until a signal ends the daemon. Prints an error to standard error.
+/// Parses the command line and runs until a signal ends the daemon. Prints errors to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = parse();
@@ -215,8 +217,8 @@ pub fn main() -> ExitCode {
 
 fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
-        // clap would name the flag, which nobody has given.
-        if let Some(variable) = variable_at_fault(&error) {
+        // clap would name the flag, which the user did not give.
+        if let Some(variable) = empty_variable_behind(&error) {
             print_error("leadclicksd", &empty_variable(&variable));
             process::exit(error.exit_code())
         }
@@ -224,8 +226,8 @@ fn parse() -> Cli {
     })
 }
 
-/// The variable that made for the error, if it is empty.
-fn variable_at_fault(error: &clap::Error) -> Option<String> {
+/// The environment variable that caused the error by being empty, if any.
+fn empty_variable_behind(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -241,7 +243,7 @@ fn start_log(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_target(false)
-        // It would tell of a log that can't be written with a panic, and a full disk must not end the daemon.
+        // Otherwise a failed write to the log would panic, and a full disk must not end the daemon.
         .log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
@@ -270,14 +272,14 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         trusted_proxies: cli.trusted_proxies.into(),
         rate_limit: cli.rate_limit,
         connections_max: connections_max(),
-        // The rest is for the writer to store what is queued and to checkpoint.
+        // The remaining quarter is for the writer to store the queue and to checkpoint.
         drain_timeout: cli.shutdown_grace * 3 / 4,
     };
     if settings.rate_limit.is_on() {
-        warn_of_unknown_clients(&address, &settings.trusted_proxies);
+        warn_of_unlimited_clients(&address, &settings.trusted_proxies);
     }
-    say_ready(&address, &settings.paths, &db_path.display().to_string());
-    systemd::tell_ready();
+    print_ready_line(&address, &settings.paths, &db_path.display().to_string());
+    systemd::notify_ready();
     tokio::spawn(systemd::feed_watchdog());
 
     let (stop, stopped) = oneshot::channel::<()>();
@@ -296,7 +298,7 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         () = signals.next() => {}
     }
     tracing::info!("stopping");
-    systemd::tell_stopping();
+    systemd::notify_stopping();
     let _ = stop.send(());
     tokio::select! {
         ended = time::timeout(cli.shutdown_grace, &mut serving) => match ended {
@@ -305,14 +307,15 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
                 tracing::info!("stopped");
                 Ok(())
             }
-            Err(_) => Err(Failure::NotInTime(cli.shutdown_grace)),
+            Err(_) => Err(Failure::GraceExceeded(cli.shutdown_grace)),
         },
         () = signals.next() => Err(Failure::Interrupted),
     }
 }
 
-/// A proxy that is not named would be one client for everybody, so such clients are not limited; better said once.
-fn warn_of_unknown_clients(address: &Address, proxies: &TrustedProxies) {
+/// Warns if clients on this machine are not limited. They may be a proxy that is not trusted; limiting it as one client
+/// would limit everyone behind it.
+fn warn_of_unlimited_clients(address: &Address, proxies: &TrustedProxies) {
     let v4 = Peer::Ip(Ipv4Addr::LOCALHOST.into());
     let v6 = Peer::Ip(Ipv6Addr::LOCALHOST.into());
     let (locals, name): (&[Peer], _) = match address {
@@ -329,16 +332,16 @@ fn warn_of_unknown_clients(address: &Address, proxies: &TrustedProxies) {
         .all(|local| proxies.leaves_local_clients_unknown(*local))
     {
         tracing::warn!(
-            "clients on this machine are not limited in their rate, nor are those behind a proxy on it; if there is one \
-             that sets X-Forwarded-For, name it with --trusted-proxy {name}"
+            "the rate limit does not apply to clients on this machine or behind a proxy on it; if there is such a proxy \
+             and it sets X-Forwarded-For, pass --trusted-proxy {name}"
         );
     }
 }
 
-/// One line on standard output, for people and for whatever waits until clicks can be posted.
-fn say_ready(address: &Address, paths: &[String], db: &str) {
+/// Prints one line to standard output, for people and for scripts that wait until clicks can be posted.
+fn print_ready_line(address: &Address, paths: &[String], db: &str) {
     let mut stdout = io::stdout().lock();
-    // Who closed standard output does not want to know.
+    // Whoever started the daemon may have closed its standard output.
     let _ = writeln!(
         stdout,
         "leadclicksd is ready: POST {address}{} stores into {}",
@@ -348,7 +351,7 @@ fn say_ready(address: &Address, paths: &[String], db: &str) {
     .and_then(|()| stdout.flush());
 }
 
-/// Raises the limit of open files as far as the system lets it, and leaves connections what it then allows.
+/// Raises the soft limit of open files to the hard one, and returns how many connections that allows.
 fn connections_max() -> usize {
     let mut files = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit {
@@ -366,7 +369,7 @@ fn connections_max() -> usize {
         .clamp(1, CONNECTIONS_MAX)
 }
 
-/// The signals that end the daemon.
+/// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,4 +1,4 @@
-//! What systemd is told of the daemon's state, where systemd runs it
+//! Notifies systemd of the daemon's state, if systemd runs it
 //! ([`sd_notify`](https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)).
 
 use std::{
@@ -10,36 +10,36 @@ use sd_notify::NotifyState;
 use tokio::time;
 
 /// Clicks can be posted.
-pub(super) fn tell_ready() {
-    tell(NotifyState::Ready);
+pub(super) fn notify_ready() {
+    notify(NotifyState::Ready);
 }
 
-/// The daemon is about to end.
-pub(super) fn tell_stopping() {
-    tell(NotifyState::Stopping);
+/// The daemon is shutting down.
+pub(super) fn notify_stopping() {
+    notify(NotifyState::Stopping);
 }
 
-/// Tells, twice in the time that the unit's `WatchdogSec` gives, that the thread which answers requests is not stuck.
-/// The writer is not part of it: it may wait for the disk, and clicks are then answered 503.
+/// Notifies systemd twice in each `WatchdogSec` of the unit that the thread which answers requests is not stuck. This does
+/// not cover the writer: it may wait for the disk, and clicks are then answered 503.
 pub(super) async fn feed_watchdog() {
-    // A unit that says 0 wants none; an interval of nothing would not be one.
+    // `WatchdogSec=0` means no watchdog, and `interval` panics on zero.
     let Some(limit) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
         return future::pending().await;
     };
     let mut feeds = time::interval(limit / 2);
     loop {
         feeds.tick().await;
-        tell(NotifyState::Watchdog);
+        notify(NotifyState::Watchdog);
     }
 }
 
-/// Does nothing where there is no systemd to tell.
-fn tell(state: NotifyState<'_>) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
+/// Does nothing if systemd does not run the daemon.
+fn notify(state: NotifyState<'_>) {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
     let name = state.to_string();
     if let Err(error) = sd_notify::notify(&[state])
-        && !TOLD.swap(true, Ordering::Relaxed)
+        && !LOGGED.swap(true, Ordering::Relaxed)
     {
-        tracing::warn!(%error, state = name, "can't tell systemd; told once");
+        tracing::warn!(%error, state = name, "can't notify systemd; repeats are not logged");
     }
 }

@@ -1,4 +1,4 @@
-//! `leadclicks backup`: a whole database of one moment, taken while the daemon captures.
+//! `leadclicks backup` makes a consistent copy of the database while the daemon captures.
 
 use std::{
     fs,
@@ -68,7 +68,7 @@ fn a_backup_holds_all_clicks_that_were_answered_before_it_and_none_without_those
     assert!(daemon.stop().0.success());
 }
 
-/// How many clicks are in a database that must be whole without any file beside it, and their first and last id.
+/// The number of clicks in a database that must be complete in one file, and their first and last id.
 fn whole(path: &Path) -> (u64, u64, u64) {
     let alone = tempfile::tempdir().unwrap();
     let copy = alone.path().join("alone.db");

@@ -43,7 +43,7 @@ fn a_click_is_normalised_stored_and_dated() {
 }
 
 #[test]
-fn text_plain_holding_json_is_taken_like_json() {
+fn json_as_text_plain_is_accepted() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
@@ -78,7 +78,7 @@ fn text_plain_holding_json_is_taken_like_json() {
 }
 
 #[test]
-fn a_field_that_breaks_its_rule_is_422_and_never_echoed() {
+fn an_invalid_field_is_422_and_never_echoed() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
@@ -137,7 +137,7 @@ fn every_character_that_a_query_may_hold_is_stored_exactly() {
 }
 
 #[test]
-fn other_paths_and_methods_are_refused_and_say_what_to_mend() {
+fn other_paths_and_methods_are_refused_with_the_next_step() {
     let site = Site::new();
     let daemon = Daemon::start(
         &site,
@@ -172,7 +172,7 @@ fn other_paths_and_methods_are_refused_and_say_what_to_mend() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_413_and_the_connection_survives() {
+fn a_body_over_the_limit_is_413_and_the_connection_can_be_reused() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
@@ -206,7 +206,7 @@ fn a_body_over_the_limit_is_413_and_the_connection_survives() {
 }
 
 #[test]
-fn a_client_that_expects_100_continue_is_spared_a_body_that_will_be_refused() {
+fn a_client_that_expects_100_continue_need_not_send_a_refused_body() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let head = |length: usize| {
@@ -239,7 +239,7 @@ fn headers_over_the_limit_are_431() {
         (431, r#"{"error":"the headers have more than 16384 bytes"}"#)
     );
     assert_eq!(client.send(&with_header(10)).status, 202);
-    // Beyond what hyper buffers, or 100 fields, it answers by itself.
+    // hyper itself answers a head beyond its buffer or with more than 100 fields.
     assert_eq!(client.send(&with_header(60_000)).status, 431);
     let with_fields = |fields: usize| {
         let click = body("a@example.com", "x", "");
@@ -250,13 +250,13 @@ fn headers_over_the_limit_are_431() {
             &click,
         )
     };
-    // The request has three of its own.
+    // `request` adds three fields.
     assert_eq!(daemon.connect().send(&with_fields(97)).status, 202);
     assert_eq!(daemon.connect().send(&with_fields(98)).status, 431);
 }
 
 #[test]
-fn slow_clients_are_given_up_while_others_are_served() {
+fn slow_clients_are_disconnected_while_others_are_served() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let started = Instant::now();
@@ -279,14 +279,14 @@ fn slow_clients_are_given_up_while_others_are_served() {
     assert!(slow_body.is_closed());
     assert!(slow_head.is_closed());
     assert!(started.elapsed() > Duration::from_secs(9));
-    // The head's limit does not run while a connection is idle.
+    // The time limit of a head does not apply to an idle connection.
     thread::sleep(Duration::from_secs(11).saturating_sub(started.elapsed()));
     assert_eq!(kept_alive.send(&click).status, 202);
     assert_eq!(site.clicks().len(), 2);
 }
 
 #[test]
-fn a_body_that_is_cut_off_stores_nothing() {
+fn an_incomplete_body_stores_nothing() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
@@ -314,7 +314,7 @@ fn a_body_that_is_cut_off_stores_nothing() {
 }
 
 #[test]
-fn a_client_that_ends_its_side_after_a_click_is_answered_too() {
+fn a_client_that_closes_its_side_after_a_click_is_answered() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     for _ in 0..20 {
@@ -364,7 +364,7 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
             );
         }
     }
-    // What sends no Origin is no page.
+    // A request without an Origin does not come from a page.
     assert_eq!(client.send(&post_request(&click)).status, 202);
 
     let preflight = "Origin: https://www.example.com\r\nAccess-Control-Request-Method: POST\r\n";
@@ -383,7 +383,7 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
 }
 
 #[test]
-fn every_origin_may_be_allowed() {
+fn all_origins_may_be_allowed() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &["--allow-origin", "*"]);
     let header = "Origin: https://anywhere.example.com\r\n";
@@ -471,7 +471,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
             "",
             &format!(
                 "leadclicksd: cannot listen on {listen}: address in use; \
-                 choose another --listen, or stop what listens there\n"
+                 choose another --listen, or stop the program that listens there\n"
             ),
         );
     };
@@ -486,7 +486,7 @@ fn it_listens_on_a_unix_socket_for_its_group_and_replaces_a_dead_one() {
 }
 
 #[test]
-fn environment_variables_stand_in_for_flags() {
+fn environment_variables_replace_flags() {
     let site = Site::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
     command
@@ -519,7 +519,7 @@ fn environment_variables_stand_in_for_flags() {
 }
 
 #[test]
-fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
+fn invalid_flag_values_are_refused_with_the_valid_form() {
     for (args, reason) in [
         (
             ["--listen", "8787"],
@@ -527,7 +527,7 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
         ),
         (
             ["--path", "clicks"],
-            "a path begins with / and has no blanks",
+            "a path begins with / and contains no blanks",
         ),
         (
             ["--allow-origin", "https://example.com/"],
@@ -535,15 +535,15 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
         ),
         (
             ["--shutdown-grace", "10"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
         (
             ["--shutdown-grace", "-1s"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
         (
             ["--shutdown-grace", "9223372036854775807s"],
-            "a time is a number with a unit, as in 10s, 500ms or 1m",
+            "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_leadclicksd"))
@@ -557,7 +557,7 @@ fn flags_that_make_no_sense_are_refused_with_the_form_they_should_have() {
 }
 
 #[test]
-fn a_daemon_that_ends_leaves_the_socket_of_its_successor() {
+fn a_daemon_that_ends_does_not_remove_the_socket_of_its_successor() {
     let site = Site::new();
     let socket = site.path("leadclicksd.sock");
     let listen = format!("unix:{}", socket.display());
@@ -571,7 +571,7 @@ fn a_daemon_that_ends_leaves_the_socket_of_its_successor() {
 }
 
 #[test]
-fn a_click_is_stored_although_other_requests_leave_the_daemon_no_rest() {
+fn a_click_is_stored_while_other_requests_keep_the_daemon_busy() {
     const CLIENTS: usize = 4;
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -581,7 +581,7 @@ fn a_click_is_stored_although_other_requests_leave_the_daemon_no_rest() {
         .collect();
     thread::scope(|scope| {
         for mut stream in &streams {
-            // Both end when the connection is shut down.
+            // Both threads end when the connection is shut down.
             let requests = requests.as_bytes();
             scope.spawn(move || while stream.write_all(requests).is_ok() {});
             scope.spawn(move || io::copy(&mut stream, &mut io::sink()));

@@ -1,4 +1,4 @@
-//! `leadclicks check`: what is told of a database in order, and of each fault.
+//! `leadclicks check`: its report on a healthy database, and on each fault.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::{
     support::{Daemon, PATIENCE, Ran, Site, WriteLock, assert_unavailable},
 };
 
-/// A user and a group that need not exist to own files.
+/// The ids of a user and a group; they need not exist to own files.
 const OWNER: u32 = 64_001;
 
 const CLICKS: &str = "
@@ -28,7 +28,7 @@ const CLICKS: &str = "
         ('bob@example.com', 'jdoe', 'growth', '2026-11-01 09:00:01.000000'),
         ('amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
 
-/// A database as the daemon leaves it.
+/// A healthy database, as a stopped daemon leaves it.
 fn sound() -> Site {
     let site = Site::new().with_schema(CLICKS);
     set_mode(&site, "leadclicks.db", 0o640);
@@ -36,11 +36,11 @@ fn sound() -> Site {
     site
 }
 
-/// The same, of another user than root.
+/// The same, owned by another user than root.
 fn site() -> Site {
     let site = sound();
     if is_root() {
-        // Of root's own files root may write any.
+        // Root can write its own files, whatever their mode.
         for name in site.files() {
             chown(site.path(&name), Some(OWNER), Some(OWNER)).unwrap();
         }
@@ -57,7 +57,7 @@ fn set_mode(site: &Site, name: &str, mode: u32) {
     fs::set_permissions(site.path(name), fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Leaves the WAL's files where they are, as leadclicks does.
+/// Keeps the -wal and -shm files on closing, as leadclicks does.
 fn sql(site: &Site, sql: &str) {
     let conn = site.connect();
     conn.execute_batch(sql).expect(sql);
@@ -65,10 +65,10 @@ fn sql(site: &Site, sql: &str) {
         .unwrap();
 }
 
-/// With the free space as `{free}` and SQLite's version as `{version}`.
-fn without_numbers(told: &str) -> String {
+/// Replaces the free space by `{free}` and SQLite's version by `{version}`.
+fn without_numbers(report: &str) -> String {
     let version = rusqlite::version();
-    let mut text = told.replace(version, &format!("{:<1$}", "{version}", version.len()));
+    let mut text = report.replace(version, &format!("{:<1$}", "{version}", version.len()));
     if let Some(end) = text.find(" MiB free") {
         let begin = text[..end].rfind([' ', '"']).unwrap() + 1;
         text.replace_range(begin..end, "{free}");
@@ -77,7 +77,7 @@ fn without_numbers(told: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What is not in order, as "check state: found; next", with the code and the line that end the program.
+/// The findings, as "check state: found; next", with the exit code and the last line.
 fn checked(site: &Site, args: &[&str]) -> (Option<i32>, Vec<String>, String) {
     let ran = site.run(&[&["check", "--format", "json"], args].concat());
     (ran.status.code(), not_in_order(&ran), ran.stderr)
@@ -105,8 +105,7 @@ fn not_in_order(ran: &Ran) -> Vec<String> {
     lines
 }
 
-/// All files with what they hold, who may use them, and whose they are; but for what is in the index, which every reader
-/// notes itself in.
+/// All files with their content, mode and owner, except the content of the -shm file, in which every reader registers.
 fn files(site: &Site) -> BTreeMap<String, (Vec<u8>, u32, u32, u32)> {
     let names = site.files().into_iter();
     names
@@ -188,7 +187,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
 }
 
 #[test]
-fn a_check_while_the_daemon_captures_is_in_order() {
+fn a_check_while_the_daemon_captures_finds_no_problem() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
@@ -198,7 +197,7 @@ fn a_check_while_the_daemon_captures_is_in_order() {
     assert_eq!(site.emails(), ["amy@example.com"]);
 }
 
-/// What to break, and what is told then, with `{db}` for the database's path.
+/// A way to break the database, and the expected findings, with `{db}` for its path.
 type Fault = (fn(&Site), &'static [&'static str]);
 
 #[track_caller]
@@ -220,7 +219,7 @@ fn assert_reported(code: i32, summary: &str, faults: &[Fault]) {
         };
         assert_eq!(checked(&site, &[]), (Some(code), lines.clone(), summary));
         let after = files(&site);
-        // SQLite makes the two, or gives them the database's owner and mode, whoever opens it.
+        // SQLite creates both with the owner and mode of the database, whoever opens it.
         let is_sqlites = |name: &String| name.ends_with("-wal") || name.ends_with("-shm");
         let changed = |name: &&String| before.get(*name) != after.get(*name) && !is_sqlites(name);
         let changed: Vec<&String> = before.keys().chain(after.keys()).filter(changed).collect();
@@ -229,7 +228,7 @@ fn assert_reported(code: i32, summary: &str, faults: &[Fault]) {
 }
 
 #[test]
-fn files_that_should_be_looked_at_are_a_warning() {
+fn suspicious_files_are_a_warning() {
     assert_reported(
         4,
         "warning",
@@ -282,7 +281,7 @@ fn files_that_should_be_looked_at_are_a_warning() {
 }
 
 #[test]
-fn contents_that_should_be_looked_at_are_a_warning() {
+fn suspicious_contents_are_a_warning() {
     assert_reported(
         4,
         "warning",
@@ -343,7 +342,7 @@ fn contents_that_should_be_looked_at_are_a_warning() {
 }
 
 #[test]
-fn files_that_do_not_work_are_a_problem() {
+fn unusable_files_are_a_problem() {
     assert_reported(
         1,
         "problem",
@@ -432,7 +431,7 @@ fn files_that_do_not_work_are_a_problem() {
 }
 
 #[test]
-fn contents_that_do_not_work_are_a_problem() {
+fn invalid_contents_are_a_problem() {
     assert_reported(
         1,
         "problem",
@@ -543,7 +542,7 @@ fn a_file_in_a_private_directory_may_be_readable_for_all() {
 }
 
 #[test]
-fn a_host_apps_database_is_in_order_as_the_app_made_it() {
+fn a_host_apps_database_is_healthy_as_the_app_made_it() {
     let site = Site::new().with_database(
         "PRAGMA foreign_keys = OFF;
          PRAGMA user_version = 7;
@@ -606,7 +605,7 @@ fn clicks_do_not_wait_for_a_check_and_a_signal_ends_it() {
     signal(&child, "INT");
     let ran = Ran::wait(&command, child);
     assert_eq!(ran.status.signal(), Some(2), "{ran}");
-    // strace may have something to say on standard error.
+    // strace may print messages on standard error.
     assert_eq!(ran.stdout, "");
     assert!(daemon.stop().0.success());
     assert_eq!(site.read("leadclicks.db-wal"), b"");
@@ -620,7 +619,7 @@ fn a_damaged_file_is_a_problem() {
     let places: Vec<usize> = (0..sound.len())
         .filter(|at| sound[*at..].starts_with(newest))
         .collect();
-    // In the table and in the index.
+    // Once in the table, once in the index.
     assert_eq!(places.len(), 2);
     for (damaged, found) in [
         (

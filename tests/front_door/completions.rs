@@ -1,4 +1,4 @@
-//! `leadclicks completions`: shells read the scripts, and those that can be asked complete by them.
+//! `leadclicks completions`: shells read the scripts and complete with them.
 
 use std::process::Command;
 
@@ -19,10 +19,10 @@ fn scripts() -> Site {
     site
 }
 
-/// What a shell of `site` prints for `script`, sorted and without what explains it.
+/// The output of a shell of `site` for `script`, sorted and without descriptions.
 fn offered(site: &Site, shell: &str, args: &[&str], script: &str) -> Vec<String> {
     let mut command = site.shell("exec \"$0\" \"$@\"");
-    // What a user has configured is none of the test's.
+    // The user's configuration must not affect the test.
     command
         .env("HOME", site.path(""))
         .env("TERM", "dumb")
@@ -50,7 +50,7 @@ const LINES: [(&str, &str); 6] = [
     ("leadclicksd --allow", "--allow-origin"),
     ("leadclicksd --log-format js", "json"),
 ];
-/// The same for a value without a flag, which the script for fish knows nothing of.
+/// The same for a value without a flag, which the fish script does not support.
 const POSITIONAL: (&str, &str) = ("leadclicks completions ba", "bash");
 
 #[test]

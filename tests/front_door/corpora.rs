@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a collection stands among those that `tests/run` fetched.
+/// The path of a collection that `tests/run` has fetched.
 #[track_caller]
 fn path(within: &str) -> PathBuf {
     let corpora = std::env::var_os("LEADCLICKS_TEST_CORPORA").expect(

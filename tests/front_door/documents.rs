@@ -13,7 +13,7 @@ use crate::support::{Daemon, Ran, Site, commands, help, subcommands};
 /// Where the documents say that the daemon listens and the database is.
 const ADDRESS: &str = "127.0.0.1:8787";
 const DB: &str = "/var/lib/leadclicks/leadclicks.db";
-/// What a document may have at most, so that it is read before the work begins.
+/// The largest size of a document that people read first, in bytes.
 const README_BYTES_MAX: usize = 8 * 1024;
 const ARCHITECTURE_BYTES_MAX: usize = 10 * 1024;
 
@@ -82,7 +82,7 @@ impl Document {
 
     /// The targets of its links, except for those on the web.
     fn links(&self) -> Vec<&str> {
-        // A link's text may go on in the next line, but its target is in one.
+        // The text of a link may continue on the next line, but its target may not.
         self.prose()
             .flat_map(|line| line.split("](").skip(1))
             .map(|rest| rest.split(')').next().unwrap())
@@ -151,7 +151,7 @@ fn examples(document: &Document) -> Vec<Example> {
     examples
 }
 
-/// Replaces every `YYYY-MM-DD`, a weekday before it, and what of a time follows it, by one word.
+/// Replaces every `YYYY-MM-DD`, with a weekday before it and a time after it, by one word.
 fn without_times(text: &str) -> String {
     const SHAPE: &str = "dddd-dd-dd";
     const WEEKDAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
@@ -340,12 +340,12 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     assert!(count > 50, "only {count} links");
 }
 
-/// What is between pairs of backticks in a text.
+/// The text between pairs of backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// All that the files of a directory hold.
+/// The text of all files of a directory.
 fn sources(directory: &Path) -> String {
     fs::read_dir(directory)
         .expect("a directory")

@@ -1,4 +1,4 @@
-//! A click that is answered 202 is there, whatever happens next; one that is not answered 202 says so.
+//! A click that was answered 202 is stored, whatever happens next; a click that cannot be stored is answered 503.
 
 use std::{
     collections::HashSet,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::support::{
-    Answer, Client, Daemon, Site, WriteLock, assert_told_once, assert_unavailable, body, counted,
+    Answer, Client, Daemon, Site, WriteLock, assert_logged_once, assert_unavailable, body, counted,
     post_request, request,
 };
 
@@ -22,7 +22,7 @@ fn two_thousand_concurrent_posts_are_two_thousand_rows_in_far_fewer_commits() {
         for connection in 0..64 {
             let mut client = daemon.connect();
             scope.spawn(move || {
-                // 2000 is 64 times 31 and 16 more.
+                // 2000 = 64 * 31 + 16.
                 for number in 0..if connection < 16 { 32 } else { 31 } {
                     let email = format!("lead{connection}-{number}@example.com");
                     let answer = client.send(&post_request(&body(&email, "jdoe", "")));
@@ -41,7 +41,7 @@ fn two_thousand_concurrent_posts_are_two_thousand_rows_in_far_fewer_commits() {
 }
 
 #[test]
-fn what_queues_during_one_commit_is_the_next() {
+fn clicks_that_queue_during_one_commit_are_the_next_commit() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let lock = WriteLock::take(&site);
@@ -49,8 +49,7 @@ fn what_queues_during_one_commit_is_the_next() {
     for client in &mut clients {
         client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
     }
-    // All of them are in the queue by then, or the count below tells.
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     lock.release();
     for client in &mut clients {
         assert_eq!(client.read().status, 202);
@@ -60,7 +59,7 @@ fn what_queues_during_one_commit_is_the_next() {
     assert!((1..=4).contains(&commits), "{commits} commits");
 }
 
-/// The trace holds the calls in their order, so the order of an answer and its fsync can be read off.
+/// The trace lists the calls in order, so an answer must come after its fsync there.
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
 fn an_answer_202_is_sent_only_after_an_fsync() {
@@ -174,26 +173,26 @@ fn a_lock_held_longer_than_the_busy_timeout_is_503_and_storing_resumes() {
     let emails = site.emails();
     assert_eq!(emails, ["stored@example.com", "stored@example.com"]);
     let (_, log) = daemon.stop();
-    assert_told_once(&log, "database is locked (SQLite code 5)");
+    assert_logged_once(&log, "database is locked (SQLite code 5)");
 }
 
 #[test]
 fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() {
-    // One batch and one full queue, and some that find no place.
+    // One batch, a full queue, and some more.
     const POSTS: usize = 2 * 1024 + 50;
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     crate::support::raise_open_files();
     let mut clients: Vec<_> = (0..POSTS).map(|_| daemon.connect()).collect();
     for client in &mut clients {
-        // Once answered, a connection is served and no longer in the kernel's backlog.
+        // An answered connection has left the kernel's backlog.
         assert_eq!(client.send(&request("GET", "/", "", "")).status, 404);
     }
     let lock = WriteLock::take(&site);
     for client in &mut clients {
         client.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
     }
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     lock.release();
     let answers: Vec<Answer> = clients.iter_mut().map(Client::read).collect();
     let is = |answer: &&Answer, error: &str| {
@@ -209,7 +208,7 @@ fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() 
             "too many clicks are waiting; send this one again later",
         )
     });
-    // On a machine that is slow enough the lock outlasts the busy timeout of the first batch.
+    // On a very slow machine the lock outlasts the busy timeout of the first batch.
     let timed_out =
         count(&|answer| is(answer, "the click could not be stored; send it again later"));
     assert!(too_many > 0 && accepted > 0, "{too_many} {accepted}");
@@ -218,7 +217,7 @@ fn more_clicks_than_the_queue_holds_are_503_at_once_and_the_others_are_stored() 
 }
 
 #[test]
-fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
+fn a_shutdown_finishes_requests_in_flight_and_leaves_an_empty_wal() {
     let site = Site::new();
     let mut daemon = Daemon::start(&site, &[]);
     let request = post_request(&body("slow@example.com", "jdoe", ""));
@@ -230,7 +229,7 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(request.as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
 
     let address = daemon.address().to_owned();
     daemon.signal("TERM");
@@ -242,7 +241,7 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
     assert_eq!(slow.read().status, 202);
     assert!(daemon.wait().success(), "{}", daemon.log());
     assert!(daemon.log().contains("INFO stopped"), "{}", daemon.log());
-    // Looked at before any other connection, which might tidy up on closing.
+    // Check this before opening another connection, which could checkpoint when it is closed.
     assert_eq!(
         site.files(),
         [
@@ -260,7 +259,7 @@ fn a_shutdown_finishes_what_is_in_flight_and_leaves_an_empty_wal() {
 }
 
 #[test]
-fn clients_that_never_finish_are_cut_off_and_the_shutdown_is_clean() {
+fn clients_that_never_finish_are_disconnected_and_the_shutdown_is_clean() {
     let site = Site::new();
     let mut daemon = Daemon::start(&site, &["--shutdown-grace", "2s"]);
     let request = post_request(&body("a@example.com", "jdoe", ""));
@@ -274,7 +273,7 @@ fn clients_that_never_finish_are_cut_off_and_the_shutdown_is_clean() {
     let log = daemon.log();
     assert!(status.success(), "{log}");
     assert!(
-        log.contains("WARN clients that were still sending are cut off"),
+        log.contains("WARN closing connections whose clients are still sending"),
         "{log}"
     );
     assert!(log.ends_with("INFO stopped\n"), "{log}");
@@ -305,7 +304,7 @@ fn a_shutdown_gives_up_after_the_grace_time() {
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     let started = Instant::now();
     daemon.signal("INT");
     assert_eq!(daemon.wait().code(), Some(1));
@@ -318,18 +317,18 @@ fn a_shutdown_gives_up_after_the_grace_time() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_daemon_at_once() {
     let site = Site::new();
     let mut daemon = Daemon::start(&site, &["--shutdown-grace", "1h"]);
     let lock = WriteLock::take(&site);
     let mut queued = daemon.connect();
     queued.write(post_request(&body("a@example.com", "jdoe", "")).as_bytes());
-    thread::sleep(Duration::from_secs(1));
+    daemon.wait_until_all_is_read();
     daemon.signal("TERM");
     daemon.wait_for_log("INFO stopping");
     daemon.signal("TERM");
     assert_eq!(daemon.wait().code(), Some(1));
-    let message = "leadclicksd: ended at once by a second signal; every click that was answered 202 is stored\n";
+    let message = "leadclicksd: ended early by a second signal; every click that was answered 202 is stored\n";
     assert!(daemon.log().ends_with(message), "{}", daemon.log());
     lock.release();
 }
@@ -356,7 +355,7 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     ]);
     let mut daemon = Daemon::start_as(command, &site, &[]);
     let lock = WriteLock::take(&site);
-    // The first thing that is worth a line.
+    // The first event that is logged.
     assert_eq!(daemon.post("refused@example.com", "jdoe", "").status, 503);
     lock.release();
     assert_eq!(daemon.post("stored@example.com", "jdoe", "").status, 202);

@@ -1,4 +1,4 @@
-//! What `leadclicks` says when it cannot do what it was asked for: one line, the path, the next step.
+//! Errors of `leadclicks`: one line with the path and the next step.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -16,7 +16,7 @@ fn assert_refused(site: &Site, args: &[&str], error: &str) {
 }
 
 #[test]
-fn a_path_without_a_database_is_told_and_nothing_is_made_there() {
+fn a_path_without_a_database_is_an_error_and_nothing_is_created() {
     let site = Site::new();
     fs::create_dir(site.path("directory")).unwrap();
     site.write(
@@ -63,7 +63,7 @@ fn a_path_without_a_database_is_told_and_nothing_is_made_there() {
 }
 
 #[test]
-fn a_database_that_is_not_made_for_clicks_is_told() {
+fn a_database_without_a_suitable_table_is_an_error() {
     let site = Site::new().with_database("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);");
     let path = site.db_path();
     let path = path.display();
@@ -98,7 +98,7 @@ fn a_database_that_is_not_made_for_clicks_is_told() {
 }
 
 #[test]
-fn a_time_that_is_none_is_told_with_the_clicks_id() {
+fn an_invalid_created_at_is_reported_with_the_id_of_its_click() {
     for time in [
         "'last week'",
         "''",
@@ -127,7 +127,7 @@ fn a_time_that_is_none_is_told_with_the_clicks_id() {
 }
 
 #[test]
-fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
+fn a_click_without_a_time_is_reported_among_any_number_of_others() {
     for index in [
         "",
         "CREATE INDEX at ON lead_clicks (created_at);",
@@ -153,7 +153,7 @@ fn a_click_without_a_time_is_told_however_many_others_the_expert_has() {
 }
 
 #[test]
-fn a_question_that_makes_no_sense_is_a_usage_error() {
+fn invalid_flags_are_a_usage_error() {
     let site = Site::new();
     let usage = "\n\nFor more information, try '--help'.\n";
     let question = "\n\nUsage: leadclicks report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
@@ -234,7 +234,7 @@ fn a_question_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn a_path_never_steers_the_terminal() {
+fn a_path_cannot_control_the_terminal() {
     let odd = "odd\n\u{1b}[31m\u{202e}\u{7f}";
     let shown = r"odd\n\u{1b}[31m\u{202e}\u{7f}";
     let site = Site::new();

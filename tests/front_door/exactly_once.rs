@@ -96,11 +96,11 @@ fn a_click_that_is_posted_again_is_202_and_no_second_row() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     assert_accepted(&daemon, "jane@example.com", &ID.to_uppercase());
-    // Only the id counts.
+    // Only the id identifies a click.
     for email in ["jane@example.com", "other@example.com"] {
         assert_accepted(&daemon, email, ID);
     }
-    // What breaks a rule is refused, whatever its id.
+    // An invalid click is refused, whatever its id.
     assert_eq!(post(&daemon, "not an email", ID).status, 422);
     let row = [("jane@example.com".to_owned(), Some(ID.to_owned()))];
     assert_eq!(stored(&site), row);
@@ -136,7 +136,7 @@ fn repeats_in_one_batch_share_what_becomes_of_the_first() {
     );
     let daemon = Daemon::start(&site, &[]);
     let lock = WriteLock::take(&site);
-    // The first is the writer's batch at once, and waits for the lock; all others are the next one.
+    // The first click is a batch of its own, which waits for the lock. All others are the next batch.
     let mut clients: Vec<_> = ["first", "refused", "refused", "kept", "first", "kept"]
         .into_iter()
         .map(|name| {
@@ -154,7 +154,7 @@ fn repeats_in_one_batch_share_what_becomes_of_the_first() {
         .collect();
     assert_eq!(answers, [202, 422, 422, 202, 202, 202]);
     assert_eq!(site.emails(), ["first@example.com", "kept@example.com"]);
-    // What was refused was not stored, and is tried again.
+    // A refused click was not stored, and is posted again.
     site.connect().execute_batch("DROP TRIGGER refuse").unwrap();
     assert_accepted(&daemon, "refused@example.com", &id("refused".len()));
     assert_eq!(site.emails().len(), 3);
@@ -172,7 +172,7 @@ fn a_click_that_could_not_be_stored_is_stored_when_it_comes_again() {
     repeat.write(request("new@example.com", &id(2), 0.0).as_bytes());
     assert_unavailable(&first.read());
     assert_unavailable(&repeat.read());
-    // Nothing need be written for this one.
+    // This repeat needs no write.
     assert_accepted(&daemon, "stored@example.com", &id(1));
     lock.release();
     for _ in 0..2 {
@@ -211,7 +211,7 @@ fn a_hundred_posts_of_one_id_from_64_connections_and_a_kill_are_one_row() {
                 });
             }
             begin.wait();
-            // From before the first is stored until some are answered.
+            // The fault begins before the first is stored and ends when some are answered.
             thread::sleep(Duration::from_millis(number as u64));
             daemon.kill();
             start().stop();
@@ -236,12 +236,12 @@ fn start_again(start: &dyn Fn() -> Daemon, left: &AtomicUsize) -> Daemon {
         assert!(Instant::now() < deadline, "{}", daemon.log());
         thread::sleep(Duration::from_millis(1));
     }
-    // The last are taken and not yet answered.
+    // The last clicks are accepted and not yet answered.
     thread::sleep(Duration::from_millis(200));
     daemon
 }
 
-/// Posts as a page does, again and again; returns how often no answer came.
+/// Posts clicks as a page does, with retries; returns how often there was no answer.
 fn post_until_accepted(socket: &std::path::Path, request: &str) -> usize {
     let deadline = Instant::now() + PATIENCE;
     let mut retries = 0;
@@ -287,7 +287,7 @@ fn a_click_is_dated_by_when_it_happened() {
     }
 }
 
-/// Ages below a second count as none: ten clicks of one moment come in the order in which they were posted.
+/// Ages below a second count as zero, so ten clicks of one moment keep the order in which they were posted.
 #[test]
 fn clicks_that_are_posted_at_once_keep_their_order() {
     let site = Site::new();
@@ -341,7 +341,7 @@ fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() 
     let site = earlier_site("");
     let report = ["report", "--by-email", "--format", "csv"];
     let before = site.stdout_of(&report);
-    // The commands take it as it is.
+    // The commands accept the earlier schema.
     let click = "email,expert_username,search_query,created_at\nnew@example.com,jdoe,,2026-11-01T09:00:00Z\n";
     site.run_with_input(&["import", "-"], click.as_bytes())
         .assert(0, "1 new, 0 already stored\n", "");
@@ -373,7 +373,7 @@ fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() 
             .to_string()
             .contains("CHECK constraint failed")
     );
-    // A backup from before, put in its place while the daemon runs, gets it too.
+    // An earlier backup that is restored while the daemon runs gets the column, too.
     let daemon = Daemon::start(&site, &[]);
     for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
         fs::remove_file(site.path(name)).unwrap();
@@ -390,7 +390,7 @@ fn a_database_of_an_earlier_version_gets_the_column_and_keeps_all_that_it_has() 
 }
 
 #[test]
-fn a_column_that_cannot_be_added_is_told_once_and_ids_are_remembered_in_memory() {
+fn if_the_column_cannot_be_added_it_is_logged_once_and_ids_are_kept_in_memory() {
     // In WAL mode already, so that the daemon starts although another program holds the lock.
     let site = earlier_site("PRAGMA journal_mode = WAL;");
     let lock = WriteLock::take(&site);
@@ -418,7 +418,7 @@ fn a_column_that_cannot_be_added_is_told_once_and_ids_are_remembered_in_memory()
 fn a_host_apps_table_without_the_column_is_not_altered() {
     for ddl in [
         HOST_APP.to_owned(),
-        // It only looks like an earlier version's.
+        // This table only resembles that of an earlier version.
         EARLIER_SCHEMA.replace(
             "id INTEGER PRIMARY KEY,",
             "id INTEGER PRIMARY KEY, tenant TEXT,",
@@ -463,7 +463,7 @@ fn a_host_apps_column_of_whatever_type_is_used() {
     }
 }
 
-/// A strict table's column of numbers, and one that is computed: nothing can be stored there.
+/// A numeric column of a strict table and a generated column cannot store an id.
 #[test]
 fn a_column_that_takes_no_text_is_left_alone() {
     for column in ["INTEGER", "TEXT AS (email)"] {
@@ -493,7 +493,7 @@ fn a_click_that_a_host_apps_unique_column_has_already_is_202() {
              BEGIN SELECT raise(ROLLBACK, 'no'); END;
          CREATE UNIQUE INDEX two ON lead_clicks (click_id)",
     ] {
-        // Long ago, so that the daemon has forgotten it.
+        // Long ago, so that the daemon no longer remembers it.
         let site = Site::new().with_database(HOST_APP).with_database(&format!(
             "ALTER TABLE lead_clicks ADD COLUMN click_id VARCHAR(36);
              INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id)
@@ -547,7 +547,7 @@ fn a_click_that_a_host_apps_unique_column_has_already_is_202() {
     }
 }
 
-/// Another constraint of the app's is not about the id.
+/// Another constraint of the app does not concern the id.
 #[test]
 fn a_click_that_breaks_another_unique_constraint_is_422() {
     let site = Site::new().with_database(HOST_APP).with_database(
@@ -573,7 +573,7 @@ fn a_column_that_comes_or_goes_while_the_daemon_runs_is_noticed() {
     assert_accepted(&daemon, "b@example.com", &id(2));
     let ids: Vec<Option<String>> = stored(&site).into_iter().map(|(_, id)| id).collect();
     assert_eq!(ids, [None, Some(id(2))]);
-    // What was stored before is known on.
+    // Earlier clicks are still recognised.
     assert_accepted(&daemon, "a@example.com", &id(1));
     site.connect()
         .execute_batch("ALTER TABLE lead_clicks DROP COLUMN click_id")
@@ -665,8 +665,8 @@ fn at_the_bound_the_oldest_id_is_forgotten_and_memory_stays_small() {
     assert!(more_kb < IDS_KB_MAX, "{more_kb} kB");
 }
 
-/// A program that was killed may have committed a click, and not yet synced it: who answers a repeat of it with 202 says
-/// that it is.
+/// A program that was killed may have committed a click, and not yet synced it. A daemon that answers a repeat with 202
+/// must sync it first.
 #[test]
 fn what_a_killed_daemon_left_in_the_wal_is_synced_before_a_repeat_is_answered() {
     let site = Site::new();

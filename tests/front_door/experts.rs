@@ -287,7 +287,7 @@ fn experts_are_listed_in_every_format() {
         site.stdout_of(&[&list[..], &["--output", "list"]].concat());
         assert_eq!(site.read("list"), expected.as_bytes());
     }
-    // What is listed raw can be imported again.
+    // A raw list can be imported again.
     let raw = site.stdout_of(&["experts", "list", "--format", "csv", "--raw-csv"]);
     assert_eq!(
         raw,

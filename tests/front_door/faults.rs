@@ -1,23 +1,21 @@
-//! What breaks under the daemon: what the client and the log are told, that the daemon goes on by itself when the fault
-//! is gone, and that every click that was answered 202 is there. The table in docs/faults.md names these tests.
+//! Faults of the daemon's environment: clients and the log report them, the daemon continues by itself when the fault is
+//! gone, and every click that was answered 202 is stored. The table in docs/faults.md names these tests.
 
 use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use rusqlite::Connection;
 
 use crate::support::{
-    Daemon, FAILING, Fault, Ran, Site, WriteLock, assert_told_once, assert_unavailable, body,
+    Daemon, FAILING, Fault, Ran, Site, WriteLock, assert_logged_once, assert_unavailable, body,
     counted, post_request, raise_open_files, request,
 };
 
-const GIVEN_UP: &str = "ERROR another program changed the database without its WAL, which was deleted or left behind; \
+const ABANDONED: &str = "ERROR another program changed the database without its WAL, which was deleted or left behind; \
                         clicks that were only in the old WAL are lost";
 const REOPENED: &str = "WARN the database's files were replaced; the new ones are open";
 
@@ -29,7 +27,7 @@ fn assert_intact(site: &Site) {
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn a_disk_that_refuses_is_503_and_clicks_are_stored_again_when_it_no_longer_does() {
+fn failing_writes_are_503_and_clicks_are_stored_again_when_the_disk_recovers() {
     for (injection, reason) in [
         (
             "pwrite64:error=ENOSPC",
@@ -60,7 +58,7 @@ fn a_disk_that_refuses_is_503_and_clicks_are_stored_again_when_it_no_longer_does
             ["before@example.com", "after@example.com"],
             "{injection}"
         );
-        assert_told_once(&daemon.log(), reason);
+        assert_logged_once(&daemon.log(), reason);
         daemon.kill();
         assert_eq!(
             site.emails(),
@@ -71,7 +69,7 @@ fn a_disk_that_refuses_is_503_and_clicks_are_stored_again_when_it_no_longer_does
     }
 }
 
-/// A daemon whose database is on a disk of its own, of so many `bytes`, in a mount namespace.
+/// A daemon whose database is on its own small disk, in a mount namespace.
 struct SmallDisk {
     daemon: Daemon,
     directory: PathBuf,
@@ -92,7 +90,7 @@ impl SmallDisk {
         Self { daemon, directory }
     }
 
-    /// A file on the disk, as seen from outside.
+    /// The path of a file on the disk, seen from outside the namespace.
     fn path(&self, name: &str) -> PathBuf {
         let directory = self.directory.strip_prefix("/").unwrap();
         PathBuf::from(format!("/proc/{}/root", self.daemon.pid()))
@@ -100,7 +98,7 @@ impl SmallDisk {
             .join(name)
     }
 
-    /// A program that sees the disk as the daemon does.
+    /// A command in the namespace of the daemon.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -111,7 +109,7 @@ impl SmallDisk {
         command
     }
 
-    /// The emails that a report tells, from the oldest click to the newest.
+    /// The emails in a report, from the oldest click to the newest.
     fn reported(&self, site: &Site) -> Vec<String> {
         let mut command = self.command(env!("CARGO_BIN_EXE_leadclicks"));
         command
@@ -134,12 +132,12 @@ impl SmallDisk {
 
 #[test]
 #[ignore = "needs user namespaces; tests/run runs it"]
-fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
+fn a_full_disk_is_503_until_there_is_room_and_reports_work_meanwhile() {
     let site = Site::new();
     let disk = SmallDisk::start(&site, "1m");
     let mut client = disk.daemon.connect();
     let mut stored = Vec::new();
-    // Searches that fill the disk by themselves.
+    // The searches are long enough to fill the disk.
     let click = |number: usize| {
         body(
             &format!("lead{number}@example.com"),
@@ -157,7 +155,7 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
         stored.push(format!("lead{number}@example.com"));
     }
     assert!(stored.len() > 10, "{}", stored.len());
-    // What the database file needs when the WAL is copied into it.
+    // Takes the room that a checkpoint needs.
     let mut filler = File::create(disk.path("filler")).unwrap();
     let _ = filler.write_all(&vec![0; 1024 * 1024]);
     for number in 2000..2003 {
@@ -166,7 +164,7 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
     assert_eq!(disk.reported(&site), stored);
     fs::remove_file(disk.path("filler")).unwrap();
     drop(filler);
-    // The clicks had filled it without the filler.
+    // The clicks alone had filled the disk, so it must grow, too.
     let enlarged = disk
         .command("mount")
         .args(["-o", "remount,size=4m"])
@@ -178,7 +176,7 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
     assert_eq!(answer.status, 202, "{}", disk.daemon.log());
     stored.push("after@example.com".to_owned());
     assert_eq!(disk.reported(&site), stored);
-    assert_told_once(
+    assert_logged_once(
         &disk.daemon.log(),
         "database or disk is full (SQLite code 13)",
     );
@@ -186,7 +184,7 @@ fn a_full_disk_is_503_until_there_is_room_and_a_report_works_meanwhile() {
 
 #[test]
 #[ignore = "needs user namespaces; tests/run runs it"]
-fn a_read_only_file_system_is_told_at_the_start() {
+fn a_read_only_file_system_is_an_error_at_the_start() {
     let site = Site::new().with_schema("");
     let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$0" --listen 127.0.0.1:0 --db "$1/leadclicks.db""#;
     let mut command = Command::new("unshare");
@@ -204,7 +202,7 @@ fn a_read_only_file_system_is_told_at_the_start() {
     ran.assert(1, "", &error);
 }
 
-/// A whole database with one click in it, and no other file.
+/// A complete database with one click, in one file.
 struct Backup(Site);
 
 fn backup() -> Backup {
@@ -214,14 +212,14 @@ fn backup() -> Backup {
 }
 
 impl Backup {
-    /// Puts it at once in place of the database of `site`.
+    /// Atomically replaces the database of `site` with it.
     fn put_at(&self, site: &Site) {
         fs::copy(self.0.db_path(), site.path("restored.db")).unwrap();
         fs::rename(site.path("restored.db"), site.db_path()).unwrap();
     }
 }
 
-/// What a host app does.
+/// Inserts a click as a host app does.
 fn insert(conn: &Connection, email: &str) {
     let sql = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
                VALUES (?1, 'jdoe', hex(randomblob(500)), '2026-11-01 09:30:00.000000')";
@@ -237,7 +235,7 @@ fn emails_in(path: &Path) -> Vec<String> {
     emails.map(Result::unwrap).collect()
 }
 
-/// A site with a daemon and some clicks whose pages are in the WAL alone.
+/// A site with a daemon and some clicks whose pages are only in the WAL.
 fn captured(count: usize) -> (Site, Daemon) {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -285,7 +283,7 @@ fn a_host_app_that_keeps_a_replaced_database_open_does_not_write_into_the_new_on
 }
 
 #[test]
-fn a_wal_that_had_to_be_given_up_is_never_read_into_the_database_that_took_its_place() {
+fn an_abandoned_wal_is_never_read_into_a_replacement_database() {
     for ends_without_a_click in [false, true] {
         let (site, daemon) = captured(20);
         let host_app = site.connect();
@@ -301,7 +299,7 @@ fn a_wal_that_had_to_be_given_up_is_never_read_into_the_database_that_took_its_p
         let (status, log) = daemon.stop();
         assert!(status.success());
         drop(host_app);
-        assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
+        assert_eq!(log.matches(ABANDONED).count(), 1, "{log}");
         assert!(
             site.path("leadclicks.db-wal.left").exists(),
             "{:?}",
@@ -319,7 +317,7 @@ fn a_wal_that_had_to_be_given_up_is_never_read_into_the_database_that_took_its_p
 }
 
 #[test]
-fn what_was_checkpointed_in_part_before_a_database_was_moved_is_whole_at_the_end() {
+fn a_partly_checkpointed_database_that_was_moved_is_completed() {
     let (site, daemon) = captured(150);
     let reader = site.connect();
     reader
@@ -335,7 +333,7 @@ fn what_was_checkpointed_in_part_before_a_database_was_moved_is_whole_at_the_end
     drop(reader);
     assert_stored(&daemon);
     let log = daemon.log();
-    assert!(!log.contains(GIVEN_UP), "{log}");
+    assert!(!log.contains(ABANDONED), "{log}");
     daemon.kill();
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let moved = emails_in(&site.path("moved.db"));
@@ -350,7 +348,7 @@ fn what_was_checkpointed_in_part_before_a_database_was_moved_is_whole_at_the_end
 }
 
 #[test]
-fn what_another_program_wrote_with_an_index_of_its_own_is_kept_with_the_daemons_clicks() {
+fn writes_of_a_program_with_its_own_wal_index_are_kept_with_the_daemons_clicks() {
     let (site, daemon) = captured(5);
     fs::remove_file(site.path("leadclicks.db-shm")).unwrap();
     let host_app = site.connect();
@@ -368,7 +366,7 @@ fn what_another_program_wrote_with_an_index_of_its_own_is_kept_with_the_daemons_
 }
 
 #[test]
-fn what_another_program_has_in_a_wal_of_its_own_is_kept() {
+fn writes_of_a_program_with_its_own_wal_are_kept() {
     let (site, daemon) = captured(60);
     for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
         fs::remove_file(site.path(name)).unwrap();
@@ -378,19 +376,19 @@ fn what_another_program_has_in_a_wal_of_its_own_is_kept() {
     assert_stored(&daemon);
     drop(host_app);
     let (_, log) = daemon.stop();
-    assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
+    assert_eq!(log.matches(ABANDONED).count(), 1, "{log}");
     assert_intact(&site);
     assert_eq!(site.emails(), ["host@example.com", "after@example.com"]);
 }
 
 #[test]
-fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_went() {
+fn a_replaced_database_is_reopened_and_the_old_one_is_completed_where_it_is() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     for _ in 0..3 {
         assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
     }
-    // Its WAL stays where it was, and has all of the clicks.
+    // The WAL is not moved, and contains all clicks.
     assert!(!site.read("leadclicks.db-wal").is_empty());
     fs::rename(site.db_path(), site.path("moved.db")).unwrap();
     backup().put_at(&site);
@@ -411,7 +409,7 @@ fn a_database_that_is_replaced_is_opened_anew_and_the_old_one_is_whole_where_it_
 }
 
 #[test]
-fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
+fn a_deleted_database_is_503_until_there_is_one_again() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
@@ -422,7 +420,7 @@ fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
         assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     }
     assert_eq!(site.files(), ["leadclicksd.log"]);
-    // Something that can't be used does not end it.
+    // An unusable file does not end the daemon.
     site.write(
         "leadclicks.db",
         "no database at all, but long enough to be looked at",
@@ -430,18 +428,18 @@ fn a_database_that_is_deleted_is_503_until_there_is_one_again() {
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     fs::remove_file(site.db_path()).unwrap();
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
-    // It may be about to be filled.
+    // An empty file may be a copy that has just begun.
     site.write("leadclicks.db", "");
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     backup().put_at(&site);
     assert_stored(&daemon);
     assert_eq!(site.emails(), ["backup@example.com", "after@example.com"]);
     let reason = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
-    assert_told_once(&daemon.log(), reason);
+    assert_logged_once(&daemon.log(), reason);
 }
 
 #[test]
-fn a_wal_that_is_deleted_costs_no_click() {
+fn a_deleted_wal_loses_no_click() {
     for deleted in [
         &["leadclicks.db-wal"][..],
         &["leadclicks.db-shm"],
@@ -471,7 +469,7 @@ fn a_wal_that_is_deleted_costs_no_click() {
 }
 
 #[test]
-fn what_another_program_wrote_after_the_wal_was_deleted_is_kept() {
+fn writes_of_another_program_after_the_wal_was_deleted_are_kept() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
@@ -487,10 +485,10 @@ fn what_another_program_wrote_after_the_wal_was_deleted_is_kept() {
     let (status, log) = daemon.stop();
     assert!(status.success());
     assert_intact(&site);
-    // The click that only the WAL had is gone, as the log says.
+    // The click that was only in the WAL is lost, as the log says.
     assert_eq!(site.clicks().len(), 1001);
     assert_eq!(site.emails().last().unwrap(), "after@example.com");
-    assert_eq!(log.matches(GIVEN_UP).count(), 1, "{log}");
+    assert_eq!(log.matches(ABANDONED).count(), 1, "{log}");
 }
 
 #[test]
@@ -504,7 +502,7 @@ fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done(
         .unwrap();
     assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
     fs::rename(site.db_path(), site.path("moved.db")).unwrap();
-    // It may be about to be filled.
+    // An empty file may be a copy that has just begun.
     site.write("leadclicks.db", "");
     assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
     backup().put_at(&site);
@@ -518,14 +516,14 @@ fn a_database_that_is_moved_while_it_is_read_stays_503_until_the_reader_is_done(
         .query_row("SELECT count(*) FROM lead_clicks", [], |row| row.get(0))
         .unwrap();
     assert_eq!(clicks, 2);
-    assert_told_once(
+    assert_logged_once(
         &daemon.log(),
         "the database file was moved, replaced or deleted while another program reads it; end that program",
     );
 }
 
 #[test]
-fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
+fn a_corrupt_file_is_an_error_at_the_start_and_is_not_changed() {
     let intact = Site::new().with_schema("");
     intact
         .connect()
@@ -557,7 +555,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
             "{ran}"
         );
         assert_eq!(site.read("leadclicks.db"), bytes);
-        // A backup in its place is all that it takes.
+        // Restoring a backup is enough.
         site.write("leadclicks.db", &intact);
         let daemon = Daemon::start(&site, &[]);
         assert_eq!(daemon.post("after@example.com", "jdoe", "").status, 202);
@@ -566,7 +564,7 @@ fn a_corrupt_file_is_told_at_the_start_and_left_as_it_is() {
 
 #[test]
 #[ignore = "needs faketime; tests/run runs it"]
-fn a_clock_that_jumps_dates_no_later_click() {
+fn clicks_are_dated_by_the_clock_even_if_it_jumps() {
     let library = fs::read_dir("/usr/lib")
         .unwrap()
         .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
@@ -603,8 +601,8 @@ fn a_clock_that_jumps_dates_no_later_click() {
 }
 
 #[test]
-fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
-    // One batch, and a queue behind it.
+fn a_shutdown_with_a_full_queue_stores_and_answers_every_queued_click() {
+    // One batch and a full queue.
     const POSTS: usize = 2 * 1024;
     raise_open_files();
     let site = Site::new();
@@ -618,7 +616,8 @@ fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
         let click = body(&format!("lead{number}@example.com"), "jdoe", "");
         client.write(post_request(&click).as_bytes());
     }
-    thread::sleep(Duration::from_millis(500));
+    // The shutdown closes connections on which no request has begun.
+    daemon.wait_until_all_is_read();
     daemon.signal("TERM");
     daemon.wait_for_log("INFO stopping");
     lock.release();
@@ -631,18 +630,18 @@ fn a_shutdown_with_a_full_queue_stores_and_answers_all_that_is_in_it() {
     let refused = answers.iter().filter(|status| **status == 503).count();
     assert_eq!(accepted + refused, POSTS);
     assert!(accepted >= 1024, "{accepted}");
-    // Only what found no place in the queue was refused, and that before the end.
+    // Only clicks that did not fit in the queue were refused, before the shutdown.
     let log = daemon.log();
     assert_eq!(counted(&log, "overloaded"), refused as u64, "{log}");
     assert_eq!(counted(&log, "unavailable"), 0, "{log}");
-    // Looked at before any other connection, which might tidy up on closing.
+    // Check this before opening another connection, which could checkpoint when it is closed.
     assert_eq!(site.read("leadclicks.db-wal"), b"");
     assert_eq!(site.clicks().len(), accepted);
 }
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn without_a_free_file_descriptor_connections_wait_and_are_served_when_there_is_one() {
+fn without_a_free_file_descriptor_connections_wait_until_there_is_one() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut before = daemon.connect();
@@ -652,7 +651,7 @@ fn without_a_free_file_descriptor_connections_wait_and_are_served_when_there_is_
     let mut waiting = daemon.connect();
     waiting.write(click.as_bytes());
     daemon.wait_for_log("ERROR can't accept a connection, trying again");
-    // Those that are there go on.
+    // Open connections are still served.
     assert_eq!(before.send(&click).status, 202);
     drop(fault);
     assert_eq!(waiting.read().status, 202);

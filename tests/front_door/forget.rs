@@ -1,4 +1,4 @@
-//! `leadclicks forget` and `leadclicks purge`: what they ask, what they delete, and that no copy of it is left.
+//! `leadclicks forget` and `leadclicks purge`: confirmation, deletion, and that no copy is left.
 
 use std::{
     collections::HashSet,
@@ -114,7 +114,7 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
         assert_eq!(terminal.finish(), (Some(code), screen));
         assert_eq!(site.clicks().len(), left);
     }
-    // Nobody is left to ask about.
+    // With nothing to delete there is no confirmation.
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com"]),
         no_rows(&site, "gone@example.com")
@@ -188,7 +188,7 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
         || (SELECT count(*) FROM email_leads) || (SELECT count(*) FROM newsletter_subscribers)
         || (SELECT count(*) FROM user_events) || (SELECT count(*) FROM lead_clicks)";
     assert_eq!(site.value::<String>(counts), "212122");
-    // What the full-text index and the planner's samples keep of the searches.
+    // The full-text index and the planner's statistics contain parts of the searches.
     for text in ["gone-", "0-gone", "GONE@example.com"] {
         assert!(!is_in_files(&site, text), "{text}");
     }
@@ -199,7 +199,7 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
 }
 
 #[test]
-fn who_is_referred_to_is_not_forgotten() {
+fn a_lead_with_references_from_other_tables_is_not_forgotten() {
     let site = host_app();
     site.connect()
         .execute_batch("UPDATE conversations SET email = 'gone@example.com';")
@@ -243,7 +243,7 @@ fn a_row_that_a_trigger_keeps_stops_forgetting() {
     assert_eq!(site.clicks().len(), 4);
 }
 
-/// A busy marketplace.
+/// The pause between two clicks on a busy marketplace.
 const BETWEEN_CLICKS: Duration = Duration::from_millis(1);
 
 /// Leads with searches of all lengths, some of them longer than a page, as a host app without `secure_delete` or as the
@@ -281,11 +281,11 @@ fn email_of(number: usize) -> String {
     format!("lead-{number:05}-{long}@example.com")
 }
 
-/// The numbers of the leads of [`with_leads`] that stand anywhere in the bytes of the database's files.
+/// The numbers of the leads of [`with_leads`] that occur anywhere in the bytes of the database's files.
 fn leads_in(site: &Site) -> HashSet<usize> {
     let mut found = HashSet::new();
     for name in ["leadclicks.db", "leadclicks.db-wal"] {
-        // Without WAL mode there is none.
+        // Without WAL mode there is no -wal file.
         let bytes = fs::read(site.path(name)).unwrap_or_default();
         for window in bytes.windows("lead-00000-".len()) {
             if let Some(number) = window.strip_prefix(b"lead-")
@@ -299,7 +299,7 @@ fn leads_in(site: &Site) -> HashSet<usize> {
     found
 }
 
-/// Set at the end of its life, so that a test that fails does not wait for the thread that posts.
+/// Sets a flag on drop, so that a failing test does not wait for the posting thread.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -308,7 +308,7 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Posts clicks of `new-` leads, one after the other and all of them taken, until it is done; tells how many.
+/// Posts clicks of `new-` leads one after the other until `done` is set; each must be accepted. Returns how many.
 fn post_until(is_done: &AtomicBool, daemon: &Daemon) -> usize {
     let mut client = daemon.connect();
     let mut posted = 0;
@@ -321,7 +321,7 @@ fn post_until(is_done: &AtomicBool, daemon: &Daemon) -> usize {
     posted
 }
 
-/// Deleting rows makes SQLite move others to new pages, and leave copies of them where they were.
+/// When rows are deleted, SQLite moves others to new pages and leaves copies on the old ones.
 #[test]
 fn nothing_is_left_of_leads_that_are_forgotten_one_after_the_other() {
     let (leads, forgotten) = if is_long() { (3000, 2500) } else { (400, 60) };
@@ -389,7 +389,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     for text in ["gone-", "-gone", "kept"] {
         assert!(!is_in_files(&site, text), "{text}");
     }
-    // Nothing is left to ask about.
+    // With nothing to delete there is no confirmation.
     assert_eq!(
         site.stdout_of(&until),
         format!(
@@ -401,7 +401,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
 }
 
 #[test]
-fn a_time_that_is_none_or_in_the_future_is_wrong_usage() {
+fn an_invalid_or_future_time_is_wrong_usage() {
     let site = site();
     site.run(&["purge", "--older-than", "2999-01-01", "--yes"])
         .assert(
@@ -484,10 +484,10 @@ fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
     }
 }
 
-/// More than one transaction deletes.
+/// More clicks than one transaction deletes.
 const MANY: usize = 12_000;
 
-/// Clicks of a second each, so that their order and their times are one.
+/// Clicks one second apart, in the order of their ids.
 fn with_many(site: Site) -> Site {
     site.with_database(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY} - 1)
@@ -526,7 +526,7 @@ fn many_clicks_are_purged_in_several_transactions_while_the_daemon_captures() {
 }
 
 #[test]
-fn a_purge_that_is_killed_has_deleted_the_oldest_and_the_next_goes_on() {
+fn a_killed_purge_has_deleted_the_oldest_clicks_and_the_next_purge_continues() {
     let site = with_many(Site::new().with_schema(""));
     let left = || site.value::<usize>("SELECT count(*) FROM lead_clicks");
     let mut purge = site
@@ -567,8 +567,8 @@ fn ctrl_c_ends_a_purge_between_two_transactions_and_nothing_is_left_of_what_it_d
         0 => String::new(),
         left => format!(", and {left} were left"),
     };
-    let told = format!("\n\ndeleted {deleted} clicks for good{and_left}\n");
-    assert!(ran.stdout.ends_with(&told), "{told}{ran}");
+    let expected = format!("\n\ndeleted {deleted} clicks for good{and_left}\n");
+    assert!(ran.stdout.ends_with(&expected), "{expected}{ran}");
     assert_eq!(ran.stderr, "");
     assert_eq!(leads_in(&site), (deleted..MANY).collect());
     assert_whole(&site);
@@ -584,7 +584,7 @@ fn wal_busy(site: &Site) -> String {
 
 #[test]
 fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
-    for (args, told) in [
+    for (args, expected) in [
         (
             &["forget", "gone@example.com", "--yes"][..],
             format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_SEARCHED}"),
@@ -601,10 +601,10 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
         reader
             .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
             .unwrap();
-        let told = site.db_path().display().to_string() + &told;
+        let expected = site.db_path().display().to_string() + &expected;
         let error = format!("leadclicks: {}", wal_busy(&site));
-        site.run(args).assert(1, &told, &error);
-        // Nor does one that finds nothing to delete say that it deleted something.
+        site.run(args).assert(1, &expected, &error);
+        // A purge that finds nothing does not claim a deletion either.
         let ran = site.run(args);
         assert_eq!((ran.status.code(), &*ran.stderr), (Some(1), &*error), "{ran}");
         reader.execute_batch("COMMIT").unwrap();
@@ -613,7 +613,7 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
     }
 }
 
-/// Only the second transaction meets it.
+/// Only the second transaction reaches this row.
 const KEEPS_ONE: &str = "
     CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.email LIKE 'lead-06000-%'
     BEGIN SELECT RAISE(IGNORE); END;";
@@ -624,7 +624,7 @@ fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'old@example.com', 'jdoe', 'fulltextword', '2024-11-01 09:00:00');",
     );
     let site = with_many(site).with_database(KEEPS_ONE);
-    let told = old(
+    let expected = old(
         &site,
         "10801 clicks of 10801 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks for good, and 5801 were left\n";
@@ -634,7 +634,7 @@ fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
         site.db_path().display()
     );
     site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"])
-        .assert(1, &told, &error);
+        .assert(1, &expected, &error);
     assert!(!is_in_files(&site, "ulltextword"));
     assert_eq!(leads_in(&site), (4999..MANY).collect());
 }
@@ -648,7 +648,7 @@ fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM lead_clicks;")
         .unwrap();
-    let told = old(
+    let expected = old(
         &site,
         "10800 clicks of 10800 leads,\nfrom 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks, and 5800 were left\n";
@@ -659,7 +659,7 @@ fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
         wal_busy(&site)
     );
     site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"])
-        .assert(1, &told, &error);
+        .assert(1, &expected, &error);
     reader.execute_batch("COMMIT").unwrap();
     site.run(&["forget", "nobody@example.com"]);
     assert_eq!(leads_in(&site), (5000..MANY).collect());
@@ -677,7 +677,7 @@ fn host_app_of_pages(page_size: u32, reserved: i32, auto_vacuum: &str) -> Site {
     conn.file_control(None::<&str>, FileControl::ReserveBytes(&mut wanted))
         .unwrap();
     conn.execute_batch(HOST_APP).unwrap();
-    // Bytes are kept from then on.
+    // From now on pages have reserved bytes.
     conn.execute_batch(
         "CREATE TABLE contacts (email TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID; VACUUM;",
     )
@@ -734,7 +734,7 @@ fn rows_that_a_host_app_deleted_are_overwritten_too() {
 }
 
 #[test]
-fn pages_that_others_cut_off_meanwhile_are_no_fault() {
+fn pages_that_other_programs_truncate_meanwhile_are_not_an_error() {
     for (auto_vacuum, page_size) in [("full", 512), ("incremental", 65536)] {
         let site = Site::new().with_database(&format!(
             "PRAGMA page_size = {page_size}; PRAGMA auto_vacuum = {auto_vacuum}; PRAGMA journal_mode = wal;{HOST_APP}"
@@ -747,7 +747,7 @@ fn pages_that_others_cut_off_meanwhile_are_no_fault() {
             scope.spawn(|| {
                 let conn = site.connect();
                 while !is_done.load(Ordering::Relaxed) {
-                    // Each by itself: pages with remains of rows, then free ones, then none.
+                    // Separately: pages with remains of rows, then free pages, then neither.
                     conn.execute_batch(
                         "CREATE TABLE passing AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
                              SELECT i, hex(randomblob(100)) FROM n;
@@ -762,7 +762,7 @@ fn pages_that_others_cut_off_meanwhile_are_no_fault() {
             let _done = Done(&is_done);
             for number in 0..20 {
                 let ran = site.run(&["forget", &email_of(number), "--yes"]);
-                // The other may have the WAL in use just then.
+                // The other program may be using the WAL at that moment.
                 let is_told = ran.stderr.ends_with("when it is done, run this again\n");
                 assert!(ran.status.success() || is_told, "{ran}");
             }
@@ -802,7 +802,7 @@ fn clicks_without_a_key_or_a_time_are_not_purged() {
 }
 
 #[test]
-fn words_of_rows_that_the_host_app_deleted_itself_are_gone_too() {
+fn words_of_rows_that_the_host_app_deleted_are_overwritten_too() {
     let site = Site::new().with_database(
         "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
          CREATE VIRTUAL TABLE search_index USING fts5 (email, content='lead_clicks', content_rowid='id');
@@ -844,7 +844,7 @@ fn other_tables_that_have_the_address_are_named() {
 }
 
 #[test]
-fn a_reference_that_was_broken_before_hides_none_that_would_be() {
+fn an_already_broken_reference_does_not_hide_a_new_one() {
     for rowids in ["", "WITHOUT ROWID"] {
         let site = site().with_database(&format!(
             "PRAGMA foreign_keys = OFF;
@@ -874,16 +874,16 @@ fn a_reference_that_was_broken_before_hides_none_that_would_be() {
 fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_named() {
     let site = site().with_database(
         "CREATE VIRTUAL TABLE people USING fts5(email, note);
-         INSERT INTO people VALUES ('Gone@example.com', 'told');
+         INSERT INTO people VALUES ('Gone@example.com', 'expected');
          PRAGMA writable_schema = ON;
          INSERT INTO sqlite_schema VALUES
              ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vectors_of_the_app(email)');",
     );
-    let told = "still in the table people: 1 row\n\
+    let expected = "still in the table people: 1 row\n\
                 not searched: the table vectors, which only the program that owns the database can read\n";
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
-        forgotten(&site, 2) + told
+        forgotten(&site, 2) + expected
     );
 }
 
@@ -900,7 +900,7 @@ fn white_space_around_an_email_does_not_hide_it() {
 }
 
 #[test]
-fn tables_over_a_full_text_index_and_indexes_of_similar_names_stop_nothing() {
+fn tables_over_a_full_text_index_and_indexes_of_similar_names_are_harmless() {
     let site = host_app().with_database(
         "CREATE VIRTUAL TABLE search USING fts5vocab(lead_clicks_fts, row);
          CREATE VIRTUAL TABLE lead_clicks_ft USING rtree(id, low, high);

@@ -1,4 +1,4 @@
-//! A database that belongs to another application is used as it stands, or refused and left as it was.
+//! A database of another application is used without changing its schema, or refused unchanged.
 
 use std::{ffi::OsStr, fs, thread, time::Duration};
 
@@ -31,7 +31,7 @@ fn host_app(site: &Site, command: &str) -> Value {
     )
 }
 
-/// All that a host app's migrations would notice: the DDL of everything, and the numbers in the file's header.
+/// Everything that a host app's migrations would notice: the whole schema, and the numbers in the file's header.
 fn schema(site: &Site) -> (Vec<String>, [i64; 3]) {
     let conn = site.connect();
     let ddl = conn
@@ -86,7 +86,7 @@ fn a_sqlalchemy_app_reads_clicks_as_datetimes() {
 
 #[test]
 #[ignore = "needs the Python packages of tests/python; tests/run runs it"]
-fn reports_tell_a_sqlalchemy_apps_clicks_with_its_experts_names() {
+fn reports_show_a_sqlalchemy_apps_clicks_with_its_experts_names() {
     let site = Site::new();
     host_app(&site, "make");
     let daemon = Daemon::start(&site, &[]);
@@ -125,7 +125,7 @@ fn reports_tell_a_sqlalchemy_apps_clicks_with_its_experts_names() {
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report, json!({ "leads": leads }));
 
-    // A time without a fraction lies in a window that begins with it.
+    // A time without a fraction is in the window that begins at it.
     let window = [
         "--since=2026-01-02T03:04:05Z",
         "--until=2026-01-02T03:04:05.000006Z",
@@ -272,7 +272,7 @@ fn a_click_that_the_host_app_refuses_fails_alone() {
         let before = site.clicks();
         let daemon = Daemon::start(&site, &[]);
 
-        // While this lock is held clicks queue, and so they share transactions.
+        // While this lock is held, clicks queue up and share a transaction.
         let lock = site.connect();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         let experts: Vec<&str> = (0..30)

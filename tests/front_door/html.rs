@@ -1,4 +1,4 @@
-//! Pages: `leadclicks report --format html`. What browsers make of them is tested in frontend/tests/front-door.
+//! Pages: `leadclicks report --format html`. frontend/tests/front-door tests them in browsers.
 
 use std::process::{Command, Stdio};
 
@@ -54,14 +54,14 @@ fn without_the_usual(page: &str) -> String {
     page
 }
 
-/// What is between the first `begin` and the next `end`.
+/// The text between the first `begin` and the next `end`.
 #[track_caller]
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, after) = text.split_once(begin).expect(begin);
     after.split_once(end).expect(end).0
 }
 
-/// As a content security policy names it, by the system's own tools.
+/// The hash as in a content security policy, computed by the system's tools.
 fn sha256(text: &str) -> String {
     let mut command = Command::new("sh");
     command
@@ -175,7 +175,7 @@ fn a_page_by_email_is_one_file_with_everything() {
     );
 }
 
-/// The text of an element, its cells and lines apart.
+/// The text of an element, split into cells and lines.
 fn text(html: &str) -> Vec<String> {
     let apart = html.replace("</td>", "|").replace("</th>", "|");
     let mut text = String::new();
@@ -192,16 +192,16 @@ fn text(html: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Asserts what a page of the fixture tells: its header but for the zone and the time when it was made, and its lists.
+/// Asserts the content of a page of the fixture: its header, except the zone and the creation time, and its lists.
 #[track_caller]
 fn assert_page_shows(question: &[&str], header: &[&str], lists: &[&str]) {
     let site = Site::new().with_schema(FIXTURE);
     let page = page(&site, question);
-    let told: Vec<_> = text(between(&page, "<header>", "</header>"))
+    let found: Vec<_> = text(between(&page, "<header>", "</header>"))
         .into_iter()
         .filter(|line| !matches!(&**line, "Time zoneUTC" | "Created"))
         .collect();
-    assert_eq!(told, header, "{question:?}");
+    assert_eq!(found, header, "{question:?}");
     let main = between(&page, "<section id=\"list\"", "</main>");
     assert_eq!(text(&format!("<section{main}")), lists, "{question:?}");
     assert!(page.contains("<figure class=\"chart"), "{page}");
@@ -439,7 +439,7 @@ fn a_page_stops_at_1000_rows_or_5000_clicks_and_says_how_many_more_there_are() {
 }
 
 #[test]
-fn a_small_share_is_not_nothing() {
+fn a_small_share_is_not_shown_as_zero() {
     let page = page(&many_clicks(), &["--by-expert"]);
     let shares: Vec<_> = page
         .split("<td class=\"number share\">")
@@ -449,7 +449,7 @@ fn a_small_share_is_not_nothing() {
     assert_eq!(shares, [&["84.5%"][..], &["&lt;0.1%"; 999]].concat());
 }
 
-/// Asserts how many rows a page lists, and what it says of those that it does not.
+/// Asserts how many rows a page lists, and its notes about the others.
 #[track_caller]
 fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {
     let page = page(site, question);
@@ -459,13 +459,13 @@ fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {
         rows,
         "{question:?}"
     );
-    let told: Vec<_> = page
+    let found: Vec<_> = page
         .split("<p class=\"more\">")
         .skip(1)
         .map(|after| after.split_once("</p>").unwrap().0)
         .collect();
-    assert_eq!(told, notes, "{question:?}");
-    // However long the time, its columns can be told apart.
+    assert_eq!(found, notes, "{question:?}");
+    // Columns are distinguishable even for a long period.
     assert!(
         (1..=120).contains(&page.matches("<g><title>").count()),
         "{question:?}"
@@ -473,7 +473,7 @@ fn assert_lists(site: &Site, question: &[&str], rows: usize, notes: &[&str]) {
 }
 
 #[test]
-fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
+fn a_page_too_large_for_a_browser_is_refused_whatever_the_limit() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20009)
          INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
@@ -512,7 +512,7 @@ fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
         let question = [question, &["--limit", "1000000"]].concat();
         assert_lists(&site, &question, 20_000, &notes);
     }
-    // What --limit could not show is not promised either.
+    // Rows that --limit could not show either are not mentioned.
     assert_lists(
         &site,
         &["--email", "eager@example.com"],
@@ -524,7 +524,7 @@ fn a_page_that_a_browser_could_not_open_is_not_made_whatever_the_limit() {
 }
 
 #[test]
-fn only_reports_are_pages_and_a_page_has_no_cells_to_guard() {
+fn html_is_for_reports_only_and_rejects_raw_csv() {
     let site = Site::new().with_schema(FIXTURE);
     site.run(&["report", "--by-email", "--format", "html", "--raw-csv"])
         .assert(2, "", "leadclicks: --raw-csv is only for --format csv\n");
@@ -539,7 +539,7 @@ fn only_reports_are_pages_and_a_page_has_no_cells_to_guard() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// Whatever strangers write, the page has the tags that it has without them.
+    /// The tags of a page do not depend on the text in it.
     #[test]
     fn no_text_adds_a_tag(texts in vec((any::<String>(), "[<>&\"'/=a-z -]{0,12}"), 1..20)) {
         let tags = |texts: &mut dyn Iterator<Item = (String, String)>| {

@@ -1,4 +1,4 @@
-//! `leadclicks import`: clicks that a report printed, all of them or none, each once.
+//! `leadclicks import` stores all clicks of a report or none, each once.
 
 use std::{
     io::Write,
@@ -18,7 +18,7 @@ fn csv(rows: &[&str]) -> String {
 const AMY: &str = "amy@example.com,jdoe,pricing,2025-11-01T09:00:00.000000Z";
 const BOB: &str = "bob@example.com,zoë,,2025-11-01T09:00:01.500000Z";
 
-/// Every click with its id and time, in the order of the ids.
+/// Every click with its id and time, ordered by id.
 fn rows(site: &Site) -> Vec<String> {
     site.connect()
         .prepare(
@@ -64,7 +64,7 @@ fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
             site.stdout_of(&["experts", "list", "--format", "csv"]),
         );
         empty.stdout_of(&["experts", "import", "experts.csv"]);
-        // The form shows by itself, and guarding does not.
+        // The format is detected; a guarded CSV is not.
         let raw = &args[2..];
         let import = [&["import", name], raw].concat();
         empty
@@ -79,7 +79,7 @@ fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
 }
 
 #[test]
-fn clicks_that_are_there_are_counted_and_others_stored_oldest_first() {
+fn duplicates_are_counted_and_other_clicks_are_stored_oldest_first() {
     let site = Site::new().with_schema(
         "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
              ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00.000000'),
@@ -89,7 +89,7 @@ fn clicks_that_are_there_are_counted_and_others_stored_oldest_first() {
     let file = csv(&[
         BOB,
         AMY,
-        // The same click three times: one is there.
+        // The same click three times, of which one is stored.
         AMY,
         AMY,
         "Amy@Example.com,jdoe,growth,2025-11-01T10:00:00+01:00",
@@ -210,8 +210,8 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
 }
 
 #[test]
-fn stored_clicks_are_found_wherever_they_are_with_an_index_on_time_and_without() {
-    // Each 200th of 10,000 clicks is in the file, and as many that are not there.
+fn duplicates_are_found_with_and_without_an_index_on_time() {
+    // The file has each 200th of 10,000 stored clicks, and as many new ones.
     let stored = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
         SELECT 'amy@example.com', 'jdoe', i, format('2025-11-01 %02d:%02d:%02d.000000', i / 3600, i / 60 % 60, i % 60)
@@ -242,7 +242,7 @@ fn stored_clicks_are_found_wherever_they_are_with_an_index_on_time_and_without()
 }
 
 #[test]
-fn stored_times_of_another_type_are_passed_by() {
+fn stored_times_of_another_type_are_ignored() {
     let site = Site::new().with_database(
         "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
          CREATE INDEX at ON lead_clicks (created_at);
@@ -296,7 +296,7 @@ fn a_file_is_read_before_the_lock_is_taken() {
 }
 
 #[test]
-fn the_daemon_goes_on_with_ids_and_times_after_those_of_an_import() {
+fn the_daemon_continues_with_ids_and_times_after_those_of_an_import() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("first@example.com", "jdoe", "").status, 202);

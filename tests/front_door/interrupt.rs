@@ -1,4 +1,4 @@
-//! Signals that end `leadclicks`: nothing is left half-done, and shells see which signal it was.
+//! Signals that end `leadclicks`: no work is left half-done, and shells see which signal it was.
 
 use std::{
     io::Read,
@@ -23,7 +23,7 @@ const CLICKS: &str = "
 
 fn site() -> Site {
     let site = Site::new().with_schema(CLICKS);
-    // It leaves the WAL's files there.
+    // The -wal and -shm files stay.
     site.stdout_of(&["reset", "--dry-run"]);
     site
 }
@@ -36,7 +36,7 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
-/// Waits until `is_so`.
+/// Waits until `is_so` returns true.
 #[track_caller]
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -61,7 +61,7 @@ fn has_temporary_file(site: &Site) -> bool {
         .any(|name| name.starts_with(".leadclicks-"))
 }
 
-/// `leadclicks` that gets no further than to sync its file, by strace, until the signal that names `….out` ends it.
+/// Runs `leadclicks` so that strace blocks the fsync of its file, until a signal ends it.
 fn stuck_at_fsync(site: &Site, args: &[&str]) -> Ran {
     let mut command = site.shell(
         "exec strace -D -f -qq -o /dev/null -e trace=fsync -e inject=fsync:error=EINTR leadclicks \"$@\"",
@@ -76,7 +76,7 @@ fn stuck_at_fsync(site: &Site, args: &[&str]) -> Ran {
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn a_signal_while_a_report_is_written_leaves_no_file_and_is_what_ended_the_program() {
+fn a_signal_while_a_report_is_written_ends_the_program_and_leaves_no_file() {
     for (name, number) in ENDING {
         let site = site();
         let output = format!("{name}.out");
@@ -113,7 +113,7 @@ fn a_signal_while_a_backup_is_written_leaves_no_file_and_deletes_nothing() {
 }
 
 #[test]
-fn ctrl_c_at_a_question_ends_the_program() {
+fn ctrl_c_at_a_confirmation_ends_the_program() {
     let site = site();
     let mut terminal = site.on_terminal("exec leadclicks reset");
     terminal.wait_for("\nType reset to delete these rows for good: ");
@@ -124,7 +124,7 @@ fn ctrl_c_at_a_question_ends_the_program() {
     assert_eq!(site.clicks().len(), 3);
 }
 
-/// A report that has begun to print more than its pipe takes, started by `script`.
+/// A report that `script` has started, and that prints more than its pipe can hold.
 fn stuck_at_pipe(site: &Site, script: &str) -> (Command, Child) {
     site.connect()
         .execute_batch(
@@ -193,7 +193,7 @@ fn a_signal_in_a_long_statement_ends_the_program_and_deletes_nothing() {
 
 #[test]
 fn a_signal_while_clicks_are_imported_imports_none_and_stops_no_daemon() {
-    // The import's last click makes its trigger run for ever.
+    // The last click of the import starts a trigger that never ends.
     let site = Site::new().with_schema(
         "CREATE TRIGGER forever AFTER INSERT ON lead_clicks WHEN new.expert_username = 'last' BEGIN
              SELECT count(*) FROM (
@@ -218,7 +218,7 @@ fn a_signal_while_clicks_are_imported_imports_none_and_stops_no_daemon() {
     assert_eq!(site.emails(), ["bob@example.com"]);
 }
 
-/// A reset that has deleted all rows, and can't empty the WAL because of the reader.
+/// A reset that has deleted all rows but cannot empty the WAL because of a reader.
 fn unfinished_reset(site: &Site) -> (Command, Child, rusqlite::Connection) {
     let reader = site.connect();
     reader
@@ -236,7 +236,7 @@ fn a_deletion_is_finished_and_reported_before_a_signal_ends_the_program() {
     let site = site();
     let (command, child, reader) = unfinished_reset(&site);
     signal(&child, "INT");
-    // As a terminal that is closed: what follows from a shell is not meant to hurry.
+    // As when a terminal is closed: SIGHUPs that shells send afterwards do not mean a second signal.
     signal(&child, "HUP");
     reader.execute_batch("COMMIT").unwrap();
     let ran = Ran::wait(&command, child);
@@ -253,7 +253,7 @@ fn a_deletion_is_finished_and_reported_before_a_signal_ends_the_program() {
 fn a_second_signal_ends_the_program_at_once() {
     let site = site();
     let (command, mut child, reader) = unfinished_reset(&site);
-    // Those that come together count as one.
+    // Signals at the same time count as one.
     while child.try_wait().unwrap().is_none() {
         signal(&child, "TERM");
     }

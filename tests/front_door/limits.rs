@@ -1,4 +1,4 @@
-//! What one client, or very many, may take from all others.
+//! Limits: the rate limit, and the number of connections.
 
 use std::{
     net::TcpStream,
@@ -15,10 +15,10 @@ use crate::{
     },
 };
 
-const UNLIMITED: &str = "clients on this machine are not limited in their rate, nor are those behind a proxy on it; \
-                         if there is one that sets X-Forwarded-For, name it with --trusted-proxy ";
+const UNLIMITED: &str = "the rate limit does not apply to clients on this machine or behind a proxy on it; if there is \
+                         such a proxy and it sets X-Forwarded-For, pass --trusted-proxy ";
 
-/// A click that a proxy hands on for `address`.
+/// A click that a proxy forwards for `address`.
 fn forwarded(address: &str) -> String {
     let header = format!("X-Forwarded-For: {address}\r\n");
     let click = body("jane@example.com", "jdoe", "");
@@ -56,7 +56,7 @@ fn behind_a_trusted_proxy_each_client_has_a_limit_of_its_own() {
         &proxy.send(&forwarded("198.51.100.8, 203.0.113.9:80")),
         1..=20,
     );
-    // What is refused for another reason counts like any other, and the connection survives.
+    // A request that is refused for another reason counts, too, and the connection stays open.
     assert_limited(
         &proxy.send(&request("GET", "/", "X-Forwarded-For: 203.0.113.9\r\n", "")),
         1..=20,
@@ -87,7 +87,7 @@ fn behind_a_trusted_proxy_each_client_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn a_client_may_send_120_requests_at_once_unless_the_operator_says_otherwise() {
+fn a_client_may_send_120_requests_at_once_by_default() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &["--trusted-proxy", "127.0.0.1"]);
     let mut proxy = daemon.connect();
@@ -96,12 +96,12 @@ fn a_client_may_send_120_requests_at_once_unless_the_operator_says_otherwise() {
         statuses.by_ref().take(120).find(|status| *status != 202),
         None
     );
-    // One more is regained every half second.
+    // The client regains one request every half second.
     assert!(statuses.any(|status| status == 429));
 }
 
 #[test]
-fn a_page_may_read_that_it_has_sent_too_much() {
+fn a_page_may_read_a_429_across_origins() {
     let site = Site::new();
     let args = ["--trusted-proxy", "127.0.0.1", "--rate-limit", "1/h"];
     let daemon = Daemon::start(&site, &args);
@@ -124,7 +124,7 @@ fn a_page_may_read_that_it_has_sent_too_much() {
 }
 
 #[test]
-fn a_client_that_waits_as_long_as_it_is_told_is_taken_again() {
+fn a_client_that_waits_for_retry_after_is_accepted_again() {
     let site = Site::new();
     let args = ["--trusted-proxy", "127.0.0.1", "--rate-limit", "1/s"];
     let daemon = Daemon::start(&site, &args);
@@ -160,7 +160,7 @@ fn clients_on_this_machine_are_limited_only_behind_a_trusted_proxy() {
 }
 
 #[test]
-fn a_trusted_proxy_that_names_nobody_is_told_once_and_its_clients_are_not_limited() {
+fn a_trusted_proxy_that_names_no_client_is_logged_once_and_not_limited() {
     let site = Site::new();
     let args = ["--trusted-proxy", "127.0.0.1", "--rate-limit", "1/h"];
     let daemon = Daemon::start(&site, &args);
@@ -169,9 +169,9 @@ fn a_trusted_proxy_that_names_nobody_is_told_once_and_its_clients_are_not_limite
         assert_eq!(daemon.connect().send(&forwarded("unknown")).status, 202);
     }
     let (_, log) = daemon.stop();
-    let told = "WARN a trusted proxy names no client that can be read in X-Forwarded-For, \
-                so those requests are not limited; let it append the address; told once";
-    assert_eq!(log.matches(told).count(), 1, "{log}");
+    let warning = "WARN a trusted proxy sends no readable X-Forwarded-For, so the rate limit does not apply to its \
+                   requests; configure it to append the client's address; repeats are not logged";
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
 }
 
 #[test]
@@ -202,11 +202,10 @@ fn on_a_unix_socket_the_proxy_is_named_unix() {
     assert!(!log.contains(UNLIMITED), "{log}");
 }
 
-/// In a network of its own, with an address that is not loopback's; as every user may make one, where the system lets
-/// it.
+/// The daemon runs in its own network namespace, with an address other than loopback.
 #[test]
 #[ignore = "needs user namespaces, iproute2 and curl; tests/run runs it"]
-fn a_client_of_another_machine_is_limited_by_its_own_address_whatever_it_says() {
+fn a_client_on_another_machine_is_limited_by_its_own_address_whatever_it_claims() {
     let site = Site::new();
     let script = r#"
         set -e
@@ -237,7 +236,7 @@ fn a_client_of_another_machine_is_limited_by_its_own_address_whatever_it_says() 
 }
 
 #[test]
-fn connections_that_wait_for_their_answer_are_not_closed_to_make_room() {
+fn connections_that_wait_for_their_answer_are_not_evicted() {
     let site = Site::new();
     let mut command = Command::new("prlimit");
     command.args(["--nofile=80", env!("CARGO_BIN_EXE_leadclicksd")]);
@@ -251,7 +250,7 @@ fn connections_that_wait_for_their_answer_are_not_closed_to_make_room() {
     }
     let mut slow_body = daemon.connect();
     slow_body.write(&click.as_bytes()[..click.len() - 1]);
-    thread::sleep(Duration::from_millis(500));
+    daemon.wait_until_all_is_read();
     let mut others: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
     assert!(slow_body.is_closed());
     lock.release();
@@ -268,7 +267,7 @@ fn a_burst_of_connections_waits_until_the_daemon_accepts_them() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     daemon.signal("STOP");
-    // Without a place among those that wait a connection is tried again only after a second.
+    // If the backlog is full, the kernel retries a connection only after a second.
     let address = daemon.address().parse().unwrap();
     let mut clients: Vec<_> = (0..500)
         .map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(500)).expect("a place"))

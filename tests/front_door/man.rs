@@ -1,10 +1,10 @@
-//! `leadclicks man`: every command has a page, which man reads without a warning and says what `--help` says.
+//! `leadclicks man`: every command has a page with the text of `--help`, which man reads without a warning.
 
 use std::{fs, path::Path};
 
 use crate::support::{Ran, Site, commands, help, mode};
 
-/// A directory `pages` with all pages; the rest of each name is their number's.
+/// A site with all pages in the directory `pages`.
 fn pages() -> Site {
     let site = Site::new();
     let written = site.stdout_of(&["man", "pages"]);
@@ -33,7 +33,7 @@ fn subjects() -> Vec<(String, &'static str, Vec<String>)> {
     admin.chain([daemon]).collect()
 }
 
-/// What man shows on a terminal that is wide enough to break no line.
+/// The output of man on a terminal wide enough that no line is broken.
 fn shown(site: &Site, page: &str) -> String {
     let mut man = site.shell("man --local-file --warnings --encoding=UTF-8 \"$0\"");
     man.env("MANWIDTH", "500")
@@ -89,7 +89,7 @@ fn every_command_has_a_page_that_man_reads_without_a_warning_and_finds_by_its_na
         let (_, section) = page.rsplit_once('.').unwrap();
         let title = format!("{}({section})", name.to_uppercase());
         assert!(shown.starts_with(&title), "{shown}");
-        // Which date that was nobody knows.
+        // The date is unknown.
         assert!(
             shown
                 .trim_end()
@@ -101,7 +101,7 @@ fn every_command_has_a_page_that_man_reads_without_a_warning_and_finds_by_its_na
 
 #[test]
 #[ignore = "needs man; tests/run runs it"]
-fn a_page_says_what_help_says() {
+fn a_manual_page_has_the_text_of_help() {
     let site = pages();
     for (page, program, command) in subjects() {
         let shown = shown(&site, &page);
@@ -141,14 +141,14 @@ fn a_page_says_what_help_says() {
             expected.push("NOTES");
         }
         let mut sections = sections(&shown);
-        // Those of groups of flags are additional.
+        // Pages also have headings of groups of flags.
         sections.retain(|section| !["REPORTS", "FILTERS", "OUTPUT"].contains(section));
         assert_eq!(sections, expected, "{shown}");
     }
 }
 
 #[test]
-fn pages_are_written_again_and_readable_for_all() {
+fn manual_pages_are_overwritten_and_world_readable() {
     let site = pages();
     let before = site.read("pages/leadclicks.1");
     site.write("pages/leadclicks.1", "old");

@@ -1,4 +1,4 @@
-//! How both programs treat people: examples in every `--help`, a suggestion for every slip, exit codes that are as told.
+//! Usability of both programs: examples in every `--help`, a suggestion for every slip, documented exit codes.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::support::{Ran, Site, commands, help, subcommands};
 const DAEMON: &str = env!("CARGO_BIN_EXE_leadclicksd");
 
 #[test]
-fn every_help_has_examples_of_the_very_command() {
+fn every_help_has_examples_of_its_command() {
     let admin = env!("CARGO_BIN_EXE_leadclicks");
     let helps = commands().into_iter().map(|command| {
         let name = [&["leadclicks".to_owned()], &command[..]]
@@ -31,7 +31,7 @@ fn every_help_has_examples_of_the_very_command() {
 }
 
 #[test]
-fn every_example_is_a_command_line_that_is_understood() {
+fn every_example_is_a_valid_command_line() {
     let site = Site::new();
     for command in commands() {
         let help = help(env!("CARGO_BIN_EXE_leadclicks"), &command);
@@ -42,7 +42,7 @@ fn every_example_is_a_command_line_that_is_understood() {
             let Some((_, line)) = part.rsplit_once("leadclicks ") else {
                 continue;
             };
-            // What is wrong is found before --help is carried out.
+            // clap reports an invalid command line before it prints --help.
             let ran = Ran::finish(site.shell(&format!("leadclicks {line} --help")), b"");
             assert_eq!(ran.status.code(), Some(0), "{ran}");
             assert!(ran.stdout.contains("\nUsage: leadclicks"), "{ran}");
@@ -57,7 +57,7 @@ fn a_typing_error_gets_a_suggestion() {
     let more = "\n\nFor more information, try '--help'.\n";
     let report =
         "report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>";
-    for (args, told) in [
+    for (args, message) in [
         (
             &["experts", "lst"][..],
             "error: unrecognized subcommand 'lst'\n\n  tip: a similar subcommand exists: 'list'\n\n\
@@ -72,9 +72,9 @@ fn a_typing_error_gets_a_suggestion() {
             ),
         ),
     ] {
-        site.run(args).assert(2, "", &format!("{told}{more}"));
+        site.run(args).assert(2, "", &format!("{message}{more}"));
     }
-    // Of several the likeliest stands last; which there are is not these examples' affair.
+    // The likeliest of several is last; these examples do not check the others.
     for (args, meant) in [
         (&["reprot", "--by-email"][..], "'report'"),
         (&["report", "--by-email", "--format", "jsno"], "'json'"),
@@ -86,9 +86,9 @@ fn a_typing_error_gets_a_suggestion() {
     }
     let mut daemon = Command::new(DAEMON);
     daemon.arg("--lisen").arg("127.0.0.1:0");
-    let told = "error: unexpected argument '--lisen' found\n\n  tip: a similar argument exists: '--listen'\n\n\
+    let message = "error: unexpected argument '--lisen' found\n\n  tip: a similar argument exists: '--listen'\n\n\
                 Usage: leadclicksd --listen <ADDR>";
-    Ran::of(daemon).assert(2, "", &format!("{told}{more}"));
+    Ran::of(daemon).assert(2, "", &format!("{message}{more}"));
     assert_eq!(site.files(), [""; 0]);
 }
 
@@ -103,7 +103,7 @@ fn variables(help: &str) -> Vec<String> {
 #[test]
 fn an_empty_variable_is_an_error_that_names_it() {
     let site = Site::new().with_schema("");
-    let told = |program: &str, variable: &str| {
+    let message = |program: &str, variable: &str| {
         format!("{program}: the variable {variable} is empty; give it a value, or unset it\n")
     };
     for args in [
@@ -113,14 +113,14 @@ fn an_empty_variable_is_an_error_that_names_it() {
     ] {
         let mut command = site.command(args);
         command.env("LEADCLICKS_DB", "");
-        Ran::finish(command, b"").assert(2, "", &told("leadclicks", "LEADCLICKS_DB"));
+        Ran::finish(command, b"").assert(2, "", &message("leadclicks", "LEADCLICKS_DB"));
     }
     site.run(&["reset", "--yes", "--db", ""]).assert(
         2,
         "",
         "leadclicks: --db is empty; give it the path of a database\n",
     );
-    // Where it is not asked it does no harm.
+    // An empty variable that is not read is ignored.
     let list = ["experts", "list", "--format", "json"];
     let db = ["--db", "leadclicks.db"];
     for args in [
@@ -139,13 +139,13 @@ fn an_empty_variable_is_an_error_that_names_it() {
     for variable in variables {
         let mut daemon = Command::new(DAEMON);
         daemon.current_dir(empty.path("")).env(&variable, "");
-        Ran::of(daemon).assert(2, "", &told("leadclicksd", &variable));
+        Ran::of(daemon).assert(2, "", &message("leadclicksd", &variable));
     }
     assert_eq!(empty.files(), [""; 0]);
 }
 
 #[test]
-fn a_shell_sees_which_signal_ended_it_as_help_says() {
+fn a_shell_sees_the_exit_code_for_a_signal_that_help_documents() {
     let site = Site::new().with_schema("");
     let help = site.stdout_of(&["--help"]);
     assert!(help.contains("130 by Ctrl-C, 143 by SIGTERM"), "{help}");

@@ -1,13 +1,12 @@
 //! Random use against a simple model: posts, reports, resets with backups, imports, restarts and kills at the same
 //! time. After each step the database, the reports and the backups are what the model in `rules` allows.
 //!
-//! What happens follows from a seed, which is printed with the steps where the test fails. Who is faster is the
-//! operating system's affair, so a replay may need some tries. Two variables:
+//! A seed determines the steps; both are printed if the test fails. The timing depends on the operating system, so a
+//! replay may need some tries. Two variables:
 //!
 //! - `LEADCLICKS_TEST_SEED=7` replays the steps of that seed, as in
 //!   `LEADCLICKS_TEST_SEED=7 cargo test --test front_door model`.
-//! - `LEADCLICKS_TEST_LONG=1` goes on for ten minutes, with a new seed every twenty seconds, or with the given one
-//!   again and again.
+//! - `LEADCLICKS_TEST_LONG=1` runs for ten minutes, with a new seed every twenty seconds, or always with the given one.
 
 mod plan;
 mod reports;
@@ -35,9 +34,9 @@ use plan::{Click, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
 use reports::{Line, Names, Row};
 use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
 
-/// How long the steps of one seed go on.
+/// How long the steps of one seed last.
 const SEED_TIME: Duration = Duration::from_secs(20);
-/// How long a command waits at least for what others hold, before it gives up.
+/// How long a command waits at least for a lock that others hold.
 const PATIENCE_OF_PROGRAMS: Duration = Duration::from_secs(5);
 const LONG_TIME: Duration = Duration::from_mins(10);
 
@@ -78,20 +77,20 @@ fn follow(mut plan: Plan) {
     assert!(tried.iter().all(|count| *count > 0), "{tried:?}");
 }
 
-/// The real programs on one database, and what they should make of it.
+/// The real programs on one database, and the model of what it should contain.
 struct Run {
     world: World,
     model: Model,
     names: Names,
-    /// What the database holds after the last step.
+    /// The content of the database after the last step.
     rows: Vec<Row>,
     counts: Counts,
 }
 
-/// What all who do something at the same time share.
+/// The state that concurrent actors share.
 struct World {
     site: Site,
-    /// None while it is being started again.
+    /// None while the daemon is restarted.
     daemon: Mutex<Option<Daemon>>,
     clock: AtomicU64,
 }
@@ -103,7 +102,7 @@ enum Retries {
     Off,
 }
 
-/// How much was tried, to judge a run by.
+/// Statistics of a run.
 #[derive(Debug, Default)]
 struct Counts {
     steps: usize,
@@ -112,14 +111,14 @@ struct Counts {
     unanswered: usize,
     restarts: usize,
     resets: usize,
-    /// Those that found the database locked.
+    /// Commands that found the database locked.
     resets_refused: usize,
     backups: usize,
     accepted_beside_resets: usize,
     reports: usize,
 }
 
-/// What came of an event.
+/// The result of an event.
 enum Came {
     Restart { daemon_gone: Tick },
     Report(Look),
@@ -153,9 +152,9 @@ impl Run {
         }
     }
 
-    /// Lets a step happen and checks what came of it.
+    /// Runs a step and checks its result.
     fn take(&mut self, step: &Step) {
-        // A click whose row a reset has wiped comes back where the daemon is restarted before it is posted again.
+        // A reset can wipe a click and the daemon can restart before the click is posted again. It is then stored again.
         let may_reset =
             step.has(|event| matches!(event, Event::Reset { .. })) || self.model.may_reset();
         let retries = if may_reset { Retries::Off } else { Retries::On };
@@ -194,16 +193,16 @@ impl Run {
         self.model.check(happened)
     }
 
-    /// A report beside which nothing else happens is known to the letter.
+    /// If nothing else happens during a report, its exact content is known.
     fn check_report(&mut self, question: &Question) {
         loop {
             let window = reports::window(question, &self.rows);
             let arguments = reports::arguments(question, window);
-            let told = reports::parse(question, &self.world.report(&arguments));
+            let shown = reports::parse(question, &self.world.report(&arguments));
             let expected = reports::expected(question, &self.rows, self.names);
             let now = self.world.now();
             if now.rows == self.rows {
-                check_lines(&arguments, &told, &expected);
+                check_lines(&arguments, &shown, &expected);
                 break;
             }
             // A click whose client did not wait for the answer came late.
@@ -236,7 +235,7 @@ impl Run {
     }
 }
 
-/// The number at the beginning of `bytes` if `after` stands behind it.
+/// The number at the beginning of `bytes`, if `after` follows it.
 fn number_before(bytes: &[u8], after: u8) -> Option<usize> {
     let digits = bytes
         .iter()
@@ -246,7 +245,7 @@ fn number_before(bytes: &[u8], after: u8) -> Option<usize> {
     (bytes.get(digits) == Some(&after)).then_some(number)
 }
 
-/// Only an end of the daemon may leave a client without an answer, and only trouble have its click refused.
+/// Only the end of the daemon may leave a client without an answer, and only a fault may refuse its click.
 fn check_answers(step: &Step, posted: &[Posted]) {
     let fates: HashMap<usize, Fate> = posted
         .iter()
@@ -270,14 +269,14 @@ fn check_answers(step: &Step, posted: &[Posted]) {
     }
 }
 
-fn check_lines(arguments: &[String], told: &[Line], expected: &[Line]) {
-    let lines = 0..told.len().max(expected.len());
-    if let Some(first) = lines.into_iter().find(|&n| told.get(n) != expected.get(n)) {
+fn check_lines(arguments: &[String], shown: &[Line], expected: &[Line]) {
+    let lines = 0..shown.len().max(expected.len());
+    if let Some(first) = lines.into_iter().find(|&n| shown.get(n) != expected.get(n)) {
         panic!(
-            "{arguments:?} tells {} clicks, not {}; the first that differs, by {first}:\n{:#?}\nshould be\n{:#?}",
-            told.len(),
+            "{arguments:?} shows {} clicks, not {}; the first difference, at {first}:\n{:#?}\nshould be\n{:#?}",
+            shown.len(),
             expected.len(),
-            told.get(first),
+            shown.get(first),
             expected.get(first)
         );
     }
@@ -308,7 +307,7 @@ impl Counts {
 }
 
 impl World {
-    /// What the database holds now.
+    /// The current content of the database.
     fn now(&self) -> Happened {
         Happened {
             over: self.tick(),
@@ -415,7 +414,7 @@ impl World {
     }
 
     fn send_and_leave(&self, request: &str, fate: Fate) -> Fate {
-        // Where the daemon is gone by now nothing arrives, which is a fate too.
+        // If the daemon has ended by now, the click does not arrive, which the model allows.
         let _ = self.connect().write_all(request.as_bytes());
         fate
     }
@@ -534,7 +533,7 @@ impl World {
         })
     }
 
-    /// Imports the names of an edition; returns whose names the reports tell from then on.
+    /// Imports the names of an edition; returns the names that reports show from then on.
     fn import(&self, edition: usize, names: Names) -> Names {
         let file = format!("experts-{edition}.csv");
         self.site.write(&file, reports::export(edition));
@@ -555,7 +554,7 @@ impl World {
         ran.stdout
     }
 
-    /// Runs `leadclicks` to its end.
+    /// Runs `leadclicks` until it ends.
     fn run(&self, arguments: &[&str]) -> Ran {
         let script = "exec timeout --signal=KILL \"$0\" leadclicks \"$@\"";
         let mut command = self.site.shell(script);
@@ -563,7 +562,7 @@ impl World {
         Ran::finish(command, b"")
     }
 
-    /// Runs `leadclicks` until it is killed, or has ended before.
+    /// Runs `leadclicks` and kills it, unless it ends before.
     fn run_and_kill(&self, arguments: &[&str], killed: Killed) -> Ran {
         let mut command = self.site.command(arguments);
         let mut child = command.spawn().expect("leadclicks");
@@ -582,7 +581,7 @@ impl World {
         // It may have ended already.
         let _ = child.kill();
         let ran = Ran::wait(&command, child);
-        // A backup that was not finished is left behind, and would be taken for the next one.
+        // An unfinished backup stays in the directory and would be mistaken for the next one.
         for name in self.site.files() {
             if name.starts_with(".leadclicks-") {
                 fs::remove_file(self.site.path(&name)).expect("a backup that was not finished");
@@ -616,12 +615,12 @@ fn deleted(ran: &Ran) -> usize {
 }
 
 fn start_daemon(site: &Site) -> Daemon {
-    // An address that stays the same, and that no other test's daemon can get.
+    // A fixed address that no other test's daemon can get.
     let listen = format!("unix:{}", site.path("socket").display());
     Daemon::start(site, &["--listen", &listen])
 }
 
-/// What a database holds, which must be whole.
+/// The content of a database, which must be intact.
 fn rows_of(path: &Path) -> Vec<Row> {
     let conn = Connection::open(path).expect("the database");
     conn.busy_timeout(PATIENCE).unwrap();

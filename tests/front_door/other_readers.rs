@@ -1,11 +1,11 @@
-//! CSV and JSON, read by programs that know nothing of how they were written, give what is stored.
+//! Independent programs read the stored values from CSV and JSON.
 
 use std::ffi::OsStr;
 
 use crate::{python, support::Site};
 
-/// What a stranger may have sent and a host app may have stored: all that CSV, JSON, spreadsheets and terminals
-/// give a meaning to.
+/// Text that a visitor may have sent and a host app may have stored, with every character that is special in CSV, JSON,
+/// spreadsheets and terminals.
 const NASTY: [&str; 30] = [
     "",
     " ",
@@ -39,7 +39,7 @@ const NASTY: [&str; 30] = [
     "\\N \\\" null \\u0041",
 ];
 
-/// A row a report: email, expert_username, expert_name, search_query, created_at.
+/// A row of a report: email, expert_username, expert_name, search_query, created_at.
 type Row = [String; 5];
 
 /// A database with every nasty value in every column that is text; returns its rows newest first.

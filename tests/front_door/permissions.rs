@@ -1,4 +1,4 @@
-//! Who may read and write the database: its owner, the daemon, writes; its group reads; nobody else does either.
+//! Permissions of the database: its owner, the daemon, may write; its group may read; others may do neither.
 
 use std::{
     fs,
@@ -29,10 +29,10 @@ fn modes(site: &Site) -> [u32; 3] {
     DATABASE_FILES.map(|name| mode(&site.path(name)))
 }
 
-/// A server on which an admin reads what a daemon captures, each as a user of their own.
+/// A server on which the daemon and an admin who reads its database are different users.
 ///
-/// Only root can run programs as other users. Who is not root is that other user to themselves: without their
-/// right to write, or to read, the files and the directory they meet the same refusals.
+/// Only root can run programs as other users. Another user plays both parts: without the right to write, or to read, the
+/// files and the directory, that user gets the same refusals.
 struct Server {
     site: Site,
     programs: TempDir,
@@ -63,7 +63,7 @@ impl Server {
             .unwrap();
         } else {
             eprintln!(
-                "not root: the files' owner, without the right to write them, stands in for a member of their group"
+                "not root: the files' owner, without the right to write them, acts as a member of their group"
             );
         }
         Self {
@@ -121,7 +121,7 @@ impl Server {
         command
     }
 
-    /// Runs `leadclicks` as a user who is in the group of the database, and no more.
+    /// Runs `leadclicks` as a user who is only in the group of the database.
     fn run_as_member(&self, args: &[&str]) -> Ran {
         if self.is_root {
             self.run_as(GROUP, args)
@@ -130,7 +130,7 @@ impl Server {
         }
     }
 
-    /// Runs `leadclicks` as a user who has nothing to do with the database.
+    /// Runs `leadclicks` as a user without any permission on the database.
     fn run_as_stranger(&self, args: &[&str]) -> Ran {
         if self.is_root {
             self.run_as(OTHER_GROUP, args)
@@ -141,7 +141,7 @@ impl Server {
         }
     }
 
-    /// Does `work` while nobody has these rights to the database files and to their directory.
+    /// Does `work` while these rights to the database files and their directory are withdrawn from everyone.
     fn without<T>(&self, of_files: u32, of_directory: u32, work: impl FnOnce() -> T) -> T {
         let directory = self.directory();
         let files = DATABASE_FILES.map(|name| self.site.path(name));
@@ -210,7 +210,7 @@ fn a_member_of_the_group_watches_on_while_a_backup_is_restored_by_hand() {
     assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
     assert_eq!(watcher.click(), "a@example.com  jdoe");
     assert!(daemon.stop().0.success());
-    // As docs/deployment.md says ("Restore"), and as slowly as somebody types: longer than a watch waits where there is no
+    // As docs/deployment.md says ("Restore"), and as slowly as somebody types: longer than a watch waits if there is no
     // database. A user who is not root watches as the owner, who must not be able to write either.
     set_mode(&db, 0o440);
     for name in ["leadclicks.db-wal", "leadclicks.db-shm"] {
@@ -251,7 +251,7 @@ fn a_host_apps_file_keeps_its_mode_and_gives_it_to_the_files_beside_it() {
     let site = Site::new().with_schema("");
     fs::set_permissions(site.db_path(), fs::Permissions::from_mode(0o660)).unwrap();
     for name in &DATABASE_FILES[1..] {
-        // The connection that made the database has removed them.
+        // The connection that created the database has removed these files.
         assert!(!site.path(name).exists());
     }
     let daemon = Daemon::start(&site, &[]);
@@ -295,7 +295,7 @@ fn a_member_of_the_group_never_makes_the_files_that_the_daemon_must_write() {
         let daemon = server.daemon();
         assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
         assert!(daemon.stop().0.success());
-        // As a host app does that is the last to close the database.
+        // As after a host app was the last to close the database.
         for name in &DATABASE_FILES[1..] {
             fs::remove_file(server.site.path(name)).unwrap();
         }
@@ -344,7 +344,7 @@ fn a_member_of_the_group_can_change_nothing() {
         );
         assert_eq!((ran.status.code(), &ran.stderr), (Some(1), &error), "{ran}");
     }
-    // But see what would be deleted.
+    // A dry run is allowed.
     for args in [
         &["reset", "--dry-run"][..],
         &["forget", "a@example.com", "--dry-run"],

@@ -1,18 +1,17 @@
-//! No email, search or address of anybody is in a log, a panic's message or an error's body.
+//! Logs, panic messages and error bodies contain no email, search or IP address.
 //!
-//! Every log of a daemon and every answer that any test reads is looked through (by `support`), and here the daemon is
-//! led through all that it has to say.
+//! `support` checks every log of a daemon and every answer in any test. Here the daemon logs every message that it has.
 
 use std::{collections::BTreeSet, fs, sync::Mutex};
 
 use crate::support::{Daemon, Site, WriteLock, body, post_request, request};
 
-/// The searches and ids that tests have sent and that are long enough to be told from other words.
+/// The searches and ids that tests have sent and that are long enough to be distinguished from other words.
 static TEXTS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 const SEARCH_CHARS_MIN: usize = 8;
 
-/// What tests send in `X-Forwarded-For`: addresses that are set aside for documentation.
+/// What tests send in `X-Forwarded-For`: addresses reserved for documentation.
 const ADDRESSES: [&str; 4] = ["192.0.2.", "198.51.100.", "203.0.113.", "2001:db8"];
 
 /// Remembers the search, and the click's id, of a request that a test sends.
@@ -30,7 +29,7 @@ pub fn remember(request: &[u8]) {
     }
 }
 
-/// The first personal thing in a log or in an error's body, or a panic.
+/// The first piece of personal data in a log or an error's body.
 fn leak(text: &str) -> Option<String> {
     let email = text
         .split_whitespace()
@@ -56,7 +55,7 @@ pub fn assert_private(text: &str) {
 }
 
 #[test]
-fn what_is_personal_is_found() {
+fn personal_data_in_a_log_is_found() {
     let search = "how much is a fractional CFO";
     remember(post_request(&body("jane@example.com", "jdoe", search)).as_bytes());
     assert_eq!(leak("INFO stopped at 127.0.0.1:8787"), None);
@@ -75,7 +74,7 @@ fn what_is_personal_is_found() {
 }
 
 #[test]
-fn whatever_the_daemon_says_is_private() {
+fn the_daemon_logs_no_personal_data() {
     const SEARCH: &str = "a private matter";
     let site = Site::new().with_schema(
         "CREATE TRIGGER refuse BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'refused'
@@ -165,14 +164,14 @@ fn whatever_the_daemon_says_is_private() {
     let statuses: BTreeSet<u16> = (0..60).map(|_| proxy.send(&limited).status).collect();
     assert_eq!(statuses, BTreeSet::from([202, 429]));
     let (_, log) = daemon.stop();
-    for told in [
+    for message in [
         "can't be stored",
         "are stored again",
         "rejected a click",
-        "names no client",
+        "no readable X-Forwarded-For",
         "counts",
     ] {
-        assert!(log.contains(told), "no {told:?} in\n{log}");
+        assert!(log.contains(message), "no {message:?} in\n{log}");
     }
     assert_private(&log);
 }

@@ -1,4 +1,4 @@
-//! What takes long says on the terminal how far it is, once it has taken a second, and leaves nothing there.
+//! Progress on the terminal: shown after one second, and erased at the end.
 
 use std::io::BufRead;
 
@@ -20,7 +20,7 @@ fn slow(calls: &str, microseconds: u32, command: &str) -> String {
     )
 }
 
-/// Runs a script on a terminal; what the screen showed, and what of that is left at the end.
+/// Runs a script on a terminal; returns everything that the screen showed, and what is left at the end.
 fn on_terminal(site: &Site, script: &str) -> (String, String) {
     let (code, screen) = site.on_terminal(script).finish();
     assert_eq!(code, Some(0), "{screen}");
@@ -36,17 +36,17 @@ fn on_terminal(site: &Site, script: &str) -> (String, String) {
 fn a_backup_says_how_far_it_is() {
     let site = site(10_000);
     let command = |name: &str| slow("pwrite64", 200, &format!("leadclicks backup {name}"));
-    let told = |name: &str| format!("backup written to {name}: 41.45 MB, 10000 clicks\n");
+    let message = |name: &str| format!("backup written to {name}: 41.45 MB, 10000 clicks\n");
     let (screen, left) = on_terminal(&site, &command("slow.db"));
     assert!(screen.contains("copying █"), "{screen}");
     assert!(screen.contains(" MB of 41.45 MB\r\u{1b}[2K"), "{screen}");
-    assert_eq!(left, told("slow.db"));
+    assert_eq!(left, message("slow.db"));
 
     let piped = site.shell(&command("piped.db"));
-    Ran::of(piped).assert(0, &told("piped.db"), "");
-    let (screen, _) = on_terminal(&site, &(command("quiet.db") + " 2>told"));
-    assert_eq!(screen, told("quiet.db"));
-    assert_eq!(site.read("told"), b"");
+    Ran::of(piped).assert(0, &message("piped.db"), "");
+    let (screen, _) = on_terminal(&site, &(command("quiet.db") + " 2>message"));
+    assert_eq!(screen, message("quiet.db"));
+    assert_eq!(site.read("message"), b"");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_report_into_a_file_says_how_much_is_written() {
         assert_eq!(left, "");
         assert_eq!(site.read("report.csv").lines().count(), 1001);
     }
-    // Behind a pipe there may be a pager, and on the terminal itself is the report.
+    // The pipe may lead to a pager, and the terminal itself shows the report.
     let (screen, _) = on_terminal(&site, &command(" | tail -n 1 | wc -l"));
     assert_eq!(screen, "1\n");
     let (screen, _) = on_terminal(&site, &command(""));
@@ -95,7 +95,7 @@ fn an_import_says_how_far_it_is() {
     let rows = row.repeat(10_000);
     let header = "email,expert_username,search_query,created_at\n";
     site.write("clicks.csv", format!("{header}{rows}"));
-    // Pages that find no room in memory go into the WAL.
+    // Pages that do not fit in memory go into the WAL.
     let command = slow("pwrite64", 300, "leadclicks import clicks.csv");
     let (screen, left) = on_terminal(&site, &command);
     assert!(screen.contains("importing █"), "{screen}");
@@ -114,7 +114,7 @@ fn a_check_says_how_long_it_has_taken() {
     let (_, left) = screen.rsplit_once("\r\u{1b}[2K").expect(&screen);
     assert!(left.starts_with("{\"state\":\"warning\","), "{screen}");
 
-    // A file that everybody may open.
+    // A file that everyone may open.
     let piped = Ran::of(site.shell(&command));
     assert_eq!(piped.stderr, "leadclicks: 1 warning\n", "{piped}");
 }

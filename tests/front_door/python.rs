@@ -1,4 +1,4 @@
-//! Python programs beside the tests, which use the database and the reports as others do.
+//! Python programs that use the database and the reports as other applications do.
 
 use std::{
     ffi::OsStr,

@@ -97,7 +97,7 @@ search_query,clicks,leads,share,latest_click_at
 '@SUM,1,1,0.1667,2026-11-02T10:00:00.000000Z
 "
     );
-    // The filter knows cases as the ranking does, and the part of a search need not be a word.
+    // The filter ignores case as the ranking does, and matches parts of words.
     assert_eq!(
         site.stdout_of(&[
             "report",
@@ -126,7 +126,7 @@ const MIDNIGHTS: &str = "
         (4, 'a@example.com', 'zoe', '', '2026-11-04 23:30:00.000000');";
 
 #[test]
-fn days_are_those_of_the_readers_zone_and_none_is_left_out() {
+fn days_are_in_the_readers_zone_and_include_days_without_clicks() {
     let site = Site::new().with_schema(MIDNIGHTS);
     site.run(&["report", "--by-day", "--tz", "Europe/Berlin"])
         .assert(
@@ -169,7 +169,7 @@ fn days_are_those_of_the_readers_zone_and_none_is_left_out() {
 }
 
 #[test]
-fn a_window_in_another_zone_is_that_zones() {
+fn a_window_in_another_zone_has_the_days_of_that_zone() {
     let site = Site::new().with_schema(MIDNIGHTS);
     let ids = |zone: &str| {
         let window = ["--since", "2026-11-02", "--until", "2026-11-03"];
@@ -258,7 +258,7 @@ type AnyClick = (u8, u8, String, i64);
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Against the same counts made by hand.
+    /// Compares the report with counts made by the test itself.
     #[test]
     fn counts_are_right_for_any_clicks(
         clicks in prop::collection::vec((0..6_u8, 0..4_u8, "[aA ]{0,3}", 0..200_i64), 1..60)
@@ -365,7 +365,7 @@ fn the_summary_is_one_screen() {
     assert!((230..=240).contains(&days), "{days}");
 }
 
-/// What a command prints when the clock says Wednesday, 2026-11-18, noon in UTC.
+/// The output of a command run at noon UTC on Wednesday, 2026-11-18.
 fn on_wednesday(site: &Site, command: &str) -> String {
     let ran = Ran::of(site.shell(&format!("faketime '2026-11-18 12:00:00' {command}")));
     assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
@@ -418,7 +418,7 @@ Newest leads and their first clicks; times in UTC
 
 #[test]
 #[ignore = "needs faketime; tests/run runs it"]
-fn a_summary_keeps_to_80_columns_however_much_there_is() {
+fn a_summary_fits_80_columns_with_any_data() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 250000)
          INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
@@ -478,7 +478,7 @@ fn upper_and_lower_case_are_the_same_in_any_alphabet() {
 }
 
 #[test]
-fn a_summary_of_nothing_says_so() {
+fn a_summary_without_clicks_says_so() {
     let site = Site::new().with_schema("");
     let sentence = format!(
         "leadclicks: no clicks yet in {}\n",
@@ -509,7 +509,7 @@ fn colours_are_for_terminals_that_want_them() {
         &[("CLICOLOR_FORCE", "1")],
         &format!("{report} | cat")
     ));
-    // A file is read by whatever.
+    // Any program may read a file, so it has no colours.
     assert!(!coloured(
         &[],
         &format!("{report} --output t.txt; cat t.txt")

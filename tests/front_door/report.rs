@@ -1,4 +1,4 @@
-//! What `leadclicks report` prints, in every format, and where it goes.
+//! `leadclicks report`: its output in every format, and output files.
 
 use std::{
     fmt::Write,
@@ -11,7 +11,7 @@ use std::{
 use crate::support::{Daemon, HOST_APP, Ran, Site, mode};
 
 /// An unknown expert, one with blank names, empty queries, cells that a spreadsheet would run, sequences that
-/// steer a terminal, equal times, and names and queries in many scripts.
+/// control a terminal, equal times, and names and queries in many scripts.
 const FIXTURE: &str = "
     INSERT INTO experts VALUES
         ('jdoe', 'Jane', 'Doe'), ('blank', '  ', ''), ('zoë', ' Zoë ', 'O''Neil, Jr.'), ('solo', '', 'Solo');
@@ -108,7 +108,7 @@ fn by_expert_as_json_is_the_experts_clicks_newest_first() {
 }
 
 #[test]
-fn ndjson_is_a_flat_object_a_click() {
+fn ndjson_is_one_flat_object_for_each_click() {
     let site = fixture();
     let jdoe = concat!(
         r#"{"email":"=cmd@example.com","expert_username":"jdoe","expert_name":"Jane Doe","search_query":"-1+1","created_at":"2026-11-01T23:59:59.999999Z"}"#,
@@ -149,7 +149,7 @@ fn ndjson_is_a_flat_object_a_click() {
 }
 
 #[test]
-fn csv_is_a_row_a_click_and_guards_cells_that_a_spreadsheet_would_run() {
+fn csv_is_one_row_for_each_click_and_guards_cells_that_a_spreadsheet_would_run() {
     let site = fixture();
     let by_email = concat!(
         "email,expert_username,expert_name,search_query,created_at\n",
@@ -294,7 +294,7 @@ fn a_table_is_as_wide_as_its_terminal() {
 }
 
 #[test]
-fn nothing_in_a_row_steers_the_terminal() {
+fn nothing_in_a_row_can_control_the_terminal() {
     let site = Site::new().with_schema("");
     let steering: String = ('\u{1}'..='\u{1f}')
         .chain('\u{7f}'..='\u{9f}')
@@ -359,7 +359,7 @@ fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
         let report = [&report[..], &["--format", format]].concat();
         run(&report).assert(0, &site.stdout_of(&report), "");
     }
-    // 04:30 to 09:30 in UTC: the clocks went back in between.
+    // 04:30 to 09:30 UTC; clocks are set back in between.
     let since = ["--since", "2026-11-01 00:30", "--until", "2026-11-01 04:30"];
     run(&[&["report", "--by-email", "--format", "csv"], &since[..]].concat()).assert(
         0,
@@ -410,7 +410,7 @@ fn a_table_stops_at_50_leads_or_200_clicks_and_says_how_many_more_there_are() {
 }
 
 #[test]
-fn a_lead_with_many_clicks_does_not_push_all_others_off_the_screen() {
+fn a_lead_with_many_clicks_leaves_room_for_other_leads() {
     let site = Site::new().with_schema(
         "WITH RECURSIVE click (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM click WHERE id < 60)
          INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
@@ -485,8 +485,8 @@ fn programs_get_every_click_unless_they_limit() {
 }
 
 #[test]
-fn since_is_in_the_window_and_until_is_not() {
-    // Some times as CURRENT_TIMESTAMP writes them, without a fraction of a second.
+fn since_is_inclusive_and_until_is_exclusive() {
+    // Some times have no fraction of a second, as CURRENT_TIMESTAMP writes them.
     let site = Site::new().with_database(HOST_APP).with_database(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
             (1, 'before@example.com', 'jdoe', '', '2026-11-01 08:59:59.999999'),
@@ -513,7 +513,7 @@ fn since_is_in_the_window_and_until_is_not() {
             ("2026-11-01 09:00", "2026-11-01T11:00:00+01:00"),
             ("2026-11-01T09:00:00.000000Z", "2026-11-01 09:59:59.9999999"),
         ] {
-            // Below a microsecond nothing is stored, so what is asked for is cut to it.
+            // Stored times have microseconds, so the window is truncated to them.
             let expected = match until {
                 "2026-11-01 09:59:59.9999999" => {
                     expected.replace(&click("last", "09:59:59.999999"), "")
@@ -549,7 +549,7 @@ fn since_is_in_the_window_and_until_is_not() {
 }
 
 #[test]
-fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() {
+fn every_click_on_an_expert_is_listed_once_and_in_order_even_if_many_share_a_time() {
     const CLICKS: u64 = 14_000;
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {CLICKS} - 1)
@@ -565,7 +565,7 @@ fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() 
         .iter()
         .map(|id| format!("lead{id}@example.com"))
         .collect();
-    // Around the ends of the pages that are read at once.
+    // Limits around the size of the pages in which rows are read.
     for limit in [1, 255, 256, 257, 1279, 1280, 1281, ids.len(), ids.len() + 1] {
         let csv = site.stdout_of(&[
             "report",
@@ -588,7 +588,7 @@ fn every_click_on_an_expert_comes_once_and_in_order_however_many_share_a_time() 
     }
 }
 
-/// Who, and when: a row of [`shuffled_clicks`], in the order in which reports tell them.
+/// Email and time of a row of [`shuffled_clicks`], in the order of reports.
 type Shuffled = (u64, u64, String, String);
 
 /// Clicks on two experts whose times go back and forth in the table, many of them equal.
@@ -640,7 +640,7 @@ fn by_lead(rows: &[Shuffled], leads_max: usize) -> String {
 }
 
 #[test]
-fn the_time_of_clicks_makes_their_order_whatever_the_tables_is_and_whichever_indexes_there_are() {
+fn clicks_are_ordered_by_time_whatever_the_order_and_indexes_of_the_table() {
     let rows = shuffled_clicks(3_000);
     for indexes in [
         "",
@@ -740,13 +740,13 @@ fn all_clicks_on_an_expert_are_listed_even_if_their_searches_fill_many_pages() {
          FROM n;",
     ));
     let csv = site.stdout_of(&["report", "--expert", "jdoe", "--format", "csv"]);
-    let told: Vec<&str> = csv
+    let found: Vec<&str> = csv
         .lines()
         .skip(1)
         .map(|line| line.split('@').next().unwrap())
         .collect();
     let expected: Vec<String> = (0..CLICKS).rev().map(|id| format!("lead{id}")).collect();
-    assert!(told == expected);
+    assert!(found == expected);
 }
 
 #[test]
@@ -770,7 +770,7 @@ fn an_output_file_is_complete_and_replaces_an_existing_file() {
 }
 
 #[test]
-fn an_output_file_is_as_closed_as_the_umask_asks() {
+fn an_output_file_has_the_mode_that_the_umask_allows() {
     let site = fixture();
     for (umask, expected) in [
         ("077", 0o600),
@@ -783,7 +783,7 @@ fn an_output_file_is_as_closed_as_the_umask_asks() {
         assert_eq!(mode(&site.path("clicks.txt")), expected, "umask {umask}");
         fs::remove_file(site.path("clicks.txt")).unwrap();
     }
-    // A file that its owner has closed stays closed.
+    // The mode of an existing file is kept.
     site.write("clicks.txt", "old");
     fs::set_permissions(site.path("clicks.txt"), fs::Permissions::from_mode(0o600)).unwrap();
     site.stdout_of(&["report", "--by-email", "--output", "clicks.txt"]);
@@ -874,7 +874,7 @@ fn an_output_of_a_dash_is_standard_output() {
 }
 
 #[test]
-fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
+fn a_search_of_2000_characters_leaves_room_for_other_rows() {
     let site = Site::new().with_schema(&format!(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '{}', '2026-11-01 09:00:00.000000')",
         "word ".repeat(400)
@@ -887,8 +887,8 @@ fn a_search_of_2000_characters_does_not_push_all_else_off_the_screen() {
 }
 
 #[test]
-fn a_report_that_fails_leaves_the_output_file_as_it_was() {
-    // The time that is none comes after more rows than are read or written at once.
+fn a_failed_report_does_not_change_the_output_file() {
+    // The invalid time comes after more rows than are read or written at once.
     let site = Site::new().with_database(HOST_APP).with_database(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES (1, 'amy@example.com', 'jdoe', '', '1 November');
          WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
@@ -926,7 +926,7 @@ fn a_report_that_fails_leaves_the_output_file_as_it_was() {
 }
 
 #[test]
-fn an_empty_report_is_valid_and_said_in_a_sentence() {
+fn an_empty_report_is_valid_output_and_a_sentence_says_so() {
     let site = Site::new().with_schema("");
     let path = site.db_path();
     let path = path.display();
@@ -994,7 +994,7 @@ fn an_unknown_expert_has_an_empty_report() {
 
 #[test]
 fn a_reader_that_ends_early_is_not_an_error() {
-    // Several times what a pipe and the buffers before it hold.
+    // Several times the size of a pipe and the buffers before it.
     let site = Site::new().with_schema(&format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
          INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
@@ -1064,7 +1064,7 @@ fn a_report_shows_a_click_while_the_daemon_runs_and_after_it_was_stopped_or_kill
     assert_eq!(daemon.post("third@example.com", "jdoe", "").status, 202);
     daemon.kill();
     assert_eq!(emails(), ["third", "second", "first"]);
-    // A report must not be what keeps the next daemon from starting.
+    // A report must not prevent the next daemon from starting.
     let daemon = Daemon::start(&site, &[]);
     assert_eq!(daemon.post("fourth@example.com", "jdoe", "").status, 202);
     assert_eq!(emails(), ["fourth", "third", "second", "first"]);

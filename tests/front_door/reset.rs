@@ -1,4 +1,4 @@
-//! `leadclicks reset`: what it asks, what it wipes, and what it leaves.
+//! `leadclicks reset`: confirmation, what it wipes, and what it keeps.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn found(site: &Site, rows: u64) -> String {
     )
 }
 
-/// Whether `text` stands anywhere in the bytes of the database's files.
+/// Whether `text` occurs anywhere in the bytes of the database's files.
 pub fn is_in_files(site: &Site, text: &str) -> bool {
     ["leadclicks.db", "leadclicks.db-wal"].iter().any(|name| {
         let bytes = fs::read(site.path(name)).unwrap_or_default();
@@ -41,7 +41,7 @@ pub fn is_in_files(site: &Site, text: &str) -> bool {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_deleted_unless_yes_is_said() {
+fn without_a_terminal_nothing_is_deleted_without_yes() {
     let site = site();
     site.run(&["reset"]).assert(
         3,
@@ -93,7 +93,7 @@ fn anything_else_on_a_terminal_declines() {
         terminal.wait_for(prompt);
         terminal.type_and_end(answer);
         let (code, screen) = terminal.finish();
-        // The end of the input is no line break of its own.
+        // The end of the input prints no line break.
         let echoed = if answer.is_empty() { "\n" } else { answer };
         let declined = "leadclicks: not confirmed, so nothing was deleted\n";
         assert_eq!(
@@ -125,7 +125,7 @@ fn the_rows_are_physically_gone() {
 }
 
 #[test]
-fn the_daemon_captures_throughout_and_loses_no_later_click() {
+fn the_daemon_captures_during_a_reset_and_loses_no_later_click() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     for n in 0..50 {
@@ -166,7 +166,7 @@ fn the_daemon_captures_throughout_and_loses_no_later_click() {
                 .count()
         };
         assert_eq!((with("wipe-"), with("after-")), (0, 50));
-        // Those that were captured in between are wiped up to one of them, and all later ones are there.
+        // Of the clicks captured meanwhile, the first ones are wiped and all later ones are stored.
         let during: Vec<&String> = stored
             .iter()
             .filter(|email| email.starts_with("during-"))
@@ -189,7 +189,7 @@ fn the_daemon_captures_throughout_and_loses_no_later_click() {
 }
 
 #[test]
-fn a_backup_is_a_whole_database_of_its_own() {
+fn a_backup_is_a_complete_independent_database() {
     for (umask, expected) in [("022", 0o640), ("077", 0o600), ("000", 0o640)] {
         let site = site();
         let args = ["reset", "--yes", "--backup", "copy.db"];
@@ -229,7 +229,7 @@ fn a_backup_is_a_whole_database_of_its_own() {
     }
 }
 
-/// The clicks of a database that must be whole.
+/// The clicks of a database, which must be intact.
 fn clicks_in(path: &Path) -> Vec<String> {
     let conn = Connection::open(path).unwrap();
     let check: String = conn
@@ -339,7 +339,7 @@ fn a_reset_that_cannot_print_what_it_will_delete_deletes_nothing() {
     }
 }
 
-/// The other tables that a reset wipes, as a host app may have them, with rows; beside those of [`HOST_APP`].
+/// The other tables that a reset wipes, as a host app may have them, with rows; in addition to those of [`HOST_APP`].
 pub const TRIAL: &str = "
     CREATE TABLE conversations (id INTEGER PRIMARY KEY, email VARCHAR(320), text TEXT);
     CREATE TABLE feedback (
@@ -365,7 +365,7 @@ fn host_app() -> Site {
         .with_database(CLICKS)
 }
 
-/// What a host app keeps, whatever is reset: its schema and the rows of its other tables.
+/// What a reset keeps of a host app: its schema and the rows of its other tables.
 fn kept(site: &Site) -> Vec<String> {
     site.connect()
         .prepare(
@@ -442,7 +442,7 @@ fn in_a_host_apps_database_six_tables_are_wiped_and_nothing_else() {
     ] {
         assert!(!is_in_files(&site, text), "{text}");
     }
-    // The app's triggers kept its full-text index in step.
+    // The app's triggers have updated its full-text index.
     assert_eq!(searched("wipe rust"), 0);
     site.connect()
         .execute_batch(
@@ -476,7 +476,7 @@ fn copies_in_indexes_and_planner_statistics_are_gone_too() {
 }
 
 #[test]
-fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
+fn a_reset_that_would_break_references_changes_nothing() {
     let site = host_app();
     site.connect()
         .execute_batch("INSERT INTO notes VALUES (2, 1), (3, 2), (4, NULL);")
@@ -494,7 +494,7 @@ fn a_reset_that_would_leave_references_to_nothing_changes_nothing() {
         host_app_found(&site) + "\ndry run: nothing was deleted\n"
     );
 
-    // What pointed to nothing before is not the reset's affair.
+    // A reset ignores references that were broken before.
     site.connect()
         .execute_batch(
             "PRAGMA foreign_keys = OFF; DELETE FROM notes WHERE click_id IS NOT NULL; INSERT INTO notes VALUES (5, 99);",
@@ -519,8 +519,8 @@ fn bytes_that_a_reader_keeps_are_reported_and_gone_after_the_advised_step() {
          when it is done, run leadclicks purge --older-than 2000-01-01, which clears them and deletes no newer clicks\n",
         site.db_path().display()
     );
-    let told = found(&site, 3) + "\ndeleted 3 rows\n";
-    site.run(&["reset", "--yes"]).assert(1, &told, &error);
+    let expected = found(&site, 3) + "\ndeleted 3 rows\n";
+    site.run(&["reset", "--yes"]).assert(1, &expected, &error);
     assert_eq!(daemon.post("kept@example.com", "jdoe", "").status, 202);
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
@@ -533,7 +533,7 @@ fn bytes_that_a_reader_keeps_are_reported_and_gone_after_the_advised_step() {
 #[test]
 fn copies_that_a_host_app_left_in_its_pages_are_gone() {
     // Rows in the order of their keys, then a random order: pages are split and balanced, and without
-    // secure_delete what moved stays where it was.
+    // secure_delete copies of moved rows stay on the old pages.
     let site = Site::new().with_database(HOST_APP).with_database(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
          INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)

@@ -10,7 +10,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Each file below `src` with its text, but for what only tests see.
+/// Each file below `src` with its text, without unit tests.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut sources = Vec::new();
     let mut directories = vec![root().join("src")];

@@ -1,4 +1,4 @@
-//! What the tests share: a directory of their own, the programs, and an HTTP client that sends exact bytes.
+//! Shared test helpers: a temporary directory, the programs, and an HTTP client that sends exact bytes.
 
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 use crate::privacy;
 
-/// How long anything that a test waits for may take; far more than it needs on a slow machine.
+/// The limit of every wait in a test, generous even for a slow machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A directory with a database in it; removed at the end.
+/// A temporary directory for a database.
 pub struct Site {
     dir: TempDir,
 }
@@ -50,14 +50,14 @@ impl Site {
         names
     }
 
-    /// A connection to the database of the test's own.
+    /// A new connection to the database, for the test itself.
     pub fn connect(&self) -> Connection {
         let conn = Connection::open(self.db_path()).expect("the database");
         conn.busy_timeout(PATIENCE).unwrap();
         conn
     }
 
-    /// Makes a database as the daemon would, and fills it by `sql`.
+    /// Creates a database with the daemon's schema, then runs `sql`.
     pub fn with_schema(self, sql: &str) -> Self {
         let conn = self.connect();
         conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
@@ -68,7 +68,7 @@ impl Site {
         self
     }
 
-    /// Makes a database as another program would: with SQLite's defaults and nothing but `sql`.
+    /// Creates a database with SQLite's defaults by running `sql`, as another program would.
     pub fn with_database(self, sql: &str) -> Self {
         self.connect().execute_batch(sql).expect(sql);
         self
@@ -81,19 +81,19 @@ impl Site {
         path
     }
 
-    /// What a file of the directory holds.
+    /// Reads a file of the directory.
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).expect(name)
     }
 
-    /// The first value of the first row that `sql` finds.
+    /// The first value of the first row of the query `sql`.
     pub fn value<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
         self.connect()
             .query_row(sql, [], |row| row.get(0))
             .expect(sql)
     }
 
-    /// All stored clicks as (email, expert, query), in the order of their ids.
+    /// All stored clicks as (email, expert, query), ordered by id.
     pub fn clicks(&self) -> Vec<(String, String, String)> {
         self.connect()
             .prepare("SELECT email, expert_username, search_query FROM lead_clicks ORDER BY id")
@@ -104,38 +104,38 @@ impl Site {
             .collect()
     }
 
-    /// The emails of all stored clicks, in the order of their ids.
+    /// The emails of all stored clicks, ordered by id.
     pub fn emails(&self) -> Vec<String> {
         self.clicks().into_iter().map(|click| click.0).collect()
     }
 
-    /// `leadclicks` in this directory with pipes, in UTC, and with the width that a table has without a terminal.
+    /// `leadclicks` in this directory, with pipes, in UTC, and with the table width that applies without a terminal.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.program(env!("CARGO_BIN_EXE_leadclicks"));
         command.args(args);
         command
     }
 
-    /// As [`Site::command`], with a umask such as `077`.
+    /// Like [`Site::command`], with a umask such as `077`.
     pub fn command_with_umask(&self, umask: &str, args: &[&str]) -> Command {
         let mut command = self.shell("umask \"$0\" && exec leadclicks \"$@\"");
         command.arg(umask).args(args);
         command
     }
 
-    /// A shell in this directory, in which `leadclicks` is a command; set up as [`Site::command`].
+    /// A shell in this directory with `leadclicks` in its PATH, set up like [`Site::command`].
     pub fn shell(&self, script: &str) -> Command {
         let mut command = self.program("sh");
         command.args(["-c", script]);
         command
     }
 
-    /// Runs `script`, in which `leadclicks` is a command, by a shell on a terminal of its own, without colours.
+    /// Runs a shell script on its own terminal without colours, with `leadclicks` in its PATH.
     pub fn on_terminal(&self, script: &str) -> Terminal {
         self.on_terminal_with(&[("NO_COLOR", "1")], script)
     }
 
-    /// As [`Site::on_terminal`], with variables that say something about colours.
+    /// Like [`Site::on_terminal`], with environment variables about colours.
     pub fn on_terminal_with(&self, variables: &[(&str, &str)], script: &str) -> Terminal {
         let mut command = self.program("script");
         command
@@ -169,19 +169,19 @@ impl Site {
         command
     }
 
-    /// Runs `leadclicks` to its end, whatever that is.
+    /// Runs `leadclicks` until it ends.
     pub fn run(&self, args: &[&str]) -> Ran {
         Ran::finish(self.command(args), b"")
     }
 
-    /// Runs `leadclicks` with something on its standard input.
+    /// Runs `leadclicks` with `input` on its standard input.
     pub fn run_with_input(&self, args: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(args);
         command.stdin(Stdio::piped());
         Ran::finish(command, input)
     }
 
-    /// Runs `leadclicks`, which must succeed and complain of nothing, and returns what it printed.
+    /// Runs `leadclicks`, which must succeed without any message, and returns its standard output.
     pub fn stdout_of(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
@@ -198,13 +198,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Runs a command to its end, with pipes for what it prints.
+    /// Runs a command until it ends, and captures its output.
     pub fn of(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self::finish(command, b"")
     }
 
-    /// Runs `leadclicksd` on `site`'s database, which must give up by itself.
+    /// Runs `leadclicksd` on `site`'s database. It must fail to start.
     pub fn daemon(site: &Site, listen: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
         command
@@ -218,18 +218,18 @@ impl Ran {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         if let Some(mut stdin) = child.stdin.take() {
-            // A program that does not read to the end is the test's own affair.
+            // The program may end without reading everything.
             let _ = stdin.write_all(input);
         }
         Self::wait(&command, child)
     }
 
-    /// As [`Ran::finish`], for a program that `command` has started.
+    /// Like [`Ran::finish`], for a child that `command` has already started.
     pub fn wait(command: &Command, child: Child) -> Self {
         let name = format!("{command:?}");
         let id = child.id().to_string();
         let (send, ended) = mpsc::channel();
-        // The test may have given up.
+        // The test may have stopped waiting.
         thread::spawn(move || send.send(child.wait_with_output()));
         let Ok(output) = ended.recv_timeout(4 * PATIENCE) else {
             let _ = Command::new("kill").args(["-KILL", &id]).status();
@@ -262,7 +262,7 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// A program on a terminal, by `script` of util-linux; killed when dropped.
+/// A program on a terminal, run by `script` of util-linux. It is killed on drop.
 pub struct Terminal {
     child: Child,
     output: mpsc::Receiver<u8>,
@@ -301,13 +301,13 @@ impl Terminal {
         }
     }
 
-    /// Types `keys`, and then the key that ends the input.
+    /// Types `keys`, then closes the input.
     pub fn type_and_end(&mut self, keys: &str) {
         let mut stdin = self.child.stdin.take().expect("a pipe");
         stdin.write_all(keys.as_bytes()).expect("typed");
     }
 
-    /// Waits for the end; returns the exit code and all that the screen showed, with plain line breaks.
+    /// Waits until the program ends; returns its exit code and everything on the screen, with plain line breaks.
     pub fn finish(mut self) -> (Option<i32>, String) {
         drop(self.child.stdin.take());
         loop {
@@ -332,7 +332,7 @@ impl Drop for Terminal {
     }
 }
 
-/// A running `leadclicksd`; killed when dropped.
+/// A running `leadclicksd`. It is killed on drop.
 pub struct Daemon {
     child: Child,
     pub ready_line: String,
@@ -340,24 +340,24 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the daemon on `site`'s database and a free port of loopback, and waits until it is ready.
+    /// Starts the daemon on `site`'s database and a free loopback port, and waits until it is ready.
     pub fn start(site: &Site, args: &[&str]) -> Self {
         Self::start_as(Command::new(env!("CARGO_BIN_EXE_leadclicksd")), site, args)
     }
 
-    /// As [`Daemon::start`], by a command that ends with the daemon's own name.
+    /// Like [`Daemon::start`], with a command whose last argument is the daemon.
     pub fn start_as(mut command: Command, site: &Site, args: &[&str]) -> Self {
         command.arg("--db").arg(site.db_path());
         Self::start_on_own_database(command, site, args)
     }
 
-    /// Starts the daemon on `site`'s database by a command that ends with its name, and has a standard input.
+    /// Like [`Daemon::start_as`], with the standard input of `command`.
     pub fn start_with_stdin(mut command: Command, site: &Site) -> Self {
         command.arg("--db").arg(site.db_path());
         Self::wait_until_ready(command, site)
     }
 
-    /// As [`Daemon::start_as`], by a command that names its database, too.
+    /// Like [`Daemon::start_as`], with a command that already has `--db`.
     pub fn start_on_own_database(mut command: Command, site: &Site, args: &[&str]) -> Self {
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -409,7 +409,7 @@ impl Daemon {
         Client::new(stream)
     }
 
-    /// Posts a click as a page would, on a connection of its own.
+    /// Posts a click on a new connection, as a page would.
     pub fn post(&self, email: &str, expert_username: &str, search_query: &str) -> Answer {
         self.connect()
             .send(&post_request(&body(email, expert_username, search_query)))
@@ -423,7 +423,7 @@ impl Daemon {
         assert!(status.success());
     }
 
-    /// How much memory the system says it takes, in KiB: `VmRSS` now, `VmHWM` at the most.
+    /// The daemon's resident memory in KiB: `VmRSS` is the current value, `VmHWM` the peak.
     pub fn memory_kb(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("status");
         status
@@ -438,7 +438,7 @@ impl Daemon {
             .expect(name)
     }
 
-    /// Waits until the log says `text`.
+    /// Waits until the log contains `text`.
     pub fn wait_for_log(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
@@ -447,19 +447,44 @@ impl Daemon {
         }
     }
 
-    /// SIGKILL: nothing in the daemon gets to run any more.
+    /// Waits until the daemon has accepted every connection to its TCP address and read everything sent on them. It then
+    /// knows all requests that are complete.
+    pub fn wait_until_all_is_read(&self) {
+        let port: u16 = self.address().rsplit(':').next().unwrap().parse().unwrap();
+        let port = format!(":{port:04X}");
+        let is_read = |socket: &str| {
+            // proc_pid_net(5): number, local and remote address, state, queues for sending and receiving. A listening
+            // socket's receive queue is the number of connections to accept.
+            let fields: Vec<&str> = socket.split_whitespace().collect();
+            let (sending, receiving) = fields[4].split_once(':').unwrap();
+            (!fields[1].ends_with(&port) || receiving == "00000000")
+                && (!fields[2].ends_with(&port) || sending == "00000000")
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string("/proc/net/tcp")
+            .unwrap()
+            .lines()
+            .skip(1)
+            .all(is_read)
+        {
+            assert!(Instant::now() < deadline, "not all is read");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
     }
 
-    /// SIGTERM; returns how the daemon ended and its log.
+    /// Sends SIGTERM and waits for the end; returns the exit status and the log.
     pub fn stop(mut self) -> (ExitStatus, String) {
         self.signal("TERM");
         (self.wait(), self.log())
     }
 
-    /// Waits for the daemon to end by itself.
+    /// Waits until the daemon ends.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -476,14 +501,14 @@ impl Daemon {
     }
 }
 
-/// The first line that a program prints, which must come in time.
+/// The first line that a program prints.
 pub fn first_line(output: impl Read + Send + 'static) -> String {
     let mut output = BufReader::new(output);
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         let mut line = String::new();
         let read = output.read_line(&mut line);
-        // The test may have given up.
+        // The test may have stopped waiting.
         let _ = send.send(read.map(|_| line));
     });
     receive
@@ -503,7 +528,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Holds the database's write lock until it is dropped, as another program's long transaction does.
+/// Holds the database's write lock until it is dropped, as a long transaction of another program would.
 pub struct WriteLock(Connection);
 
 impl WriteLock {
@@ -518,11 +543,11 @@ impl WriteLock {
     }
 }
 
-/// System calls of a running daemon that fail or are slow, by strace, until this is dropped.
+/// Makes system calls of a running daemon fail or wait, with strace, until it is dropped.
 pub struct Fault(Child);
 
 impl Fault {
-    /// `injection` is a call and what becomes of it, as in `fsync:error=EIO`.
+    /// `injection` is a system call and its fault, such as `fsync:error=EIO`.
     pub fn inject(daemon: &Daemon, injection: &str) -> Self {
         let mut strace = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e"])
@@ -537,12 +562,12 @@ impl Fault {
             .stderr(Stdio::piped())
             .spawn()
             .expect("strace");
-        let told = first_line(strace.stderr.take().unwrap());
+        let line = first_line(strace.stderr.take().unwrap());
         let fault = Self(strace);
-        // It is attached to all threads then.
+        // strace prints this line when it is attached to all threads.
         assert!(
-            told.contains(" attached"),
-            "{told}see /proc/sys/kernel/yama/ptrace_scope"
+            line.contains(" attached"),
+            "{line}see /proc/sys/kernel/yama/ptrace_scope"
         );
         fault
     }
@@ -550,7 +575,7 @@ impl Fault {
 
 impl Drop for Fault {
     fn drop(&mut self) {
-        // At this signal strace lets go of the daemon, which then goes on as if nothing had been.
+        // At this signal strace detaches from the daemon, which continues normally.
         let _ = Command::new("kill")
             .args(["-INT", &self.0.id().to_string()])
             .status();
@@ -568,14 +593,14 @@ pub fn assert_unavailable(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), Some("2"));
 }
 
-/// The log of a fault: how often storing began to fail, worked again, and `reason` was told.
+/// Asserts that the log says once that storing failed, once that it works again, and once the `reason`.
 #[track_caller]
-pub fn assert_told_once(log: &str, reason: &str) {
-    let told = [FAILING, WORKING, reason].map(|text| log.matches(text).count());
-    assert_eq!(told, [1, 1, 1], "{reason}\n{log}");
+pub fn assert_logged_once(log: &str, reason: &str) {
+    let counts = [FAILING, WORKING, reason].map(|text| log.matches(text).count());
+    assert_eq!(counts, [1, 1, 1], "{reason}\n{log}");
 }
 
-/// The number behind `name=` in the log's lines of counts, over all lines.
+/// The sum of the numbers after `name=` in the log's lines of counts.
 pub fn counted(log: &str, name: &str) -> u64 {
     log.lines()
         .filter(|line| line.contains(" counts "))
@@ -585,7 +610,7 @@ pub fn counted(log: &str, name: &str) -> u64 {
         .sum()
 }
 
-/// What `program` says about `command`, such as `["experts", "list"]`.
+/// The `--help` of a command of `program`, such as `["experts", "list"]`.
 #[track_caller]
 pub fn help(program: &str, command: &[String]) -> String {
     let mut help = Command::new(program);
@@ -595,7 +620,7 @@ pub fn help(program: &str, command: &[String]) -> String {
     ran.stdout
 }
 
-/// All commands of `leadclicks`, as words, and the groups that they are in: first itself, which has none.
+/// All commands and groups of commands of `leadclicks`, each as its words. The first is `leadclicks` itself, without any.
 pub fn commands() -> Vec<Vec<String>> {
     let mut commands = vec![vec![]];
     let mut known = 0;
@@ -610,14 +635,14 @@ pub fn commands() -> Vec<Vec<String>> {
     commands
 }
 
-/// The names of what stands in a group of commands of `leadclicks`; none for a command.
+/// The names of the commands in a group of `leadclicks`; empty for a command.
 pub fn subcommands(group: &[String]) -> Vec<String> {
     help(env!("CARGO_BIN_EXE_leadclicks"), group)
         .split("\nCommands:\n")
         .nth(1)
         .into_iter()
         .flat_map(|rest| rest.split("\n\n").next().unwrap().lines())
-        // What explains a command may go on in a line of its own.
+        // The description of a command may continue on the next line.
         .filter_map(|line| {
             line.strip_prefix("  ")
                 .filter(|line| !line.starts_with(' '))
@@ -626,7 +651,7 @@ pub fn subcommands(group: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Whether the tests should take minutes, by `tests/run --long`.
+/// Whether the tests run under `tests/run --long` and may take minutes.
 pub fn is_long() -> bool {
     std::env::var_os("LEADCLICKS_TEST_LONG").is_some()
 }
@@ -644,7 +669,7 @@ pub fn post_request(body: &str) -> String {
     request("POST", "/api/lead-clicks", "", body)
 }
 
-/// A request with a JSON body; `headers` are whole lines, each with its line break.
+/// A request with a JSON body. `headers` are complete lines, each with its line break.
 pub fn request(method: &str, target: &str, headers: &str, body: &str) -> String {
     format!(
         "{method} {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -671,7 +696,7 @@ impl<S: Read + Write> Client<S> {
         self.read()
     }
 
-    /// Sends a request; an error where the connection ends before its answer does.
+    /// Sends a request and reads its answer; an error if the connection ends before that.
     pub fn try_send(&mut self, request: &str) -> io::Result<Answer> {
         privacy::remember(request.as_bytes());
         self.stream.get_mut().write_all(request.as_bytes())?;
@@ -689,7 +714,7 @@ impl<S: Read + Write> Client<S> {
         self.try_read().expect("an answer")
     }
 
-    /// Reads an answer; an error where the connection ends before it does.
+    /// Reads an answer; an error if the connection ends before that.
     pub fn try_read(&mut self) -> io::Result<Answer> {
         let mut line = String::new();
         let mut head = Vec::new();
@@ -719,7 +744,7 @@ impl<S: Read + Write> Client<S> {
         Ok(answer)
     }
 
-    /// Whether the other side has closed the connection, waiting for it.
+    /// Waits until the other side closes the connection; false if it sends something instead.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
     }
@@ -734,9 +759,9 @@ impl Client<UnixStream> {
 }
 
 impl Client<TcpStream> {
-    /// Sends no more, as a client that is cut off.
+    /// Closes the sending side, as a client that is cut off.
     pub fn end_sending(&self) {
-        // Who refuses before all is read may have closed the connection, and the answer can be read all the same.
+        // The daemon may have refused and closed the connection already; its answer can still be read.
         match self.stream.get_ref().shutdown(Shutdown::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             ended => ended.unwrap(),
@@ -766,7 +791,7 @@ pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("the file").permissions().mode() & 0o7777
 }
 
-/// Lets this process open as many files as the system allows.
+/// Raises this process's limit of open files to the maximum.
 pub fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -777,7 +802,7 @@ pub fn raise_open_files() {
     setrlimit(Resource::Nofile, raised).expect("more open files");
 }
 
-/// The tables of a marketplace's own app, as SQLAlchemy would make them, with a full-text index over the clicks.
+/// The tables of a host app, as SQLAlchemy would create them, with a full-text index over the clicks.
 pub const HOST_APP: &str = "
     CREATE TABLE experts (
         id INTEGER NOT NULL PRIMARY KEY,

@@ -1,4 +1,4 @@
-//! The daemon as a service of systemd: what it tells, the socket that it is passed, and the unit in `bin/systemd`.
+//! The daemon as a systemd service: notifications, socket activation, and the units in `bin/systemd`.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ fn units() -> PathBuf {
 }
 
 #[test]
-fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
+fn systemd_is_notified_of_readiness_watchdog_and_shutdown() {
     let site = Site::new();
     let notices = UnixDatagram::bind(site.path("notify")).unwrap();
     notices.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -34,7 +34,7 @@ fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
         .env("WATCHDOG_USEC", "200000");
     let mut daemon = Daemon::start_as(command, &site, &[]);
     assert_eq!(next(), "READY=1\n");
-    // A disk that makes the writer wait is no reason to end the daemon.
+    // The watchdog must not end the daemon because the writer waits for the disk.
     let lock = WriteLock::take(&site);
     let mut client = daemon.connect();
     client.write(post_request(&body("jane@example.com", "jdoe", "")).as_bytes());
@@ -50,7 +50,7 @@ fn systemd_is_told_of_readiness_of_life_and_of_the_end() {
 }
 
 #[test]
-fn a_systemd_that_cannot_be_told_is_no_failure() {
+fn a_failed_notification_of_systemd_is_not_fatal() {
     let site = Site::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
     command
@@ -60,10 +60,10 @@ fn a_systemd_that_cannot_be_told_is_no_failure() {
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     let (status, log) = daemon.stop();
     assert!(status.success());
-    assert!(log.contains(r#"WARN can't tell systemd; told once error=No such file or directory (os error 2) state="READY=1""#), "{log}");
+    assert!(log.contains(r#"WARN can't notify systemd; repeats are not logged error=No such file or directory (os error 2) state="READY=1""#), "{log}");
 }
 
-/// The daemon's own name behind a command that passes its standard input on as systemd passes a socket, `count` times.
+/// The daemon behind a command that passes its standard input as systemd passes a socket, `count` times.
 fn activated(socket: impl Into<OwnedFd>, count: usize) -> Command {
     let script = r#"export LISTEN_PID=$$ LISTEN_FDS=$0; exec "$@" 3<&0 4<&0 </dev/null"#;
     let mut command = Command::new("sh");
@@ -83,7 +83,7 @@ fn the_socket_that_systemd_passes_is_served() {
     let site = Site::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Who comes before the daemon runs is served when it does.
+    // A connection made before the daemon starts is served as soon as it runs.
     let mut early = Client::new(std::net::TcpStream::connect(address).unwrap());
     let click = post_request(&body("jane@example.com", "jdoe", ""));
     early.write(click.as_bytes());
@@ -92,7 +92,7 @@ fn the_socket_that_systemd_passes_is_served() {
     assert_eq!(daemon.address(), address.to_string());
     assert_eq!(early.read().status, 202);
     assert!(daemon.stop().0.success());
-    // It stays open for the next one.
+    // systemd keeps the socket open for the next daemon.
     let mut late = Client::new(std::net::TcpStream::connect(address).unwrap());
     late.write(click.as_bytes());
     let daemon = Daemon::start_with_stdin(activated(listener, 1), &site);
@@ -122,7 +122,7 @@ fn a_unix_socket_that_systemd_passes_is_served_and_left_in_place() {
 }
 
 #[test]
-fn what_systemd_passes_and_cannot_be_served_is_told() {
+fn an_unusable_socket_from_systemd_is_an_error() {
     let refused = |mut command: Command, error: &str| {
         let site = Site::new();
         command.arg("--db").arg(site.db_path());
@@ -135,12 +135,12 @@ fn what_systemd_passes_and_cannot_be_served_is_told() {
     let listener = || TcpListener::bind("127.0.0.1:0").unwrap();
     refused(
         activated(listener(), 2),
-        "cannot use the socket that systemd passes: systemd passed 2 sockets, and one is taken; \
-         give the .socket unit one ListenStream",
+        "cannot use the socket that systemd passed: systemd passed 2 sockets, expected one; \
+         give the .socket unit exactly one ListenStream",
     );
     refused(
         activated(UdpSocket::bind("127.0.0.1:0").unwrap(), 1),
-        "cannot use the socket that systemd passes: ",
+        "cannot use the socket that systemd passed: ",
     );
 }
 
@@ -165,7 +165,7 @@ fn the_units_are_valid_and_the_service_is_hardened() {
         Ran::of(command)
     };
     analyze(&["verify"], &[&unit, &socket]).assert(0, "", "");
-    // 1.2 of 10, where less is better: what is left is that it may use the network.
+    // 1.2 of 10, less is better. The rest is that it may use the network.
     let secure = analyze(
         &["security", "--offline=true", "--no-pager", "--threshold=13"],
         &[&unit],
@@ -173,7 +173,7 @@ fn the_units_are_valid_and_the_service_is_hardened() {
     assert!(secure.status.success(), "{secure}");
 }
 
-/// The system calls of a set of systemd's, with those of the sets in it.
+/// The system calls of a set of systemd, including nested sets.
 fn system_calls(set: &str) -> BTreeSet<String> {
     let listed = Command::new("systemd-analyze")
         .args(["--no-pager", "syscall-filter", set])
@@ -197,7 +197,7 @@ fn system_calls(set: &str) -> BTreeSet<String> {
 
 #[test]
 #[ignore = "needs systemd-analyze and strace; tests/run runs it"]
-fn the_service_lets_the_daemon_call_all_that_it_calls() {
+fn the_service_allows_every_system_call_of_the_daemon() {
     let site = Site::new();
     let service = fs::read_to_string(units().join("leadclicksd.service")).unwrap();
     let mut allowed = BTreeSet::new();
@@ -254,7 +254,7 @@ fn the_service_lets_the_daemon_call_all_that_it_calls() {
         called.contains("fsync") && called.contains("accept4"),
         "{called:?}"
     );
-    // SQLite calls it for the files beside the database where root runs it, and the service's user is not root.
+    // SQLite calls it for the files next to the database only as root, and the service's user is not root.
     called.remove("fchown");
     let forbidden: Vec<_> = called.difference(&allowed).collect();
     assert!(forbidden.is_empty(), "{forbidden:?}");

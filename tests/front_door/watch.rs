@@ -1,4 +1,4 @@
-//! `leadclicks watch`: each click once, in order, whatever happens to the database meanwhile.
+//! `leadclicks watch` prints each click once and in order, whatever happens to the database meanwhile.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ use std::{
 
 use crate::support::{Client, Daemon, PATIENCE, Ran, Site, body, post_request};
 
-/// A running `leadclicks watch`; killed when dropped.
+/// A running `leadclicks watch`. It is killed on drop.
 pub struct Watcher {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -38,7 +38,7 @@ impl Watcher {
         Self { child, lines }
     }
 
-    /// All clicks from the beginning on, so that a test need not know when it is there.
+    /// Prints stored clicks, too, so that a test need not wait until the program has started.
     fn of_all(site: &Site) -> Self {
         Self::start(site.command(&["watch", "--since", "2000-01-01"]))
     }
@@ -48,19 +48,19 @@ impl Watcher {
         self.lines.recv_timeout(PATIENCE).expect("a line in time")
     }
 
-    /// The next line without its time, and without the blanks that put lines below each other.
+    /// The next line without its time and its alignment.
     #[track_caller]
     pub fn click(&self) -> String {
         line_without_time(&self.line())
     }
 
-    /// As [`Watcher::click`], if one comes in this time.
+    /// Like [`Watcher::click`]; none if no line is printed in this time.
     pub fn click_within(&self, time: Duration) -> Option<String> {
         let line = self.lines.recv_timeout(time).ok()?;
         Some(line_without_time(&line))
     }
 
-    /// Waits for the end; the exit code and what went to standard error. It must have printed no more.
+    /// Waits for the end; returns the exit code and standard error. There must be no more lines.
     #[track_caller]
     fn finish(mut self) -> (Option<i32>, String) {
         let mut rest = Vec::new();
@@ -69,8 +69,8 @@ impl Watcher {
         }
         assert!(rest.is_empty(), "{rest:?}");
         let stderr = self.child.stderr.take().expect("a pipe");
-        let told = std::io::read_to_string(stderr).expect("standard error");
-        (self.child.wait().expect("wait").code(), told)
+        let printed = std::io::read_to_string(stderr).expect("standard error");
+        (self.child.wait().expect("wait").code(), printed)
     }
 }
 
@@ -88,7 +88,7 @@ fn line_without_time(line: &str) -> String {
     cells.join("  ")
 }
 
-/// Waits for a child to end by itself.
+/// Waits until a child ends.
 #[track_caller]
 fn exit_code(mut child: Child) -> Option<i32> {
     let deadline = std::time::Instant::now() + PATIENCE;
@@ -104,7 +104,7 @@ fn exit_code(mut child: Child) -> Option<i32> {
     }
 }
 
-/// An unknown expert, one without a name, an empty search and sequences that steer a terminal.
+/// An unknown expert, one without a name, an empty search and sequences that control a terminal.
 const CLICKS: &str = "
     INSERT INTO experts VALUES ('jdoe', 'Jane', 'Doe'), ('blank', ' ', '');
     INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
@@ -113,7 +113,7 @@ const CLICKS: &str = "
         (3, 'o''neil@example.com', 'blank', '\u{1b}[31mred\u{7} \u{202e}evil', '2026-11-02 12:30:59.999999');";
 
 #[test]
-fn a_click_is_a_line_for_people() {
+fn a_click_is_one_line_for_people() {
     let site = Site::new().with_schema(CLICKS);
     let mut command = site.command(&["watch", "--since", "2026-11-01"]);
     command.env("TZ", "CET-1");
@@ -128,17 +128,17 @@ fn a_click_is_a_line_for_people() {
 }
 
 #[test]
-fn a_click_as_ndjson_is_the_line_of_a_report() {
+fn a_click_as_ndjson_is_the_same_line_as_in_a_report() {
     let site = Site::new().with_schema(CLICKS);
     let report = site.stdout_of(&["report", "--by-email", "--format", "ndjson"]);
     let watch = ["watch", "--since", "2026-11-01", "--format", "ndjson"];
     let watcher = Watcher::start(site.command(&watch));
-    let mut told: Vec<String> = (0..3).map(|_| watcher.line()).collect();
-    told.sort_unstable();
+    let mut printed: Vec<String> = (0..3).map(|_| watcher.line()).collect();
+    printed.sort_unstable();
     let mut reported: Vec<&str> = report.lines().collect();
     reported.sort_unstable();
-    assert_eq!(told, reported);
-    let imported = site.run_with_input(&["import", "-"], told.join("\n").as_bytes());
+    assert_eq!(printed, reported);
+    let imported = site.run_with_input(&["import", "-"], printed.join("\n").as_bytes());
     imported.assert(0, "0 new, 3 already stored\n", "");
 }
 
@@ -147,7 +147,7 @@ fn since_prints_stored_clicks_but_none_from_before_it() {
     let site = Site::new().with_schema(CLICKS);
     let watcher = Watcher::start(site.command(&["watch", "--since", "2026-11-02 12:30:59"]));
     assert!(watcher.line().contains("o'neil@example.com"));
-    // What arrives is shown, however long ago it happened.
+    // A new click is printed even if its time is long ago.
     site.connect()
         .execute_batch(
             "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
@@ -171,7 +171,7 @@ fn only_selected_clicks_are_printed() {
         let watcher = Watcher::start(site.command(&args));
         let line = watcher.line();
         assert!(line.contains(&format!("  {email} ")), "{line}");
-        // Also of what arrives.
+        // This applies to new clicks, too.
         site.connect()
             .execute_batch(
                 "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
@@ -184,7 +184,7 @@ fn only_selected_clicks_are_printed() {
 }
 
 #[test]
-fn times_are_by_the_clocks_of_the_zone() {
+fn times_are_in_the_given_zone() {
     let site = Site::new().with_schema(CLICKS);
     let args = ["watch", "--tz", "Asia/Tokyo", "--since", "2026-11-02 21:00"];
     let line = Watcher::start(site.command(&args)).line();
@@ -289,7 +289,7 @@ fn without_a_terminal_no_line_is_cut() {
 #[test]
 fn it_ends_when_its_reader_ends_even_if_no_click_arrives() {
     let site = Site::new().with_schema(CLICKS);
-    // `head` ends after the first line; another one never comes.
+    // `head` ends after the first line, and there is no second one.
     let mut shell = site.shell("leadclicks watch --since 2026-11-01 | head -n 1; echo done");
     shell.stderr(Stdio::piped());
     Ran::finish(shell, b"").assert(
@@ -310,7 +310,7 @@ fn it_ends_when_its_reader_ends_even_if_no_click_arrives() {
 }
 
 #[test]
-fn experts_that_are_imported_meanwhile_have_their_names() {
+fn names_of_experts_that_are_imported_meanwhile_are_used() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let watcher = Watcher::of_all(&site);
@@ -324,7 +324,7 @@ fn experts_that_are_imported_meanwhile_have_their_names() {
 }
 
 #[test]
-fn it_goes_on_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
+fn it_continues_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let watcher = Watcher::of_all(&site);
@@ -333,7 +333,7 @@ fn it_goes_on_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
         assert_eq!(watcher.click(), format!("{email}  jdoe"));
     };
     post(&daemon, "a@example.com");
-    // A watch keeps the daemon neither from emptying the WAL nor from ending.
+    // A watch does not prevent the daemon from emptying the WAL or from ending.
     let (status, log) = daemon.stop();
     assert!(status.success(), "{log}");
     assert_eq!(site.read("leadclicks.db-wal"), b"");
@@ -352,7 +352,7 @@ fn it_goes_on_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
 }
 
 #[test]
-fn a_signal_ends_it_without_a_word() {
+fn a_signal_ends_it_silently() {
     for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
         let site = Site::new().with_schema(CLICKS);
         let mut watcher = Watcher::of_all(&site);
@@ -371,7 +371,7 @@ fn a_signal_ends_it_without_a_word() {
     }
 }
 
-/// Stores a click for each row of what stands behind it.
+/// The beginning of a statement that stores a click for each row of the query after it.
 const AGAIN: &str = "INSERT INTO lead_clicks (email, expert_username, created_at)
      SELECT 'new@example.com', 'jdoe', strftime('%Y-%m-%d %H:%M:%f', 'now') || '000' FROM ";
 
@@ -381,58 +381,58 @@ fn clicks_that_reuse_the_ids_of_deleted_ones_are_printed() {
     let daemon = Daemon::start(&site, &[]);
     let post = |email: &str| assert_eq!(daemon.post(email, "jdoe", "").status, 202);
     let watcher = Watcher::of_all(&site);
-    let told = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
+    let printed = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
     for email in ["a@example.com", "b@example.com", "b@example.com"] {
         post(email);
-        told(email);
+        printed(email);
     }
-    // All at once, so that the ids are taken again before it looks.
+    // In one transaction, so that the ids are reused before the next look.
     let change = |sql: &str| site.connect().execute_batch(sql).expect(sql);
     change(&format!(
         "BEGIN IMMEDIATE; DELETE FROM lead_clicks WHERE email = 'b@example.com'; {AGAIN} (VALUES (1), (2), (3)); COMMIT;"
     ));
     for _ in 0..3 {
-        told("new@example.com");
+        printed("new@example.com");
     }
     change(&format!("BEGIN IMMEDIATE; DELETE FROM lead_clicks; {AGAIN} generate_series(1, 2000); COMMIT;")
         .replace("generate_series(1, 2000)", "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n)"));
     for _ in 0..2000 {
-        told("new@example.com");
+        printed("new@example.com");
     }
-    // More are deleted than it knows by heart; older ones stay, and are not told again.
+    // More clicks are deleted than it remembers; older ones stay, and are not printed again.
     change(&format!("BEGIN IMMEDIATE; DELETE FROM lead_clicks WHERE id > 5;
         UPDATE lead_clicks SET created_at = '2026-01-01 00:00:00.000000'; {AGAIN} (VALUES (1), (2)); COMMIT;"));
     for _ in 0..2 {
-        told("new@example.com");
+        printed("new@example.com");
     }
     change("DELETE FROM lead_clicks");
     post("last@example.com");
-    told("last@example.com");
+    printed("last@example.com");
 }
 
 #[test]
-fn a_database_in_place_of_the_watched_one_is_watched_on() {
+fn a_database_that_replaces_the_watched_one_is_watched() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let watcher = Watcher::of_all(&site);
     let post = |email: &str| assert_eq!(daemon.post(email, "jdoe", "").status, 202);
-    let told = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
+    let printed = |email: &str| assert_eq!(watcher.click(), format!("{email}  jdoe"));
     post("a@example.com");
-    told("a@example.com");
-    // A backup that was made by then, put in place; what it has was told.
+    printed("a@example.com");
+    // A backup replaces the database; its clicks were printed already.
     let backup = site.path("backup.db");
     site.connect()
         .execute("VACUUM INTO ?", [backup.to_str().unwrap()])
         .unwrap();
     post("b@example.com");
-    told("b@example.com");
+    printed("b@example.com");
     fs::rename(&backup, site.db_path()).unwrap();
     post("c@example.com");
-    told("c@example.com");
-    // The daemon makes another WAL when it is gone.
+    printed("c@example.com");
+    // The daemon creates a new WAL after this one is deleted.
     fs::remove_file(site.path("leadclicks.db-wal")).unwrap();
     post("d@example.com");
-    told("d@example.com");
+    printed("d@example.com");
     assert_eq!(
         site.emails(),
         ["a@example.com", "c@example.com", "d@example.com"]
@@ -465,7 +465,7 @@ fn a_database_that_cannot_be_watched_is_an_error() {
     site.run(&["watch"]).assert(1, "", &error);
     let ran = site.run(&["watch", "--since", "9999999w"]);
     assert_eq!(ran.status.code(), Some(2), "{ran}");
-    // The clicks before one without a time are there.
+    // The clicks before the one without a time are printed.
     let site = Site::new().with_schema("").with_database(
         "DROP TABLE lead_clicks;
          CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
@@ -505,7 +505,7 @@ fn at_full_speed_and_through_resets_each_click_is_printed_once_and_in_order() {
         for reset in 0..RESETS {
             let ran = site.run(&["reset", "--yes"]);
             assert!(ran.status.success(), "{ran}");
-            // Some follow at once, and others when it has looked in between.
+            // Some follow at once, others after the watch has looked in between.
             thread::sleep(Duration::from_millis(25 * (reset as u64 % 5)));
         }
         ends.store(true, Ordering::SeqCst);
@@ -515,14 +515,14 @@ fn at_full_speed_and_through_resets_each_click_is_printed_once_and_in_order() {
             .collect()
     });
     assert_eq!(daemon.post("end@example.com", "end", "").status, 202);
-    let told = read_until_end(&watcher);
+    let printed = read_until_end(&watcher);
     let mut last_of: HashMap<&str, u64> = HashMap::new();
-    for (client, number) in &told {
+    for (client, number) in &printed {
         if let Some(last) = last_of.insert(client, *number) {
             assert!(last < *number, "{number} of {client} came after {last}");
         }
     }
-    let told: HashSet<&(String, u64)> = told.iter().collect();
+    let printed: HashSet<&(String, u64)> = printed.iter().collect();
     let stored: HashSet<(String, u64)> = site
         .clicks()
         .into_iter()
@@ -531,16 +531,16 @@ fn at_full_speed_and_through_resets_each_click_is_printed_once_and_in_order() {
         .collect();
     let missing: Vec<_> = stored
         .iter()
-        .filter(|click| !told.contains(click))
+        .filter(|click| !printed.contains(click))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
     let accepted: u64 = accepted.iter().sum();
     eprintln!(
-        "{accepted} clicks, {} told, {} at the end",
-        told.len(),
+        "{accepted} clicks, {} printed, {} at the end",
+        printed.len(),
         stored.len()
     );
-    assert!(told.len() > stored.len());
+    assert!(printed.len() > stored.len());
 }
 
 /// Posts clicks with rising numbers; returns how many.
@@ -556,17 +556,17 @@ fn post_until(mut connection: Client<TcpStream>, client: usize, ends: &AtomicBoo
     number
 }
 
-/// The expert and the number of each click, up to the one that says that it is the last.
+/// The expert and the number of each printed click, up to the one that is marked as the last.
 fn read_until_end(watcher: &Watcher) -> Vec<(String, u64)> {
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     loop {
         let line = watcher.line();
         let click: serde_json::Value = serde_json::from_str(&line).expect(&line);
         let field = |name: &str| click[name].as_str().expect(name).to_owned();
         if field("expert_username") == "end" {
-            return told;
+            return printed;
         }
-        told.push((
+        printed.push((
             field("expert_username"),
             field("search_query").parse().unwrap(),
         ));

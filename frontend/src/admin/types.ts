@@ -9,7 +9,7 @@
 /** A lead's click on an expert. */
 export interface LeadClickEntry {
   expert_username: string;
-  /** First and last name; the username where the expert is unknown or both are blank. */
+  /** First and last name; the username if the expert is unknown or both are blank. */
   expert_name: string;
   /** As sent; `""` without a search. */
   search_query: string;
@@ -57,9 +57,9 @@ export interface ClickCounts {
   leads: number;
 }
 
-/** What an expert and a search have in common in a ranking. */
+/** The fields that experts and searches share in a ranking. */
 export interface RankedEntry extends ClickCounts {
-  /** Of all clicks that the report selects, from 0 to 1, with four digits after the point. */
+  /** Share of all selected clicks, from 0 to 1, with four decimal places. */
   share: number;
   /** As `created_at` in {@link LeadClickEntry}. */
   latest_click_at: string;
@@ -72,7 +72,7 @@ export interface RankedExpert extends RankedEntry {
   expert_name: string;
 }
 
-/** A search in a ranking. Those that differ only in case and white space are one, told as it was typed last. */
+/** A search in a ranking. Those that differ only in case and white space are one, shown as it was typed last. */
 export interface RankedQuery extends RankedEntry {
   search_query: string;
 }
@@ -87,7 +87,7 @@ export interface QueryRankingResponse extends ClickCounts {
   queries: RankedQuery[];
 }
 
-/** A day in the time zone that was asked for. */
+/** A day in the requested time zone. */
 export interface DayCounts extends ClickCounts {
   /** `2026-11-22` */
   day: string;
@@ -98,19 +98,19 @@ export interface DailyClicksResponse extends ClickCounts {
   days: DayCounts[];
 }
 
-/** Whether something works; a warning is for somebody to look at. */
+/** The result of a check. A warning needs attention. */
 export type CheckState = "ok" | "warning" | "problem";
 
-/** What was looked at. */
+/** One check. */
 export interface Check {
   check: string;
   state: CheckState;
   found: string;
-  /** What to do; `null` where there is nothing to, or `found` says so. */
+  /** What to do; `null` if nothing, or if `found` says so. */
   next: string | null;
 }
 
-/** Whether the database is in order. */
+/** The health of the database. */
 export interface CheckResponse {
   /** The worst of the checks. */
   state: CheckState;
@@ -127,17 +127,17 @@ export interface NewLead {
   expert_name: string;
   /** As in {@link LeadClickEntry}. */
   search_query: string;
-  /** How many clicks the lead has by now. */
+  /** The number of the lead's clicks so far. */
   clicks: number;
 }
 
-/** What there is to know at a glance. */
+/** The overview. */
 export interface SummaryResponse extends ClickCounts {
-  /** How many different experts were ever clicked. */
+  /** The number of different experts with clicks. */
   experts: number;
-  /** `null` where there is no click. */
+  /** `null` without clicks. */
   first_click_at: string | null;
-  /** `null` where there is no click. */
+  /** `null` without clicks. */
   latest_click_at: string | null;
   /** From Monday on. */
   this_week: ClickCounts;

@@ -1,6 +1,6 @@
 import { create } from "zustand";
 
-/** What the visitor is looking for. */
+/** The visitor's search. */
 export interface ExplorerState {
   /** The search as typed, `""` before the first. */
   readonly query: string;

@@ -5,7 +5,7 @@ import { storage, store } from "../storage.js";
 /** Whether the visitor passed the email gate (of the newsletter), and so is a lead. */
 export interface NltrState {
   readonly subscribed: boolean;
-  /** `null` as long as the visitor is no lead. */
+  /** `null` as long as the visitor is not a lead. */
   readonly email: string | null;
   /** The visitor left an email; white space around it is dropped, and a blank one does nothing. */
   setSubscribed(email: string): void;
@@ -14,13 +14,13 @@ export interface NltrState {
 }
 
 export interface NltrStoreOptions {
-  /** The key in localStorage; `"nltr"` without it. */
+  /** The key in localStorage; by default `"nltr"`. */
   readonly storageKey?: string | undefined;
 }
 
 const NOBODY = { subscribed: false, email: null };
 
-/** A store that keeps the email in localStorage, in step between a site's tabs; in memory where that is forbidden. */
+/** A store that keeps the email in localStorage, synchronised between the site's tabs; in memory if that is forbidden. */
 export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) {
   const useStore = create<NltrState>()(
     persist(
@@ -33,7 +33,7 @@ export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) 
       }),
       {
         name: storageKey,
-        // What was kept under another version, or by a store of the page's own, is looked at all the same.
+        // A value of another version, or of the page's own store, is read, too.
         version: 1,
         migrate: (persisted) => persisted,
         partialize: ({ subscribed, email }) => ({ subscribed, email }),
@@ -57,7 +57,7 @@ export function createNltrStore({ storageKey = "nltr" }: NltrStoreOptions = {}) 
   return useStore;
 }
 
-/** What was kept, if it is what {@link createNltrStore} keeps: others may have written there. */
+/** The stored value, if it has the shape that {@link createNltrStore} writes: others may have written there. */
 function visitor(persisted: unknown) {
   const { subscribed, email } = (persisted ?? {}) as Record<string, unknown>;
   return subscribed === true && typeof email === "string" && email ? { subscribed, email } : NOBODY;

@@ -31,19 +31,19 @@ afterAll(async () => {
   if (directory) await rm(directory, { recursive: true });
 });
 
-/** What the compiler has to say about each JSON as a value of a type: of a literal it refuses missing and further fields. */
+/** The compiler's errors for each JSON as a value of a type. It rejects missing and additional fields of a literal. */
 async function compile(type: string, jsons: string[]): Promise<string[]> {
   const file = join(directory, "report.ts");
   const values = jsons.map((json, number) => `export const value${number}: ${type} = ${json.trim()};\n`);
   await writeFile(file, `import type { ${type} } from "../../../src/index.js"; ${values.join("")}`);
   const flags = ["--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--ignoreConfig"];
   const tsc = join(FRONTEND, "node_modules/.bin/tsc");
-  const told: string = await promisify(execFile)(tsc, [...flags, file]).then(
+  const output: string = await promisify(execFile)(tsc, [...flags, file]).then(
     () => "",
     ({ stdout, stderr }) => stdout + stderr,
   );
   // A value a line.
-  const errors = told.split(/^(?=\S)/m);
+  const errors = output.split(/^(?=\S)/m);
   return jsons.map((_, number) => errors.filter((error) => error.includes(`report.ts(${number + 1},`)).join(""));
 }
 
@@ -66,7 +66,7 @@ test.each([
   ]);
   expect(itself).toBe("");
 
-  // And it would have been told otherwise.
+  // The check can fail.
   expect(numbered).toContain("TS2322");
   expect(renamed).toEqual(fields.map((field) => expect.stringContaining(`other_${field.slice(1, -2)}`)));
 });

@@ -35,7 +35,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
   let browser: Browser;
   /** A visitor's browser in which nothing is stored yet. */
   let context: BrowserContext;
-  /** What the pages of the running test reported: nothing of ours may ever show up there. */
+  /** The errors that the pages of the running test reported: our code may never cause one. */
   let complaints: string[] = [];
 
   beforeAll(async () => {
@@ -95,7 +95,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.waitForFunction(isWaiting, { polling: 20 }, count);
   }
 
-  /** Keeps the page where it is, as one would that opens profiles by a script; counts the clicks that it is told of. */
+  /** Prevents navigation, as a page that opens profiles by a script does, and counts the clicks that it receives. */
   async function stay(page: Page): Promise<() => Promise<number>> {
     await page.evaluate(() => {
       Object.assign(window, { clicks: 0 });
@@ -120,7 +120,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
   }
 
   describe.each(["react", "plain"] as const)("with the %s page", (kind) => {
-    /** What is stored of a lead once a later click from the same browser has arrived. */
+    /** The stored clicks of a lead, once a later click from the same browser has arrived. */
     async function storedInTheEnd(email: string): Promise<[expert: string, query: string][]> {
       const later = newLead();
       await follow(await open({ kind, email: later }), "e10");
@@ -203,7 +203,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       expect(await storedInTheEnd(email)).toEqual([["e01", ""]]);
     });
 
-    test("what is no click on the card is not stored", async () => {
+    test("events other than a click on the card are not stored", async () => {
       const email = newLead();
       const page = await open({ kind, email });
       const clicks = await stay(page);
@@ -222,7 +222,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       site.proxied.length = 0;
       await follow(await open({ kind }), "e01");
       expect(await storedInTheEnd("")).toEqual([]);
-      // The one is of the lead who came after.
+      // The one click is of the later lead.
       expect(site.proxied).toHaveLength(1);
     });
 
@@ -298,7 +298,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
         const page = await open({ kind, email: newLead(), csp: "sandbox allow-scripts" });
         await stay(page);
         await page.click(link("e01"));
-        // A promise that nobody cares for would be reported after a task or two.
+        // An unhandled rejection would be reported after a task or two.
         await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 200)));
         forgiveTheBrowser();
       },
@@ -355,7 +355,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       ]);
     });
 
-    test("leaving a page while it delivers what had waited delivers nothing twice", async () => {
+    test("leaving a page while it delivers waiting clicks delivers none twice", async () => {
       const email = newLead();
       const page = await clickWhileDown({ kind, email }, "e01", "e02");
       await daemon.restart();
@@ -402,7 +402,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       const email = newLead();
       site.answerDelayMs = 100;
       const page = await open({ kind, email });
-      // What is posted while the page is left can overtake.
+      // Clicks that are posted while the page is left can overtake others.
       await Promise.all([page.waitForNavigation(), clickAll(page)]);
       const clicks = await daemon.clicksOnceThere(email, EXPERTS.length);
       expect(clicks.map((click) => click.expert_username).sort()).toEqual(EXPERTS);

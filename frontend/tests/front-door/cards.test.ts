@@ -68,7 +68,7 @@ describe.each(Object.keys(ENGINES))("in %s", (engineName) => {
 
   const WAITING = `Object.keys(localStorage).filter((key) => key.startsWith("leadclicks ")).length`;
 
-  test("the visitor's cookies cost no click", async () => {
+  test("the visitor's cookies lose no click", async () => {
     await open(script() + CARD);
     await visitor.evaluate(
       `for (let n = 0; n < 5; n++) document.cookie = "c" + n + "=" + "x".repeat(3900) + "; path=/api"`,
@@ -128,7 +128,7 @@ describe.each(Object.keys(ENGINES))("in %s", (engineName) => {
     expect(await experts(1)).toEqual(["jdoe"]);
   });
 
-  test("controls and selected text in a card are no click on it, but links are", async () => {
+  test("controls and selected text in a card are not clicks on it, but links are", async () => {
     await open(`${script()}
       <article data-leadclicks-expert="jdoe">
         <button class="control">Bookmark</button>

@@ -68,7 +68,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     return await page.$$eval("article a", (links) => links.map((link) => link.textContent));
   }
 
-  /** What axe finds, and whether the page is wider than the screen. */
+  /** The violations that axe finds, and whether the page is wider than the screen. */
   async function faults(page: Page): Promise<string[]> {
     await page.addScriptTag({ path: AXE });
     const { violations }: AxeResults = await page.evaluate("axe.run()").then((results) => results as AxeResults);
@@ -82,7 +82,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     const page = await open();
     expect(await experts(page)).toHaveLength(8);
 
-    // A visitor is no lead yet.
+    // The visitor is not a lead yet.
     await follow(page, "Zoë Tan");
     await page.goBack();
     await page.waitForSelector("article");

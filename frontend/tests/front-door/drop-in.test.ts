@@ -33,7 +33,7 @@ async function follow(page: Page, selector: string): Promise<void> {
   await Promise.all([page.waitForNavigation(), page.click(selector)]);
 }
 
-test("README's page works as it stands", async () => {
+test("README's page works unchanged", async () => {
   const [html = ""] = readmeBlocks("html");
   expect(html).toContain("https://leads.example.com/api/lead-clicks");
   const page = await open(
@@ -70,7 +70,7 @@ test("README's page works as it stands", async () => {
   expect(await daemon.clicksOf("jane@example.com")).toHaveLength(2);
 });
 
-test("a click from another origin counts once also where the daemon was told of none", async () => {
+test("a click from another origin counts once even without configured origins", async () => {
   const openDaemon = await Daemon.start();
   try {
     const page = await open(`<!doctype html><title>Cards</title>
@@ -90,7 +90,7 @@ test("a click from another origin counts once also where the daemon was told of 
   }
 });
 
-test("a page may include the script twice, stop the event, and nest what it likes in a card", async () => {
+test("a page may include the script twice, stop the event, and nest any elements in a card", async () => {
   const script = `<script defer src="/leadclicks.js" data-email="nested@example.com"></script>`;
   const page = await open(`<!doctype html><title>Cards</title>${script}${script}
     <div id="card" data-leadclicks-expert="jdoe" onclick="event.stopPropagation()">

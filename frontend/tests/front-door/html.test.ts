@@ -18,7 +18,7 @@ const DESKTOP = { width: 1280, height: 900 };
 /** How much of a search a page shows. */
 const SEARCH_CHARS_MAX = 500;
 
-/** What would leave an element's text, an attribute, the script, the style, the title or a comment, if it could. */
+/** Texts that try to break out of an element, an attribute, the script, the style, the title or a comment. */
 const ATTACKS = [
   "<script>alert(1)</script>",
   "</script><script>alert(1)</script>",
@@ -53,7 +53,7 @@ function naughtyStrings(): string[] {
   return [ATTACKS.join(" ").replaceAll("\0", "").trim(), ...ATTACKS, ...strings];
 }
 
-/** What the page should show of a stranger's text: what would steer the screen as an escape, all else as it is. */
+/** A visitor's text as the page should show it: control characters as escapes, everything else unchanged. */
 function shown(text: string): string {
   const names: Record<string, string> = { "\t": "\\t", "\r": "\\r", "\n": "\\n" };
   return text.replace(
@@ -62,7 +62,7 @@ function shown(text: string): string {
   );
 }
 
-/** What the page should show of a search: the beginning of a long one. */
+/** A search as the page should show it: only the beginning of a long one. */
 function shownSearch(query: string): string {
   const characters = [...query];
   const beginning = shown(characters.slice(0, SEARCH_CHARS_MAX).join(""));
@@ -90,7 +90,7 @@ function strangers(strings: string[]): { experts: Expert[]; clicks: Click[] } {
 
 /** Posts a click with a string in each field that may hold it. */
 async function capture(daemon: Daemon, text: string, number: number): Promise<Stored> {
-  // A slash parts attributes as a blank does, and may stand in an email.
+  // A slash separates attributes as a blank does, and may occur in an email.
   const name = text.replace(/[\s\p{Cc}]/gu, "/");
   const naughty = { email: `${number}.${name}@example.com`, expert_username: `${number}${text}.`, search_query: text };
   const plain = { email: `${number}@example.com`, expert_username: `${number}`, search_query: "" };
@@ -109,7 +109,7 @@ async function capture(daemon: Daemon, text: string, number: number): Promise<St
   return click;
 }
 
-/** Imports an expert with a naughty name for each click, and tells the name of those that were imported. */
+/** Imports an expert with a naughty name for each click, and returns the names of those that were imported. */
 async function importExperts(daemon: Daemon, clicks: Stored[], strings: string[]): Promise<Map<string, string>> {
   const file = join(daemon.directory, "experts.csv");
   const quoted = (cell: string) => `"${cell.replaceAll('"', '""')}"`;
@@ -191,7 +191,7 @@ function isTooWide(page: Page): Promise<boolean> {
   return page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
 }
 
-/** What axe finds. It is evaluated as no script of the page's is: the policy would not let it in. */
+/** The violations that axe finds. It is evaluated outside the page, whose policy would block it. */
 async function faults(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const { violations }: AxeResults = await page.evaluate("axe.run()").then((results) => results as AxeResults);
@@ -240,7 +240,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await browser?.close();
   });
 
-  test("what strangers wrote is text and nothing else", async () => {
+  test("text from visitors is only text", async () => {
     const { page, incidents } = await open(browser, await naughty.page("--by-email"));
     expect(await page.$$eval(".email", (emails) => emails.map((email) => email.textContent))).toEqual(
       strings.map((text, number) => shown(`${text}${number}@example.com`)).reverse(),
@@ -263,13 +263,13 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await Promise.all([page.close(), like.page.close()]);
   });
 
-  test("so is what the daemon has captured and the import has taken", async () => {
+  test("so are captured clicks and imported names", async () => {
     const daemon = await Daemon.start();
     try {
       const clicks: Stored[] = [];
       for (const [number, text] of strings.entries()) clicks.push(await capture(daemon, text, number));
       const names = await importExperts(daemon, clicks, strings);
-      // Most strings may stand everywhere, so that this is a test of each field.
+      // Most strings are valid in all fields, so this tests each field.
       const queries = clicks.filter(({ search_query }, number) => search_query === strings[number]).length;
       const emails = clicks.filter(({ email }, number) => email !== `${number}@example.com`).length;
       expect([queries >= 500, emails >= 400, names.size >= 490]).toEqual([true, true, true]);
@@ -362,7 +362,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     expect(await visibleRows(page, "#list")).toEqual([]);
     expect(await found()).toBe("");
 
-    // All words, wherever they stand; a lead's other clicks are not shown.
+    // All words must match, at any position; the lead's other clicks are hidden.
     await page.keyboard.type("max 2026-11-03 doe");
     expect(await visibleLeads(page)).toEqual(["max@example.com"]);
     expect(await visibleRows(page, "#list")).toEqual([max]);
@@ -412,7 +412,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     }
   });
 
-  test("on paper all leads are unfolded, and no tool is there", async () => {
+  test("in print all leads are unfolded, without tools", async () => {
     const { page, incidents } = await open(browser, await plain.page("--by-email"));
     await page.emulateMediaType("print");
     expect(await visibleRows(page, "#list")).toHaveLength(4);
@@ -423,7 +423,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.close();
   });
 
-  test("without JavaScript the list is there, and no tool", async () => {
+  test("without JavaScript there is the list, without tools", async () => {
     const page = await browser.newPage();
     await page.setJavaScriptEnabled(false);
     await page.goto(await plain.page("--by-email"));

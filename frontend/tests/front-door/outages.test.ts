@@ -36,7 +36,7 @@ type OutageName = (typeof OUTAGES)[number];
 /** The ways of leaving in the same tab, which meet all outages. */
 const LEAVINGS = ["at once", "after 100 ms", "staying"] as const;
 
-/** What else there is, which meets one outage. In each of these the page is left at once. */
+/** The other cases, each with one outage. In each of them the page is left at once. */
 const VARIATIONS = [
   "in a new window",
   "closing the window",
@@ -61,7 +61,7 @@ const CELLS: [way: Way, outage: OutageName][] = [
   ),
 ];
 
-/** What came of a cell: clicks that are in the database, clicks that are there more than once. */
+/** The result of a cell: stored clicks, and clicks that are stored more than once. */
 const table: Record<string, string> = {};
 
 let leads = 0;
@@ -170,7 +170,7 @@ class Cell {
     return { min: 0, max: 0 };
   }
 
-  /** What is in the database once the visitor is back, or has stayed for long enough. */
+  /** The stored clicks once the visitor is back, or has stayed long enough. */
   async deliver(min: number): Promise<LeadClickEntry[]> {
     if (this.#way === "by the back-forward cache") await this.#back();
     else if (this.#way !== "staying") await this.#load("in the end", true);

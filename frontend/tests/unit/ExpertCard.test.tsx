@@ -43,7 +43,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   cleanup();
-  // So that no test's click is taken for the repetition of another's.
+  // So that no click counts as a repetition of another test's.
   await vi.advanceTimersByTimeAsync(2000);
   vi.useRealTimers();
   vi.unstubAllGlobals();
@@ -57,7 +57,7 @@ function show(expert: Partial<Expert> = {}, props: Partial<ExpertCardProps> = {}
   return render(card).container;
 }
 
-test("is a link to the profile, beside buttons that are not in it", () => {
+test("is a link to the profile, next to buttons outside it", () => {
   const card = show({}, { onBookmark: () => {}, onTag: () => {} });
   const link = screen.getByRole("link", { name: "John Doe" });
   expect(link.getAttribute("href")).toBe("/experts/jdoe");
@@ -68,7 +68,7 @@ test("is a link to the profile, beside buttons that are not in it", () => {
   expect(card.textContent).toBe("John DoeCFO, Fairmark$180 per hourKnows pricing.pricingSaaS");
 });
 
-test("tells the host page first, then captures what the stores hold at the click", () => {
+test("notifies the host page first, then captures the state of the stores at the click", () => {
   const events: unknown[] = [];
   const trackEvent = (...event: unknown[]) => events.push([event, posts.length]);
   show({}, { trackEvent });
@@ -79,7 +79,7 @@ test("tells the host page first, then captures what the stores hold at the click
   expect(posts).toEqual([{ email: "jane@example.com", expert_username: "jdoe", search_query: "pricing" }]);
 });
 
-test("tells the host page of visitors who are no leads, and captures nothing", () => {
+test("notifies the host page of visitors who are not leads, and captures nothing", () => {
   const trackEvent = vi.fn();
   show({}, { trackEvent });
   fireEvent.click(screen.getByRole("link"));
@@ -120,7 +120,7 @@ test("bookmarks and tags without a click on the card", () => {
   expect(posts).toEqual([]);
 });
 
-test("has no buttons where nobody listens", () => {
+test("has no buttons without handlers", () => {
   show();
   expect(screen.queryAllByRole("button")).toEqual([]);
 });
@@ -135,7 +135,7 @@ test.each([
   expect(screen.getByRole("link").textContent).toBe(name);
 });
 
-test("shows initials where there is no photo, or none that loads", () => {
+test("shows initials if the photo is missing or does not load", () => {
   const without = show({ photo_url: null });
   expect(without.querySelector(".expert-card-photo")?.textContent).toBe("JD");
   cleanup();

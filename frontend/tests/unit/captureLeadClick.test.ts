@@ -4,7 +4,7 @@ import type { CaptureOptions, LeadClick } from "../../src/index.js";
 
 const DAY_MS = 86_400_000;
 
-/** What was posted, what was in the outbox then, and how the server takes it. */
+/** The posted body, the outbox at that time, and the server's reaction. */
 const server = {
   posts: [] as { url: string; init: RequestInit; waiting: string[] }[],
   answer: (_url: string): Promise<Response> => Promise.reject(),
@@ -23,7 +23,7 @@ async function loadPage(): Promise<(click: LeadClick, options?: CaptureOptions) 
   return captureLeadClick;
 }
 
-/** What was posted, without what differs from click to click. */
+/** The posted body, without the fields that differ for each click. */
 function bodies(): Record<string, string>[] {
   return posted().map(({ click_id, age_ms, ...body }) => body);
 }
@@ -120,7 +120,7 @@ describe("the post", () => {
     expect(server.posts[0]?.init.headers).toBeUndefined();
   });
 
-  test("goes to the page's own origin where a template left the endpoint empty", async () => {
+  test("goes to the page's own origin if a template left the endpoint empty", async () => {
     const capture = await loadPage();
     capture(jdoe, { endpoint: "" });
     expect(server.posts[0]?.url).toBe(`${location.origin}/api/lead-clicks`);
@@ -134,7 +134,7 @@ describe("the post", () => {
     expect(localStorage).toHaveLength(0);
   });
 
-  test("has an empty search where there was none", async () => {
+  test("has an empty search if there was none", async () => {
     const capture = await loadPage();
     capture({ email: " jane@example.com\n", expert_username: "jdoe" });
     capture({ email: "jane@example.com", expert_username: "zoe", search_query: null });
@@ -248,7 +248,7 @@ describe("the same click", () => {
     expect(experts()).toEqual(["jdoe", "jdoe"]);
   });
 
-  test("counts also where the clock was set back", async () => {
+  test("counts even if the clock was set back", async () => {
     const capture = await loadPage();
     capture(jdoe);
     vi.setSystemTime(Date.now() - DAY_MS);
@@ -279,7 +279,7 @@ describe("several clicks", () => {
     expect(experts()).toEqual(["jdoe", "zoe"]);
   });
 
-  test("are posted where a click before was never answered because its page was kept for the way back", async () => {
+  test("are posted after an unanswered click of a page in the back-forward cache", async () => {
     const capture = await loadPage();
     server.answer = () => new Promise(() => {});
     capture(jdoe);
@@ -540,7 +540,7 @@ describe("a click that could not be delivered", () => {
     expect(waiting()).toEqual([]);
   });
 
-  test("is delivered by the next page to where it was meant to go", async () => {
+  test("is delivered by the next page to its original endpoint", async () => {
     const capture = await loadPage();
     server.answer = noConnection;
     capture(jdoe, { endpoint: "https://leads.example.com/clicks" });
@@ -567,7 +567,7 @@ describe("a click that could not be delivered", () => {
     expect(waiting()).toEqual([]);
   });
 
-  test("waits on where the first attempt fails, and the others with it", async () => {
+  test("keeps waiting after a failed attempt, and so do the others", async () => {
     const capture = await loadPage();
     server.answer = noConnection;
     capture(jdoe);
@@ -611,7 +611,7 @@ describe("a click that could not be delivered", () => {
     expect(experts()).toEqual(Array.from({ length: 50 }, (_, expert) => `e${expert}`));
   });
 
-  test("tolerates what others left in storage", async () => {
+  test("tolerates foreign data in storage", async () => {
     localStorage.setItem("leadclicks ", "{");
     localStorage.setItem("leadclicks x y", "null");
     localStorage.setItem("theirs", "kept");
@@ -621,7 +621,7 @@ describe("a click that could not be delivered", () => {
   });
 });
 
-test("where storage is full a click is posted all the same, once", async () => {
+test("if storage is full, a click is still posted, once", async () => {
   const full = new Proxy(localStorage, {
     set() {
       throw new DOMException("full", "QuotaExceededError");
@@ -660,7 +660,7 @@ describe("the console", () => {
     return log.mock.calls.map(([line]) => line);
   }
 
-  test("explains what happened to each click once somebody has asked for it", async () => {
+  test("explains what happened to each click once it is switched on", async () => {
     const endpoint = `${location.origin}/api/lead-clicks`;
     expect(await logOf(true)).toEqual([
       "leadclicks no email",
@@ -692,7 +692,7 @@ describe("opting out", () => {
     expect(written).not.toHaveBeenCalled();
   });
 
-  test("ends the recording and drops what waits, until it is taken back", async () => {
+  test("ends the recording and deletes waiting clicks, until it is revoked", async () => {
     const capture = await loadPage();
     const { hasOptedOut, optIn, optOut } = await import("../../src/index.js");
     server.answer = noConnection;
@@ -714,7 +714,7 @@ describe("opting out", () => {
     expect(experts()).toEqual(["jdoe"]);
   });
 
-  test("stops a delivery, and what waits for another click's answer", async () => {
+  test("stops a delivery, and clicks that wait for another click's answer", async () => {
     const capture = await loadPage();
     const { optOut } = await import("../../src/index.js");
     server.answer = noConnection;
@@ -761,7 +761,7 @@ describe("the outbox", () => {
     expect(experts()).toEqual(["jdoe"]);
   });
 
-  test("is delivered also where locks are forbidden, and nobody hears of it", async () => {
+  test("is delivered even if locks are forbidden, without an error on the page", async () => {
     const onRejection = vi.fn();
     process.on("unhandledRejection", onRejection);
     stubLocks(() => Promise.reject(new DOMException("Access to the Locks API is denied", "SecurityError")));

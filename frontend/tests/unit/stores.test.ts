@@ -6,7 +6,7 @@ const jane = { subscribed: true, email: "jane@example.com" };
 
 beforeEach(() => localStorage.clear());
 
-/** Another tab writes to storage, and this one is told. */
+/** Another tab writes to storage, and this one gets the event. */
 function elsewhere(key: string, value: string | null): void {
   if (value === null) localStorage.removeItem(key);
   else localStorage.setItem(key, value);
@@ -14,7 +14,7 @@ function elsewhere(key: string, value: string | null): void {
 }
 
 describe("nltrStore", () => {
-  test("knows nobody at first, then who subscribed, and nobody once cleared", () => {
+  test("has no lead at first, then the subscriber, and no lead after clearing", () => {
     const store = createNltrStore();
     expect(store.getState()).toMatchObject(nobody);
     store.getState().setSubscribed(" jane@example.com ");
@@ -23,7 +23,7 @@ describe("nltrStore", () => {
     expect(store.getState()).toMatchObject(nobody);
   });
 
-  test("takes no blank email", () => {
+  test("ignores a blank email", () => {
     const store = createNltrStore();
     store.getState().setSubscribed(" ");
     expect(store.getState()).toMatchObject(nobody);
@@ -45,7 +45,7 @@ describe("nltrStore", () => {
   });
 
   test.each(["", "{", "null", "[]", '{"state":null}', '{"state":{"subscribed":true,"email":7},"version":1}'])(
-    "knows nobody where storage holds %j",
+    "has no lead if storage holds %j",
     (kept) => {
       localStorage.setItem("nltr", kept);
       expect(createNltrStore().getState()).toMatchObject(nobody);

@@ -1,9 +1,9 @@
-//! Dominic Sayers' email addresses, each with what it is, as the package isemail has them.
+//! Dominic Sayers' email addresses, each with its diagnosis, from the package isemail.
 
 use super::json;
 use crate::support::{Daemon, Site, body, post_request};
 
-/// What deserves an answer 202 by the contract: one `@` with text on both sides, no white space, no control character,
+/// Whether the contract demands a 202: one `@` with text on both sides, no white space, no control character,
 /// at most 320 characters, once it is trimmed.
 fn keeps_the_rule(address: &str) -> bool {
     let characters: Vec<char> = address.trim().chars().collect();
@@ -17,7 +17,7 @@ fn keeps_the_rule(address: &str) -> bool {
         && matches!(at_signs[..], [at] if at > 0 && at + 1 < characters.len())
 }
 
-/// Whether mail can be sent to an address, by what the collection calls it; a header may be the only place for it.
+/// Whether mail can be sent to an address, by its diagnosis. Some addresses are valid only in a header.
 fn is_valid(diagnosis: &str) -> bool {
     !diagnosis.starts_with("err") && !diagnosis.starts_with("rfc5322")
 }
@@ -30,7 +30,7 @@ fn addresses() -> Vec<(String, String)> {
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn an_address_is_taken_if_and_only_if_it_keeps_the_contracts_rule() {
+fn an_address_is_accepted_if_and_only_if_it_meets_the_contract() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut client = daemon.connect();
@@ -54,7 +54,7 @@ fn an_address_that_mail_can_be_sent_to_is_refused_only_for_white_space_and_contr
         .filter(|(address, diagnosis)| is_valid(diagnosis) && !keeps_the_rule(address))
         .map(|(address, _)| address)
         .collect();
-    // Quoted texts, comments and the blanks that long headers are folded at, which no form's visitor types.
+    // Quoted text, comments and folded blanks, which visitors do not type into a form.
     assert_eq!(
         refused,
         [

@@ -1,4 +1,4 @@
-//! The requests, malformed and good, that gunicorn's own tests read.
+//! The malformed and valid requests of gunicorn's own tests.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::support::{Daemon, Site};
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn no_malformed_request_to_elsewhere_is_taken_or_leaves_its_connection_open() {
+fn no_malformed_request_to_another_path_is_accepted_or_keeps_its_connection() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     for (name, request) in [requests("invalid", 81), requests("valid", 62)].concat() {
@@ -24,13 +24,13 @@ fn no_malformed_request_to_elsewhere_is_taken_or_leaves_its_connection_open() {
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn a_click_in_a_malformed_request_is_refused_but_for_what_is_no_matter_here() {
+fn a_click_in_a_malformed_request_is_refused_except_for_harmless_defects() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut posted = 0;
     let mut taken = Vec::new();
     for (name, request) in requests("invalid", 81) {
-        // The target is what is malformed, and another stands in its place.
+        // The malformed target is replaced by a valid one.
         if name.starts_with("rfc9112_target_") || ["006", "016"].contains(&&*name) {
             continue;
         }
@@ -51,13 +51,13 @@ fn a_click_in_a_malformed_request_is_refused_but_for_what_is_no_matter_here() {
     assert_eq!(site.clicks().len(), taken.len());
 }
 
-/// What gunicorn refuses and the daemon takes, and why it may.
+/// Requests that gunicorn refuses and the daemon accepts, with the reason why that is safe.
 const NO_MATTER: [(&str, &str); 17] = [
-    ("007", "gunicorn is told a smaller limit of a field"),
-    ("008", "gunicorn is told a smaller limit of a field"),
-    ("010", "gunicorn is told a smaller limit of fields"),
-    ("011", "gunicorn is told a smaller limit of fields"),
-    ("012", "gunicorn is told a smaller limit of a field"),
+    ("007", "gunicorn runs with a smaller limit of a field"),
+    ("008", "gunicorn runs with a smaller limit of a field"),
+    ("010", "gunicorn runs with a smaller limit of fields"),
+    ("011", "gunicorn runs with a smaller limit of fields"),
+    ("012", "gunicorn runs with a smaller limit of a field"),
     ("017", "gunicorn's limit of a field is smaller"),
     ("019", "X-Forwarded-Proto is not read here"),
     ("040", "an underscore is no hyphen here"),
@@ -98,7 +98,7 @@ const NO_MATTER: [(&str, &str); 17] = [
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn a_click_in_an_unusual_request_is_taken() {
+fn a_click_in_an_unusual_request_is_accepted() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut taken = 0;
@@ -106,7 +106,7 @@ fn a_click_in_an_unusual_request_is_taken() {
         let Some(request) = retarget(&request) else {
             continue;
         };
-        // Codings that are not understood have tests of their own.
+        // Unknown codings have their own tests.
         if ["gzip", "identity"]
             .iter()
             .any(|coding| find(&request, coding.as_bytes()).is_some())
@@ -123,7 +123,7 @@ fn a_click_in_an_unusual_request_is_taken() {
     assert_eq!(site.clicks().len(), taken);
 }
 
-/// What gunicorn takes, some of it only when it is told to, and the daemon refuses.
+/// Requests that gunicorn accepts, some only with special settings, and the daemon refuses.
 const REFUSED: [(&str, u16, &str); 4] = [
     ("028", 400, "a blank before a colon"),
     ("099", 415, "the Content-Type of a form"),
@@ -141,7 +141,7 @@ fn requests(directory: &str, requests_min: usize) -> Vec<(String, Vec<u8>)> {
     requests
 }
 
-/// Line breaks separate only what is written; those of the request stand in it as escapes.
+/// Line breaks in the file have no meaning; those of the request are escape sequences.
 fn decode(written: &[u8]) -> Vec<u8> {
     let mut written: &[u8] = &written
         .iter()
@@ -178,7 +178,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-/// The same request as a post of a click to the capture route, malformed as before. `None` where the malformation is
+/// The same request as a post of a click to the capture route, malformed as before. `None` if the malformation is
 /// in the request line, or the body can't be a click.
 fn retarget(request: &[u8]) -> Option<Vec<u8>> {
     let head_end = find(request, b"\r\n\r\n")?;
@@ -216,7 +216,7 @@ fn retarget(request: &[u8]) -> Option<Vec<u8>> {
     Some([&*head, &*fields, b"\r\n", &*body].concat())
 }
 
-/// Puts a click in the place of the first chunk, `hello`, whose size may be malformed, and blanks into the next.
+/// Replaces the first chunk, `hello`, whose size may be malformed, by a click, and the next chunk by blanks.
 fn with_click_in_chunks(body: &[u8]) -> Option<Vec<u8>> {
     let click = click();
     if body.starts_with(b"0\r\n") {
@@ -230,7 +230,7 @@ fn with_click_in_chunks(body: &[u8]) -> Option<Vec<u8>> {
     Some(format!("{size}{click}{}", rest.replace(" world", "      ")).into_bytes())
 }
 
-/// Replaces the first number that stands for the length of the body wherever it stands.
+/// Replaces the first number by the length of the body wherever it occurs.
 fn with_length(fields: &[u8], length: usize) -> Vec<u8> {
     let mut replaced = Vec::new();
     let mut before: Option<Vec<u8>> = None;
@@ -252,7 +252,7 @@ fn with_length(fields: &[u8], length: usize) -> Vec<u8> {
     replaced
 }
 
-/// Where the first number stands in `text`.
+/// The position of the first number in `text`.
 fn number(text: &[u8]) -> Option<Range<usize>> {
     let start = text.iter().position(u8::is_ascii_digit)?;
     let digits = text[start..]

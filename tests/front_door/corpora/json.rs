@@ -1,17 +1,17 @@
 //! Nicolas Seriot's JSONTestSuite ([Parsing JSON is a Minefield](https://seriot.ch/projects/parsing_json.html)): files
-//! named `y_` are JSON, `n_` are not, and of `i_` a parser may think either.
+//! named `y_` are JSON, `n_` are not, and parsers may accept or reject `i_`.
 
 use std::net::TcpStream;
 
 use super::files;
 use crate::support::{Answer, Client, Daemon, Site, body, post_request};
 
-/// Beyond it a body is 413, and a connection on which twice as much comes is closed.
+/// A larger body is answered 413; after more than twice as much the connection is closed.
 const BODY_BYTES_MAX: usize = 32 * 1024;
 
 const NOT_JSON: &str = r#"{"detail":[{"type":"json_invalid","#;
 
-/// The suite's files, each with what it is: `y`, `n` or `i`.
+/// The suite's files, each with its class: `y`, `n` or `i`.
 fn suite() -> Vec<(char, String, Vec<u8>)> {
     let suite: Vec<_> = files("pyjson5/third-party/JSONTestSuite/test_parsing", "json")
         .into_iter()
@@ -24,7 +24,7 @@ fn suite() -> Vec<(char, String, Vec<u8>)> {
     suite
 }
 
-/// A connection that is made anew where the daemon has closed it.
+/// A connection that is opened again after the daemon has closed it.
 struct Poster<'a> {
     daemon: &'a Daemon,
     client: Client<TcpStream>,
@@ -51,7 +51,7 @@ impl<'a> Poster<'a> {
         answer
     }
 
-    /// A good click gets through on the same connection.
+    /// Asserts that a valid click is accepted on the same connection.
     fn assert_alive(&mut self, name: &str) {
         let answer = self.post(body("a@example.com", "x", "").as_bytes());
         assert_eq!(answer.status, 202, "after {name}");
@@ -60,7 +60,7 @@ impl<'a> Poster<'a> {
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn no_document_of_the_json_test_suite_is_a_click_and_what_is_not_json_is_told_as_that() {
+fn no_document_of_the_json_test_suite_is_a_click_and_invalid_json_is_refused_as_that() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut poster = Poster::new(&daemon);
@@ -85,7 +85,7 @@ fn no_document_of_the_json_test_suite_is_a_click_and_what_is_not_json_is_told_as
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn a_click_with_something_else_in_it_is_taken_if_and_only_if_all_of_it_is_json() {
+fn a_click_with_extra_content_is_accepted_if_and_only_if_all_of_it_is_json() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let mut poster = Poster::new(&daemon);

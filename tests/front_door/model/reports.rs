@@ -1,4 +1,4 @@
-//! What a report says, and what it should say, by code that shares nothing with the product's.
+//! Parses reports, and computes the expected ones with code independent of the product.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ pub struct Row {
     pub created_at: String,
 }
 
-/// A click that a report tells.
+/// A click in a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     pub email: String,
@@ -50,7 +50,7 @@ pub fn arguments(question: &Question, window: Option<(&str, &str)>) -> Vec<Strin
     arguments
 }
 
-/// The window that a question asks for; none where no time lies between its ends.
+/// The window of a question; none if it is empty.
 pub fn window<'a>(question: &Question, rows: &'a [Row]) -> Option<(&'a str, &'a str)> {
     let (begin, end) = question.window?;
     let at = |hundredth: usize| Some(&*rows.get(hundredth * rows.len() / 100)?.created_at);
@@ -58,7 +58,7 @@ pub fn window<'a>(question: &Question, rows: &'a [Row]) -> Option<(&'a str, &'a 
     (since < until).then_some((since, until))
 }
 
-/// What a report of `rows`, which are in the order of their ids, says.
+/// The expected report of `rows`, which are ordered by id.
 pub fn expected(question: &Question, rows: &[Row], names: Names) -> Vec<Line> {
     let window = window(question, rows);
     let mut rows: Vec<&Row> = rows
@@ -100,7 +100,7 @@ pub fn expected(question: &Question, rows: &[Row], names: Names) -> Vec<Line> {
     rows.into_iter().map(line).collect()
 }
 
-/// Whose names the reports tell.
+/// The experts whose names the reports show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
     /// Those of [`crate::support::HOST_APP`].
@@ -127,7 +127,7 @@ pub fn export(edition: usize) -> String {
     format!("Username,First Name,Last Name\n{}", rows.concat())
 }
 
-/// Reads what a report printed.
+/// Parses the output of a report.
 pub fn parse(question: &Question, printed: &str) -> Vec<Line> {
     match question.format {
         Format::Json => parse_json(question, printed),
@@ -165,7 +165,7 @@ fn parse_json(question: &Question, printed: &str) -> Vec<Line> {
     parts.iter().flat_map(&mut lines_of).collect()
 }
 
-/// A click of JSON; what it does not say itself stands in what is around it.
+/// A click in JSON. The fields that it lacks are in the objects around it.
 fn line_of(click: &Value, around: &Value) -> Line {
     let text = |name: &str| {
         let value = click.get(name).or(around.get(name));

@@ -1,13 +1,13 @@
-//! What must hold.
+//! The rules that must hold.
 //!
-//! - A click that was answered 202 is there exactly once, until a reset wipes it.
-//! - A click that was refused, or not sent to its end, is nowhere.
-//! - A click without an answer may be there, at most once. Once seen it stays; not seen when its daemon is gone and the
-//!   next one has stored another, it is nowhere.
+//! - A click that was answered 202 is stored exactly once, until a reset wipes it.
+//! - A click that was refused, or not sent completely, is not stored.
+//! - A click without an answer may be stored, at most once. Once seen, it stays. If it was not seen when its daemon has
+//!   ended and the next one has stored another click, it is not stored.
 //! - A reset wipes every click that was answered before it began, and none that was sent after it ended. Its backup
-//!   holds exactly what it wipes. One that is killed does so or wipes nothing.
+//!   contains exactly what it wipes. A killed reset does so or wipes nothing.
 //! - Of two clicks, one answered before the other was sent, the former has the lower id and no later time.
-//! - A report tells one state of all this between its begin and its end, in its documented order.
+//! - A report shows one state of all this between its begin and its end, in its documented order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -16,18 +16,18 @@ use super::{
     reports::{Line, Row},
 };
 
-/// A moment in the order of all that the test saw.
+/// A moment in the order of everything that the test observed.
 pub type Tick = u64;
 
 /// Numbers of clicks.
 type Numbers = BTreeSet<usize>;
 
-/// What a client knows of its click.
+/// What a client knows about its click.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// 202, read at this moment; or seen in the database by then.
     Accepted(Tick),
-    /// 422 or 503, or the click was not sent to its end.
+    /// 422 or 503, or the click was not sent completely.
     Refused,
     /// The connection ended before an answer.
     Unknown,
@@ -46,15 +46,15 @@ pub struct Reset {
     pub began: Tick,
     pub ended: Tick,
     pub outcome: Wiped,
-    /// What the backup holds, in the order of the ids.
+    /// The clicks in the backup, ordered by id.
     pub backup: Backup,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wiped {
-    /// All there was: so many rows.
+    /// It wiped everything: this many rows.
     Rows(usize),
-    /// All there was, without saying how much: the bytes are left in the WAL.
+    /// It wiped everything without reporting the number, because the bytes are still in the WAL.
     Uncounted,
     /// The reset says that it deleted nothing.
     Nothing,
@@ -65,7 +65,7 @@ pub enum Wiped {
 #[derive(Debug)]
 pub enum Backup {
     NotAsked,
-    /// None was written although one was asked for.
+    /// A backup was requested, but not written.
     Missing,
     Written(Vec<Row>),
 }
@@ -79,29 +79,29 @@ pub struct Look {
     pub lines: Vec<Line>,
 }
 
-/// What happened in a step.
+/// The events of a step.
 #[derive(Debug, Default)]
 pub struct Happened {
     pub posted: Vec<Posted>,
     pub reset: Option<Reset>,
     pub looks: Vec<Look>,
-    /// When the daemon was gone that ran at the step's begin.
+    /// When the daemon that ran at the beginning of the step had ended.
     pub daemon_gone: Option<Tick>,
-    /// When all of this was over.
+    /// When all of this had ended.
     pub over: Tick,
-    /// What the database holds then, in the order of the ids.
+    /// The content of the database then, ordered by id.
     pub rows: Vec<Row>,
 }
 
-/// All clicks, and what is known of them after the last step.
+/// All clicks, and what is known about them after the last step.
 #[derive(Default)]
 pub struct Model {
     posted: BTreeMap<usize, Posted>,
     /// In the database.
     there: Numbers,
-    /// Without an answer, and maybe still on their way into the database.
+    /// Without an answer, and perhaps still about to be stored.
     open: Numbers,
-    /// When the last daemon was gone that is.
+    /// When the last daemon that has ended was gone.
     daemon_gone: Tick,
     /// A reset that was killed and has wiped nothing, but still may; see [`Model::settle`].
     killed_reset: Option<Reset>,
@@ -113,7 +113,7 @@ impl Model {
         self.killed_reset.is_some()
     }
 
-    /// Checks a step and takes it over. Returns the clicks that it has wiped.
+    /// Checks a step and adds it to the model. Returns the clicks that it has wiped.
     pub fn check(&mut self, mut step: Happened) -> Vec<Click> {
         let mut must = self.there.clone();
         for posted in step.posted.drain(..) {
@@ -141,7 +141,7 @@ impl Model {
         self.check_order(&wiped, &step);
         for look in &step.looks {
             let seen = self.check_look(look, &must, step.reset.as_ref());
-            self.check_subset(&seen, &(&now | &wiped), "told by a report, but gone");
+            self.check_subset(&seen, &(&now | &wiped), "in a report, but wiped");
         }
 
         self.daemon_gone = step.daemon_gone.unwrap_or(self.daemon_gone);
@@ -161,9 +161,9 @@ impl Model {
 
     /// What is known after a step whose last accepted click was sent at `last_sent`.
     ///
-    /// A program that is killed while it commits may leave its transaction in the WAL without anybody seeing it. Who
-    /// opens the database when all others have closed it, or were killed, takes that transaction for committed, unless
-    /// somebody has written in the meantime.
+    /// A program that is killed while it commits may leave its transaction in the WAL unseen. The next program that opens
+    /// the database after all others have closed it, or were killed, recovers that transaction as committed, unless another
+    /// one was written in the meantime.
     fn settle(&mut self, now: &Numbers, wiped: &Numbers, over: Tick, last_sent: Tick) {
         for number in now & &self.open {
             self.posted.get_mut(&number).unwrap().fate = Fate::Accepted(over);
@@ -184,7 +184,7 @@ impl Model {
             .collect()
     }
 
-    /// Checks a reset, and returns what it wiped of what is known to have been there.
+    /// Checks a reset, and returns the clicks that it wiped of those known to be stored.
     fn check_reset(&self, reset: &Reset, must: &Numbers, now: &Numbers) -> Numbers {
         let may = must | &self.open;
         let missing = must - now;
@@ -241,7 +241,7 @@ impl Model {
         backup.unwrap_or(missing)
     }
 
-    /// Checks that what was wiped, and then what is there, came in the order in which the clients saw it.
+    /// Checks that the wiped clicks and then the stored ones are in the order that the clients observed.
     fn check_order(&self, wiped: &Numbers, step: &Happened) {
         let backup = match &step.reset {
             Some(Reset {
@@ -265,7 +265,7 @@ impl Model {
         }
     }
 
-    /// Checks a report, and returns the clicks that it tells and that no reset can have wiped.
+    /// Checks a report, and returns its clicks that no reset can have wiped.
     fn check_look(&self, look: &Look, must: &Numbers, reset: Option<&Reset>) -> Numbers {
         let rows: Vec<usize> = look
             .lines
@@ -276,7 +276,7 @@ impl Model {
         assert_eq!(
             rows.len(),
             seen.len(),
-            "a click is told twice: {:?}",
+            "a click is shown twice: {:?}",
             look.question
         );
         for line in &look.lines {
@@ -303,33 +303,33 @@ impl Model {
         let may = self.filter(&(must | &self.open), |posted| {
             is_asked(posted) && posted.sent < look.ended && !surely_wiped(posted)
         });
-        self.check_subset(&seen, &may, "told, but not there");
+        self.check_subset(&seen, &may, "in a report, but not stored");
 
-        // What was answered before another click was sent was there before it.
+        // A click that was answered before another was sent was stored before it.
         let state = seen.iter().map(|number| self.posted[number].sent).max();
         let state = state.unwrap_or(0).max(look.began);
         let must = self.filter(must, |posted| {
             is_asked(posted) && self.accepted(posted.click.number) < state && !maybe_wiped(posted)
         });
         let emails: HashSet<&str> = look.lines.iter().map(|line| &*line.email).collect();
-        let told = match look.question.expert {
+        let shown = match look.question.expert {
             Some(_) => seen.len(),
             None => emails.len(),
         };
         let limit = look.question.limit.unwrap_or(usize::MAX);
-        assert!(told <= limit, "more than the limit: {:?}", look.question);
+        assert!(shown <= limit, "more than the limit: {:?}", look.question);
         let must = self.filter(&must, |posted| {
             let is_of_lead =
                 look.question.expert.is_none() && emails.contains(&*posted.click.email);
-            told < limit || is_of_lead
+            shown < limit || is_of_lead
         });
-        self.check_subset(&must, &seen, "not told, but there");
+        self.check_subset(&must, &seen, "stored, but not in the report");
         self.filter(&seen, |posted| {
             reset.is_none_or(|reset| posted.sent > reset.ended)
         })
     }
 
-    /// The clicks of a database, which must be whole and in the order of their time.
+    /// The clicks of a database, which must be intact and ordered by time.
     fn numbers(&self, rows: &[Row]) -> Numbers {
         let mut numbers = Numbers::new();
         for row in rows {
@@ -348,7 +348,7 @@ impl Model {
         numbers
     }
 
-    /// Checks that a click was posted as it is told.
+    /// Checks that a click was posted as the report shows it.
     fn check_click(&self, email: &str, expert: &str, query: &str) {
         let posted = self.posted.get(&number_of(query));
         let click = posted.map(|posted| {
@@ -365,7 +365,7 @@ impl Model {
         );
     }
 
-    /// When a click was answered 202; never where it was not.
+    /// When a click was answered 202, or never.
     fn accepted(&self, number: usize) -> Tick {
         match self.posted[&number].fate {
             Fate::Accepted(at) => at,
@@ -408,7 +408,7 @@ fn check_look_order(look: &Look) {
         assert!(descends(&times), "not newest first: {times:?}");
         assert!(
             emails.insert(&lines[0].email),
-            "a lead is told twice: {}",
+            "a lead is shown twice: {}",
             lines[0].email
         );
         heads.push(times[0]);

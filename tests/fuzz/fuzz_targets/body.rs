@@ -1,5 +1,5 @@
-//! A body is a click that keeps the contract, or is refused for exactly the rules that it breaks. What the body says
-//! is asked of `serde_json::Value`, and the rules are stated anew.
+//! A body is a valid click, or is refused for exactly the rules that it breaks. The oracle reads it as a
+//! `serde_json::Value` and has its own implementation of the rules.
 #![no_main]
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(said)) => assert_is_what_was_said(parsed.as_ref().ok(), &problems, &said),
         Ok(_) => assert_eq!(problems, [Problem::new("", "model_attributes_type")]),
-        // Ignored values may hold numbers, escapes and bytes that a `Value` can't.
+        // Ignored values may contain numbers, escapes and bytes that a `Value` cannot.
         Err(_) if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {}
         Err(_) => assert_eq!(problems, [Problem::new("", "json_invalid")]),
     }
@@ -48,7 +48,7 @@ fn assert_keeps_the_contract(posted: &PostedClick) {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// A field, or `""` for the whole body, and FastAPI's type of what is wrong with it.
+/// A field, or `""` for the whole body, and FastAPI's type of its error.
 #[derive(Debug, PartialEq)]
 struct Problem {
     field: String,
@@ -70,7 +70,7 @@ const RULES: [(&str, Rule); 4] = [
     ("click_id", id_problem),
 ];
 
-/// The object's click, or every field that breaks its rule once, whichever they are.
+/// The object's click, or every invalid field once.
 fn assert_is_what_was_said(
     posted: Option<&PostedClick>,
     problems: &[Problem],
@@ -155,8 +155,8 @@ fn query_problem(query: &str) -> Option<&'static str> {
     (query.chars().count() > 2000).then_some("string_too_long")
 }
 
-/// All that a refusal may say. It is fixed but for the place in a broken document, which is a number: so nothing of
-/// the input's text can stand in it.
+/// Every allowed refusal. The text is fixed, except for the position in invalid JSON, which is a number. So a refusal
+/// cannot contain any text of the input.
 const MESSAGES: [(&str, &str); 11] = [
     (
         "model_attributes_type",
@@ -195,7 +195,7 @@ const MESSAGES: [(&str, &str); 11] = [
     ),
 ];
 
-/// What the refusal, which is of FastAPI's shape to the letter, says is wrong; something always is.
+/// The errors in a refusal, which must have exactly FastAPI's shape and at least one error.
 fn problems(refusal: &[u8], bytes: &[u8]) -> Vec<Problem> {
     let refusal: Value = serde_json::from_slice(refusal).expect("a refusal is JSON");
     let details = refusal["detail"].as_array().expect("a list of details");

@@ -3,7 +3,7 @@ import { captureLeadClick } from "../../captureLeadClick.js";
 import { type ExplorerState, useExplorerStore } from "../../store/explorerStore.js";
 import { type NltrState, useNltrStore } from "../../store/nltrStore.js";
 
-/** An expert as the marketplace's search returns it; of some only the username is known. */
+/** An expert as the marketplace's search returns it. Only the username is required. */
 export interface Expert {
   readonly username: string;
   readonly profile_url: string;
@@ -11,9 +11,9 @@ export interface Expert {
   readonly last_name?: string | null | undefined;
   readonly job_title?: string | null | undefined;
   readonly company?: string | null | undefined;
-  /** In units of the currency, not its hundredths. */
+  /** In units of the currency, not in cents. */
   readonly hourly_rate?: number | null | undefined;
-  /** ISO 4217, `"EUR"`. */
+  /** An ISO 4217 code, such as `"EUR"`. */
   readonly currency?: string | null | undefined;
   readonly photo_url?: string | null | undefined;
   readonly tags?: readonly string[] | undefined;
@@ -25,19 +25,19 @@ export interface ExpertCardProps {
   readonly expert: Expert;
   /** The host page's analytics; called before the click is captured. */
   readonly trackEvent?: ((name: "card_click", properties: CardClick) => void) | undefined;
-  /** Where lead clicks are posted, see `captureLeadClick`. */
+  /** The endpoint that lead clicks are posted to, see `captureLeadClick`. */
   readonly endpoint?: string | undefined;
   readonly isBookmarked?: boolean | undefined;
-  /** Without it there is no bookmark button. */
+  /** If it is missing, there is no bookmark button. */
   readonly onBookmark?: ((expert: Expert) => void) | undefined;
-  /** Without it tags are text. */
+  /** If it is missing, tags are plain text. */
   readonly onTag?: ((tag: string) => void) | undefined;
-  /** The stores that say who clicks after which search, should the page have its own. */
+  /** The stores of the visitor and the search, if the page has its own. */
   readonly nltrStore?: { getState(): Pick<NltrState, "subscribed" | "email"> } | undefined;
   readonly explorerStore?: { getState(): Pick<ExplorerState, "query"> } | undefined;
 }
 
-/** What the host page's analytics are told of a click. */
+/** The event that the host page's analytics receive for a click. */
 export interface CardClick {
   readonly expert_username: string;
   readonly search_query: string;
@@ -64,7 +64,7 @@ export function ExpertCard({
   const tags = [...new Set(expert.tags)];
 
   const onOpen = ({ button }: MouseEvent) => {
-    // The right button, and those beyond it, open no link.
+    // The right button and further ones do not open the link.
     if (button > 1) return;
     const { subscribed, email } = nltrStore.getState();
     const { query } = explorerStore.getState();
@@ -90,7 +90,7 @@ export function ExpertCard({
         </h3>
         {role && <p className="expert-card-role">{role}</p>}
         {rate && (
-          // A server may write numbers in another language than the visitor's browser.
+          // A server may format numbers in another language than the visitor's browser.
           <p className="expert-card-rate" suppressHydrationWarning>
             {rate}
           </p>
@@ -129,7 +129,7 @@ export function ExpertCard({
   );
 }
 
-/** The photo; initials where there is none or it does not load. Decoration: the name stands beside it. */
+/** The photo, or initials if it is missing or does not load. Decorative, because the name is next to it. */
 function Photo({ expert, name }: { expert: Expert; name: string }) {
   const [isBroken, setIsBroken] = useState(false);
   if (!expert.photo_url || isBroken) {
@@ -145,7 +145,7 @@ function Photo({ expert, name }: { expert: Expert; name: string }) {
       src={expert.photo_url}
       alt=""
       loading="lazy"
-      // A photo of a page rendered on the server may have failed before React listened.
+      // On a page rendered on the server, the photo may have failed before React listened.
       ref={(image) => {
         if (image?.complete && image.naturalWidth === 0) setIsBroken(true);
       }}
@@ -174,7 +174,7 @@ function rateOf({ hourly_rate, currency }: Expert): string | null {
     });
     return `${format.format(hourly_rate)} per hour`;
   } catch {
-    // No code that Intl knows the shape of.
+    // The code is not valid for Intl.
     return `${`${hourly_rate} ${currency ?? ""}`.trim()} per hour`;
   }
 }

@@ -56,7 +56,7 @@ export class Daemon {
     return `http://${this.address}/api/lead-clicks`;
   }
 
-  /** Starts it again where it was, if it was stopped. */
+  /** Starts it again at the same address, if it was stopped. */
   async restart(): Promise<void> {
     if (this.#process) return;
     const args = ["--db", this.db, "--listen", this.address, ...this.#flags];
@@ -102,7 +102,7 @@ export class Daemon {
     await rm(this.directory, { recursive: true });
   }
 
-  /** What `leadclicks` prints. */
+  /** The output of `leadclicks`. */
   async run(...args: string[]): Promise<string> {
     const { stdout } = await promisify(execFile)(join(BIN_DIR, "leadclicks"), ["--db", this.db, ...args]);
     return stdout;

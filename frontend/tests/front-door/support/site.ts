@@ -32,7 +32,7 @@ export interface PageSettings {
   isBusy?: boolean;
   /** Closes itself as soon as a card was clicked. */
   closesOnClick?: boolean;
-  /** What a click on a link does: it follows it, also in a new window, or after 100 ms by a script, or never. */
+  /** The effect of a click on a link: follow it, also in a new window, or after 100 ms by a script, or never. */
   leaving?: "at once" | "after 100 ms" | "staying" | "new window";
   /** How much the clock of the page goes ahead. */
   clockMs?: number;
@@ -40,7 +40,7 @@ export interface PageSettings {
   isFull?: boolean;
 }
 
-/** What happens to posts between the page and the daemon. */
+/** The fault between the page and the daemon. */
 export type Outage =
   | "none"
   /** The proxy itself answers, after so long. */
@@ -79,7 +79,7 @@ export class Site {
     return site;
   }
 
-  /** Listens again where it did before it was stopped. */
+  /** Listens at the same address again after it was stopped. */
   async resume(): Promise<void> {
     this.#server.listen(this.#port, "127.0.0.1");
     await once(this.#server, "listening");

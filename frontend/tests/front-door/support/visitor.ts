@@ -2,7 +2,7 @@ import type { Browser, Page } from "puppeteer-core";
 import { openBrowser, openPrivateBrowser } from "./browsers.js";
 import { Display, type Session } from "./webkit.js";
 
-/** Somebody at a browser that may have several windows, all in sight. What is done is done in the last one opened. */
+/** A visitor at a browser with one or more visible windows. Actions happen in the one opened last. */
 export interface Visitor {
   goto(url: string): Promise<void>;
   back(): Promise<void>;

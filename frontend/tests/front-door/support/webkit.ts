@@ -12,7 +12,7 @@ const PATIENCE_MS = 15_000;
 /** How WebDriver names an element: https://www.w3.org/TR/webdriver2/#elements */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
-/** A display that nobody sees: WebKitGTK has no headless mode. */
+/** A virtual display, because WebKitGTK has no headless mode. */
 export class Display {
   readonly #process: ChildProcess;
   readonly #number: string;
