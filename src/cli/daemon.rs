@@ -37,7 +37,7 @@ use crate::{
 /// File descriptors that are reserved for the database's files, the standard streams and the runtime.
 const FILES_RESERVED: u64 = 64;
 
-/// The longest `--shutdown-grace`; no service manager waits longer.
+/// The longest `--shutdown-grace`, far more than a shutdown needs.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
 const AFTER_HELP: &str = "\
@@ -53,7 +53,7 @@ Exit codes:
   2      wrong usage
   128+n  ended by another signal n, as shells report it: 129 by SIGHUP, 137 by SIGKILL";
 
-/// Store the clicks of leads that pages post
+/// Store the lead clicks that pages post
 ///
 /// Accepts one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Creates the
 /// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
