@@ -37,7 +37,7 @@ pub(crate) struct ClickRow<'a> {
     pub(crate) expert_name: &'a str,
     /// The lead's search before the click; may be empty.
     pub(crate) search_query: &'a str,
-    /// When the click was stored.
+    /// When the click happened.
     pub(crate) created_at: Timestamp,
 }
 

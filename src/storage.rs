@@ -196,8 +196,8 @@ impl Db {
         db.import_experts(experts)
     }
 
-    /// Inserts clicks with their times and numbers. `line` returns the line in a file of the click with a number, for the
-    /// error.
+    /// Inserts clicks with their times and numbers. Call it within [`Db::write`], which makes it all or nothing. `line`
+    /// returns the line in a file of the click with a number, for the error.
     ///
     /// # Errors
     /// If the database rejects a click, or can't be written to.

@@ -279,7 +279,7 @@ pub(super) struct List<'a> {
     pub(super) totals: Vec<(u64, &'static str)>,
     /// `times` or `days`, if the list has any that depend on the time zone.
     pub(super) dated: Option<&'static str>,
-    /// A row for the headers and fields of the columns; its cells are not used.
+    /// A row for the headers, fields and kinds of the columns; the values of its cells are not used.
     pub(super) sample: Vec<Column<'a>>,
     /// Passes each row that is shown to a visitor.
     pub(super) rows: Box<dyn Fn(Visit<'_>) -> io::Result<()> + 'a>,
@@ -445,11 +445,18 @@ fn counts(rows: u64, noun: &'static str, totals: Totals) -> Vec<(u64, &'static s
 }
 
 pub(super) fn new_leads(leads: &[NewLead]) -> List<'_> {
-    let sample = [clicks(0); 5];
+    static SAMPLE: NewLead = NewLead {
+        email: String::new(),
+        first_at: Timestamp::EPOCH,
+        expert_username: String::new(),
+        expert_name: String::new(),
+        search_query: String::new(),
+        clicks: 0,
+    };
     List::new(
         "newest_leads",
         "lead",
-        sample,
+        SAMPLE.columns(),
         leads.iter(),
         NewLead::columns,
     )

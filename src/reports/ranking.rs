@@ -40,7 +40,7 @@ pub(crate) struct Ranked {
     pub(crate) clicks: u64,
     /// The number of different leads who clicked.
     pub(crate) leads: u64,
-    /// When the latest click was stored.
+    /// When the latest click happened.
     pub(crate) latest_at: Timestamp,
 }
 

@@ -37,9 +37,9 @@ pub(crate) struct Overall {
     pub(crate) totals: Totals,
     /// The number of different experts who were clicked.
     pub(crate) experts: u64,
-    /// When the first click was stored; none if there is no click.
+    /// When the first click happened; none if there is no click.
     pub(crate) first_at: Option<Timestamp>,
-    /// When the latest click was stored.
+    /// When the latest click happened.
     pub(crate) latest_at: Option<Timestamp>,
     /// The leads whose first clicks are the newest.
     pub(crate) newest_leads: Vec<NewLead>,

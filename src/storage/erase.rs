@@ -36,8 +36,8 @@ pub(crate) struct OldClicks {
     pub(crate) clicks: u64,
     /// The number of leads.
     pub(crate) leads: u64,
-    /// When the oldest was stored.
+    /// When the oldest happened.
     pub(crate) first: Timestamp,
-    /// When the newest of them was stored.
+    /// When the newest of them happened.
     pub(crate) last: Timestamp,
 }

@@ -12,7 +12,7 @@ pub(crate) struct StoredClick<'a> {
     pub(crate) expert_username: Cow<'a, str>,
     /// What the lead had searched for; may be empty.
     pub(crate) search_query: Cow<'a, str>,
-    /// When the click was stored.
+    /// When the click happened.
     pub(crate) created_at: Timestamp,
 }
 

@@ -3,7 +3,7 @@ use crate::{storage::StoredClick, timestamp::Timestamp};
 /// Which clicks are read: those that meet all conditions that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// When they were stored.
+    /// When they happened.
     pub(crate) window: Window,
     /// The username of the expert who was clicked, compared exactly.
     pub(crate) expert: Option<String>,
@@ -13,7 +13,7 @@ pub(crate) struct Selection {
     pub(crate) query: Option<String>,
 }
 
-/// When the clicks were stored: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
+/// When the clicks happened: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
     /// The first instant inside; unlimited if not set.

@@ -45,6 +45,10 @@ const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
 /// wait for the batch that it has just stored.
 const ANSWERED_BATCHES_MAX: usize = 2;
 
+/// How often the schema is read again for one batch. A migration of a host app changes it a few times; clicks are answered
+/// 503 if it changes more often than that between two attempts.
+const SCHEMA_READS_MAX: u32 = 20;
+
 const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
 /// What the writer has done since it started; read while it runs.
@@ -282,14 +286,17 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     fn store(&mut self, mut batch: Vec<Pending>) {
         mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
+        let mut schema_reads = 0;
         let committed = loop {
             match self.commit(&mut batch) {
                 Ok(commit) => break Ok(commit),
                 // Each attempt leaves out one more click, so this ends.
                 Err(CommitError::RolledBack) => {}
-                // Nothing changes the schema forever, so this ends.
+                Err(CommitError::NewSchema) if schema_reads == SCHEMA_READS_MAX => {
+                    break Err("another program changes the schema again and again".to_owned());
+                }
                 Err(CommitError::NewSchema) => match self.update_schema() {
-                    Ok(()) => {}
+                    Ok(()) => schema_reads += 1,
                     Err(reason) => break Err(reason),
                 },
                 Err(CommitError::Database(reason)) => break Err(reason),
