@@ -26,14 +26,19 @@ struct WhereClause {
 impl WhereClause {
     /// All conditions of `selection` except the search: SQLite folds the case of ASCII letters only.
     fn of(selection: &Selection) -> Self {
-        let Window { since, until } = selection.window;
+        let Selection {
+            window: Window { since, until },
+            expert,
+            email,
+            query: _,
+        } = selection.clone();
         // Times are compared as text, which sorts like the instants.
         let bound = |at: Timestamp| at.stored_bound().to_string();
         let mut clause = Self::default();
         clause.add("created_at >= ?", since.map(bound));
         clause.add("created_at < ?", until.map(bound));
-        clause.add("expert_username = ?", selection.expert.clone());
-        clause.add("email = ? COLLATE NOCASE", selection.email.clone());
+        clause.add("expert_username = ?", expert);
+        clause.add("email = ? COLLATE NOCASE", email);
         clause
     }
 
