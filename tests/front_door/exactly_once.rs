@@ -668,6 +668,7 @@ fn at_the_bound_the_oldest_id_is_forgotten_and_memory_stays_small() {
 /// A program that was killed may have committed a click, and not yet synced it. A daemon that answers a repeat with 202
 /// must sync it first.
 #[test]
+#[ignore = "needs strace; tests/run runs it"]
 fn what_a_killed_daemon_left_in_the_wal_is_synced_before_a_repeat_is_answered() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
