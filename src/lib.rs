@@ -7,11 +7,12 @@
 
 #![warn(unreachable_pub)]
 
+pub mod text;
+
 pub mod click;
 pub mod expert;
 mod interrupt;
 pub mod progress;
-pub mod text;
 pub mod timestamp;
 
 mod storage;

@@ -2,8 +2,10 @@
 
 pub(crate) mod columns;
 pub(crate) mod interner;
+mod invisible;
 pub mod spreadsheet;
 mod visible;
 
+pub(crate) use invisible::is_invisible;
 pub use visible::visible;
 pub(crate) use visible::visible_path;

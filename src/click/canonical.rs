@@ -6,16 +6,14 @@ use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
-use icu_properties::{
-    CodePointMapData, CodePointSetData,
-    props::{DefaultIgnorableCodePoint, GeneralCategory},
-};
+
+use crate::text::is_invisible;
 
 /// How often the rules are applied at most. Each can make work for another: an invisible character may hide white space,
 /// and a domain in Punycode may hold capitals. Texts that need more than three rounds are not known.
 const ROUNDS_MAX: usize = 8;
 
-/// The canonical form of an email address, by which leads are compared: trimmed, without [invisible characters](is_invisible),
+/// The canonical form of an email address, by which leads are compared: trimmed, without invisible characters,
 /// case-folded, in NFC, and with the domain in its Unicode form, as far as IDNA accepts it. Plus-addresses and dots are kept: only
 /// the mail server knows what they mean ([RFC 5321, 2.3.11](https://www.rfc-editor.org/rfc/rfc5321#section-2.3.11)).
 ///
@@ -39,7 +37,7 @@ pub fn canonical_email(email: &str) -> Cow<'_, str> {
     })
 }
 
-/// The canonical form of an expert's username: trimmed, without [invisible characters](is_invisible), in NFC. Its case is kept.
+/// The canonical form of an expert's username: trimmed, without invisible characters, in NFC. Its case is kept.
 #[must_use]
 pub fn canonical_username(username: &str) -> Cow<'_, str> {
     let trimmed = username.trim();
@@ -51,7 +49,7 @@ pub fn canonical_username(username: &str) -> Cow<'_, str> {
     })
 }
 
-/// Folds a text for comparison without regard to case: without [invisible characters](is_invisible), case-folded, in NFC
+/// Folds a text for comparison without regard to case: without invisible characters, case-folded, in NFC
 /// ([Unicode, 3.13.5](https://www.unicode.org/versions/latest/core-spec/chapter-3/#G53253)). Also parts of texts that differ only
 /// so become equal.
 #[must_use]
@@ -60,17 +58,6 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         return ascii_lower_case(text);
     }
     settled(text, fold_once)
-}
-
-/// Whether a character has no shape of its own: Unicode's default-ignorable and format characters, for example U+200B
-/// (zero width space), U+FEFF (byte order mark), U+00AD (soft hyphen) and U+3164 (Hangul filler).
-///
-/// [UAX 44](https://www.unicode.org/reports/tr44/): `Default_Ignorable_Code_Point`, or the category Cf.
-#[must_use]
-pub fn is_invisible(character: char) -> bool {
-    !character.is_ascii()
-        && (CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
-            || CodePointMapData::<GeneralCategory>::new().get(character) == GeneralCategory::Format)
 }
 
 /// Applies `rules` until they change nothing.

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, path::Path};
 
-/// Replaces the characters that control a terminal by escapes such as `\n` or `\u{1b}`: control characters (C0, C1, DEL),
-/// line separators and the controls of bidirectional text. All others are unchanged.
-///
-/// The bidirectional controls are those of [Unicode's UAX 9](https://www.unicode.org/reports/tr9/).
+use super::is_invisible;
+
+/// Replaces the characters that control a terminal by escapes such as `\n` or `\u{1b}`: control characters (C0, C1, DEL) and
+/// line separators; and those that nobody would see. All others are unchanged.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
@@ -29,10 +29,16 @@ pub(crate) fn visible_path(path: &Path) -> String {
 
 fn is_unsafe(character: char) -> bool {
     character.is_control()
-        || matches!(
-            character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
+        || matches!(character, '\u{2028}' | '\u{2029}')
+        || is_invisible(character) && !is_part_of_emoji_or_script(character)
+}
+
+/// Joiners, variation selectors and tags, which emoji and some scripts need.
+fn is_part_of_emoji_or_script(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0020}'..='\u{e01ef}'
+    )
 }
 
 #[cfg(test)]
