@@ -335,6 +335,62 @@ fn nothing_in_a_row_can_control_the_terminal() {
 }
 
 #[test]
+fn people_see_characters_that_would_be_invisible_and_programs_get_them_exactly() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+         (1, 'ana@example.com' || char(0x200b), 'zo' || char(0xad) || 'e', '👩' || char(0x200d) || '💻 ☂' || char(0xfe0f) || ' a' || char(0x3164), '2026-11-01 09:00:00.000000');",
+    );
+    let shown_email = r"ana@example.com\u{200b}";
+    let shown_search = "👩\u{200d}💻 ☂\u{fe0f} a\\u{3164}";
+    let table = |args: &[&str]| site.stdout_of(&[&["report", "--tz", "UTC"], args].concat());
+    assert_eq!(
+        table(&["--by-email"]),
+        format!(
+            "{shown_email}  1 click\n  2026-11-01 09:00   zo\\u{{ad}}e   {shown_search}\n\n1 lead, 1 click; times in UTC\n"
+        )
+    );
+    let page = table(&["--by-email", "--format", "html"]);
+    assert!(
+        page.contains(r"ana<wbr>@example.com\u{200b}</bdi>"),
+        "{page}"
+    );
+    assert!(
+        page.contains(&format!("<bdi>{shown_search}</bdi>")),
+        "{page}"
+    );
+    assert!(!page.contains(['\u{200b}', '\u{ad}', '\u{3164}']), "{page}");
+    let exact = [
+        "ana@example.com\u{200b}",
+        "zo\u{ad}e",
+        "zo\u{ad}e",
+        "👩\u{200d}💻 ☂\u{fe0f} a\u{3164}",
+        "2026-11-01T09:00:00.000000Z",
+    ];
+    let csv = table(&["--by-email", "--format", "csv"]);
+    assert_eq!(csv.lines().nth(1), Some(&*exact.join(",")));
+    let ndjson = table(&["--by-email", "--format", "ndjson"]);
+    let json = table(&["--by-email", "--format", "json"]);
+    for text in exact {
+        assert!(ndjson.contains(&format!("\"{text}\"")), "{ndjson}");
+        assert!(json.contains(&format!("\"{text}\"")), "{json}");
+    }
+    let missing = "zoe\u{200b}.db";
+    site.run(&["report", "--by-email", "--db", missing]).assert(
+        1,
+        "",
+        &format!(
+            "leadclicks: {}: no such database; check --db, or start leadclicksd once to create it\n",
+            site.path(r"zoe\u{200b}.db").display()
+        ),
+    );
+    let mut watch = site.shell("leadclicks watch --tz UTC --since 2026-11-01 | head -n 1");
+    watch.env("COLUMNS", "200");
+    let ran = Ran::finish(watch, b"");
+    assert!(ran.stdout.contains(shown_email), "{ran}");
+    assert!(ran.stdout.ends_with(&format!("{shown_search}\n")), "{ran}");
+}
+
+#[test]
 fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
     let site = fixture();
     let run = |args: &[&str]| {
