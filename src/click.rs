@@ -3,7 +3,11 @@
 //! A [`Click`] can only be made from input that follows every rule of the capture contract, so code that has one need not
 //! check again. Lengths are in Unicode characters, as `length()` counts them in schema.sql.
 
+mod canonical;
+
 use std::{str, time::Duration};
+
+pub use canonical::{canonical_email, canonical_username, fold};
 
 /// The longest valid email address: 64 for the local part, `@`, and 255 for the domain
 /// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).
@@ -29,8 +33,8 @@ pub struct Click {
 }
 
 impl Click {
-    /// Makes a click: `email` is trimmed and ASCII-lower-cased, `expert_username` trimmed, `search_query` kept
-    /// exactly as it is.
+    /// Makes a click: `email` and `expert_username` get their [canonical](canonical_email) [form](canonical_username), to which
+    /// the rules apply, and `search_query` is kept exactly as it is.
     ///
     /// # Errors
     /// One [`Violation`] for each field that breaks its rule, in the order of the parameters.
@@ -39,11 +43,14 @@ impl Click {
         expert_username: &str,
         search_query: String,
     ) -> Result<Self, Vec<Violation>> {
-        let email = email.trim();
-        let expert_username = expert_username.trim();
+        let email = canonical_email(email);
+        let expert_username = canonical_username(expert_username);
         let violations: Vec<Violation> = [
-            (Field::Email, email_rule(email)),
-            (Field::ExpertUsername, expert_username_rule(expert_username)),
+            (Field::Email, email_rule(&email)),
+            (
+                Field::ExpertUsername,
+                expert_username_rule(&expert_username),
+            ),
             (
                 Field::SearchQuery,
                 longest(&search_query, SEARCH_QUERY_CHARS_MAX),
@@ -56,19 +63,19 @@ impl Click {
             return Err(violations);
         }
         Ok(Self {
-            email: email.to_ascii_lowercase(),
-            expert_username: expert_username.to_owned(),
+            email: email.into_owned(),
+            expert_username: expert_username.into_owned(),
             search_query,
         })
     }
 
-    /// The lead's email address, lower-cased; 1 to [`EMAIL_CHARS_MAX`] characters.
+    /// The lead's [canonical email address](canonical_email); 1 to [`EMAIL_CHARS_MAX`] characters.
     #[must_use]
     pub fn email(&self) -> &str {
         &self.email
     }
 
-    /// The expert's username; 1 to [`EXPERT_USERNAME_CHARS_MAX`] characters.
+    /// The expert's [canonical username](canonical_username); 1 to [`EXPERT_USERNAME_CHARS_MAX`] characters.
     #[must_use]
     pub fn expert_username(&self) -> &str {
         &self.expert_username
@@ -189,7 +196,7 @@ pub struct Violation {
     pub rule: Rule,
 }
 
-/// Checks an email address, which must be trimmed already.
+/// Checks an email address, which must be in its [canonical form](canonical_email).
 ///
 /// # Errors
 /// The first [`Rule`] that it breaks.
@@ -210,7 +217,7 @@ pub fn email_rule(email: &str) -> Result<(), Rule> {
     }
 }
 
-/// Checks an expert's username, which must be trimmed already.
+/// Checks an expert's username, which must be in its [canonical form](canonical_username).
 ///
 /// # Errors
 /// The first [`Rule`] that it breaks.
@@ -258,13 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn an_email_is_trimmed_and_lower_cased_in_ascii_only() {
+    fn a_click_has_the_canonical_email_and_username_and_the_query_as_typed() {
         let click = Click::new("  Jané@Example.COM\n", " JDoe ", " As Typed ".to_owned()).unwrap();
         assert_eq!(click.email(), "jané@example.com");
         assert_eq!(click.expert_username(), "JDoe");
         assert_eq!(click.search_query(), " As Typed ");
-        let click = Click::new("JANÉ@example.com", "jdoe", String::new()).unwrap();
-        assert_eq!(click.email(), "janÉ@example.com");
+        let click = Click::new("\u{feff}JANÉ@example.com", "zoe\u{308}", String::new()).unwrap();
+        assert_eq!(click.email(), "jané@example.com");
+        assert_eq!(click.expert_username(), "zoë");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::click::canonical_username;
+
 /// An expert, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Expert {
@@ -15,7 +17,7 @@ pub struct Expert {
     pub last_name: String,
 }
 
-/// The experts' names by username; empty for an expert without a name.
+/// The experts' names by canonical username; empty for an expert without a name.
 #[derive(Debug, Default)]
 pub(crate) struct ExpertNames(HashMap<String, String>);
 
@@ -23,14 +25,15 @@ impl From<Vec<Expert>> for ExpertNames {
     fn from(experts: Vec<Expert>) -> Self {
         let names = experts.into_iter().map(|expert| {
             let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");
-            (expert.username, name.trim().to_owned())
+            let username = canonical_username(&expert.username).into_owned();
+            (username, name.trim().to_owned())
         });
         Self(names.collect())
     }
 }
 
 impl ExpertNames {
-    /// The expert's name; the username if the expert is unknown or has no name.
+    /// The expert's name; the canonical `username` itself if the expert is unknown or has no name.
     pub(crate) fn display_name<'a>(&'a self, username: &'a str) -> &'a str {
         self.0
             .get(username)
@@ -38,7 +41,7 @@ impl ExpertNames {
             .map_or(username, |name| name)
     }
 
-    /// Whether the expert is known.
+    /// Whether the expert with this canonical username is known.
     pub(crate) fn contains(&self, username: &str) -> bool {
         self.0.contains_key(username)
     }

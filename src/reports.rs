@@ -42,6 +42,7 @@ pub(crate) struct ClickRow<'a> {
 }
 
 impl<'a> ClickRow<'a> {
+    /// The row of a click whose username has its canonical form.
     pub(crate) fn of(click: &'a StoredClick<'_>, names: &'a ExpertNames) -> Self {
         Self {
             email: &click.email,

@@ -9,7 +9,7 @@ use super::{
     BadLine, ImportError, check_quotes, check_row, field_text, find_columns, locate, read,
 };
 use crate::{
-    click::{expert_username_rule, longest},
+    click::{canonical_username, expert_username_rule, longest},
     expert::Expert,
     text::spreadsheet::Cells,
 };
@@ -77,7 +77,7 @@ pub fn parse(input: impl Read) -> Result<ParsedExperts, ImportError> {
 fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, String> {
     let [username, first_name, last_name] = columns;
     let expert = Expert {
-        username: trimmed(record, username)?,
+        username: canonical_username(&trimmed(record, username)?).into_owned(),
         first_name: trimmed(record, first_name)?,
         last_name: trimmed(record, last_name)?,
     };

@@ -4,8 +4,9 @@ use jiff::{civil::Date, tz::TimeZone};
 
 use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
+    click::canonical_email,
     storage::{Columns, Db, Error, Query, Selection},
-    text::interner::StringInterner,
+    text::interner::GroupedInterner,
     timestamp::Timestamp,
 };
 
@@ -45,12 +46,12 @@ pub(crate) fn by_day(
     // The days in the order of their first click. A day's number is its index.
     let mut counted: Vec<Day> = Vec::new();
     let mut numbers: BTreeMap<Date, u32> = BTreeMap::new();
-    let mut emails = StringInterner::default();
+    let mut emails = GroupedInterner::new(canonical_email);
     let mut leads = LeadsByGroup::default();
     let mut dates = Dates::new(zone);
     let query = Query::of(selection, Columns::EMAIL | Columns::CREATED_AT);
     for_each_click(db, &query, |click| {
-        let email = emails.number(&click.email);
+        let email = emails.group(&click.email);
         let date = dates.of(click.created_at);
         let number = *numbers.entry(date).or_insert_with(|| {
             counted.push(Day::without_clicks(date));

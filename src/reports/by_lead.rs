@@ -84,7 +84,7 @@ impl ByLead {
     ) -> Result<(), Error> {
         let query = Query::of(selection, Columns::EMAIL).in_order(Order::NewestFirst);
         db.read_clicks(&query, |click| {
-            let email = self.clicks.emails.number(&click.email);
+            let email = self.clicks.emails.group(&click.email);
             self.add_if_new(email);
             if self.leads.len() as u64 == leads_max.get() {
                 ControlFlow::Break(())
@@ -97,7 +97,7 @@ impl ByLead {
     /// Counts a click of the lead with this email; returns whether the lead is shown.
     fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> bool {
         self.totals.clicks += 1;
-        self.counted = self.clicks.emails.number(email);
+        self.counted = self.clicks.emails.group(email);
         if leads_max.is_none() {
             self.add_if_new(self.counted);
         }
@@ -190,7 +190,7 @@ pub(crate) struct Lead<'a> {
 impl<'a> Lead<'a> {
     /// The lead's email address.
     pub(crate) fn email(&self) -> &'a str {
-        self.report.clicks.emails.get(self.entry.email)
+        self.report.clicks.emails.key(self.entry.email)
     }
 
     /// The number of the lead's selected clicks.

@@ -1,13 +1,18 @@
 use crate::{
-    expert::ExpertNames, reports::ClickRow, storage::StoredClick, text::interner::StringInterner,
+    click::{canonical_email, canonical_username},
+    expert::ExpertNames,
+    reports::ClickRow,
+    storage::StoredClick,
+    text::interner::{GroupedInterner, StringInterner},
     timestamp::Timestamp,
 };
 
-/// Clicks in memory: 24 bytes each, plus each different email, username and search once.
-#[derive(Debug, Default)]
+/// Clicks in memory: 24 bytes each, plus each different email, username and search once. Emails and usernames are numbered
+/// by their canonical form.
+#[derive(Debug)]
 pub(super) struct ClickStore {
-    pub(super) emails: StringInterner,
-    pub(super) experts: StringInterner,
+    pub(super) emails: GroupedInterner,
+    pub(super) experts: GroupedInterner,
     /// By the expert's number; none if the expert is unknown or has no name.
     expert_names: Vec<Option<String>>,
     queries: StringInterner,
@@ -29,6 +34,18 @@ pub(super) struct CompactClick {
 /// No click has this number: memory does not suffice for 4 billion clicks.
 pub(super) const NO_CLICK: u32 = u32::MAX;
 
+impl Default for ClickStore {
+    fn default() -> Self {
+        Self {
+            emails: GroupedInterner::new(canonical_email),
+            experts: GroupedInterner::new(canonical_username),
+            expert_names: Vec::new(),
+            queries: StringInterner::default(),
+            clicks: Vec::new(),
+        }
+    }
+}
+
 impl ClickStore {
     /// Adds a click of the lead whose email has the number `email`, and returns the click's number.
     pub(super) fn push(
@@ -38,10 +55,11 @@ impl ClickStore {
         older: u32,
         names: &ExpertNames,
     ) -> u32 {
-        let expert = self.experts.number(&click.expert_username);
+        let expert = self.experts.group(&click.expert_username);
         if expert as usize == self.expert_names.len() {
-            let name = names.display_name(&click.expert_username);
-            let is_named = name != click.expert_username;
+            let username = self.experts.key(expert);
+            let name = names.display_name(username);
+            let is_named = name != username;
             self.expert_names.push(is_named.then(|| name.to_owned()));
         }
         let number = u32::try_from(self.clicks.len()).unwrap_or(NO_CLICK);
@@ -61,10 +79,10 @@ impl ClickStore {
     }
 
     pub(super) fn row(&self, click: &CompactClick) -> ClickRow<'_> {
-        let expert_username = self.experts.get(click.expert);
+        let expert_username = self.experts.key(click.expert);
         let expert_name = self.expert_names[click.expert as usize].as_deref();
         ClickRow {
-            email: self.emails.get(click.email),
+            email: self.emails.key(click.email),
             expert_username,
             expert_name: expert_name.unwrap_or(expert_username),
             search_query: self.queries.get(click.query),

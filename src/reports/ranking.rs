@@ -1,10 +1,11 @@
-use std::{cmp::Reverse, num::NonZeroU64};
+use std::{borrow::Cow, cmp::Reverse, num::NonZeroU64};
 
 use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
+    click::{canonical_email, canonical_username, fold},
     expert::ExpertNames,
-    storage::{Columns, Db, Error, Query, Selection, StoredClick, fold_case},
-    text::interner::StringInterner,
+    storage::{Columns, Db, Error, Query, Selection, StoredClick},
+    text::interner::GroupedInterner,
     timestamp::Timestamp,
 };
 
@@ -25,7 +26,7 @@ pub(crate) struct Ranking {
 /// The kind of ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RankBy {
-    /// Experts, by their exact username.
+    /// Experts, by their canonical username.
     Expert,
     /// Searches. Those that differ only in white space and case count as one, which is shown as it was last typed.
     Query,
@@ -46,7 +47,7 @@ pub(crate) struct Ranked {
 
 /// Ranks the clicks of `selection`, and keeps the first `ranked_max` rows. The totals always count all clicks.
 ///
-/// Needs about 100 bytes of memory for each different subject, 20 for each lead, and 16 for each pair of both, plus the
+/// Needs about 100 bytes of memory for each different subject, 30 for each lead, and 16 for each pair of both, plus the
 /// texts.
 ///
 /// # Errors
@@ -59,9 +60,9 @@ pub(crate) fn ranking(
 ) -> Result<Ranking, Error> {
     let names = db.expert_names()?;
     let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(by);
     for_each_click(db, &Query::of(selection, columns), |click| {
-        tally.add(by, &click);
+        tally.add(&click);
     })?;
     let totals = Totals {
         leads: tally.emails.len() as u64,
@@ -123,15 +124,10 @@ impl RankBy {
 }
 
 /// Counts clicks by subject.
-#[derive(Default)]
 struct Tally {
-    emails: StringInterner,
-    /// The subjects as they are stored.
-    subjects: StringInterner,
-    /// The group of each subject, by the number of the subject.
-    group_of: Vec<u32>,
-    /// The key of each group.
-    keys: StringInterner,
+    by: RankBy,
+    emails: GroupedInterner,
+    subjects: GroupedInterner,
     groups: Vec<Group>,
     leads: LeadsByGroup,
 }
@@ -144,32 +140,36 @@ struct Group {
 }
 
 impl Tally {
-    fn add(&mut self, by: RankBy, click: &StoredClick<'_>) {
-        let created_at = click.created_at;
-        let email = self.emails.number(&click.email);
-        let subject_text = by.subject_of(click);
-        let subject = self.subjects.number(subject_text);
-        if subject as usize == self.group_of.len() {
-            let key = match by {
-                RankBy::Expert => self.keys.number(subject_text),
-                RankBy::Query => self.keys.number(&query_key(subject_text)),
-            };
-            self.group_of.push(key);
+    fn new(by: RankBy) -> Self {
+        Self {
+            by,
+            emails: GroupedInterner::new(canonical_email),
+            subjects: GroupedInterner::new(match by {
+                RankBy::Expert => canonical_username,
+                RankBy::Query => query_key,
+            }),
+            groups: Vec::new(),
+            leads: LeadsByGroup::default(),
         }
-        let number = self.group_of[subject as usize];
-        if number as usize == self.groups.len() {
+    }
+
+    fn add(&mut self, click: &StoredClick<'_>) {
+        let created_at = click.created_at;
+        let email = self.emails.group(&click.email);
+        let subject = self.subjects.intern(self.by.subject_of(click));
+        if subject.group as usize == self.groups.len() {
             self.groups.push(Group {
                 clicks: 0,
                 latest_at: created_at,
-                latest: subject,
+                latest: subject.text,
             });
         }
-        let group = &mut self.groups[number as usize];
+        let group = &mut self.groups[subject.group as usize];
         group.clicks += 1;
-        self.leads.add(number, email);
+        self.leads.add(subject.group, email);
         if created_at >= group.latest_at {
             group.latest_at = created_at;
-            group.latest = subject;
+            group.latest = subject.text;
         }
     }
 
@@ -177,12 +177,13 @@ impl Tally {
         let leads = self.leads.count(self.groups.len());
         self.groups
             .iter()
+            .zip(0..)
             .zip(leads)
-            .map(|(group, leads)| Ranked {
-                // White space alone counts as no search.
-                subject: match self.subjects.get(group.latest) {
-                    blank if blank.trim().is_empty() => String::new(),
-                    subject => subject.to_owned(),
+            .map(|((group, number), leads)| Ranked {
+                subject: match (self.by, self.subjects.key(number)) {
+                    // White space and invisible characters alone count as no search.
+                    (RankBy::Expert, key) | (RankBy::Query, key @ "") => key.to_owned(),
+                    (RankBy::Query, _) => self.subjects.text(group.latest).to_owned(),
                 },
                 clicks: group.clicks,
                 leads,
@@ -193,7 +194,8 @@ impl Tally {
 }
 
 /// Searches with the same key count as one.
-fn query_key(query: &str) -> String {
-    let words: Vec<&str> = query.split_whitespace().collect();
-    fold_case(&words.join(" "))
+fn query_key(query: &str) -> Cow<'_, str> {
+    let folded = fold(query);
+    let words: Vec<&str> = folded.split_whitespace().collect();
+    Cow::Owned(words.join(" "))
 }

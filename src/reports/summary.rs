@@ -4,8 +4,9 @@ use jiff::{ToSpan, Zoned, civil::Date};
 
 use super::{Day, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
 use crate::{
+    click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
-    text::interner::StringInterner,
+    text::interner::GroupedInterner,
     timestamp::Timestamp,
 };
 
@@ -116,12 +117,12 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
-    let mut leads = StringInterner::default();
+    let mut leads = GroupedInterner::new(canonical_email);
     let mut clicks = 0;
     let selection = Selection::of(window);
     let query = Query::of(&selection, Columns::EMAIL);
     for_each_click(db, &query, |click| {
-        leads.number(&click.email);
+        leads.group(&click.email);
         clicks += 1;
     })?;
     Ok(Totals {
@@ -155,8 +156,8 @@ struct LeadEntry {
 }
 
 fn read_all(db: &Db) -> Result<Overall, Error> {
-    let mut emails = StringInterner::default();
-    let mut experts = StringInterner::default();
+    let mut emails = GroupedInterner::new(canonical_email);
+    let mut experts = GroupedInterner::new(canonical_username);
     let mut leads: Vec<LeadEntry> = Vec::new();
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
@@ -165,8 +166,8 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
     let query = Query::of(&all, columns).in_order(Order::Arrival);
     for_each_click(db, &query, |click| {
         let created_at = click.created_at;
-        let email = emails.number(&click.email);
-        experts.number(&click.expert_username);
+        let email = emails.group(&click.email);
+        experts.group(&click.expert_username);
         latest_at = latest_at.max(Some(created_at));
         match leads.get_mut(email as usize) {
             None => leads.push(LeadEntry {
@@ -205,7 +206,7 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
 fn first_clicks(
     db: &Db,
     leads: &[LeadEntry],
-    emails: &StringInterner,
+    emails: &GroupedInterner,
 ) -> Result<Vec<NewLead>, Error> {
     let selection = Selection::of(Window {
         since: leads.iter().map(|lead| lead.first_at).min(),
@@ -215,25 +216,27 @@ fn first_clicks(
     let names = db.expert_names()?;
     let mut missing: HashMap<&str, &LeadEntry> = leads
         .iter()
-        .map(|lead| (emails.get(lead.email), lead))
+        .map(|lead| (emails.key(lead.email), lead))
         .collect();
     let mut found = Vec::new();
     db.read_clicks(&query, |click| {
-        if let Some(lead) = missing.get(&*click.email)
+        let email = canonical_email(&click.email);
+        if let Some(lead) = missing.get(&*email)
             && lead.first_at == click.created_at
         {
+            let expert_username = canonical_username(&click.expert_username);
             found.push((
                 lead.first,
                 NewLead {
-                    email: click.email.to_string(),
+                    email: email.to_string(),
                     first_at: lead.first_at,
-                    expert_username: click.expert_username.to_string(),
-                    expert_name: names.display_name(&click.expert_username).to_owned(),
+                    expert_name: names.display_name(&expert_username).to_owned(),
+                    expert_username: expert_username.into_owned(),
                     search_query: click.search_query.to_string(),
                     clicks: lead.clicks,
                 },
             ));
-            missing.remove(&*click.email);
+            missing.remove(&*email);
         }
         if missing.is_empty() {
             ControlFlow::Break(())

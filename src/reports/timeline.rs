@@ -10,9 +10,10 @@ use super::{
     for_each_click,
 };
 use crate::{
+    click::{canonical_email, canonical_username},
     expert::ExpertNames,
     storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
-    text::interner::StringInterner,
+    text::interner::GroupedInterner,
     timestamp::Timestamp,
 };
 
@@ -104,13 +105,14 @@ fn read_newest(
     names: &ExpertNames,
     clicks_max: NonZeroU64,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let (mut leads, mut experts) = (StringInterner::default(), StringInterner::default());
+    let mut leads = GroupedInterner::new(canonical_email);
+    let mut experts = GroupedInterner::new(canonical_username);
     let mut newest: BinaryHeap<Reverse<Numbered>> = BinaryHeap::new();
     let mut clicks_read = 0;
     let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
     for_each_click(db, &query, |click| {
-        leads.number(&click.email);
-        experts.number(&click.expert_username);
+        leads.group(&click.email);
+        experts.group(&click.expert_username);
         clicks_read += 1;
         let is_full = newest.len() as u64 == clicks_max.get();
         let oldest = newest.peek().map(|Reverse(oldest)| oldest.click.created_at);
@@ -120,7 +122,7 @@ fn read_newest(
             }
             newest.push(Reverse(Numbered {
                 number: clicks_read,
-                click: click.into_owned(),
+                click: click.into_canonical(),
             }));
         }
     })?;
@@ -164,7 +166,7 @@ impl PartialOrd for Numbered {
 
 impl ClickStore {
     fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
-        let email = self.emails.number(&click.email);
+        let email = self.emails.group(&click.email);
         self.push(click, email, NO_CLICK, names);
     }
 }

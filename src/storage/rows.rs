@@ -1,9 +1,13 @@
 use std::{borrow::Cow, ops::BitOr};
 
 use super::Selection;
-use crate::timestamp::Timestamp;
+use crate::{
+    click::{canonical_email, canonical_username},
+    timestamp::Timestamp,
+};
 
-/// A stored click. Columns that were not requested are empty, and the time is then the Unix epoch.
+/// A stored click, with its texts as they were stored: an earlier version or a host app may have stored other spellings
+/// than the canonical form. Columns that were not requested are empty, and the time is then the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StoredClick<'a> {
     /// The lead's email address.
@@ -17,11 +21,11 @@ pub(crate) struct StoredClick<'a> {
 }
 
 impl StoredClick<'_> {
-    /// The click with owned texts.
-    pub(crate) fn into_owned(self) -> StoredClick<'static> {
+    /// The click with owned texts, and with its email and username in their canonical form.
+    pub(crate) fn into_canonical(self) -> StoredClick<'static> {
         StoredClick {
-            email: Cow::Owned(self.email.into_owned()),
-            expert_username: Cow::Owned(self.expert_username.into_owned()),
+            email: Cow::Owned(canonical_email(&self.email).into_owned()),
+            expert_username: Cow::Owned(canonical_username(&self.expert_username).into_owned()),
             search_query: Cow::Owned(self.search_query.into_owned()),
             created_at: self.created_at,
         }

@@ -1,15 +1,19 @@
-use crate::{storage::StoredClick, timestamp::Timestamp};
+use crate::{
+    click::{canonical_email, canonical_username, fold},
+    storage::StoredClick,
+    timestamp::Timestamp,
+};
 
 /// Which clicks are read: those that meet all conditions that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// When they happened.
     pub(crate) window: Window,
-    /// The username of the expert who was clicked, compared exactly.
+    /// The canonical username of the expert who was clicked.
     pub(crate) expert: Option<String>,
-    /// The lead's email address; ASCII letters are compared case-insensitively.
+    /// The lead's canonical email address.
     pub(crate) email: Option<String>,
-    /// A case-insensitive substring of the search.
+    /// A substring of the search, compared as [`fold`] does.
     pub(crate) query: Option<String>,
 }
 
@@ -23,7 +27,7 @@ pub(crate) struct Window {
 }
 
 impl Selection {
-    /// Makes a selection of user input: trims `expert` and `email`, and lower-cases the email as stored clicks are.
+    /// Makes a selection of user input, which may have any spelling.
     pub(crate) fn new(
         window: Window,
         expert: Option<&str>,
@@ -32,8 +36,8 @@ impl Selection {
     ) -> Self {
         Self {
             window,
-            expert: expert.map(|text| text.trim().to_owned()),
-            email: email.map(|text| text.trim().to_ascii_lowercase()),
+            expert: expert.map(|text| canonical_username(text).into_owned()),
+            email: email.map(|text| canonical_email(text).into_owned()),
             query: query.map(str::to_owned),
         }
     }
@@ -47,23 +51,44 @@ impl Selection {
     }
 
     /// A test for single clicks by all conditions except the window.
-    pub(super) fn matcher(&self) -> impl Fn(&StoredClick<'_>) -> bool {
-        let Self {
-            expert,
-            email,
-            query,
-            window: _,
-        } = self.clone();
-        let contains_query = contains(query.as_deref());
-        move |click| {
-            expert
-                .as_ref()
-                .is_none_or(|expert| *expert == click.expert_username)
-                && email
-                    .as_ref()
-                    .is_none_or(|email| email.eq_ignore_ascii_case(&click.email))
-                && contains_query(&click.search_query)
+    pub(super) fn matcher(&self) -> Matcher<'_> {
+        Matcher {
+            email: self.email.as_deref(),
+            expert: self.expert.as_deref(),
+            query: self.query.as_deref().map(|query| fold(query).into_owned()),
         }
+    }
+}
+
+/// The conditions of a [`Selection`] for the texts of a click as they are stored, in any spelling.
+pub(super) struct Matcher<'a> {
+    email: Option<&'a str>,
+    expert: Option<&'a str>,
+    /// Folded.
+    query: Option<String>,
+}
+
+impl Matcher<'_> {
+    pub(super) fn matches(&self, click: &StoredClick<'_>) -> bool {
+        self.matches_email(&click.email)
+            && self.matches_expert(&click.expert_username)
+            && self.matches_query(&click.search_query)
+    }
+
+    pub(super) fn matches_email(&self, stored: &str) -> bool {
+        self.email
+            .is_none_or(|email| stored == email || canonical_email(stored) == email)
+    }
+
+    pub(super) fn matches_expert(&self, stored: &str) -> bool {
+        self.expert
+            .is_none_or(|expert| canonical_username(stored) == expert)
+    }
+
+    pub(super) fn matches_query(&self, stored: &str) -> bool {
+        self.query
+            .as_deref()
+            .is_none_or(|query| fold(stored).contains(query))
     }
 }
 
@@ -72,22 +97,4 @@ impl Window {
         self.since.is_none_or(|since| instant >= since)
             && self.until.is_none_or(|until| instant < until)
     }
-}
-
-/// A test whether texts contain `part`, case-insensitively. Without a part all do.
-pub(super) fn contains(part: Option<&str>) -> impl Fn(&str) -> bool + use<> {
-    let part = part.map(fold_case);
-    move |text| {
-        part.as_ref()
-            .is_none_or(|part| fold_case(text).contains(&**part))
-    }
-}
-
-/// Folds upper and lower case: texts that differ only in case become equal, also as parts of longer texts.
-pub(crate) fn fold_case(text: &str) -> String {
-    text.chars()
-        .flat_map(char::to_lowercase)
-        // Lower-case sigma has another form at the end of a word.
-        .map(|character| if character == 'ς' { 'σ' } else { character })
-        .collect()
 }

@@ -16,6 +16,7 @@ pub(super) mod reset;
 mod schema;
 mod scrub;
 mod select;
+mod spellings;
 pub(super) mod writer;
 
 use std::{

@@ -1,4 +1,4 @@
-use std::hash::BuildHasher;
+use std::{borrow::Cow, hash::BuildHasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
@@ -27,10 +27,6 @@ impl Default for StringInterner {
 }
 
 impl StringInterner {
-    pub(crate) fn len(&self) -> usize {
-        self.starts.len() - 1
-    }
-
     pub(crate) fn get(&self, number: u32) -> &str {
         nth(&self.text, &self.starts, number)
     }
@@ -57,7 +53,111 @@ impl StringInterner {
     }
 }
 
+/// Stores each different text once, in groups of those that have the same key, for example the spellings of one email. Groups
+/// are numbered from zero in order of arrival. Takes 4 bytes more than a [`StringInterner`] for each text and 4 for each
+/// group, and the key of each group whose texts all differ from it.
+#[derive(Debug)]
+pub(crate) struct GroupedInterner {
+    key: fn(&str) -> Cow<'_, str>,
+    texts: StringInterner,
+    /// The group of each text.
+    groups: Vec<u32>,
+    /// The text that is the key of each group.
+    keys: Vec<u32>,
+}
+
+/// A text in a [`GroupedInterner`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interned {
+    /// The number of its group.
+    pub(crate) group: u32,
+    /// Its own number.
+    pub(crate) text: u32,
+}
+
+impl GroupedInterner {
+    /// `key` returns the key of a text. The key of a key should be itself.
+    pub(crate) fn new(key: fn(&str) -> Cow<'_, str>) -> Self {
+        Self {
+            key,
+            texts: StringInterner::default(),
+            groups: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// The number of groups.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key of a group.
+    pub(crate) fn key(&self, group: u32) -> &str {
+        self.texts.get(self.keys[group as usize])
+    }
+
+    /// A text by its own number.
+    pub(crate) fn text(&self, text: u32) -> &str {
+        self.texts.get(text)
+    }
+
+    /// The group of `text`, which is added if it is new.
+    pub(crate) fn group(&mut self, text: &str) -> u32 {
+        self.intern(text).group
+    }
+
+    /// The numbers of `text`, which is added if it is new.
+    pub(crate) fn intern(&mut self, text: &str) -> Interned {
+        let number = self.texts.number(text);
+        if number as usize == self.groups.len() {
+            self.add(number, text);
+        }
+        Interned {
+            group: self.groups[number as usize],
+            text: number,
+        }
+    }
+
+    /// Adds the group of the new text with this number.
+    fn add(&mut self, number: u32, text: &str) {
+        let new_group = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        self.groups.push(new_group);
+        let key = match (self.key)(text) {
+            key if key == text => number,
+            key => self.texts.number(&key),
+        };
+        match self.groups.get(key as usize) {
+            Some(&group) if key != number => self.groups[number as usize] = group,
+            Some(_) => self.keys.push(key),
+            None => {
+                self.groups.push(new_group);
+                self.keys.push(key);
+            }
+        }
+    }
+}
+
 fn nth<'a>(text: &'a str, starts: &[usize], number: u32) -> &'a str {
     let number = number as usize;
     &text[starts[number]..starts[number + 1]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_with_the_same_key_are_one_group() {
+        let mut interner = GroupedInterner::new(|text| Cow::Owned(text.to_lowercase()));
+        let groups: Vec<u32> = ["Ana", "bo", "ANA", "Bo", "ana", "cy", "Ana"]
+            .iter()
+            .map(|text| interner.group(text))
+            .collect();
+        assert_eq!(groups, [0, 1, 0, 1, 0, 2, 0]);
+        assert_eq!(interner.len(), 3);
+        let keys: Vec<&str> = (0..3).map(|group| interner.key(group)).collect();
+        assert_eq!(keys, ["ana", "bo", "cy"]);
+        let spelling = interner.intern("ANA");
+        assert_eq!((spelling.group, interner.text(spelling.text)), (0, "ANA"));
+    }
 }

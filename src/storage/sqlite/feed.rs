@@ -60,7 +60,7 @@ struct FollowedDatabase {
 /// Clicks that have arrived since the last poll.
 #[derive(Debug, Default)]
 pub(crate) struct NewClicks {
-    /// Oldest first.
+    /// Oldest first, with emails and usernames in their canonical form.
     pub(crate) clicks: Vec<StoredClick<'static>>,
     /// Whether there may be more already, so that the caller should poll again at once.
     pub(crate) has_more: bool,
@@ -242,7 +242,7 @@ fn read_batch(
     arrivals_after_id: i64,
     seen: &mut Seen,
 ) -> Result<NewClicks, Cause> {
-    let is_selected = selection.matcher();
+    let matcher = selection.matcher();
     let mut statement = conn.prepare_cached(&format!(
         "{} WHERE id > ? ORDER BY id LIMIT {BATCH_CLICKS_MAX}",
         select(Columns::ALL)
@@ -251,7 +251,7 @@ fn read_batch(
     let mut batch = NewClicks::default();
     let (mut batch_rows, mut batch_bytes) = (0, 0);
     while let Some(row) = rows.next()? {
-        if is_selected(&read_without_time(row)?) {
+        if matcher.matches(&read_without_time(row)?) {
             let click = match read_click(row) {
                 // The clicks before it are returned first.
                 Err(_) if !batch.clicks.is_empty() => {
@@ -263,7 +263,7 @@ fn read_batch(
             let id: i64 = row.get(0)?;
             if id > arrivals_after_id || selection.window.contains(click.created_at) {
                 batch_bytes += click.email.len() + click.search_query.len();
-                batch.clicks.push(click.into_owned());
+                batch.clicks.push(click.into_canonical());
             }
         }
         seen.add(row)?;

@@ -17,9 +17,10 @@ use super::{
     erase::dangling_from,
     has_wal_files, left_wal,
     open::{check_file_system, is_in_wal_mode},
-    owned_text, path_with,
+    owned_text, path_with, text,
 };
 use crate::{
+    click::canonical_email,
     storage::{Depth, Error, Finding, State},
     timestamp::Timestamp,
 };
@@ -384,7 +385,7 @@ fn clicks(db: &SqliteDb) -> Result<Finding, Error> {
         let mut rows = all.query([])?;
         while let Some(row) = rows.next()? {
             clicks += 1;
-            leads.insert(owned_text(row.get_ref(0)?));
+            leads.insert(canonical_email(&text(row.get_ref(0)?)).into_owned());
             if Timestamp::parse_stored(&owned_text(row.get_ref(1)?)).is_none() {
                 let id = owned_text(row.get_ref(2)?);
                 let (rows, _) = unreadable.get_or_insert((0, id));

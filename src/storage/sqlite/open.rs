@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig, vtab::array};
 use rustix::fs::{Access, access};
 
 use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files};
@@ -156,6 +156,7 @@ impl SqliteDb {
         let db = Self { conn, path };
         db.run(|conn| {
             conn.busy_timeout(BUSY_TIMEOUT)?;
+            array::load_module(conn)?;
             conn.pragma_update(None, "synchronous", "FULL")?;
             conn.pragma_update(None, "trusted_schema", false)?;
             // SQLite's own default and SQLAlchemy's; the bundled build turns it on. A host app's foreign key to

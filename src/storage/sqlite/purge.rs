@@ -2,8 +2,11 @@
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use super::{SqliteDb, erase::ForeignKeys, owned_text, scrub::yielding, select::invalid_time};
+use super::{
+    SqliteDb, erase::ForeignKeys, scrub::yielding, select::invalid_time, text as sql_text,
+};
 use crate::{
+    click::canonical_email,
     storage::{Cause, Error, OldClicks},
     timestamp::Timestamp,
 };
@@ -38,7 +41,7 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
             let Some(at) = text.and_then(Timestamp::parse_stored) else {
                 return Err(invalid_time(row.get_ref(2)?));
             };
-            leads.insert(owned_text(row.get_ref(1)?));
+            leads.insert(canonical_email(&sql_text(row.get_ref(1)?)).into_owned());
             let so_far = old.unwrap_or(OldClicks {
                 clicks: 0,
                 leads: 0,

@@ -4,48 +4,27 @@ use std::{borrow::Cow, ops::ControlFlow};
 
 use rusqlite::{
     Row,
-    types::{Value, ValueRef},
+    types::{ToSql, ValueRef},
 };
 
-use super::{SqliteDb, text};
+use super::{SqliteDb, spellings::Spellings, text};
 use crate::{
-    storage::{
-        Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window,
-        selection::contains,
-    },
+    storage::{Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
     timestamp::Timestamp,
 };
 
 /// SQL conditions that are joined by AND, and their parameters in order.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct WhereClause {
     conditions: Vec<&'static str>,
-    parameters: Vec<Value>,
+    parameters: Vec<Box<dyn ToSql>>,
 }
 
 impl WhereClause {
-    /// All conditions of `selection` except the search: SQLite folds the case of ASCII letters only.
-    fn of(selection: &Selection) -> Self {
-        let Selection {
-            window: Window { since, until },
-            expert,
-            email,
-            query: _,
-        } = selection.clone();
-        // Times are compared as text, which sorts like the instants.
-        let bound = |at: Timestamp| at.stored_bound().to_string();
-        let mut clause = Self::default();
-        clause.add("created_at >= ?", since.map(bound));
-        clause.add("created_at < ?", until.map(bound));
-        clause.add("expert_username = ?", expert);
-        clause.add("email = ? COLLATE NOCASE", email);
-        clause
-    }
-
-    fn add(&mut self, condition: &'static str, parameter: Option<String>) {
+    fn add(&mut self, condition: &'static str, parameter: Option<impl ToSql + 'static>) {
         if let Some(parameter) = parameter {
             self.conditions.push(condition);
-            self.parameters.push(parameter.into());
+            self.parameters.push(Box::new(parameter));
         }
     }
 
@@ -117,6 +96,35 @@ pub(super) fn invalid_time(id: ValueRef<'_>) -> Cause {
 }
 
 impl SqliteDb {
+    /// The window of `selection`, and where an index can find them the spellings of its email and username that are stored. All
+    /// other conditions are for [`Selection::matcher`], because SQLite knows neither the case of letters outside ASCII nor
+    /// Unicode's other equivalences.
+    fn where_clause(&self, selection: &Selection) -> Result<WhereClause, Error> {
+        let Window { since, until } = selection.window;
+        // Times are compared as text, which sorts like the instants.
+        let bound = |at: Timestamp| at.stored_bound().to_string();
+        let mut clause = WhereClause::default();
+        clause.add("created_at >= ?", since.map(bound));
+        clause.add("created_at < ?", until.map(bound));
+        // A window has an index of its own, and far fewer clicks than the table has spellings.
+        if selection.window == Window::default() {
+            let matcher = selection.matcher();
+            if selection.email.is_some() && self.index_on("email")?.is_some() {
+                let spellings = Spellings::find(self, "lead_clicks", "email", |text| {
+                    matcher.matches_email(text)
+                })?;
+                clause.add("email IN rarray(?)", Some(spellings.values()));
+            }
+            if selection.expert.is_some() && self.index_on("expert_username")?.is_some() {
+                let spellings = Spellings::find(self, "lead_clicks", "expert_username", |text| {
+                    matcher.matches_expert(text)
+                })?;
+                clause.add("expert_username IN rarray(?)", Some(spellings.values()));
+            }
+        }
+        Ok(clause)
+    }
+
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
@@ -124,10 +132,13 @@ impl SqliteDb {
     ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
+        if selection.expert.is_some() {
+            columns = columns | Columns::EXPERT_USERNAME;
+        }
         if selection.query.is_some() {
             columns = columns | Columns::SEARCH_QUERY;
         }
-        let mut clause = WhereClause::of(selection);
+        let mut clause = self.where_clause(selection)?;
         if query.on_invalid_time == OnInvalidTime::Skip {
             // Numbers sort before all texts and blobs after them, whatever they mean.
             clause.conditions.push("typeof(created_at) = 'text'");
@@ -143,15 +154,20 @@ impl SqliteDb {
             Order::NewestFirst => " ORDER BY created_at DESC, id DESC",
         };
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
-        let contains_query = contains(selection.query.as_deref());
+        let matcher = selection.matcher();
         self.read(|conn| {
             let mut statement = conn.prepare(&sql)?;
-            let mut rows = statement.query(rusqlite::params_from_iter(&clause.parameters))?;
+            let mut rows = statement.query(rusqlite::params_from_iter(clause.parameters.iter()))?;
             while let Some(row) = rows.next()? {
-                if selection.query.is_some() && !contains_query(&text(row.get_ref(3)?)) {
+                let email = text(row.get_ref(1)?);
+                // A text that has no condition is not read.
+                if !matcher.matches_email(&email)
+                    || (selection.expert.is_some()
+                        && !matcher.matches_expert(&text(row.get_ref(2)?)))
+                    || (selection.query.is_some() && !matcher.matches_query(&text(row.get_ref(3)?)))
+                {
                     continue;
                 }
-                let email = text(row.get_ref(1)?);
                 if query.is_wanted.is_some_and(|is_wanted| !is_wanted(&email)) {
                     continue;
                 }

@@ -1,0 +1,244 @@
+//! The one form in which emails and usernames are compared, whatever their spelling.
+//!
+//! docs/identity.md lists what counts as the same, with its sources.
+
+use std::borrow::Cow;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+use crate::text::is_invisible;
+
+/// How often the rules are applied at most. Each can make work for another: an invisible character may hide white space,
+/// and a domain in Punycode may hold capitals. Texts that need more than three rounds are not known.
+const ROUNDS_MAX: usize = 8;
+
+/// The canonical form of an email address, by which leads are compared: trimmed, without invisible characters,
+/// case-folded, in NFC, and with the domain in its Unicode form, as far as IDNA accepts it. Plus-addresses and dots are kept: only
+/// the mail server knows what they mean ([RFC 5321, 2.3.11](https://www.rfc-editor.org/rfc/rfc5321#section-2.3.11)).
+///
+/// The text need not be a valid address, because a host app may have stored any.
+#[must_use]
+pub fn canonical_email(email: &str) -> Cow<'_, str> {
+    let trimmed = email.trim();
+    if trimmed.is_ascii() && !has_punycode(trimmed) {
+        return ascii_lower_case(trimmed);
+    }
+    settled(trimmed, |text| {
+        let folded = fold_once(text.trim());
+        match folded.rsplit_once('@') {
+            // https://www.unicode.org/reports/tr46/#ToUnicode
+            Some((local, domain)) => match idna::domain_to_unicode(domain) {
+                (domain, Ok(())) => format!("{local}@{domain}"),
+                _ => folded,
+            },
+            None => folded,
+        }
+    })
+}
+
+/// The canonical form of an expert's username: trimmed, without invisible characters, in NFC. Its case is kept.
+#[must_use]
+pub fn canonical_username(username: &str) -> Cow<'_, str> {
+    let trimmed = username.trim();
+    if trimmed.is_ascii() {
+        return Cow::Borrowed(trimmed);
+    }
+    settled(trimmed, |text| {
+        compose(&without_invisible(text)).trim().to_owned()
+    })
+}
+
+/// Folds a text for comparison without regard to case: without invisible characters, case-folded, in NFC
+/// ([Unicode, 3.13.5](https://www.unicode.org/versions/latest/core-spec/chapter-3/#G53253)). Also parts of texts that differ only
+/// so become equal.
+#[must_use]
+pub fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return ascii_lower_case(text);
+    }
+    settled(text, fold_once)
+}
+
+/// Applies `rules` until they change nothing.
+fn settled<'a>(text: &'a str, rules: impl Fn(&str) -> String) -> Cow<'a, str> {
+    let mut settled = Cow::Borrowed(text);
+    for _ in 0..ROUNDS_MAX {
+        let next = rules(&settled);
+        if next == *settled {
+            break;
+        }
+        settled = Cow::Owned(next);
+    }
+    settled
+}
+
+fn fold_once(text: &str) -> String {
+    let visible = without_invisible(text);
+    compose(&CaseMapper::new().fold_string(&compose(&visible))).into_owned()
+}
+
+/// The text in Unicode's normalization form C ([UAX 15](https://www.unicode.org/reports/tr15/)).
+fn compose(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
+}
+
+fn without_invisible(text: &str) -> Cow<'_, str> {
+    if text.contains(is_invisible) {
+        text.chars().filter(|c| !is_invisible(*c)).collect()
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn ascii_lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Whether an address may have a domain in Punycode, in which a label of other than ASCII characters begins with `xn--`
+/// ([RFC 5890, 2.3.2.1](https://www.rfc-editor.org/rfc/rfc5890#section-2.3.2.1)).
+fn has_punycode(email: &str) -> bool {
+    let prefix = b"xn--";
+    email
+        .as_bytes()
+        .windows(prefix.len())
+        .any(|bytes| bytes.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_email_has_one_form_whatever_its_spelling() {
+        for (canonical, spellings) in [
+            (
+                "ana@example.com",
+                &[
+                    "ana@example.com",
+                    "  Ana@EXAMPLE.com\n",
+                    "ana@example.com\u{200b}",
+                    "\u{feff}ana@example.com",
+                    "a\u{ad}na@example.com",
+                    "ana@exam\u{2060}ple.com",
+                    "an\u{200d}a@example.com",
+                    "ana\u{fe0f}@example.com",
+                    "ana\u{3164}@example.com",
+                    "ana@\u{e0041}example.com",
+                    "\u{200b} ana@example.com \u{200b}",
+                    "ana@ｅｘａｍｐｌｅ。com",
+                ][..],
+            ),
+            (
+                "jörg@example.com",
+                &[
+                    "JÖRG@example.com",
+                    "jo\u{308}rg@example.com",
+                    "JO\u{308}RG@Example.com",
+                ],
+            ),
+            ("иван@example.com", &["ИВАН@example.com"]),
+            ("σασ@example.com", &["ΣΑΣ@example.com", "σας@example.com"]),
+            (
+                "strasse@example.com",
+                &["straße@example.com", "STRAẞE@example.com"],
+            ),
+            (
+                "bo@münchen.example",
+                &[
+                    "bo@xn--mnchen-3ya.example",
+                    "BO@XN--Mnchen-3YA.example",
+                    "bo@MÜNCHEN.example",
+                ],
+            ),
+        ] {
+            assert_eq!(canonical_email(canonical), canonical);
+            for spelling in spellings {
+                assert_eq!(canonical_email(spelling), canonical, "{spelling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn different_addresses_stay_different() {
+        for email in [
+            "ana+news@example.com",
+            "a.na@example.com",
+            "ana@example.org",
+            "ana@mail.example.com",
+            "ána@example.com",
+            "аna@example.com",
+            "\"ana\"@example.com",
+        ] {
+            assert_eq!(canonical_email(email), email);
+        }
+    }
+
+    #[test]
+    fn a_domain_that_idna_rejects_is_only_folded() {
+        for (email, canonical) in [
+            ("a@XN--A.example", "a@xn--a.example"),
+            ("a@xn--ÄÖ.example", "a@xn--äö.example"),
+            ("a@[::1]", "a@[::1]"),
+            ("É", "é"),
+        ] {
+            assert_eq!(canonical_email(email), canonical);
+        }
+    }
+
+    #[test]
+    fn a_username_is_composed_and_its_case_is_kept() {
+        for (username, canonical) in [
+            (" JDoe ", "JDoe"),
+            ("zoe\u{308}", "zoë"),
+            ("\u{feff}Zoë\u{200b} ", "Zoë"),
+            ("xn--mnchen-3ya", "xn--mnchen-3ya"),
+        ] {
+            assert_eq!(canonical_username(username), canonical);
+        }
+    }
+
+    #[test]
+    fn an_email_is_blind_to_the_case_of_every_character() {
+        for character in '\0'..=char::MAX {
+            let cases = [
+                character.to_string(),
+                character.to_lowercase().to_string(),
+                character.to_uppercase().to_string(),
+            ];
+            // The capital of the dotless i is the ASCII I, which is also that of i.
+            if cases.iter().all(|case| *case == cases[0]) || character == 'ı' {
+                continue;
+            }
+            let [canonical, lower, upper] =
+                cases.map(|case| canonical_email(&format!("a{case}a@example.com")).into_owned());
+            assert_eq!([&lower, &upper], [&canonical; 2], "{character:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_forms_are_stable(
+            text in "\\PC{0,12}@\\PC{0,12}|.{0,20}|[a-zA-Zöẞıİς\u{308}\u{200b} ]{0,8}@(xn--)?[a-zA-Z0-9ö\u{ad}-]{0,12}\\.x",
+        ) {
+            for canonical in [canonical_email, canonical_username, fold] {
+                let once = canonical(&text).into_owned();
+                prop_assert_eq!(canonical(&once), &*once);
+            }
+        }
+
+        #[test]
+        fn emails_are_blind_to_case(text in "[^ı]{0,12}@[^ı]{0,12}") {
+            let canonical = canonical_email(&text).into_owned();
+            for other in [text.to_uppercase(), text.to_lowercase()] {
+                prop_assert_eq!(canonical_email(&other), &*canonical);
+            }
+        }
+    }
+}
