@@ -21,6 +21,7 @@ mod html;
 mod import;
 mod interrupt;
 mod limits;
+mod lookup;
 mod man;
 mod manners;
 mod model;

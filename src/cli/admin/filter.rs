@@ -7,14 +7,18 @@ use crate::{
     cli::{
         failure::Failure,
         instant::{Instant, parse_time_zone, resolve},
+        print_error,
+        progress::{READING_CLICKS, timed},
     },
-    storage::{Selection, Window},
+    render::counted,
+    reports::{self, FoundExpert, NamedExpert},
+    storage::{Db, Selection, Window},
     timestamp::Timestamp,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only clicks on this expert
+    /// Only clicks on this expert: a username, or else a name, or a part of either that no other expert has
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Option<String>,
     /// Only clicks of this lead
@@ -52,6 +56,52 @@ impl FilterArgs {
             self.query.as_deref(),
         ))
     }
+}
+
+/// How many experts are listed if several match.
+const LISTED_MAX: usize = 20;
+
+/// Looks up the expert of `selection`, which is what the user typed, and replaces it by the username. If it was not the username,
+/// the expert is printed. Returns the end of a sentence about an expert who is not found: how to go on.
+///
+/// # Errors
+/// When several experts match, or the database can't be read.
+pub(super) fn find_expert(db: &Db, selection: &mut Selection) -> Result<Option<String>, Failure> {
+    let Some(expert) = &mut selection.expert else {
+        return Ok(None);
+    };
+    match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
+        FoundExpert::Exact => Ok(None),
+        FoundExpert::One(found) => {
+            print_error("leadclicks", &format!("--expert '{expert}' is {found}"));
+            *expert = found.username;
+            Ok(None)
+        }
+        FoundExpert::Several(found) => {
+            let more = found.len().saturating_sub(LISTED_MAX);
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Err(Failure::Usage(format!(
+                "--expert '{expert}' matches {}: {}{more}; give one username",
+                counted(found.len() as u64, "expert"),
+                list(found.get(..LISTED_MAX).unwrap_or(&found)),
+            )))
+        }
+        FoundExpert::None { similar, has_list } => Ok(Some(if !similar.is_empty() {
+            format!("; similar: {}", list(&similar))
+        } else if has_list {
+            "; `leadclicks experts list` lists the known experts".to_owned()
+        } else {
+            String::new()
+        })),
+    }
+}
+
+fn list(experts: &[NamedExpert]) -> String {
+    let experts: Vec<String> = experts.iter().map(NamedExpert::to_string).collect();
+    experts.join(", ")
 }
 
 #[derive(Debug, Args)]

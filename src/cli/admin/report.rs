@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
 use super::{
-    filter::{FilterArgs, ZoneArgs},
+    filter::{FilterArgs, ZoneArgs, find_expert},
     format::{Format, OutputArgs},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         Format as _, Report,
         html::{Html, ROWS_MAX},
     },
-    reports::{self, RankBy, Subject, Timeline},
+    reports::{self, RankBy, Subject},
     storage::{Db, Error, Selection, Window},
     timestamp::Timestamp,
 };
@@ -114,8 +114,9 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     args.output.check(args.format)?;
     let now = &args.zone.apply(now);
     let until = resolve("--until", args.until, now)?;
-    let selection = args.filter.selection(until, now)?;
+    let mut selection = args.filter.selection(until, now)?;
     let db = &Db::open_for_report(db)?;
+    let unknown_expert = find_expert(db, &mut selection)?;
     // In one snapshot, so that all parts of a page show the same clicks.
     let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
@@ -128,11 +129,7 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
         })
     })?;
     if report.is_empty() {
-        let hint = match &report {
-            Report::Timeline(timeline) => unknown_expert_hint(&selection, timeline),
-            _ => "",
-        };
-        say_empty(db, &selection, hint);
+        say_empty(db, &selection, &unknown_expert.unwrap_or_default());
     }
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, out),
@@ -201,17 +198,6 @@ impl ReportArgs {
             // `--limit` counts leads, so it does not limit their clicks.
             clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
         })
-    }
-}
-
-/// The next step for a username that is not in the list of experts.
-fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static str {
-    let names = &timeline.names;
-    match &selection.expert {
-        Some(username) if !names.is_empty() && !names.contains(username) => {
-            "; `leadclicks experts list` lists the known experts"
-        }
-        _ => "",
     }
 }
 
