@@ -229,3 +229,205 @@ fn an_expert_who_is_not_found_has_an_empty_report_that_names_similar_ones() {
         Ran::finish(watch, b"").assert(0, "", &sentence);
     }
 }
+
+/// The leads of a report in the format of programs, in any order.
+fn leads(ndjson: &str) -> Vec<String> {
+    let mut leads: Vec<String> = ndjson
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|row| row["email"].as_str().unwrap().to_owned())
+        .collect();
+    leads.sort();
+    leads
+}
+
+#[test]
+fn an_email_filter_of_a_domain_lists_the_clicks_of_all_its_leads() {
+    let site = site();
+    site.run(&["report", "--email", "@Example.com"]).assert(
+        0,
+        "@example.com
+
+ Time               Lead              Expert                  Search
+─────────────────────────────────────────────────────────────────────
+ 2026-11-01 13:00   amy@example.com   John Doe (jdoe)
+ 2026-11-01 10:00   bob@example.com   hanna                   law
+ 2026-11-01 09:00   amy@example.com   Anna Schmidt (anna_s)   tax
+
+2 leads, 3 experts, 3 clicks; times in UTC
+",
+        "",
+    );
+    site.run(&["report", "--email", "@example.com", "--format", "csv"])
+        .assert(
+            0,
+            "email,expert_username,expert_name,search_query,created_at
+amy@example.com,jdoe,John Doe,,2026-11-01T13:00:00.000000Z
+bob@example.com,hanna,hanna,law,2026-11-01T10:00:00.000000Z
+amy@example.com,anna_s,Anna Schmidt,tax,2026-11-01T09:00:00.000000Z
+",
+            "",
+        );
+    site.run(&[
+        "report", "--email", "@example.com", "--expert", "anna_s", "--format", "json",
+    ])
+    .assert(
+        0,
+        "{\"domain\":\"example.com\",\"clicks\":[{\"email\":\"amy@example.com\",\"expert_username\":\"anna_s\",\"expert_name\":\"Anna Schmidt\",\"search_query\":\"tax\",\"created_at\":\"2026-11-01T09:00:00.000000Z\"}]}\n",
+        "",
+    );
+    let page = site.stdout_of(&["report", "--email", "@example.com", "--format", "html"]);
+    for shown in [
+        "<title>Clicks by leads of @example.com · leadclicks</title>",
+        "<h1>Clicks by leads of <bdi>@example.com</bdi></h1>",
+        "<li><strong>2</strong> leads</li>",
+        "<li><strong>3</strong> experts</li>",
+        "placeholder=\"Lead, expert or search\"",
+        "amy<wbr>@example.com",
+        "bob<wbr>@example.com",
+    ] {
+        assert!(page.contains(shown), "{shown}\n{page}");
+    }
+    // What is printed can be imported.
+    let ndjson = site.stdout_of(&["report", "--email", "@example.com", "--format", "ndjson"]);
+    site.run_with_input(&["import", "-"], ndjson.as_bytes())
+        .assert(0, "0 new, 3 already stored\n", "");
+}
+
+#[test]
+fn a_domain_filters_every_report_and_watch_and_is_exactly_that_domain() {
+    let site = site();
+    site.connect()
+        .execute_batch(
+            "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+                (6, 'eve@münchen.example', 'jdoe', 'x', '2026-11-01 14:00:00.000000'),
+                (7, 'fay@xn--mnchen-3ya.example', 'jdoe', 'x', '2026-11-01 15:00:00.000000'),
+                (8, 'example.com', 'jdoe', 'x', '2026-11-01 16:00:00.000000');",
+        )
+        .unwrap();
+    for (domain, found) in [
+        (
+            "@example.com",
+            &["amy@example.com", "amy@example.com", "bob@example.com"][..],
+        ),
+        (
+            " @EXAMPLE.com ",
+            &["amy@example.com", "amy@example.com", "bob@example.com"],
+        ),
+        ("@mail.example.com", &["cy@mail.example.com"]),
+        ("@example.org", &["dan@example.org"]),
+        (
+            "@münchen.example",
+            &["eve@münchen.example", "fay@münchen.example"],
+        ),
+        (
+            "@XN--mnchen-3ya.example",
+            &["eve@münchen.example", "fay@münchen.example"],
+        ),
+        ("dan@example.org", &["dan@example.org"]),
+    ] {
+        for report in [&["report"][..], &["report", "--by-email"]] {
+            let ran = run(&site, report, &["--email", domain, "--format", "ndjson"]);
+            assert_eq!(leads(&ran.stdout), found, "{report:?} {domain}");
+        }
+        let count = found.len();
+        let mut watch = site.shell(
+            "leadclicks watch --since 2026-11-01 --format ndjson --email \"$0\" | head -n \"$1\"",
+        );
+        watch.args([domain, &count.to_string()]);
+        let watched = Ran::finish(watch, b"");
+        assert_eq!(leads(&watched.stdout), found, "{domain}");
+        let days = run(
+            &site,
+            &["report", "--by-day"],
+            &["--email", domain, "--format", "csv"],
+        );
+        let day = format!("2026-11-01,{count},");
+        assert!(
+            days.stdout.lines().nth(1).unwrap().starts_with(&day),
+            "{days}"
+        );
+    }
+    let ranked =
+        |by: &str| site.stdout_of(&["report", by, "--email", "@example.com", "--format", "csv"]);
+    assert_eq!(
+        ranked("--by-expert"),
+        "expert_username,expert_name,clicks,leads,share,latest_click_at
+jdoe,John Doe,1,1,0.3333,2026-11-01T13:00:00.000000Z
+hanna,hanna,1,1,0.3333,2026-11-01T10:00:00.000000Z
+anna_s,Anna Schmidt,1,1,0.3333,2026-11-01T09:00:00.000000Z
+"
+    );
+    assert_eq!(
+        ranked("--by-query"),
+        "search_query,clicks,leads,share,latest_click_at
+,1,1,0.3333,2026-11-01T13:00:00.000000Z
+law,1,1,0.3333,2026-11-01T10:00:00.000000Z
+tax,1,1,0.3333,2026-11-01T09:00:00.000000Z
+"
+    );
+    let page = site.stdout_of(&[
+        "report",
+        "--by-expert",
+        "--email",
+        "@example.com",
+        "--format",
+        "html",
+    ]);
+    assert!(
+        page.contains("<dd>by leads of <bdi>@example.com</bdi></dd>"),
+        "{page}"
+    );
+    // An index of a host app finds the same.
+    site.connect()
+        .execute_batch("CREATE INDEX by_email ON lead_clicks (email)")
+        .unwrap();
+    let ndjson = site.stdout_of(&[
+        "report",
+        "--email",
+        "@münchen.example",
+        "--format",
+        "ndjson",
+    ]);
+    assert_eq!(
+        leads(&ndjson),
+        ["eve@münchen.example", "fay@münchen.example"]
+    );
+}
+
+#[test]
+fn a_domain_without_clicks_or_without_a_name_is_said_so_without_naming_it() {
+    let site = site();
+    site.run(&["report", "--email", "@nowhere.example", "--format", "json"])
+        .assert(
+            0,
+            "{\"domain\":\"nowhere.example\",\"clicks\":[]}\n",
+            &format!(
+                "leadclicks: no clicks by leads of this domain yet in {}\n",
+                site.db_path().display()
+            ),
+        );
+    for command in ["report", "watch"] {
+        site.run(&[command, "--email", " @ "]).assert(
+            2,
+            "",
+            "leadclicks: --email @ has no domain; give an email, or a domain such as @example.com\n",
+        );
+    }
+}
+
+#[test]
+fn deletions_take_a_whole_address_and_no_domain() {
+    let site = site();
+    let before = site.clicks();
+    for domain in ["@example.com", "example.com"] {
+        site.run(&["forget", domain, "--yes"]).assert(
+            2,
+            "",
+            &format!(
+                "leadclicks: '{domain}' is not an email: it should have one @ with text on both sides and no white space\n"
+            ),
+        );
+    }
+    assert_eq!(site.clicks(), before);
+}

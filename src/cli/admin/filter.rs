@@ -21,7 +21,7 @@ pub(super) struct FilterArgs {
     /// Only clicks on this expert: a username, or else a name, or a part of either that no other expert has
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Option<String>,
-    /// Only clicks of this lead
+    /// Only clicks of this lead, or of the leads of a domain: @example.com
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     email: Option<String>,
     /// Only clicks after a search that contains this text, a case-insensitive substring
@@ -37,7 +37,7 @@ impl FilterArgs {
     /// The selected clicks from before `until`. Times are resolved as seen from `now`.
     ///
     /// # Errors
-    /// When `--since` is outside the years 0 to 9999, or not before `until`.
+    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when `--email` is a domain without a name.
     pub(super) fn selection(
         &self,
         until: Option<Timestamp>,
@@ -48,6 +48,10 @@ impl FilterArgs {
             && since >= until
         {
             return Err(Failure::Usage("--since must be before --until".to_owned()));
+        }
+        if self.email.as_deref().map(str::trim) == Some("@") {
+            let error = "--email @ has no domain; give an email, or a domain such as @example.com";
+            return Err(Failure::Usage(error.to_owned()));
         }
         Ok(Selection::new(
             Window { since, until },

@@ -21,7 +21,7 @@ use crate::{
         html::{Html, ROWS_MAX},
     },
     reports::{self, RankBy, Subject},
-    storage::{Db, Error, Selection, Window},
+    storage::{Db, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -66,6 +66,7 @@ Examples:
   leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
   leadclicks report --expert jdoe --limit 20
   leadclicks report --email jane@example.com
+  leadclicks report --email @example.com
 
 --expert or --email without another report lists the clicks, newest first. Times are local in tables
 and pages, and UTC in the other formats. Days are local in all formats."
@@ -157,7 +158,12 @@ impl ReportArgs {
             _ if self.by_email => Ok(Report::ByLead(reports::by_lead(db, selection, rows_max)?)),
             _ if self.by_expert => ranking(RankBy::Expert),
             _ if self.by_query => ranking(RankBy::Query),
-            (Some(email), _) if !self.by_day => timeline(Subject::Lead(email.clone())),
+            (Some(EmailFilter::Address(email)), _) if !self.by_day => {
+                timeline(Subject::Lead(email.clone()))
+            }
+            (Some(EmailFilter::Domain(domain)), _) if !self.by_day => {
+                timeline(Subject::Domain(domain.clone()))
+            }
             (None, Some(username)) if !self.by_day => timeline(Subject::Expert(username.clone())),
             _ => Ok(Report::ByDay(reports::by_day(
                 db, selection, zone, rows_max,
@@ -202,14 +208,16 @@ impl ReportArgs {
 }
 
 fn say_empty(db: &Db, selection: &Selection, hint: &str) {
-    // Without the email and the search, because standard error may end in a log.
+    // Without the email or domain and the search, because standard error may end in a log.
     let mut which = match &selection.expert {
         Some(expert) => format!(" on '{expert}'"),
         None => String::new(),
     };
-    if selection.email.is_some() {
-        which += " by this lead";
-    }
+    which += match selection.email {
+        Some(EmailFilter::Address(_)) => " by this lead",
+        Some(EmailFilter::Domain(_)) => " by leads of this domain",
+        None => "",
+    };
     if selection.query.is_some() {
         which += " with this search";
     }
