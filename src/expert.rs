@@ -46,6 +46,11 @@ impl ExpertNames {
         self.0.contains_key(username)
     }
 
+    /// Each expert's canonical username and name, which may be empty.
+    pub(crate) fn into_pairs(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
+
     /// Whether no expert is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,5 +1,5 @@
 //! The reports: clicks by lead, the clicks on one expert or of one lead, the most-clicked experts, the most frequent
-//! searches, and clicks by day.
+//! searches, and clicks by day; and the expert whom a report is about.
 //!
 //! A report is a plain value. It is read completely before it is printed, because a read transaction that waits for a pager
 //! or a slow pipe would let the daemon's WAL grow. Clicks are listed newest first, ties by id descending.
@@ -7,6 +7,7 @@
 mod by_day;
 mod by_lead;
 mod clicks;
+mod find_expert;
 mod leads_by_group;
 mod ranking;
 mod summary;
@@ -22,6 +23,7 @@ use crate::{
 
 pub(crate) use by_day::{ByDay, Day, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
+pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};

@@ -29,7 +29,7 @@ pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
 pub(crate) use rows::{Columns, OnInvalidTime, Order, Query, StoredClick};
-pub(crate) use selection::{Selection, Window};
+pub(crate) use selection::{EmailFilter, Selection, Window};
 pub(crate) use sqlite::{
     backup::BackupContent,
     feed::{Feed, NewClicks},
@@ -185,6 +185,25 @@ impl Db {
     /// As [`Db::experts`].
     pub(crate) fn expert_names(&self) -> Result<ExpertNames, Error> {
         Ok(self.experts()?.into())
+    }
+
+    /// Whether an expert with exactly this username was clicked. Reads clicks up to the first on the expert, unless the
+    /// database has an index on the username.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn is_clicked(&self, username: &str) -> Result<bool, Error> {
+        let Self::Sqlite(db) = self;
+        db.is_clicked(username)
+    }
+
+    /// The usernames in clicks, each spelling once, in any order. Reads all clicks.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn clicked_usernames(&self) -> Result<Vec<String>, Error> {
+        let Self::Sqlite(db) = self;
+        db.clicked_usernames()
     }
 
     /// Inserts or updates `experts` by username, in one transaction. Other experts are unchanged.

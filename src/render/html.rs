@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     reports::{ByDay, RankBy, Ranking},
-    storage::{Selection, Window},
+    storage::{EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
-use text::{Email, Expert, Isolated, Number, Text};
+use text::{Domain, Email, Expert, Isolated, Number, Text};
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
@@ -84,6 +84,7 @@ fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
         Text(&match *subject {
             Cell::Expert { username, name } => table::expert(username, name),
             Cell::Email(email) => email.to_owned(),
+            Cell::Domain(domain) => table::at_domain(domain),
             _ => String::new(),
         })
         .to_string()
@@ -108,10 +109,11 @@ fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
     )
 }
 
-/// The title of the report. `subject` formats the expert or the email.
+/// The title of the report. `subject` formats the expert, the email or the domain.
 fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
     match (report, report.list().subject.map(|column| column.cell)) {
         (_, Some(cell @ Cell::Email(_))) => format!("Clicks by {}", subject(&cell)),
+        (_, Some(cell @ Cell::Domain(_))) => format!("Clicks by leads of {}", subject(&cell)),
         (_, Some(cell)) => format!("Clicks on {}", subject(&cell)),
         (Report::ByDay(_), _) => "Clicks by day".to_owned(),
         (Report::Ranking(ranking), _) => format!("{} by clicks", ranking_text(ranking.by).heading),
@@ -200,10 +202,13 @@ impl Html {
             let name = self.experts.names.display_name(username);
             conditions.push(format!("on {}", Expert { username, name }));
         }
-        if let Some(email) = email
-            && !matches!(subject, Some(Cell::Email(_)))
-        {
-            conditions.push(format!("by {}", Email(email)));
+        match email {
+            Some(_) if matches!(subject, Some(Cell::Email(_) | Cell::Domain(_))) => {}
+            Some(EmailFilter::Address(email)) => conditions.push(format!("by {}", Email(email))),
+            Some(EmailFilter::Domain(domain)) => {
+                conditions.push(format!("by leads of {}", Domain(domain)));
+            }
+            None => {}
         }
         if let Some(query) = query {
             conditions.push(format!("after a search with “{}”", Isolated(query)));
@@ -225,7 +230,7 @@ impl Html {
     fn totals(&self, report: &Report) -> Vec<(u64, &'static str)> {
         let clicks = self.days.totals;
         let mut totals = vec![(clicks.clicks, "click")];
-        if self.selection.email.is_none() {
+        if !matches!(self.selection.email, Some(EmailFilter::Address(_))) {
             totals.push((clicks.leads, "lead"));
         }
         if self.selection.expert.is_none() {
@@ -259,6 +264,7 @@ impl Html {
                 };
                 let search = match list.subject.map(|subject| subject.cell) {
                     Some(Cell::Email(_)) => "Expert or search",
+                    Some(Cell::Domain(_)) => "Lead, expert or search",
                     _ => "Lead or search",
                 };
                 ("Clicks", search, side)

@@ -39,6 +39,8 @@ pub(super) enum Cell<'a> {
     Word(&'static str),
     Text(&'a str),
     Email(&'a str),
+    /// The domain of leads' emails, without the `@`.
+    Domain(&'a str),
     /// Two values. The name is the username if the expert has none.
     Expert {
         username: &'a str,
@@ -99,6 +101,7 @@ impl<'a> Column<'a> {
             Cell::Word(text)
             | Cell::Text(text)
             | Cell::Email(text)
+            | Cell::Domain(text)
             | Cell::Search(text)
             | Cell::SearchSubject(text) => Value::Text(text),
             Cell::Expert { username, name } => {
@@ -122,6 +125,11 @@ impl<'a> Column<'a> {
 pub(super) fn email(email: &str) -> Column<'_> {
     const INFO: ColumnInfo = ColumnInfo::new("Lead", 1, &["email"]);
     Column::new(&INFO, Cell::Email(email))
+}
+
+fn domain(domain: &str) -> Column<'_> {
+    const INFO: ColumnInfo = ColumnInfo::new("Domain", 1, &["domain"]);
+    Column::new(&INFO, Cell::Domain(domain))
 }
 
 pub(super) fn expert<'a>(username: &'a str, name: &'a str) -> Column<'a> {
@@ -283,7 +291,8 @@ pub(super) struct List<'a> {
     pub(super) all: u64,
     /// The number of rows that are shown.
     pub(super) shown: u64,
-    /// The column that is the same in all rows. CSV and NDJSON repeat it in each row; the other formats have it once.
+    /// What all rows have in common: a column that CSV and NDJSON repeat in each row, and that the other formats have once,
+    /// or a domain.
     pub(super) subject: Option<Column<'a>>,
     /// The fields that JSON has before the list, after the subject.
     pub(super) head: Vec<Column<'a>>,
@@ -376,17 +385,19 @@ pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
 
 pub(super) fn timeline(report: &Timeline) -> List<'_> {
     let totals = report.totals;
+    let (leads, experts) = ((totals.leads, "lead"), (totals.experts, "expert"));
     let (subject, others) = match &report.subject {
         Subject::Expert(username) => {
             let name = report.names.display_name(username);
-            (expert(username, name), (totals.leads, "lead"))
+            (expert(username, name), vec![leads])
         }
-        Subject::Lead(address) => (email(address), (totals.experts, "expert")),
+        Subject::Lead(address) => (email(address), vec![experts]),
+        Subject::Domain(name) => (domain(name), vec![leads, experts]),
     };
     List {
         subject: Some(subject),
         all: totals.clicks,
-        totals: vec![others, (totals.clicks, "click")],
+        totals: [others, vec![(totals.clicks, "click")]].concat(),
         ..click_list(report.clicks())
     }
 }

@@ -258,6 +258,7 @@ impl Table {
         match *cell {
             Cell::Word(word) => word.to_owned(),
             Cell::Text(text) | Cell::Email(text) | Cell::Search(text) => visible(text).into_owned(),
+            Cell::Domain(domain) => at_domain(domain),
             Cell::Expert { username, name } => expert(username, name),
             Cell::SearchSubject(text) => search_subject(text).into_owned(),
             Cell::Finding { found, next } => {
@@ -305,6 +306,11 @@ pub(super) fn percent(share: f64) -> String {
     } else {
         format!("{:.1}%", share * 100.0)
     }
+}
+
+/// A domain as `--email` takes it.
+pub(super) fn at_domain(domain: &str) -> String {
+    format!("@{}", visible(domain))
 }
 
 /// An expert's name and username.

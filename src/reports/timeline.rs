@@ -12,12 +12,12 @@ use super::{
 use crate::{
     click::{canonical_email, canonical_username},
     expert::ExpertNames,
-    storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
+    storage::{Columns, Db, EmailFilter, Error, Order, Query, Selection, StoredClick},
     text::interner::GroupedInterner,
     timestamp::Timestamp,
 };
 
-/// The clicks on one expert or of one lead, newest first.
+/// The clicks on one expert, of one lead or of the leads of a domain, newest first.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     pub(crate) subject: Subject,
@@ -29,13 +29,15 @@ pub(crate) struct Timeline {
     pub(crate) names: ExpertNames,
 }
 
-/// The expert or the lead of a timeline.
+/// Whose clicks a timeline has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The expert with this username.
     Expert(String),
     /// The lead with this email address.
     Lead(String),
+    /// The leads whose email addresses are of this domain.
+    Domain(String),
 }
 
 /// The number of clicks in a timeline, and of different leads and experts.
@@ -62,7 +64,8 @@ pub(crate) fn timeline(
     let mut selection = selection.clone();
     match &subject {
         Subject::Expert(username) => selection.expert = Some(username.clone()),
-        Subject::Lead(email) => selection.email = Some(email.clone()),
+        Subject::Lead(email) => selection.email = Some(EmailFilter::Address(email.clone())),
+        Subject::Domain(domain) => selection.email = Some(EmailFilter::Domain(domain.clone())),
     }
     let names = db.expert_names()?;
     let (clicks, totals) = match clicks_max {

@@ -11,10 +11,39 @@ pub(crate) struct Selection {
     pub(crate) window: Window,
     /// The canonical username of the expert who was clicked.
     pub(crate) expert: Option<String>,
-    /// The lead's canonical email address.
-    pub(crate) email: Option<String>,
+    /// The leads.
+    pub(crate) email: Option<EmailFilter>,
     /// A substring of the search, compared as [`fold`] does.
     pub(crate) query: Option<String>,
+}
+
+/// The emails of the leads, which are compared in their canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EmailFilter {
+    /// This address.
+    Address(String),
+    /// All addresses of exactly this domain, and none of its subdomains.
+    Domain(String),
+}
+
+impl EmailFilter {
+    /// An address, or `@example.com` for a domain, in any spelling.
+    fn new(text: &str) -> Self {
+        let canonical = canonical_email(text);
+        match canonical.strip_prefix('@') {
+            Some(domain) => Self::Domain(domain.to_owned()),
+            None => Self::Address(canonical.into_owned()),
+        }
+    }
+
+    fn matches(&self, stored: &str) -> bool {
+        match self {
+            Self::Address(email) => stored == email || canonical_email(stored) == *email,
+            Self::Domain(domain) => canonical_email(stored)
+                .rsplit_once('@')
+                .is_some_and(|(_, of_email)| of_email == domain),
+        }
+    }
 }
 
 /// When the clicks happened: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
@@ -37,7 +66,7 @@ impl Selection {
         Self {
             window,
             expert: expert.map(|text| canonical_username(text).into_owned()),
-            email: email.map(|text| canonical_email(text).into_owned()),
+            email: email.map(EmailFilter::new),
             query: query.map(str::to_owned),
         }
     }
@@ -53,7 +82,7 @@ impl Selection {
     /// A test for single clicks by all conditions except the window.
     pub(super) fn matcher(&self) -> Matcher<'_> {
         Matcher {
-            email: self.email.as_deref(),
+            email: self.email.as_ref(),
             expert: self.expert.as_deref(),
             query: self.query.as_deref().map(|query| fold(query).into_owned()),
         }
@@ -62,7 +91,7 @@ impl Selection {
 
 /// The conditions of a [`Selection`] for the texts of a click as they are stored, in any spelling.
 pub(super) struct Matcher<'a> {
-    email: Option<&'a str>,
+    email: Option<&'a EmailFilter>,
     expert: Option<&'a str>,
     /// Folded.
     query: Option<String>,
@@ -76,8 +105,7 @@ impl Matcher<'_> {
     }
 
     pub(super) fn matches_email(&self, stored: &str) -> bool {
-        self.email
-            .is_none_or(|email| stored == email || canonical_email(stored) == email)
+        self.email.is_none_or(|email| email.matches(stored))
     }
 
     pub(super) fn matches_expert(&self, stored: &str) -> bool {

@@ -22,6 +22,7 @@ mod identity;
 mod import;
 mod interrupt;
 mod limits;
+mod lookup;
 mod man;
 mod manners;
 mod model;

@@ -328,9 +328,65 @@ fn nothing_in_a_row_can_control_the_terminal() {
     let ran = site.run(&["report", "--expert", &strange]);
     assert!(calm(&ran.stderr), "{ran}");
     assert!(
-        ran.stderr
-            .starts_with(r"leadclicks: no clicks on 'x\u{1}\u{2}"),
+        ran.stderr.starts_with(r"leadclicks: --expert 'x\u{1}\u{2}"),
         "{ran}"
+    );
+}
+
+#[test]
+fn people_see_characters_that_would_be_invisible_and_programs_get_them_exactly() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('zoe', 'Zo' || char(0xad) || 'e', '');
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+         (1, 'ana@example.com', 'zoe', '👩' || char(0x200d) || '💻 ☂' || char(0xfe0f) || ' a' || char(0x3164, 0x200b), '2026-11-01 09:00:00.000000');",
+    );
+    let shown_search = "👩\u{200d}💻 ☂\u{fe0f} a\\u{3164}\\u{200b}";
+    let report =
+        |format: &str| site.stdout_of(&["report", "--tz", "UTC", "--by-email", "--format", format]);
+    assert_eq!(
+        report("table"),
+        format!(
+            "ana@example.com  1 click\n  2026-11-01 09:00   Zo\\u{{ad}}e (zoe)   {shown_search}\n\n1 lead, 1 click; times in UTC\n"
+        )
+    );
+    let page = report("html");
+    assert!(page.contains(r"<bdi>Zo\u{ad}e</bdi>"), "{page}");
+    assert!(
+        page.contains(&format!("<bdi>{shown_search}</bdi>")),
+        "{page}"
+    );
+    assert!(!page.contains(['\u{200b}', '\u{ad}', '\u{3164}']), "{page}");
+    let [name, search] = ["Zo\u{ad}e", "👩\u{200d}💻 ☂\u{fe0f} a\u{3164}\u{200b}"];
+    assert_eq!(
+        report("csv").lines().nth(1).unwrap(),
+        format!("ana@example.com,zoe,{name},{search},2026-11-01T09:00:00.000000Z")
+    );
+    for format in ["json", "ndjson"] {
+        let json = report(format);
+        assert!(
+            json.contains(&format!("\"expert_name\":\"{name}\"")),
+            "{json}"
+        );
+        assert!(
+            json.contains(&format!("\"search_query\":\"{search}\"")),
+            "{json}"
+        );
+    }
+    let watch = site.shell("leadclicks watch --since 2026-11-01 | head -n 1");
+    Ran::finish(watch, b"").assert(
+        0,
+        &format!(
+            "2026-11-01 09:00:00  ana@example.com         Zo\\u{{ad}}e (zoe)     {shown_search}\n"
+        ),
+        "",
+    );
+    site.run(&["report", "--by-email", "--db", "zoe\u{200b}.db"]).assert(
+        1,
+        "",
+        &format!(
+            "leadclicks: {}: no such database; check --db, or start leadclicksd once to create it\n",
+            site.path(r"zoe\u{200b}.db").display()
+        ),
     );
 }
 

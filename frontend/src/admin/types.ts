@@ -1,6 +1,7 @@
 /**
  * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`,
  * {@link LeadClicksByExpertResponse} with `--expert`, {@link LeadTimelineResponse} with `--email`,
+ * {@link DomainTimelineResponse} with `--email` and a domain,
  * {@link ExpertRankingResponse} with `--by-expert`, {@link QueryRankingResponse} with `--by-query` and
  * {@link DailyClicksResponse} with `--by-day`; and {@link SummaryResponse} is what `leadclicks summary --format json`
  * prints. The emails and searches came from visitors: escape them.
@@ -49,6 +50,18 @@ export interface LeadClicksByExpertResponse {
 export interface LeadTimelineResponse {
   email: string;
   clicks: LeadClickEntry[];
+}
+
+/** A click of one of the leads of a domain. */
+export interface LeadClickAtDomain extends LeadClickEntry {
+  email: string;
+}
+
+/** The clicks of all leads whose emails are of one domain, newest first. */
+export interface DomainTimelineResponse {
+  /** Without the `@`. */
+  domain: string;
+  clicks: LeadClickAtDomain[];
 }
 
 /** How many clicks there were, and by how many different leads. */

@@ -51,6 +51,7 @@ test.each([
   ["LeadClicksResponse", ["report", "--by-email"]],
   ["LeadClicksByExpertResponse", ["report", "--expert", "jdoe"]],
   ["LeadTimelineResponse", ["report", "--email", "jane@example.com"]],
+  ["DomainTimelineResponse", ["report", "--email", "@example.com"]],
   ["ExpertRankingResponse", ["report", "--by-expert"]],
   ["QueryRankingResponse", ["report", "--by-query"]],
   ["DailyClicksResponse", ["report", "--by-day"]],

@@ -7,17 +7,21 @@ use crate::{
     cli::{
         failure::Failure,
         instant::{Instant, parse_time_zone, resolve},
+        print_error,
+        progress::{READING_CLICKS, timed},
     },
-    storage::{Selection, Window},
+    render::counted,
+    reports::{self, FoundExpert, NamedExpert},
+    storage::{Db, Selection, Window},
     timestamp::Timestamp,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only clicks on this expert
+    /// Only clicks on this expert: a username, or else a name, or a part of either that no other expert has
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Option<String>,
-    /// Only clicks of this lead
+    /// Only clicks of this lead, or of the leads of a domain: @example.com
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     email: Option<String>,
     /// Only clicks after a search that contains this text, a case-insensitive substring
@@ -33,7 +37,7 @@ impl FilterArgs {
     /// The selected clicks from before `until`. Times are resolved as seen from `now`.
     ///
     /// # Errors
-    /// When `--since` is outside the years 0 to 9999, or not before `until`.
+    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when `--email` is a domain without a name.
     pub(super) fn selection(
         &self,
         until: Option<Timestamp>,
@@ -45,6 +49,10 @@ impl FilterArgs {
         {
             return Err(Failure::Usage("--since must be before --until".to_owned()));
         }
+        if self.email.as_deref().map(str::trim) == Some("@") {
+            let error = "--email @ has no domain; give an email, or a domain such as @example.com";
+            return Err(Failure::Usage(error.to_owned()));
+        }
         Ok(Selection::new(
             Window { since, until },
             self.expert.as_deref(),
@@ -52,6 +60,52 @@ impl FilterArgs {
             self.query.as_deref(),
         ))
     }
+}
+
+/// How many experts are listed if several match.
+const LISTED_MAX: usize = 20;
+
+/// Looks up the expert of `selection`, which is what the user typed, and replaces it by the username. If it was not the username,
+/// the expert is printed. Returns the end of a sentence about an expert who is not found: how to go on.
+///
+/// # Errors
+/// When several experts match, or the database can't be read.
+pub(super) fn find_expert(db: &Db, selection: &mut Selection) -> Result<Option<String>, Failure> {
+    let Some(expert) = &mut selection.expert else {
+        return Ok(None);
+    };
+    match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
+        FoundExpert::Exact => Ok(None),
+        FoundExpert::One(found) => {
+            print_error("leadclicks", &format!("--expert '{expert}' is {found}"));
+            *expert = found.username;
+            Ok(None)
+        }
+        FoundExpert::Several(found) => {
+            let more = found.len().saturating_sub(LISTED_MAX);
+            let more = match more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Err(Failure::Usage(format!(
+                "--expert '{expert}' matches {}: {}{more}; give one username",
+                counted(found.len() as u64, "expert"),
+                list(found.get(..LISTED_MAX).unwrap_or(&found)),
+            )))
+        }
+        FoundExpert::None { similar, has_list } => Ok(Some(if !similar.is_empty() {
+            format!("; similar: {}", list(&similar))
+        } else if has_list {
+            "; `leadclicks experts list` lists the known experts".to_owned()
+        } else {
+            String::new()
+        })),
+    }
+}
+
+fn list(experts: &[NamedExpert]) -> String {
+    let experts: Vec<String> = experts.iter().map(NamedExpert::to_string).collect();
+    experts.join(", ")
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
 use super::{
-    filter::{FilterArgs, ZoneArgs},
+    filter::{FilterArgs, ZoneArgs, find_expert},
     format::{Format, OutputArgs},
 };
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
         Format as _, Report,
         html::{Html, ROWS_MAX},
     },
-    reports::{self, RankBy, Subject, Timeline},
-    storage::{Db, Error, Selection, Window},
+    reports::{self, RankBy, Subject},
+    storage::{Db, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -66,6 +66,7 @@ Examples:
   leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
   leadclicks report --expert jdoe --limit 20
   leadclicks report --email jane@example.com
+  leadclicks report --email @example.com
 
 --expert or --email without another report lists the clicks, newest first. Times are local in tables
 and pages, and UTC in the other formats. Days are local in all formats."
@@ -114,8 +115,9 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     args.output.check(args.format)?;
     let now = &args.zone.apply(now);
     let until = resolve("--until", args.until, now)?;
-    let selection = args.filter.selection(until, now)?;
+    let mut selection = args.filter.selection(until, now)?;
     let db = &Db::open_for_report(db)?;
+    let unknown_expert = find_expert(db, &mut selection)?;
     // In one snapshot, so that all parts of a page show the same clicks.
     let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
@@ -128,11 +130,7 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
         })
     })?;
     if report.is_empty() {
-        let hint = match &report {
-            Report::Timeline(timeline) => unknown_expert_hint(&selection, timeline),
-            _ => "",
-        };
-        say_empty(db, &selection, hint);
+        say_empty(db, &selection, &unknown_expert.unwrap_or_default());
     }
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, out),
@@ -160,7 +158,12 @@ impl ReportArgs {
             _ if self.by_email => Ok(Report::ByLead(reports::by_lead(db, selection, rows_max)?)),
             _ if self.by_expert => ranking(RankBy::Expert),
             _ if self.by_query => ranking(RankBy::Query),
-            (Some(email), _) if !self.by_day => timeline(Subject::Lead(email.clone())),
+            (Some(EmailFilter::Address(email)), _) if !self.by_day => {
+                timeline(Subject::Lead(email.clone()))
+            }
+            (Some(EmailFilter::Domain(domain)), _) if !self.by_day => {
+                timeline(Subject::Domain(domain.clone()))
+            }
             (None, Some(username)) if !self.by_day => timeline(Subject::Expert(username.clone())),
             _ => Ok(Report::ByDay(reports::by_day(
                 db, selection, zone, rows_max,
@@ -204,26 +207,17 @@ impl ReportArgs {
     }
 }
 
-/// The next step for a username that is not in the list of experts.
-fn unknown_expert_hint(selection: &Selection, timeline: &Timeline) -> &'static str {
-    let names = &timeline.names;
-    match &selection.expert {
-        Some(username) if !names.is_empty() && !names.contains(username) => {
-            "; `leadclicks experts list` lists the known experts"
-        }
-        _ => "",
-    }
-}
-
 fn say_empty(db: &Db, selection: &Selection, hint: &str) {
-    // Without the email and the search, because standard error may end in a log.
+    // Without the email or domain and the search, because standard error may end in a log.
     let mut which = match &selection.expert {
         Some(expert) => format!(" on '{expert}'"),
         None => String::new(),
     };
-    if selection.email.is_some() {
-        which += " by this lead";
-    }
+    which += match selection.email {
+        Some(EmailFilter::Address(_)) => " by this lead",
+        Some(EmailFilter::Domain(_)) => " by leads of this domain",
+        None => "",
+    };
     if selection.query.is_some() {
         which += " with this search";
     }

@@ -13,13 +13,13 @@ use rustix::{
     io::Errno,
 };
 
-use super::filter::{FilterArgs, ZoneArgs};
+use super::filter::{FilterArgs, ZoneArgs, find_expert};
 use crate::{
     cli::{failure::Failure, output, print_error},
     expert::ExpertNames,
     render::lines::{self, Edge},
     reports::ClickRow,
-    storage::{Feed, NewClicks},
+    storage::{Db, Feed, NewClicks, Selection},
 };
 
 /// How often the database is polled: often enough that a person sees no delay, and rarely enough that it costs nothing.
@@ -59,7 +59,11 @@ enum Format {
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
-    let mut feed = Feed::start(db, args.filter.selection(None, now)?)?;
+    let mut selection = args.filter.selection(None, now)?;
+    if selection.expert.is_some() {
+        warn_of_unknown_expert(&Db::open_for_report(db)?, &mut selection)?;
+    }
+    let mut feed = Feed::start(db, selection)?;
     if io::stdout().is_terminal() {
         let path = feed.path().display();
         print_error(
@@ -77,6 +81,17 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
             return Ok(());
         }
     }
+}
+
+fn warn_of_unknown_expert(db: &Db, selection: &mut Selection) -> Result<(), Failure> {
+    if let Some(hint) = find_expert(db, selection)?
+        && let Some(expert) = &selection.expert
+    {
+        let path = db.path().display();
+        let sentence = format!("no clicks on '{expert}' yet in {path}{hint}");
+        print_error("leadclicks", &sentence);
+    }
+    Ok(())
 }
 
 fn print(

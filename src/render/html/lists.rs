@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     ROWS_MAX,
-    text::{Email, Expert, Number, Search, Text, counted},
+    text::{Domain, Email, Expert, Number, Search, Text, counted},
 };
 use crate::{
     render::{
@@ -167,6 +167,7 @@ pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
     match *cell {
         Cell::Word(text) | Cell::Text(text) => Text(text).to_string(),
         Cell::Email(email) => Email(email).to_string(),
+        Cell::Domain(domain) => Domain(domain).to_string(),
         Cell::Expert { username, name } => Expert { username, name }.to_string(),
         Cell::Search(query) => Search(query).to_string(),
         Cell::SearchSubject(query) if query.trim().is_empty() => {

@@ -66,6 +66,15 @@ impl Display for Email<'_> {
     }
 }
 
+/// A domain as `--email` takes it.
+pub(super) struct Domain<'a>(pub(super) &'a str);
+
+impl Display for Domain<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "<bdi>@{}</bdi>", Text(self.0))
+    }
+}
+
 /// An expert's name, and the username if it is different.
 pub(super) struct Expert<'a> {
     pub(super) username: &'a str,
