@@ -54,6 +54,15 @@ pub(crate) struct ImportedExperts {
     pub(crate) unchanged: usize,
 }
 
+/// Files next to the database that hold clicks and are not part of it. An erasure can't reach them, so they are named.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// A WAL that was kept when the database was replaced. It may hold clicks that are nowhere else.
+    pub(crate) wal: Option<PathBuf>,
+    /// Unfinished backups and reports of programs that were killed.
+    pub(crate) copies: Vec<PathBuf>,
+}
+
 /// How a checkpoint of the WAL ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checkpoint {
@@ -341,9 +350,9 @@ impl Db {
         db.empty_wal()
     }
 
-    /// A WAL that was kept when the database was replaced. It may hold clicks that are nowhere else.
-    pub(crate) fn left_wal(&self) -> Option<PathBuf> {
+    /// The files next to the database that hold clicks and are not part of it.
+    pub(crate) fn leftovers(&self) -> Leftovers {
         let Self::Sqlite(db) = self;
-        sqlite::left_wal(db.path())
+        sqlite::leftovers::find(db.path())
     }
 }

@@ -8,6 +8,7 @@ mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
 mod insert;
+pub(super) mod leftovers;
 mod open;
 pub(super) mod pace;
 pub(super) mod purge;
@@ -20,7 +21,8 @@ pub(super) mod writer;
 
 use std::{
     borrow::Cow,
-    fs,
+    fs::{self, File},
+    io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
@@ -162,21 +164,38 @@ impl SqliteDb {
         })
     }
 
-    /// Copies the WAL into the database file and empties it, so that no deleted data is left there. Tries for up to
-    /// [`BUSY_TIMEOUT`].
+    /// Copies the WAL into the database file and empties it, so that no deleted data is left there, not even after a power
+    /// cut. Tries for up to [`BUSY_TIMEOUT`].
     ///
     /// # Errors
-    /// If the database can't be written to.
+    /// If the database can't be written to or synced.
     pub(crate) fn empty_wal(&self) -> Result<Checkpoint, Error> {
         // A single long try would fail at once, whatever the busy timeout, if another connection runs a checkpoint. And while
         // it waits for a reader it holds the write lock, so that every click waits too.
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             let checkpoint = self.checkpoint(CHECKPOINT_TRY)?;
+            if checkpoint == Checkpoint::Finished {
+                self.sync_emptied()
+                    .map_err(|error| Error::unusable(&self.path, error))?;
+            }
             if checkpoint == Checkpoint::Finished || Instant::now() > deadline {
                 return Ok(checkpoint);
             }
             thread::sleep(CHECKPOINT_TRY);
+        }
+    }
+
+    /// SQLite does not sync a WAL that it has truncated, nor a directory from which it has deleted a journal: after a power cut
+    /// either may be back, with what was deleted.
+    fn sync_emptied(&self) -> io::Result<()> {
+        match File::open(path_with(&self.path, "-wal")) {
+            Ok(wal) => wal.sync_all(),
+            // Not in WAL mode.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -193,11 +212,6 @@ fn text(value: ValueRef<'_>) -> Cow<'_, str> {
 
 fn owned_text(value: ValueRef<'_>) -> String {
     text(value).into_owned()
-}
-
-/// A WAL that was kept when the database at `path` was replaced. It may hold clicks that are nowhere else.
-pub(crate) fn left_wal(path: &Path) -> Option<PathBuf> {
-    Some(path_with(path, "-wal.left")).filter(|path| path.exists())
 }
 
 /// Whether the database at `path` has both files that WAL mode needs.

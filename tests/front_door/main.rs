@@ -20,6 +20,7 @@ mod host_app;
 mod html;
 mod import;
 mod interrupt;
+mod leftovers;
 mod limits;
 mod man;
 mod manners;

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::{
     cli::{failure::Failure, output},
     render::table::Table,
-    storage::{Checkpoint, Db, Error, TableRows},
+    storage::{Checkpoint, Db, Error, Leftovers, TableRows},
     text::visible_path,
 };
 
@@ -98,6 +98,23 @@ pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Re
             let error = Box::new(error);
             Err(Failure::WalNotEmptied { path, again, error })
         }
+    }
+}
+
+/// Names the files next to the database that may contain deleted clicks, and that no command deletes.
+pub(super) fn print_leftovers(db: &Db) {
+    let Leftovers { wal, copies } = db.leftovers();
+    if let Some(left) = wal {
+        output::say_done(&format!(
+            "{} may also contain clicks; recover those that you need, then delete it",
+            visible_path(&left)
+        ));
+    }
+    for copy in copies {
+        output::say_done(&format!(
+            "{} is an unfinished file of a program that was killed, and may also contain clicks; delete it",
+            visible_path(&copy)
+        ));
     }
 }
 

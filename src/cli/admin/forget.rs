@@ -4,7 +4,9 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains, show_tables};
+use super::confirm::{
+    ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains, print_leftovers, show_tables,
+};
 use crate::{
     cli::{failure::Failure, output},
     click,
@@ -82,11 +84,6 @@ fn print_limits(db: &Db, email: &str) -> Result<(), Failure> {
             ),
         });
     }
-    if let Some(left) = db.left_wal() {
-        output::say_done(&format!(
-            "{} may also contain clicks; recover those that you need, then delete it",
-            visible_path(&left)
-        ));
-    }
+    print_leftovers(db);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains, print_leftovers};
 use crate::{
     cli::{
         failure::Failure,
@@ -56,6 +56,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         if args.confirm.dry_run {
             return Ok(());
         }
+        print_leftovers(&db);
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
@@ -94,6 +95,7 @@ fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
         };
         output::say_done(&(deleted(&counted(clicks, "click"), &erased) + &left));
     }
+    print_leftovers(db);
     Failure::of_both(purged.map_err(Failure::from), erased)
 }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::confirm::{ConfirmArgs, Confirmed, deleted, erase_remains, show_tables};
+use super::confirm::{
+    ConfirmArgs, Confirmed, deleted, erase_remains, print_leftovers, show_tables,
+};
 use crate::{
     cli::{
         failure::Failure,
@@ -62,5 +64,6 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     }
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
     output::say_done(&deleted(&counted(rows, "row"), &erased));
+    print_leftovers(&db);
     erased
 }

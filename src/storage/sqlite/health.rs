@@ -5,7 +5,7 @@ use std::{
     fs::{self, Metadata},
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,12 +15,12 @@ use rustix::fs::{Access, access, statvfs};
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
     erase::dangling_from,
-    has_wal_files, left_wal,
+    has_wal_files, leftovers,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
 };
 use crate::{
-    storage::{Depth, Error, Finding, State},
+    storage::{Depth, Error, Finding, Leftovers, State},
     timestamp::Timestamp,
 };
 
@@ -88,7 +88,8 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
             Err(error) => return Err(error),
         });
     }
-    findings.push(match left_wal(path) {
+    let Leftovers { wal, copies } = leftovers::find(path);
+    findings.push(match wal {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
             "wal.left",
@@ -96,8 +97,28 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
             "recover them, then delete it",
         ),
     });
+    findings.push(left_copies(&copies));
     findings.push(disk(directory)?);
     Ok(findings)
+}
+
+fn left_copies(copies: &[PathBuf]) -> Finding {
+    const CHECK: &str = "leftovers";
+    if copies.is_empty() {
+        return Finding::ok(CHECK, "none");
+    }
+    let names: Vec<String> = copies
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Finding::warning(
+        CHECK,
+        format!(
+            "{}: unfinished files of a program that was killed, which may contain clicks",
+            names.join(", ")
+        ),
+        "delete them",
+    )
 }
 
 fn mode(metadata: &Metadata) -> u32 {
