@@ -3,6 +3,7 @@
 //! Only this module contains SQL or names a database driver. Everything outside it calls [`Db`] and works with plain values.
 //! Another engine would be a sibling of `sqlite` and a variant of [`Db`].
 
+mod disk;
 mod erase;
 mod error;
 mod health;
@@ -24,6 +25,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
+pub(crate) use disk::DiskReserve;
 pub(crate) use erase::{OldClicks, OtherTable, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
@@ -79,10 +81,15 @@ pub(crate) enum Db {
     Sqlite(SqliteDb),
 }
 
-/// Checks the database at `path` and the files next to it. `now` decides which clicks are in the future. If the database
-/// can't be opened, the last finding contains the reason.
-pub(crate) fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Finding> {
-    sqlite::health::check(path, depth, now)
+/// Checks the database at `path` and the files next to it. `reserve` is that of the daemon; `now` decides which clicks are in
+/// the future. If the database can't be opened, the last finding contains the reason.
+pub(crate) fn check(
+    path: &Path,
+    depth: Depth,
+    reserve: DiskReserve,
+    now: Timestamp,
+) -> Vec<Finding> {
+    sqlite::health::check(path, depth, reserve, now)
 }
 
 impl Db {
@@ -219,7 +226,8 @@ impl Db {
         db.insert_clicks(clicks, line)
     }
 
-    /// Starts the writer, which stores the clicks of the [`ClickQueue`]. `now` is the clock by which clicks arrive.
+    /// Starts the writer, which stores the clicks of the [`ClickQueue`], as long as there is more free disk space than
+    /// `reserve`. `now` is the clock by which clicks arrive.
     ///
     /// # Panics
     /// Outside a Tokio runtime, because a task passes on the answers.
@@ -229,10 +237,11 @@ impl Db {
     pub(crate) fn start_writer(
         self,
         pace: Arc<Pace>,
+        reserve: DiskReserve,
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Writer, ClickQueue), Error> {
         let Self::Sqlite(db) = self;
-        Writer::start(db, pace, now)
+        Writer::start(db, pace, reserve, now)
     }
 
     /// Copies the database, as it is now, to a new file at `path`. The file gets its name only when it is complete and synced.

@@ -31,6 +31,8 @@ use std::{
 
 use rusqlite::{Connection, types::ValueRef};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
 use super::{Cause, Checkpoint, Error};
 use crate::interrupt::CriticalSection;
 
@@ -184,6 +186,19 @@ impl SqliteDb {
             }
             thread::sleep(CHECKPOINT_TRY);
         }
+    }
+
+    /// By how many bytes the database file grows when its WAL is copied into it.
+    pub(crate) fn checkpoint_growth(&self) -> rusqlite::Result<u64> {
+        let number = |pragma| {
+            self.conn
+                .prepare_cached(pragma)?
+                .query_row([], |row| row.get::<_, u64>(0))
+        };
+        let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+        // Only the size, as in file_state.rs.
+        let found = statx(CWD, &self.path, AtFlags::empty(), StatxFlags::SIZE);
+        Ok(found.map_or(0, |file| bytes.saturating_sub(file.stx_size)))
     }
 
     /// SQLite does not sync a WAL that it has truncated, nor a directory from which it has deleted a journal: after a power cut
