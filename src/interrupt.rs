@@ -173,19 +173,18 @@ impl TemporaryFile {
     /// # Errors
     /// When the system can't create it. The error does not contain the temporary path.
     pub(crate) fn new(directory: &Path, mode: u32) -> io::Result<Self> {
-        let (file, name) = match open_without_name(directory, mode) {
-            Ok(file) => (file, None),
-            // The file system or the kernel can't do it; any other error is returned by this too.
-            Err(_) => {
-                let (name, file) = TemporaryName::create(directory, |path| {
-                    fs::OpenOptions::new()
-                        .write(true)
-                        .create_new(true)
-                        .mode(mode)
-                        .open(path)
-                })?;
-                (file, Some(name))
-            }
+        let (file, name) = if let Ok(file) = open_without_name(directory, mode) {
+            (file, None)
+        } else {
+            // The file system or the kernel can't do it. This returns any other error too.
+            let (name, file) = TemporaryName::create(directory, |path| {
+                fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(mode)
+                    .open(path)
+            })?;
+            (file, Some(name))
         };
         // Without the lock it only looks left over while it is written.
         let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);

@@ -35,6 +35,7 @@ pub(crate) use selection::{Selection, Window, fold_case};
 pub(crate) use sqlite::{
     backup::BackupContent,
     feed::{Feed, NewClicks},
+    insert::ImportLock,
     pace::Pace,
     writer::{Writer, WriterCounts},
 };
@@ -152,18 +153,6 @@ impl Db {
         db.snapshot(|_| work(self))
     }
 
-    /// Runs `work` in one write transaction. An error rolls it back.
-    ///
-    /// # Errors
-    /// Those of `work`, and when the database can't be written to.
-    pub(crate) fn write<T>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let Self::Sqlite(db) = self;
-        db.write(|_| work(self))
-    }
-
     /// Calls `row` with each selected click, until it returns `Break`.
     ///
     /// # Errors
@@ -212,18 +201,28 @@ impl Db {
         db.import_experts(experts)
     }
 
-    /// Inserts clicks with their times and numbers. Call it within [`Db::write`], which makes it all or nothing. `line`
-    /// returns the line in a file of the click with a number, for the error.
+    /// Waits until no other import stores clicks, and keeps others waiting.
     ///
     /// # Errors
-    /// If the database rejects a click, or can't be written to.
-    pub(crate) fn insert_clicks(
-        &self,
-        clicks: impl Iterator<Item = (Click, Timestamp, usize)>,
-        line: impl Fn(usize) -> u64,
-    ) -> Result<(), Error> {
+    /// When the directory of the database can't be read or locked.
+    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
         let Self::Sqlite(db) = self;
-        db.insert_clicks(clicks, line)
+        db.lock_imports()
+    }
+
+    /// Inserts the first of `clicks`, with their times and numbers, in one transaction that is so short that the clicks of pages
+    /// can wait for it. Returns their number, and leaves the others in the iterator. `line` returns the line in a file of the
+    /// click with a number, for the error. Then it leaves the lock to other programs for as long.
+    ///
+    /// # Errors
+    /// If the database rejects a click, or can't be written to. Then nothing is inserted.
+    pub(crate) fn insert_some(
+        &self,
+        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        line: impl Fn(usize) -> u64,
+    ) -> Result<u64, Error> {
+        let Self::Sqlite(db) = self;
+        db.insert_some(clicks, line)
     }
 
     /// Starts the writer, which stores the clicks of the [`ClickQueue`], as long as there is more free disk space than

@@ -7,7 +7,7 @@ pub(super) mod feed;
 mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
-mod insert;
+pub(super) mod insert;
 pub(super) mod leftovers;
 mod open;
 pub(super) mod pace;
@@ -37,7 +37,7 @@ use super::{Cause, Checkpoint, Error};
 use crate::interrupt::CriticalSection;
 
 /// How long a statement waits for another program's lock. A browser still waits for its answer after five seconds, and a
-/// reset or an import takes far less. After that a click is answered 503 and a command fails.
+/// transaction of an import or a purge takes far less. After that a click is answered 503 and a command fails.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long each try to empty the WAL waits for other programs' locks, and how long it then leaves the lock to them.

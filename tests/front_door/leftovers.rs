@@ -203,8 +203,9 @@ fn a_copy_with_a_temporary_name_is_named_when_its_program_was_killed_and_not_bef
         assert_eq!(left_over(&site), [""; 0].map(std::path::PathBuf::from));
         signal(&child, "KILL");
         Ran::wait(&command, child);
-        assert_eq!(left_over(&site), [copy.clone()]);
-        assert_named_by_erasures(&site, &named(&[copy.clone()]));
+        let names = [copy.clone()];
+        assert_eq!(left_over(&site), names);
+        assert_named_by_erasures(&site, &named(&names));
         fs::remove_file(copy).unwrap();
         assert_eq!(site.files(), files);
         assert_eq!(left_over(&site), [""; 0].map(std::path::PathBuf::from));
