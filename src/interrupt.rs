@@ -233,7 +233,7 @@ impl TemporaryFile {
 
 /// Creates a file that has no name and is gone when it is closed, unless [`link`] gives it one.
 fn open_without_name(directory: &Path, mode: u32) -> io::Result<File> {
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = File::from(openat(CWD, directory, flags, Mode::from_raw_mode(mode))?);
     // Without /proc it could not be named.
     let found = fs::metadata(descriptor_path(&file))?;

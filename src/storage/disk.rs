@@ -124,6 +124,15 @@ impl DiskSpace {
     }
 }
 
+/// A size in whole MiB, or less than one in KiB.
+pub(super) fn size(bytes: u64) -> String {
+    if bytes == 0 || bytes >= MIB {
+        mib(bytes)
+    } else {
+        format!("{} KiB", bytes / 1024)
+    }
+}
+
 /// A size in whole MiB.
 pub(super) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes / MIB)

@@ -33,13 +33,8 @@ pub(super) struct CheckArgs {
     /// Skip the checks that read the whole file: integrity, foreign keys, times of clicks and number of leads
     #[arg(long)]
     quick: bool,
-    /// The daemon's --disk-reserve, if it has one
-    #[arg(
-        long,
-        value_name = "SIZE",
-        env = "LEADCLICKS_DISK_RESERVE",
-        hide_env_values = true
-    )]
+    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem
+    #[arg(long, value_name = "SIZE")]
     disk_reserve: Option<DiskReserve>,
     /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]

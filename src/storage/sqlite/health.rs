@@ -22,7 +22,7 @@ use super::{
 use crate::{
     storage::{
         Depth, DiskReserve, Error, Finding, Leftovers, State,
-        disk::{DiskSpace, Room, mib},
+        disk::{DiskSpace, Room, mib, size},
     },
     timestamp::Timestamp,
 };
@@ -270,7 +270,7 @@ fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<
     let found = format!("{} free", mib(space.free));
     let next = format!(
         "free disk space: with less than {} clicks are answered 503",
-        mib(space.reserved(reserve))
+        size(space.reserved(reserve))
     );
     Ok(match space.room(reserve) {
         Room::Enough => Finding::ok(CHECK, found),

@@ -26,10 +26,11 @@ fn copies_in(directory: &Path) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .filter(|entry| {
-            entry
-                .file_name()
-                .as_encoded_bytes()
+            let name = entry.file_name();
+            name.as_encoded_bytes()
                 .starts_with(TEMPORARY_PREFIX.as_bytes())
+                // Opening a pipe would wait.
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
         })
         .map(|entry| entry.path())
         .filter(|path| is_left_over(path))

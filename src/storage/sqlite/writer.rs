@@ -32,7 +32,7 @@ use crate::{
     click::ClickId,
     storage::{
         Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
-        disk::{DiskSpace, Room, mib},
+        disk::{DiskSpace, Room, size},
         error::reason,
         queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
@@ -514,7 +514,7 @@ impl RoomCheck {
         self.refused_growth = growth;
         Err(CommitError::Database(format!(
             "only the reserve of {} is left on the disk (--disk-reserve); free disk space, or purge old clicks",
-            mib(space.reserved(self.reserve))
+            size(space.reserved(self.reserve))
         )))
     }
 }
