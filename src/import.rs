@@ -4,7 +4,7 @@ pub mod clicks;
 pub mod experts;
 mod merge;
 
-pub(crate) use merge::{ImportedClicks, compare, import};
+pub(crate) use merge::{ImportStopped, ImportedClicks, compare, import};
 
 use std::{
     fs::File,

@@ -3,6 +3,7 @@
 //! Only this module contains SQL or names a database driver. Everything outside it calls [`Db`] and works with plain values.
 //! Another engine would be a sibling of `sqlite` and a variant of [`Db`].
 
+mod disk;
 mod erase;
 mod error;
 mod health;
@@ -24,6 +25,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
+pub(crate) use disk::DiskReserve;
 pub(crate) use erase::{OldClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
@@ -33,6 +35,7 @@ pub(crate) use selection::{EmailFilter, Selection, Window};
 pub(crate) use sqlite::{
     backup::BackupContent,
     feed::{Feed, NewClicks},
+    insert::ImportLock,
     pace::Pace,
     writer::{Writer, WriterCounts},
 };
@@ -54,6 +57,15 @@ pub(crate) struct ImportedExperts {
     pub(crate) unchanged: usize,
 }
 
+/// Files next to the database that hold clicks and are not part of it. An erasure can't reach them, so they are named.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// A WAL that was kept when the database was replaced. It may hold clicks that are nowhere else.
+    pub(crate) wal: Option<PathBuf>,
+    /// Unfinished backups and reports of programs that were killed.
+    pub(crate) copies: Vec<PathBuf>,
+}
+
 /// How a checkpoint of the WAL ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checkpoint {
@@ -70,10 +82,15 @@ pub(crate) enum Db {
     Sqlite(SqliteDb),
 }
 
-/// Checks the database at `path` and the files next to it. `now` decides which clicks are in the future. If the database
-/// can't be opened, the last finding contains the reason.
-pub(crate) fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Finding> {
-    sqlite::health::check(path, depth, now)
+/// Checks the database at `path` and the files next to it. `reserve` is that of the daemon; `now` decides which clicks are in
+/// the future. If the database can't be opened, the last finding contains the reason.
+pub(crate) fn check(
+    path: &Path,
+    depth: Depth,
+    reserve: DiskReserve,
+    now: Timestamp,
+) -> Vec<Finding> {
+    sqlite::health::check(path, depth, reserve, now)
 }
 
 impl Db {
@@ -134,18 +151,6 @@ impl Db {
     ) -> Result<T, Error> {
         let Self::Sqlite(db) = self;
         db.snapshot(|_| work(self))
-    }
-
-    /// Runs `work` in one write transaction. An error rolls it back.
-    ///
-    /// # Errors
-    /// Those of `work`, and when the database can't be written to.
-    pub(crate) fn write<T>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let Self::Sqlite(db) = self;
-        db.write(|_| work(self))
     }
 
     /// Calls `row` with each selected click, until it returns `Break`.
@@ -215,21 +220,32 @@ impl Db {
         db.import_experts(experts)
     }
 
-    /// Inserts clicks with their times and numbers. Call it within [`Db::write`], which makes it all or nothing. `line`
-    /// returns the line in a file of the click with a number, for the error.
+    /// Waits until no other import stores clicks, and keeps others waiting.
     ///
     /// # Errors
-    /// If the database rejects a click, or can't be written to.
-    pub(crate) fn insert_clicks(
-        &self,
-        clicks: impl Iterator<Item = (Click, Timestamp, usize)>,
-        line: impl Fn(usize) -> u64,
-    ) -> Result<(), Error> {
+    /// When the directory of the database can't be read or locked.
+    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
         let Self::Sqlite(db) = self;
-        db.insert_clicks(clicks, line)
+        db.lock_imports()
     }
 
-    /// Starts the writer, which stores the clicks of the [`ClickQueue`]. `now` is the clock by which clicks arrive.
+    /// Inserts the first of `clicks`, with their times and numbers, in one transaction that is so short that the clicks of pages
+    /// can wait for it. Returns their number, and leaves the others in the iterator. `line` returns the line in a file of the
+    /// click with a number, for the error. Then it leaves the lock to other programs for as long.
+    ///
+    /// # Errors
+    /// If the database rejects a click, or can't be written to. Then nothing is inserted.
+    pub(crate) fn insert_some(
+        &self,
+        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        line: impl Fn(usize) -> u64,
+    ) -> Result<u64, Error> {
+        let Self::Sqlite(db) = self;
+        db.insert_some(clicks, line)
+    }
+
+    /// Starts the writer, which stores the clicks of the [`ClickQueue`], as long as there is more free disk space than
+    /// `reserve`. `now` is the clock by which clicks arrive.
     ///
     /// # Panics
     /// Outside a Tokio runtime, because a task passes on the answers.
@@ -239,10 +255,11 @@ impl Db {
     pub(crate) fn start_writer(
         self,
         pace: Arc<Pace>,
+        reserve: DiskReserve,
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Writer, ClickQueue), Error> {
         let Self::Sqlite(db) = self;
-        Writer::start(db, pace, now)
+        Writer::start(db, pace, reserve, now)
     }
 
     /// Copies the database, as it is now, to a new file at `path`. The file gets its name only when it is complete and synced.
@@ -371,9 +388,9 @@ impl Db {
         db.empty_wal()
     }
 
-    /// A WAL that was kept when the database was replaced. It may hold clicks that are nowhere else.
-    pub(crate) fn left_wal(&self) -> Option<PathBuf> {
+    /// The files next to the database that hold clicks and are not part of it.
+    pub(crate) fn leftovers(&self) -> Leftovers {
         let Self::Sqlite(db) = self;
-        sqlite::left_wal(db.path())
+        sqlite::leftovers::find(db.path())
     }
 }

@@ -29,7 +29,7 @@ use crate::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
         TrustedProxies, TrustedProxy,
     },
-    storage::{Db, Error as StorageError, Pace},
+    storage::{Db, DiskReserve, Error as StorageError, Pace},
     text::visible,
     timestamp::Timestamp,
 };
@@ -116,6 +116,15 @@ pub(crate) struct Cli {
         default_value = "120/m"
     )]
     rate_limit: RateLimit,
+    /// Disk space to leave free, such as 64MiB, 1GB or off; by default 16MiB, or a tenth of the file system if that is less.
+    /// Below it clicks are answered 503, so that there is room to delete old ones
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "LEADCLICKS_DISK_RESERVE",
+        hide_env_values = true
+    )]
+    disk_reserve: Option<DiskReserve>,
     /// How long a shutdown may take, such as 10s or 500ms
     #[arg(
         long,
@@ -265,7 +274,9 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         None => Listener::bind(&cli.listen).await.map_err(listen_failed)?,
     };
     let address = listener.address().map_err(listen_failed)?;
-    let (writer, clicks) = db.start_writer(pace, || Timestamp::new(jiff::Timestamp::now()))?;
+    let reserve = cli.disk_reserve.unwrap_or_default();
+    let (writer, clicks) =
+        db.start_writer(pace, reserve, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {
         paths: cli.paths,
         origins: cli.origins.into(),

@@ -36,6 +36,12 @@ pub(super) enum Failure {
         path => path.display().to_string(),
     })]
     Import { path: PathBuf, error: ImportError },
+    /// An import ended after so many new clicks.
+    #[error("{error}; {}", match .new {
+        0 => "nothing was imported".to_owned(),
+        new => format!("{} imported; import the file again to continue, which skips them", counted(*new, "click")),
+    })]
+    ImportStopped { new: u64, error: StorageError },
     /// A health check found so many problems, or warnings, and printed them.
     #[error("{}", counted(*.1, .0.name()))]
     Unhealthy(State, u64),

@@ -1,12 +1,17 @@
 //! Finds the clicks of a file that are stored already, and stores the others.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::ControlFlow,
+};
 
 use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, RowReader};
 use crate::{
     click::Click,
     progress::Progress,
-    storage::{Columns, Db, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
+    storage::{
+        Columns, Db, Error, ImportLock, OnInvalidTime, Order, Query, Selection, StoredClick, Window,
+    },
     timestamp::Timestamp,
 };
 
@@ -22,24 +27,36 @@ pub(crate) struct ImportedClicks {
     pub(crate) duplicates: u64,
 }
 
-/// Stores the clicks that are not stored yet, in one transaction. Duplicates are compared as a multiset: a click of the file
-/// is stored if one with the same email, expert, search and time, to the microsecond, is; of several such, as many as are
-/// stored. Reports progress in clicks.
+/// An import that did not get to the end.
+#[derive(Debug)]
+pub(crate) struct ImportStopped {
+    /// The clicks that were stored before. The next import of the file skips them.
+    pub(crate) new: u64,
+    /// Why it stopped.
+    pub(crate) error: Error,
+}
+
+/// Stores the clicks that are not stored yet. Duplicates are compared as a multiset: a click of the file is stored if one with
+/// the same email, expert, search and time, to the microsecond, is; of several such, as many as are stored. Reports progress
+/// in clicks.
 ///
-/// No other program can write until it is done.
+/// Clicks are compared as of one moment, and then stored in many short transactions, between which other programs can write.
+/// `lock` keeps other imports from storing the same clicks meanwhile. Nothing else stores them: pages post clicks of now.
 ///
 /// # Errors
-/// When a constraint of a host app rejects a click, or the database can't be written to. Then nothing is imported.
+/// When a constraint of a host app rejects a click, or the database can't be read or written to. The transactions before
+/// remain. If the program is killed they do too, and another import of the file continues.
 pub(crate) fn import(
     db: &Db,
+    _lock: &ImportLock,
     clicks: &ParsedClicks,
     progress: &mut dyn FnMut(Progress),
-) -> Result<ImportedClicks, Error> {
-    db.write(|db| {
-        let is_stored = find_duplicates(db, clicks)?;
-        insert(db, clicks, &is_stored, progress)?;
-        Ok(ImportedClicks::of(&is_stored))
-    })
+) -> Result<ImportedClicks, ImportStopped> {
+    let is_stored = db
+        .snapshot(|db| find_duplicates(db, clicks))
+        .map_err(|error| ImportStopped { new: 0, error })?;
+    insert(db, clicks, &is_stored, progress)?;
+    Ok(ImportedClicks::of(&is_stored))
 }
 
 /// The result that [`import`] would have. Changes nothing.
@@ -160,8 +177,8 @@ impl<'a> Merge<'a> {
 /// The clicks of a file that have the same time, and are not yet matched with a stored click.
 struct Group<'a> {
     at: Option<Timestamp>,
-    /// The offsets of equal clicks from the first click of the group.
-    numbers: HashMap<Click, Vec<usize>>,
+    /// The offsets of equal clicks from the first click of the group, in order.
+    numbers: HashMap<Click, VecDeque<usize>>,
     file: RowReader<'a>,
 }
 
@@ -187,12 +204,13 @@ impl<'a> Group<'a> {
             .take_while(|position| Some(position.created_at) == at);
         for (number, position) in same.enumerate() {
             if let Some(click) = self.file.read(position) {
-                self.numbers.entry(click).or_default().push(number);
+                self.numbers.entry(click).or_default().push_back(number);
             }
         }
     }
 
-    /// Removes a click that is equal to `stored`, and returns its offset.
+    /// Removes a click that is equal to `stored`, and returns its offset. It is the first one: an import that was killed stored
+    /// that, and the next one keeps the order.
     fn take(&mut self, stored: &StoredClick<'_>) -> Option<usize> {
         // Normalised, because a host app may have stored an email as it was typed.
         let click = Click::new(
@@ -200,7 +218,7 @@ impl<'a> Group<'a> {
             &stored.expert_username,
             stored.search_query.to_string(),
         );
-        self.numbers.get_mut(&click.ok()?)?.pop()
+        self.numbers.get_mut(&click.ok()?)?.pop_front()
     }
 }
 
@@ -209,10 +227,10 @@ fn insert(
     clicks: &ParsedClicks,
     is_stored: &[bool],
     progress: &mut dyn FnMut(Progress),
-) -> Result<(), Error> {
+) -> Result<(), ImportStopped> {
     let mut file = RowReader::new(clicks);
     let total = clicks.len() as u64;
-    let new = clicks
+    let mut rest = clicks
         .positions()
         .iter()
         .zip(is_stored)
@@ -227,6 +245,14 @@ fn insert(
             }
             // There always is a click, because the file in memory has not changed since it was parsed.
             Some((file.read(position)?, position.created_at, number))
-        });
-    db.insert_clicks(new, |number| clicks.line(&clicks.positions()[number]))
+        })
+        .peekable();
+    let mut new = 0;
+    while rest.peek().is_some() {
+        let line = |number: usize| clicks.line(&clicks.positions()[number]);
+        new += db
+            .insert_some(&mut rest, line)
+            .map_err(|error| ImportStopped { new, error })?;
+    }
+    Ok(())
 }

@@ -81,7 +81,7 @@ pub(crate) enum Cause {
     /// A host app's constraint or trigger rejects the click on this line of a file. `reason` is SQLite's name and number
     /// of the error.
     #[error(
-        "the database rejected the click on line {line}: {reason}; nothing was imported; correct or remove that line"
+        "the database rejected the click on line {line}: {reason}; correct or remove that line"
     )]
     ClickRejected { line: u64, reason: String },
     /// A host app's trigger keeps rows that a reset or an erasure deletes.

@@ -7,7 +7,8 @@ pub(super) mod feed;
 mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
-mod insert;
+pub(super) mod insert;
+pub(super) mod leftovers;
 mod open;
 pub(super) mod pace;
 pub(super) mod purge;
@@ -21,7 +22,8 @@ pub(super) mod writer;
 
 use std::{
     borrow::Cow,
-    fs,
+    fs::{self, File},
+    io::{self, ErrorKind},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
@@ -30,11 +32,13 @@ use std::{
 
 use rusqlite::{Connection, types::ValueRef};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+
 use super::{Cause, Checkpoint, Error};
 use crate::interrupt::CriticalSection;
 
 /// How long a statement waits for another program's lock. A browser still waits for its answer after five seconds, and a
-/// reset or an import takes far less. After that a click is answered 503 and a command fails.
+/// transaction of an import or a purge takes far less. After that a click is answered 503 and a command fails.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long each try to empty the WAL waits for other programs' locks, and how long it then leaves the lock to them.
@@ -163,21 +167,51 @@ impl SqliteDb {
         })
     }
 
-    /// Copies the WAL into the database file and empties it, so that no deleted data is left there. Tries for up to
-    /// [`BUSY_TIMEOUT`].
+    /// Copies the WAL into the database file and empties it, so that no deleted data is left there, not even after a power
+    /// cut. Tries for up to [`BUSY_TIMEOUT`].
     ///
     /// # Errors
-    /// If the database can't be written to.
+    /// If the database can't be written to or synced.
     pub(crate) fn empty_wal(&self) -> Result<Checkpoint, Error> {
         // A single long try would fail at once, whatever the busy timeout, if another connection runs a checkpoint. And while
         // it waits for a reader it holds the write lock, so that every click waits too.
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             let checkpoint = self.checkpoint(CHECKPOINT_TRY)?;
+            if checkpoint == Checkpoint::Finished {
+                self.sync_emptied()
+                    .map_err(|error| Error::unusable(&self.path, error))?;
+            }
             if checkpoint == Checkpoint::Finished || Instant::now() > deadline {
                 return Ok(checkpoint);
             }
             thread::sleep(CHECKPOINT_TRY);
+        }
+    }
+
+    /// By how many bytes the database file grows when its WAL is copied into it.
+    pub(crate) fn checkpoint_growth(&self) -> rusqlite::Result<u64> {
+        let number = |pragma| {
+            self.conn
+                .prepare_cached(pragma)?
+                .query_row([], |row| row.get::<_, u64>(0))
+        };
+        let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+        // Only the size, as in file_state.rs.
+        let found = statx(CWD, &self.path, AtFlags::empty(), StatxFlags::SIZE);
+        Ok(found.map_or(0, |file| bytes.saturating_sub(file.stx_size)))
+    }
+
+    /// SQLite does not sync a WAL that it has truncated, nor a directory from which it has deleted a journal: after a power cut
+    /// either may be back, with what was deleted.
+    fn sync_emptied(&self) -> io::Result<()> {
+        match File::open(path_with(&self.path, "-wal")) {
+            Ok(wal) => wal.sync_all(),
+            // Not in WAL mode.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -194,11 +228,6 @@ fn text(value: ValueRef<'_>) -> Cow<'_, str> {
 
 fn owned_text(value: ValueRef<'_>) -> String {
     text(value).into_owned()
-}
-
-/// A WAL that was kept when the database at `path` was replaced. It may hold clicks that are nowhere else.
-pub(crate) fn left_wal(path: &Path) -> Option<PathBuf> {
-    Some(path_with(path, "-wal.left")).filter(|path| path.exists())
 }
 
 /// Whether the database at `path` has both files that WAL mode needs.

@@ -496,6 +496,7 @@ fn environment_variables_replace_flags() {
             "https://a.example.com,https://b.example.com",
         )
         .env("LEADCLICKS_LOG_FORMAT", "json")
+        .env("LEADCLICKS_DISK_RESERVE", "1MB")
         .env("LEADCLICKS_SHUTDOWN_GRACE", "5s");
     let daemon = Daemon::start_as(command, &site, &[]);
     let mut client = daemon.connect();
@@ -532,6 +533,14 @@ fn invalid_flag_values_are_refused_with_the_valid_form() {
         (
             ["--allow-origin", "https://example.com/"],
             "an origin is scheme://host or scheme://host:port",
+        ),
+        (
+            ["--disk-reserve", "16"],
+            "a reserve is a whole number with a unit (kB, MB, GB, KiB, MiB, GiB), such as 64MiB or 1GB; or off",
+        ),
+        (
+            ["--disk-reserve", "99999999999GiB"],
+            "a reserve is a whole number with a unit",
         ),
         (
             ["--shutdown-grace", "10"],

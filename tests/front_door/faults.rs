@@ -6,13 +6,15 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
 use crate::support::{
-    Daemon, FAILING, Fault, Ran, Site, WriteLock, assert_logged_once, assert_unavailable, body,
-    counted, post_request, raise_open_files, request,
+    Daemon, FAILING, Fault, PATIENCE, Ran, Site, WriteLock, assert_logged_once, assert_unavailable,
+    body, counted, post_request, raise_open_files, request,
 };
 
 const ABANDONED: &str = "ERROR another program changed the database without its WAL, which was deleted or left behind; \
@@ -76,7 +78,7 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    fn start(site: &Site, bytes: &str) -> Self {
+    fn start(site: &Site, bytes: &str, args: &[&str]) -> Self {
         let directory = site.path("disk");
         fs::create_dir(&directory).unwrap();
         let mut command = Command::new("unshare");
@@ -86,7 +88,7 @@ impl SmallDisk {
             .arg(&directory)
             .args([bytes, env!("CARGO_BIN_EXE_leadclicksd"), "--db"])
             .arg(directory.join("leadclicks.db"));
-        let daemon = Daemon::start_on_own_database(command, site, &[]);
+        let daemon = Daemon::start_on_own_database(command, site, args);
         Self { daemon, directory }
     }
 
@@ -109,14 +111,70 @@ impl SmallDisk {
         command
     }
 
-    /// The emails in a report, from the oldest click to the newest.
-    fn reported(&self, site: &Site) -> Vec<String> {
+    fn enlarge(&self, bytes: &str) {
+        let enlarged = self
+            .command("mount")
+            .arg("-o")
+            .arg(format!("remount,size={bytes}"))
+            .arg(&self.directory)
+            .status()
+            .unwrap();
+        assert!(enlarged.success());
+    }
+
+    /// The free bytes of the disk.
+    fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.path("")).unwrap();
+        disk.f_bavail * disk.f_frsize
+    }
+
+    /// Runs `leadclicks` on the database.
+    fn run(&self, site: &Site, args: &[&str]) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_leadclicks"));
         command
-            .args(["report", "--expert", "jdoe", "--format", "ndjson", "--db"])
+            .args(args)
+            .arg("--db")
             .arg(self.directory.join("leadclicks.db"))
             .current_dir(site.path(""));
-        let ran = Ran::of(command);
+        Ran::of(command)
+    }
+
+    /// Posts clicks until one is answered 503, and returns how many were stored.
+    fn fill(&self) -> usize {
+        let mut client = self.daemon.connect();
+        for number in 0..100_000 {
+            let click = body(
+                &format!("lead{number}@example.com"),
+                "jdoe",
+                &"x".repeat(2000),
+            );
+            let answer = client.send(&post_request(&click));
+            if answer.status != 202 {
+                assert_unavailable(&answer);
+                return number;
+            }
+        }
+        panic!("the disk does not fill");
+    }
+
+    /// The line of `check` on the disk.
+    fn checked(&self, site: &Site, args: &[&str]) -> String {
+        let ran = self.run(
+            site,
+            &[&["check", "--quick", "--format", "json"], args].concat(),
+        );
+        let checks: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.stdout);
+        let disk = checks["checks"].as_array().unwrap().iter();
+        let disk = disk.filter(|check| check["check"] == "disk");
+        let disk: Vec<String> = disk
+            .map(|check| format!("{} {} {}", check["state"], check["found"], check["next"]))
+            .collect();
+        disk.concat().replace('"', "")
+    }
+
+    /// The emails in a report, from the oldest click to the newest.
+    fn reported(&self, site: &Site) -> Vec<String> {
+        let ran = self.run(site, &["report", "--expert", "jdoe", "--format", "ndjson"]);
         assert!(ran.status.success(), "{ran}");
         let clicks = ran.stdout.lines().rev();
         clicks
@@ -134,7 +192,7 @@ impl SmallDisk {
 #[ignore = "needs user namespaces; tests/run runs it"]
 fn a_full_disk_is_503_until_there_is_room_and_reports_work_meanwhile() {
     let site = Site::new();
-    let disk = SmallDisk::start(&site, "1m");
+    let disk = SmallDisk::start(&site, "1m", &["--disk-reserve", "off"]);
     let mut client = disk.daemon.connect();
     let mut stored = Vec::new();
     // The searches are long enough to fill the disk.
@@ -165,13 +223,7 @@ fn a_full_disk_is_503_until_there_is_room_and_reports_work_meanwhile() {
     fs::remove_file(disk.path("filler")).unwrap();
     drop(filler);
     // The clicks alone had filled the disk, so it must grow, too.
-    let enlarged = disk
-        .command("mount")
-        .args(["-o", "remount,size=4m"])
-        .arg(&disk.directory)
-        .status()
-        .unwrap();
-    assert!(enlarged.success());
+    disk.enlarge("4m");
     let answer = client.send(&post_request(&body("after@example.com", "jdoe", "")));
     assert_eq!(answer.status, 202, "{}", disk.daemon.log());
     stored.push("after@example.com".to_owned());
@@ -179,6 +231,102 @@ fn a_full_disk_is_503_until_there_is_room_and_reports_work_meanwhile() {
     assert_logged_once(
         &disk.daemon.log(),
         "database or disk is full (SQLite code 13)",
+    );
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
+fn clicks_leave_the_disk_reserve_free_until_there_is_room() {
+    let site = Site::new();
+    let disk = SmallDisk::start(&site, "24m", &[]);
+    let next = "free disk space: with less than 2 MiB clicks are answered 503";
+    assert_eq!(disk.checked(&site, &[]), "ok 23 MiB free null");
+    let stored = disk.fill();
+    for number in 0..100 {
+        // A shorter click would fit, and a longer one not: none is stored.
+        let click = body("refused@example.com", "jdoe", &"x".repeat(20 * number));
+        assert_unavailable(&disk.daemon.connect().send(&post_request(&click)));
+    }
+    assert!(disk.free() >= 24 * MIB / 10, "{}", disk.free());
+    assert_eq!(
+        disk.checked(&site, &[]),
+        format!("warning 2 MiB free {next}")
+    );
+    // An admin may use the reserve.
+    let mut filler = File::create(disk.path("filler")).unwrap();
+    filler.write_all(&vec![0; 1024 * 1024]).unwrap();
+    assert_eq!(
+        disk.checked(&site, &[]),
+        format!("problem 1 MiB free {next}")
+    );
+    assert_unavailable(&disk.daemon.post("refused@example.com", "jdoe", ""));
+    disk.enlarge("48m");
+    assert_eq!(
+        disk.daemon.post("after@example.com", "jdoe", "").status,
+        202
+    );
+    assert_eq!(disk.checked(&site, &[]), "ok 25 MiB free null");
+    assert_eq!(disk.reported(&site).len(), stored + 1);
+    assert_logged_once(
+        &disk.daemon.log(),
+        "only the reserve of 2 MiB is left on the disk (--disk-reserve); free disk space, or purge old clicks",
+    );
+}
+
+/// A long read keeps the WAL from being copied into the database, which grows later.
+#[test]
+#[ignore = "needs strace and user namespaces; tests/run runs it"]
+fn the_disk_reserve_is_free_even_after_a_large_wal_is_copied_into_the_database() {
+    let reserve = ["--disk-reserve", "8MiB"];
+    let site = Site::new();
+    let disk = SmallDisk::start(&site, "48m", &reserve);
+    // A backup that can't write ends never, and reads as of its begin.
+    let reading = site.path("reading");
+    let mut reader = disk
+        .command("strace")
+        .args([
+            "-D",
+            "-f",
+            "-qq",
+            "-e",
+            "trace=write",
+            "-e",
+            "inject=write:error=EINTR",
+            "-o",
+        ])
+        .arg(&reading)
+        .args([env!("CARGO_BIN_EXE_leadclicks"), "backup"])
+        .arg(site.path("copy.db"))
+        .arg("--db")
+        .arg(disk.directory.join("leadclicks.db"))
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while fs::metadata(&reading).map_or(0, |trace| trace.len()) == 0 {
+        assert!(Instant::now() < deadline, "not reading");
+        thread::sleep(Duration::from_millis(5));
+    }
+    disk.fill();
+    let bytes = || fs::metadata(disk.path("leadclicks.db")).unwrap().len();
+    let (free, before) = (disk.free(), bytes());
+    let next = "free disk space: with less than 8 MiB clicks are answered 503";
+    assert_eq!(
+        disk.checked(&site, &reserve),
+        format!("warning 8 MiB free {next}")
+    );
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    // Copies the WAL, and empties it then.
+    let ran = disk.run(&site, &["purge", "--older-than", "2026-01-01", "--yes"]);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    let growth = bytes() - before;
+    assert!(growth > 4 * MIB, "{growth}");
+    assert!(free - growth >= 8 * MIB, "{free} - {growth}");
+    assert_eq!(
+        disk.daemon.post("after@example.com", "jdoe", "").status,
+        202
     );
 }
 

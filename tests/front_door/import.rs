@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, WriteLock};
+use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, WriteLock, body, post_request};
 
 const HEADER: &str = "email,expert_username,search_query,created_at\n";
 
@@ -181,7 +181,7 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
         let refused = format!("zed@example.com,{username},,2025-11-01T11:00:00Z");
         let file = csv(&[BOB, "new@example.com,jdoe,,2025-11-01T10:00:00Z", &refused]);
         let error = format!(
-            "leadclicks: {}: the database rejected the click on line 4: {reason}; nothing was imported; correct or remove that line\n",
+            "leadclicks: {}: the database rejected the click on line 4: {reason}; correct or remove that line; nothing was imported\n",
             site.db_path().display()
         );
         site.run_with_input(&["import", "-"], file.as_bytes())
@@ -287,7 +287,7 @@ fn a_file_is_read_before_the_lock_is_taken() {
     let ran = site.run_with_input(&["import", "--dry-run", "-"], csv(&[AMY]).as_bytes());
     assert_eq!(ran.status.code(), Some(0), "{ran}");
     let error = format!(
-        "leadclicks: {}: database is locked; another program holds its lock; try again when that program has finished\n",
+        "leadclicks: {}: database is locked; another program holds its lock; try again when that program has finished; nothing was imported\n",
         site.db_path().display()
     );
     site.run_with_input(&["import", "-"], csv(&[AMY]).as_bytes())
@@ -342,4 +342,136 @@ fn an_import_of_truncated_input_imports_nothing() {
         "leadclicks: cannot import from standard input: a quote that is opened on or after line 3 is never closed; close it\n",
     );
     assert_eq!(rows(&site), [""; 0]);
+}
+
+/// A file of so many clicks, three of each second, of which the first and the last are equal.
+fn clicks_in_threes(count: usize) -> String {
+    let rows: Vec<String> = (0..count)
+        .map(|number| {
+            let (minute, second) = (number / 3 / 60, number / 3 % 60);
+            let search = if number % 3 == 1 { "other" } else { "same" };
+            format!("slow@example.com,jdoe,{search},2025-11-01T09:{minute:02}:{second:02}.000000Z")
+        })
+        .collect();
+    csv(&rows.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Makes each imported click take about a millisecond.
+const SLOW: &str = "CREATE TRIGGER slow AFTER INSERT ON lead_clicks WHEN new.email = 'slow@example.com' BEGIN
+         SELECT count(*) FROM (
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT i FROM n
+         );
+     END;";
+
+#[test]
+fn clicks_are_stored_between_those_of_an_import() {
+    let site = Site::new().with_schema(SLOW);
+    let daemon = Daemon::start(&site, &[]);
+    site.write("clicks.csv", clicks_in_threes(900));
+    let mut command = site.command(&["import", "clicks.csv"]);
+    let mut child = command.spawn().unwrap();
+    let mut client = daemon.connect();
+    while child.try_wait().unwrap().is_none() {
+        let answer = client.send(&post_request(&body("page@example.com", "jdoe", "")));
+        assert_eq!(answer.status, 202);
+    }
+    Ran::wait(&command, child).assert(0, "900 new, 0 already stored\n", "");
+    let emails = site.emails();
+    assert_eq!(
+        emails
+            .iter()
+            .filter(|email| *email == "slow@example.com")
+            .count(),
+        900
+    );
+    let between = emails
+        .iter()
+        .skip_while(|email| *email == "page@example.com")
+        .position(|email| email == "page@example.com");
+    assert!(between < Some(900), "{between:?}");
+}
+
+#[test]
+#[ignore = "needs strace; tests/run runs it"]
+fn an_import_that_is_killed_at_any_commit_continues_where_it_was() {
+    let whole = Site::new().with_schema(SLOW);
+    whole.write("clicks.csv", clicks_in_threes(90));
+    whole.stdout_of(&["import", "clicks.csv"]);
+    let expected = rows(&whole);
+    let mut partial = 0;
+    for number in (1..).step_by(2) {
+        let site = Site::new().with_schema(SLOW);
+        site.write("clicks.csv", clicks_in_threes(90));
+        let mut command = site.shell(&format!(
+            "exec strace -D -f -qq -o /dev/null -e trace=fsync -e inject=fsync:signal=KILL:when={number} \
+             leadclicks import clicks.csv"
+        ));
+        command.stdin(std::process::Stdio::null());
+        let ran = Ran::finish(command, b"");
+        let stored = rows(&site).len();
+        partial += u32::from(stored > 0 && stored < 90);
+        let args = ["import", "clicks.csv"];
+        let continued = format!("{} new, {stored} already stored\n", 90 - stored);
+        site.run(&args).assert(0, &continued, "");
+        assert_eq!(rows(&site), expected, "{ran}");
+        site.run(&args).assert(0, "0 new, 90 already stored\n", "");
+        if ran.status.success() {
+            break;
+        }
+    }
+    assert!(partial > 0);
+}
+
+#[test]
+fn imports_of_the_same_file_at_the_same_time_store_each_click_once() {
+    let site = Site::new().with_schema(SLOW);
+    site.write("clicks.csv", clicks_in_threes(300));
+    let imports: Vec<_> = (0..3)
+        .map(|_| {
+            let mut command = site.command(&["import", "clicks.csv"]);
+            let child = command.spawn().unwrap();
+            (command, child)
+        })
+        .collect();
+    let mut printed: Vec<String> = imports
+        .into_iter()
+        .map(|(command, child)| {
+            let ran = Ran::wait(&command, child);
+            assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+            ran.stdout
+        })
+        .collect();
+    printed.sort();
+    assert_eq!(
+        printed,
+        [
+            "0 new, 300 already stored\n",
+            "0 new, 300 already stored\n",
+            "300 new, 0 already stored\n"
+        ]
+    );
+    assert_eq!(site.emails().len(), 300);
+}
+
+#[test]
+fn an_import_that_stops_says_how_far_it_got() {
+    let site = Site::new().with_schema(SLOW).with_database(
+        "CREATE TRIGGER refuse BEFORE INSERT ON lead_clicks WHEN new.expert_username = 'refused'
+         BEGIN SELECT RAISE(ABORT, 'no'); END;",
+    );
+    let file = clicks_in_threes(600) + "slow@example.com,refused,,2025-11-02T00:00:00Z\n";
+    site.write("clicks.csv", &file);
+    let ran = site.run(&["import", "clicks.csv"]);
+    let stored = rows(&site).len();
+    assert!(stored > 0 && stored <= 600, "{stored}");
+    let error = format!(
+        "leadclicks: {}: the database rejected the click on line 602: constraint failed (SQLite code 1811); \
+         correct or remove that line; {stored} clicks imported; import the file again to continue, which skips them\n",
+        site.db_path().display()
+    );
+    ran.assert(1, "", &error);
+    site.write("clicks.csv", file.replace("refused", "jdoe"));
+    let continued = format!("{} new, {stored} already stored\n", 601 - stored);
+    site.run(&["import", "clicks.csv"])
+        .assert(0, &continued, "");
 }

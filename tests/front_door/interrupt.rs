@@ -55,20 +55,16 @@ fn wait_until_locked(site: &Site) {
     });
 }
 
-fn has_temporary_file(site: &Site) -> bool {
-    site.files()
-        .iter()
-        .any(|name| name.starts_with(".leadclicks-"))
-}
-
 /// Runs `leadclicks` so that strace blocks the fsync of its file, until a signal ends it.
 fn stuck_at_fsync(site: &Site, args: &[&str]) -> Ran {
+    let elsewhere = Site::new();
+    let trace = elsewhere.write("trace", "");
     let mut command = site.shell(
-        "exec strace -D -f -qq -o /dev/null -e trace=fsync -e inject=fsync:error=EINTR leadclicks \"$@\"",
+        "exec strace -D -f -qq -o \"$0\" -e trace=fsync -e inject=fsync:error=EINTR leadclicks \"$@\"",
     );
-    command.arg("sh").args(args);
+    command.arg(&trace).args(args);
     let child = command.spawn().expect("strace");
-    wait_until("writing", || has_temporary_file(site));
+    wait_until("writing", || !elsewhere.read("trace").is_empty());
     let name = args.last().unwrap().strip_suffix(".out").unwrap();
     signal(&child, name);
     Ran::wait(&command, child)

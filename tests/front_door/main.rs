@@ -21,6 +21,7 @@ mod html;
 mod identity;
 mod import;
 mod interrupt;
+mod leftovers;
 mod limits;
 mod lookup;
 mod man;

@@ -135,7 +135,7 @@ fn an_empty_variable_is_an_error_that_names_it() {
     }
     let empty = Site::new();
     let variables = variables(&help(DAEMON, &[]));
-    assert_eq!(variables.len(), 8, "{variables:?}");
+    assert_eq!(variables.len(), 9, "{variables:?}");
     for variable in variables {
         let mut daemon = Command::new(DAEMON);
         daemon.current_dir(empty.path("")).env(&variable, "");

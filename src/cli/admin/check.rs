@@ -13,7 +13,7 @@ use crate::{
         progress::{CHECKING, timed},
     },
     render::{Format as _, Report, json::Json, table::Table},
-    storage::{self, Depth, State},
+    storage::{self, Depth, DiskReserve, State},
     timestamp::Timestamp,
 };
 
@@ -33,6 +33,9 @@ pub(super) struct CheckArgs {
     /// Skip the checks that read the whole file: integrity, foreign keys, times of clicks and number of leads
     #[arg(long)]
     quick: bool,
+    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem
+    #[arg(long, value_name = "SIZE")]
+    disk_reserve: Option<DiskReserve>,
     /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
     format: Format,
@@ -47,7 +50,8 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     // The target of a link; if there is no file, the path as it was given.
     let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
     let now = Timestamp::new(now.timestamp());
-    let findings = timed(CHECKING, || storage::check(db, depth, now));
+    let reserve = args.disk_reserve.unwrap_or_default();
+    let findings = timed(CHECKING, || storage::check(db, depth, reserve, now));
     let worst = State::worst(&findings);
     let are_worst = findings.iter().filter(|finding| finding.state == worst);
     let count = are_worst.count() as u64;

@@ -18,7 +18,7 @@ use crate::{
     interrupt,
     progress::Progress,
     render::{counted, table::Table},
-    storage::{Checkpoint, Db, Error, TableRows},
+    storage::{Checkpoint, Db, Error, Leftovers, TableRows},
     text::visible_path,
 };
 
@@ -147,6 +147,23 @@ pub(super) fn delete_in_batches(
         output::say_done(&(deleted(&counted(rows, noun), &erased) + &left));
     }
     Failure::of_both(done.map_err(Failure::from), erased)
+}
+
+/// Names the files next to the database that may contain deleted clicks, and that no command deletes.
+pub(super) fn print_leftovers(db: &Db) {
+    let Leftovers { wal, copies } = db.leftovers();
+    if let Some(left) = wal {
+        output::say_done(&format!(
+            "{} may also contain clicks; recover those that you need, then delete it",
+            visible_path(&left)
+        ));
+    }
+    for copy in copies {
+        output::say_done(&format!(
+            "{} is an unfinished file of a program that was killed, and may also contain clicks; delete it",
+            visible_path(&copy)
+        ));
+    }
 }
 
 /// The line after a deletion: `rows` are deleted, for good if no copies are left.

@@ -5,7 +5,9 @@ use std::{io, path::Path};
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains};
+use super::confirm::{
+    ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
+};
 use crate::{
     cli::{failure::Failure, output},
     click::{self, canonical_email},
@@ -110,12 +112,7 @@ fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure
             ),
         });
     }
-    if let Some(left) = db.left_wal() {
-        output::say_done(&format!(
-            "{} may also contain clicks; recover those that you need, then delete it",
-            visible_path(&left)
-        ));
-    }
+    print_leftovers(db);
     output::say_done("not searched: backups, exported reports and other files");
     Ok(())
 }

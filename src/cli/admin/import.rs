@@ -8,10 +8,10 @@ use crate::{
     cli::{
         failure::Failure,
         output, print_error,
-        progress::{IMPORTING, READING, with_bar},
+        progress::{IMPORTING, READING, WAITING_FOR_IMPORT, timed, with_bar},
     },
     import::{
-        self, ImportError, ImportedClicks,
+        self, ImportError, ImportStopped, ImportedClicks,
         clicks::{self, Format, ParsedClicks},
     },
     storage::Db,
@@ -21,8 +21,9 @@ use crate::{
 
 /// Import clicks from a report's CSV or NDJSON
 ///
-/// Imports all clicks of the file, or none: invalid lines are listed. The import is idempotent: duplicates (compared as a
-/// multiset) are skipped. The daemon can keep running.
+/// Imports nothing if a line is invalid; invalid lines are listed. The import is idempotent: duplicates (compared as a
+/// multiset) are skipped. It stores the clicks in many short transactions, so that the daemon can keep storing clicks. If it
+/// is interrupted, run it again: it continues.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,7 +60,11 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
         return Ok(output::ignore_closed_pipe(printed)?);
     }
-    let imported = with_bar(IMPORTING, |progress| import::import(&db, &clicks, progress))?;
+    let lock = timed(WAITING_FOR_IMPORT, || db.lock_imports())?;
+    let imported = with_bar(IMPORTING, |progress| {
+        import::import(&db, &lock, &clicks, progress)
+    })
+    .map_err(|ImportStopped { new, error }| Failure::ImportStopped { new, error })?;
     output::say_done(&counts(imported));
     Ok(())
 }

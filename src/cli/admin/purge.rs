@@ -5,7 +5,9 @@ use std::path::Path;
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains};
+use super::confirm::{
+    ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
+};
 use crate::{
     cli::{failure::Failure, instant::Instant, output},
     render::counted,
@@ -49,6 +51,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         if args.confirm.dry_run {
             return Ok(());
         }
+        print_leftovers(&db);
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
@@ -56,9 +59,11 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return Ok(());
     }
-    delete_in_batches(&db, &TABLES, old.clicks, "click", |after_batch| {
+    let deleted = delete_in_batches(&db, &TABLES, old.clicks, "click", |after_batch| {
         db.purge(before, after_batch)
-    })
+    });
+    print_leftovers(&db);
+    deleted
 }
 
 fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {

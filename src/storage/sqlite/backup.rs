@@ -3,15 +3,12 @@
 use std::{
     fmt::Display,
     fs::{self, File},
-    io::ErrorKind,
+    io::{self, BufWriter, ErrorKind, Write},
     os::unix::ffi::OsStrExt,
     path::Path,
 };
 
-use rusqlite::{
-    Connection, OpenFlags,
-    backup::{Backup, StepResult},
-};
+use rusqlite::{Connection, OpenFlags};
 
 use super::{SqliteDb, open::immutable_uri};
 use crate::{
@@ -20,8 +17,8 @@ use crate::{
     storage::{Cause, Error, FILE_MODE, error::next_step},
 };
 
-/// How many pages are copied at a time: 4 MiB if a page has 4 KiB. Progress is reported after each step.
-const STEP_PAGES: std::ffi::c_int = 1024;
+/// How many bytes are written at a time. Progress is reported after each step.
+const STEP_BYTES: usize = 1024 * 1024;
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +29,8 @@ pub(crate) struct BackupContent {
     pub(crate) clicks: u64,
 }
 
-/// Copies the database, as it is now, to a new file at `path`, opens the copy to count its clicks, and syncs it to the
-/// disk. The file gets its name only when it is complete. Its mode is [`FILE_MODE`] less the umask. Reports `progress` in
+/// Copies the database, as it is now, to a new file at `path`, syncs it to the disk, and opens it to count its clicks. The
+/// file gets its name only when it is complete and synced. Its mode is [`FILE_MODE`] less the umask. Reports `progress` in
 /// bytes.
 ///
 /// Writers need not wait. Until the copy is complete the WAL can't restart, and grows by what they write.
@@ -77,8 +74,10 @@ pub(crate) fn write(
         _ => failed(&error),
     })?;
     let sqlite_failed = |error: rusqlite::Error| failed(&format!("{error}; {}", next_step(&error)));
-    copy(&source, file.path(), progress).map_err(sqlite_failed)?;
-    let clicks = count_clicks(file.path()).map_err(sqlite_failed)?;
+    copy(&source, file.as_file(), progress).map_err(|error| match error {
+        CopyError::Read(error) => sqlite_failed(error),
+        CopyError::Write(error) => failed(&format!("{error}; check the disk and its free space")),
+    })?;
     let bytes = file
         .as_file()
         .sync_all()
@@ -89,41 +88,55 @@ pub(crate) fn write(
     file.persist_noclobber(&absolute)
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(|error| failed(&error))?;
+    let clicks = count_clicks(&absolute).map_err(|error| {
+        // It was just created, and is not a backup.
+        let _ = fs::remove_file(&absolute);
+        sqlite_failed(error)
+    })?;
     Ok(BackupContent { bytes, clicks })
 }
 
+enum CopyError {
+    Read(rusqlite::Error),
+    Write(io::Error),
+}
+
+impl From<rusqlite::Error> for CopyError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<io::Error> for CopyError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// Writes all pages as of one snapshot, as a checkpoint would. SQLite's own backup needs the name of a file, and a file with
+/// a name is left behind by SIGKILL.
 fn copy(
     source: &SqliteDb,
-    path: &Path,
+    target: &File,
     progress: &mut dyn FnMut(Progress),
-) -> rusqlite::Result<()> {
-    let mut target = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Without a journal file, which a signal would leave behind. The copy is synced as a whole.
-    target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
-    // All steps read one snapshot, which begins with the first read. Without it SQLite would restart the copy
-    // whenever another program has written (https://sqlite.org/c3ref/backup_finish.html).
+) -> Result<(), CopyError> {
     let snapshot = source.conn().unchecked_transaction()?;
-    let page_bytes: u64 = snapshot.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    let backup = Backup::new(&snapshot, &mut target)?;
-    loop {
-        match backup.step(STEP_PAGES)? {
-            StepResult::Done => return Ok(()),
-            StepResult::More => {}
-            _ => {
-                return Err(rusqlite::Error::SqliteFailure(
-                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-                    None,
-                ));
-            }
+    let number = |pragma| snapshot.query_row(pragma, [], |row| row.get::<_, u64>(0));
+    let page_bytes = number("PRAGMA page_size")?;
+    let total = number("PRAGMA page_count")? * page_bytes;
+    let mut target = BufWriter::with_capacity(STEP_BYTES, target);
+    let mut done = 0;
+    let mut pages = snapshot.prepare("SELECT data FROM sqlite_dbpage ORDER BY pgno")?;
+    let mut rows = pages.query([])?;
+    while let Some(row) = rows.next()? {
+        let page = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        target.write_all(page)?;
+        done += page_bytes;
+        if done.is_multiple_of(STEP_BYTES as u64) {
+            progress(Progress { done, total });
         }
-        let pages = backup.progress();
-        let bytes = |pages: i32| u64::from(pages.unsigned_abs()) * page_bytes;
-        progress(Progress {
-            done: bytes(pages.pagecount - pages.remaining),
-            total: bytes(pages.pagecount),
-        });
     }
+    Ok(target.flush()?)
 }
 
 /// Opens a copy as immutable and counts its clicks. Otherwise SQLite would create `-wal` and `-shm` next to it.

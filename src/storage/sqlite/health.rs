@@ -5,31 +5,28 @@ use std::{
     fs::{self, Metadata},
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use rusqlite::Connection;
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
     erase::dangling_from,
-    has_wal_files, left_wal,
+    has_wal_files, leftovers,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with, text,
 };
 use crate::{
     click::canonical_email,
-    storage::{Depth, Error, Finding, State},
+    storage::{
+        Depth, DiskReserve, Error, Finding, Leftovers, State,
+        disk::{DiskSpace, Room, mib, size},
+    },
     timestamp::Timestamp,
 };
-
-/// Less free disk space than this is a warning, in bytes: space for some two million clicks with their WAL.
-const DISK_BYTES_LOW: u64 = 256 * 1024 * 1024;
-
-/// Less than this is a problem, in bytes: what the WAL grows by until SQLite checkpoints it (1,000 pages of 4 KiB).
-const DISK_BYTES_NEEDED: u64 = 1000 * 4096;
 
 /// A WAL file larger than this is a warning, in bytes. The daemon cuts it back to this after each checkpoint, so a larger
 /// one means that a reader or a host app keeps checkpoints from finishing.
@@ -43,13 +40,22 @@ const AHEAD_MAX: Duration = Duration::from_mins(1);
 const FAULTS_MAX: u32 = 5;
 
 /// As [`crate::storage::check`].
-pub(crate) fn check(path: &Path, depth: Depth, now: Timestamp) -> Vec<Finding> {
+pub(crate) fn check(
+    path: &Path,
+    depth: Depth,
+    reserve: DiskReserve,
+    now: Timestamp,
+) -> Vec<Finding> {
     // Before the database is opened, which may take long and creates missing files next to it. If the files can't be
     // checked, opening the database says why.
     let mut findings = fs::canonicalize(path)
         .and_then(|path| files(&path))
         .unwrap_or_default();
-    let checked = SqliteDb::open_for_check(path).and_then(|db| {
+    let opened = SqliteDb::open_for_check(path);
+    if !findings.is_empty() {
+        findings.extend(disk(path, opened.as_ref().ok(), reserve));
+    }
+    let checked = opened.and_then(|db| {
         let mut findings = Vec::from([journal(&db)?]);
         findings.extend(lock(db.path()));
         findings.extend(contents(&db, depth, now));
@@ -66,7 +72,6 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
     if !main.is_file() {
         return Ok(Vec::new());
     }
-    let directory = path.parent().unwrap_or(Path::new("/"));
     let mut findings = Vec::from([file(path, &main), writable(path, &main)?]);
     // Any other mode does without them, and has a finding of its own.
     let side_files: &[_] = if is_in_wal_mode(path) {
@@ -89,7 +94,8 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
             Err(error) => return Err(error),
         });
     }
-    findings.push(match left_wal(path) {
+    let Leftovers { wal, copies } = leftovers::find(path);
+    findings.push(match wal {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
             "wal.left",
@@ -97,8 +103,27 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
             "recover them, then delete it",
         ),
     });
-    findings.push(disk(directory)?);
+    findings.push(left_copies(&copies));
     Ok(findings)
+}
+
+fn left_copies(copies: &[PathBuf]) -> Finding {
+    const CHECK: &str = "leftovers";
+    if copies.is_empty() {
+        return Finding::ok(CHECK, "none");
+    }
+    let names: Vec<String> = copies
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Finding::warning(
+        CHECK,
+        format!(
+            "{}: unfinished files of a program that was killed, which may contain clicks",
+            names.join(", ")
+        ),
+        "delete them",
+    )
 }
 
 fn mode(metadata: &Metadata) -> u32 {
@@ -238,20 +263,21 @@ fn side_file(check: &'static str, path: &Path, found: &Metadata, main: &Metadata
     Finding::ok(check, mib(found.len()))
 }
 
-fn disk(directory: &Path) -> io::Result<Finding> {
-    const NEXT: &str = "free disk space: on a full disk clicks are answered 503";
-    let disk = statvfs(directory)?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let found = format!("{} free", mib(free));
-    Ok(match free {
-        0..DISK_BYTES_NEEDED => Finding::problem("disk", found, NEXT),
-        DISK_BYTES_NEEDED..DISK_BYTES_LOW => Finding::warning("disk", found, NEXT),
-        _ => Finding::ok("disk", found),
+/// By the rule by which the daemon stores clicks. Counts what the WAL will add to the database, if that is open.
+fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<Finding> {
+    const CHECK: &str = "disk";
+    let growth = db.and_then(|db| db.checkpoint_growth().ok());
+    let space = DiskSpace::at(path)?.after(growth.unwrap_or(0));
+    let found = format!("{} free", mib(space.free));
+    let next = format!(
+        "free disk space: with less than {} clicks are answered 503",
+        size(space.reserved(reserve))
+    );
+    Ok(match space.room(reserve) {
+        Room::Enough => Finding::ok(CHECK, found),
+        Room::Near => Finding::warning(CHECK, found, next),
+        Room::None => Finding::problem(CHECK, found, next),
     })
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{} MiB", bytes / (1024 * 1024))
 }
 
 fn journal(db: &SqliteDb) -> Result<Finding, Error> {

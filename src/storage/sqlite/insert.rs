@@ -1,6 +1,16 @@
-use rusqlite::ErrorCode;
+use std::{
+    fs::File,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use super::SqliteDb;
+use rusqlite::{Connection, ErrorCode};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::retry_on_intr,
+};
+
+use super::{SqliteDb, scrub::yielding};
 use crate::{
     click::Click,
     storage::{Cause, Error, error::reason},
@@ -16,32 +26,67 @@ pub(super) const INSERT_WITH_ID: &str = "INSERT INTO lead_clicks (email, expert_
 /// Why a click was not stored although SQLite reported success: a host app's trigger or ON CONFLICT IGNORE skipped it.
 pub(super) const IGNORED: &str = "ignored by a trigger or constraint";
 
+/// How long clicks of an import are inserted in one transaction, unless a single one takes longer. With its commit and fsync,
+/// the clicks that pages post wait for some 0.1 seconds.
+const TRANSACTION_TIME: Duration = Duration::from_millis(50);
+
+/// While one exists, other imports wait. It is an advisory lock on the directory of the database: one on a file of SQLite's
+/// would release the locks of SQLite when it is closed.
+#[derive(Debug)]
+pub(crate) struct ImportLock(#[expect(dead_code, reason = "closing it releases the lock")] File);
+
 impl SqliteDb {
-    pub(crate) fn insert_clicks(
-        &self,
-        clicks: impl Iterator<Item = (Click, Timestamp, usize)>,
-        line: impl Fn(usize) -> u64,
-    ) -> Result<(), Error> {
-        self.read(|conn| {
-            let mut insert = conn.prepare(INSERT)?;
-            for (click, created_at, number) in clicks {
-                let reason = match insert.execute((
-                    click.email(),
-                    click.expert_username(),
-                    click.search_query(),
-                    &*created_at.stored(),
-                )) {
-                    Ok(0) => IGNORED.to_owned(),
-                    Ok(_) => continue,
-                    Err(error) if is_about_the_row(&error) => reason(&error),
-                    Err(error) => return Err(error.into()),
-                };
-                let line = line(number);
-                return Err(Cause::ClickRejected { line, reason });
-            }
-            Ok(())
-        })
+    /// As [`crate::storage::Db::lock_imports`].
+    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+        let directory = self.path().parent().unwrap_or(Path::new("/"));
+        let lock = || {
+            let directory = File::open(directory)?;
+            retry_on_intr(|| flock(&directory, FlockOperation::LockExclusive))?;
+            Ok(ImportLock(directory))
+        };
+        lock().map_err(|error| Error::unusable(directory, error))
     }
+
+    /// As [`crate::storage::Db::insert_some`].
+    pub(crate) fn insert_some(
+        &self,
+        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        line: impl Fn(usize) -> u64,
+    ) -> Result<u64, Error> {
+        yielding(|| self.write(|db| db.read(|conn| insert_for_a_while(conn, clicks, line))))
+    }
+}
+
+fn insert_for_a_while(
+    conn: &Connection,
+    clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+    line: impl Fn(usize) -> u64,
+) -> Result<u64, Cause> {
+    let begin = Instant::now();
+    let mut inserted = 0;
+    let mut insert = conn.prepare_cached(INSERT)?;
+    for (click, created_at, number) in clicks {
+        let reason = match insert.execute((
+            click.email(),
+            click.expert_username(),
+            click.search_query(),
+            &*created_at.stored(),
+        )) {
+            Ok(0) => IGNORED.to_owned(),
+            Ok(_) => {
+                inserted += 1;
+                if begin.elapsed() > TRANSACTION_TIME {
+                    break;
+                }
+                continue;
+            }
+            Err(error) if is_about_the_row(&error) => reason(&error),
+            Err(error) => return Err(error.into()),
+        };
+        let line = line(number);
+        return Err(Cause::ClickRejected { line, reason });
+    }
+    Ok(inserted)
 }
 
 /// Whether the row caused the error, and not the database as a whole.

@@ -31,7 +31,8 @@ use super::{
 use crate::{
     click::ClickId,
     storage::{
-        Checkpoint, ClickQueue, Error, NotStored,
+        Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
+        disk::{DiskSpace, Room, size},
         error::reason,
         queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
@@ -48,6 +49,13 @@ const ANSWERED_BATCHES_MAX: usize = 2;
 /// How often the schema is read again for one batch. A migration of a host app changes it a few times; clicks are answered
 /// 503 if it changes more often than that between two attempts.
 const SCHEMA_READS_MAX: u32 = 20;
+
+/// How many pages a batch changes besides one for each click, at most: the ends of the table and of its indexes, the pages
+/// above these, and the index of the WAL.
+const PAGES_A_BATCH: u64 = 8;
+
+/// The bytes of a row besides its email, expert and search, at most, in the table and in the index on time.
+const ROW_BYTES: u64 = 150;
 
 const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
@@ -72,8 +80,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer thread on `db`, which must have been opened for capture. No other writer may share `pace`. `now`
-    /// is the clock by which clicks arrive.
+    /// Starts the writer thread on `db`, which must have been opened for capture. It stores no clicks while there is less free
+    /// disk space than `reserve`. No other writer may share `pace`. `now` is the clock by which clicks arrive.
     ///
     /// # Panics
     /// Outside a Tokio runtime, because a task passes on the answers.
@@ -83,6 +91,7 @@ impl Writer {
     pub(crate) fn start(
         db: SqliteDb,
         pace: Arc<Pace>,
+        reserve: DiskReserve,
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> Result<(Self, ClickQueue), Error> {
         let path = db.path().to_owned();
@@ -97,6 +106,10 @@ impl Writer {
             path: path.clone(),
             database: Some(database),
             id_hasher,
+            room: RoomCheck {
+                reserve,
+                refused_growth: 0,
+            },
             now: now.clone(),
             pace: Arc::clone(&pace),
             answers,
@@ -146,6 +159,7 @@ struct WriterThread<Now> {
     /// None after the database was replaced by one that can't be used.
     database: Option<CaptureDatabase>,
     id_hasher: IdHasher,
+    room: RoomCheck,
     now: Now,
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
@@ -369,7 +383,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         if !database.find_stored(batch) {
             return Ok(Commit::NotNeeded);
         }
-        let done = insert_all(database, batch, &mut self.logged_rejections);
+        let done = insert_all(database, batch, &mut self.room, &mut self.logged_rejections);
         let conn = database.tracked.db.conn();
         match done {
             Ok(()) => {
@@ -434,6 +448,7 @@ fn answer(batch: &[Pending], number: usize, committed: Answer) -> Answer {
 fn insert_all(
     database: &CaptureDatabase,
     batch: &mut [Pending],
+    room: &mut RoomCheck,
     logged_rejections: &mut Vec<String>,
 ) -> Result<(), CommitError> {
     let conn = database.tracked.db.conn();
@@ -442,6 +457,7 @@ fn insert_all(
     if Some(schema_version(conn)?) != database.schema_version {
         return Err(CommitError::NewSchema);
     }
+    room.check(&database.tracked.db, batch)?;
     let mut insert = Insert::prepare(conn, database.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
@@ -469,6 +485,57 @@ fn insert_all(
     drop(insert);
     execute("COMMIT")?;
     Ok(())
+}
+
+/// Keeps the reserve of disk space free.
+struct RoomCheck {
+    reserve: DiskReserve,
+    /// What the batches that were refused since the last that was stored would have needed, at most, in bytes. Smaller ones
+    /// are refused too until there is as much, so that clicks of different sizes do not begin and end the outage in turn.
+    refused_growth: u64,
+}
+
+impl RoomCheck {
+    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database.
+    ///
+    /// # Errors
+    /// If they don't. A host app's indexes and triggers may need more than is counted here; that is counted with the next
+    /// batch.
+    fn check(&mut self, db: &SqliteDb, batch: &[Pending]) -> Result<(), CommitError> {
+        // An error would show again when the clicks are stored.
+        let Ok(space) = DiskSpace::at(db.path()) else {
+            return Ok(());
+        };
+        let growth = growth(db, batch)?.max(self.refused_growth);
+        if space.after(growth).room(self.reserve) != Room::None {
+            self.refused_growth = 0;
+            return Ok(());
+        }
+        self.refused_growth = growth;
+        Err(CommitError::Database(format!(
+            "only the reserve of {} is left on the disk (--disk-reserve); free disk space, or purge old clicks",
+            size(space.reserved(self.reserve))
+        )))
+    }
+}
+
+/// By how many bytes the database and its WAL grow, at most, when a batch is stored and the WAL copied into the database.
+fn growth(db: &SqliteDb, batch: &[Pending]) -> rusqlite::Result<u64> {
+    let new = batch
+        .iter()
+        .filter(|pending| pending.state == PendingState::New);
+    let (mut pages, mut bytes) = (PAGES_A_BATCH, 0);
+    for Pending { click, .. } in new {
+        let texts = [click.email(), click.expert_username(), click.search_query()];
+        pages += 1;
+        bytes += ROW_BYTES + texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    }
+    let page_bytes: u64 = db
+        .conn()
+        .prepare_cached("PRAGMA page_size")?
+        .query_row([], |row| row.get(0))?;
+    // New pages are in the WAL and in the database.
+    Ok(db.checkpoint_growth()? + pages * page_bytes + 2 * bytes)
 }
 
 /// The statements that store a click.
