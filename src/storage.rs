@@ -24,7 +24,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-pub(crate) use erase::{OldClicks, OtherTable, TABLES, TableRows};
+pub(crate) use erase::{OldClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
@@ -285,33 +285,44 @@ impl Db {
         sqlite::reset::reset(db, backup, progress)
     }
 
-    /// The number of rows with this email in each of [`TABLES`] that has a column `email`. ASCII letters are compared
-    /// case-insensitively.
+    /// The rows of one person in [`TABLES`], as far as they have a column `email`: those whose email has the canonical form
+    /// `email`, in the order of the tables and by spelling.
     ///
     /// # Errors
     /// When the database can't be read.
-    pub(crate) fn count_rows_of(&self, email: &str) -> Result<Vec<TableRows>, Error> {
+    pub(crate) fn find_rows_of(&self, email: &str) -> Result<Vec<SpellingRows>, Error> {
         let Self::Sqlite(db) = self;
-        sqlite::forget::count(db, email)
+        sqlite::forget::find(db, email)
     }
 
-    /// The tables outside [`TABLES`] that have rows with this email in a column `email`, and those that can't be read.
+    /// Searches all columns of all tables for the canonical `email` in any spelling, by itself or within a longer text, but
+    /// leaves out the rows `left_out`. Returns the tables that were searched, and what was found.
     ///
     /// # Errors
-    /// When the database can't be read.
-    pub(crate) fn find_other_tables(&self, email: &str) -> Result<Vec<OtherTable>, Error> {
+    /// When the database can't be read. A single table that can't be read is part of the result.
+    pub(crate) fn search(
+        &self,
+        email: &str,
+        left_out: &[SpellingRows],
+    ) -> Result<(Vec<String>, Vec<Remains>), Error> {
         let Self::Sqlite(db) = self;
-        sqlite::forget::find_other_tables(db, email)
+        sqlite::forget::search(db, email, left_out)
     }
 
-    /// Deletes the rows of one person in one transaction, and returns their numbers. [`Db::erase_remains`] must follow.
+    /// Deletes the rows `found` by [`Db::find_rows_of`], and those that got the same spellings since, in as many short
+    /// transactions as they need, between which other programs can write. Up to a thousand rows are one. Calls `after_batch`
+    /// with the number of rows deleted so far, and ends if it returns `Break`. [`Db::erase_remains`] must follow.
     ///
     /// # Errors
     /// If other rows refer to rows that would be deleted, if a trigger keeps them, or if the database can't be written to.
-    /// Then nothing is deleted.
-    pub(crate) fn forget(&self, email: &str) -> Result<Vec<TableRows>, Error> {
+    /// Then that transaction is rolled back, but not the earlier ones.
+    pub(crate) fn forget(
+        &self,
+        found: &[SpellingRows],
+        after_batch: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
         let Self::Sqlite(db) = self;
-        sqlite::forget::forget(db, email)
+        sqlite::forget::forget(db, found, after_batch)
     }
 
     /// Counts the clicks from before `before`; none if there are no such clicks.

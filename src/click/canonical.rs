@@ -6,6 +6,10 @@ use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::{
+    CodePointMapData,
+    props::{GeneralCategory, GeneralCategoryGroup},
+};
 
 use crate::text::is_invisible;
 
@@ -58,6 +62,54 @@ pub fn fold(text: &str) -> Cow<'_, str> {
         return ascii_lower_case(text);
     }
     settled(text, fold_once)
+}
+
+/// Whether `text` contains this canonical email address, in any spelling, between other characters than those of a longer
+/// address: `Ann <ann@example.com>`, `mailto:ANN@example.com` and `to ann@example.com.` contain `ann@example.com`;
+/// `joann@example.com` and `ann@example.com.au` do not.
+#[must_use]
+pub fn mentions(text: &str, email: &str) -> bool {
+    let Some((local, domain)) = email.rsplit_once('@') else {
+        return false;
+    };
+    let is_plain = text.is_ascii() && !has_punycode(text);
+    if is_plain && !ascii_lower_case(text).contains(email) {
+        return false;
+    }
+    text.match_indices('@').any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + 1..]);
+        ends_with_local_part(before, local) && begins_with_domain(after, domain)
+    })
+}
+
+fn ends_with_local_part(text: &str, local: &str) -> bool {
+    // An invisible character takes room too, so this is more than enough for any that is not hidden on purpose.
+    let from = text.char_indices().rev().take(LOCAL_PART_CHARS_MAX).last();
+    let tail = fold(from.map_or("", |(from, _)| &text[from..]));
+    tail.strip_suffix(local).is_some_and(|before| {
+        !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'))
+    })
+}
+
+/// How far before an `@` its local part may begin, in characters: several times the longest local part, which has 64.
+const LOCAL_PART_CHARS_MAX: usize = 320;
+
+fn begins_with_domain(text: &str, domain: &str) -> bool {
+    if domain.starts_with('[') {
+        return fold(text).starts_with(domain);
+    }
+    let is_part =
+        |c: char| c.is_alphanumeric() || is_invisible(c) || is_mark(c) || ".-。．｡".contains(c);
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    let address = format!("@{}", &text[..end]);
+    let found = canonical_email(&address);
+    // A sentence may end behind it.
+    found[1..].trim_end_matches('.') == domain.trim_end_matches('.')
+}
+
+/// Whether a character combines with the one before it.
+fn is_mark(character: char) -> bool {
+    GeneralCategoryGroup::Mark.contains(CodePointMapData::<GeneralCategory>::new().get(character))
 }
 
 /// Applies `rules` until they change nothing.
@@ -193,6 +245,44 @@ mod tests {
     }
 
     #[test]
+    fn a_text_mentions_an_address_in_any_spelling_but_not_as_part_of_another() {
+        for text in [
+            "ann@example.com",
+            "Ann <ANN@Example.com>",
+            "mailto:ann@example.com?subject=x",
+            "write to ann@example.com.",
+            "[\"bo@example.com\",\"a\u{ad}nn@example.com\"]",
+            "ann@example.com,bo@example.com",
+            "ann\u{200b}@exa\u{2060}mple.com!",
+            "bo@example.com ann@example.com",
+        ] {
+            assert!(mentions(text, "ann@example.com"), "{text}");
+        }
+        for text in [
+            "",
+            "@",
+            "ann",
+            "joann@example.com",
+            "jo.ann@example.com",
+            "ann@example.com.au",
+            "ann@example.community",
+            "ann@mail.example.com",
+            "ann @example.com",
+        ] {
+            assert!(!mentions(text, "ann@example.com"), "{text}");
+        }
+        assert!(mentions(
+            "<bo@XN--mnchen-3ya.example>",
+            "bo@münchen.example"
+        ));
+        assert!(mentions(
+            "an bo@mu\u{308}nchen.example",
+            "bo@münchen.example"
+        ));
+        assert!(mentions("x a@[::1] y", "a@[::1]"));
+    }
+
+    #[test]
     fn a_username_is_composed_and_its_case_is_kept() {
         for (username, canonical) in [
             (" JDoe ", "JDoe"),
@@ -231,6 +321,17 @@ mod tests {
                 let once = canonical(&text).into_owned();
                 prop_assert_eq!(canonical(&once), &*once);
             }
+        }
+
+        #[test]
+        fn a_text_mentions_the_address_that_it_is(
+            email in "[a-zA-Zöß\u{308}\u{200b}.+_-]{1,8}@[a-zA-Zö\u{ad}-]{1,12}\\.(x|com)",
+        ) {
+            let canonical = canonical_email(&email).into_owned();
+            prop_assume!(!canonical.starts_with('@'));
+            prop_assert!(mentions(&email, &canonical));
+            let shown = format!("Jo <{}>", email);
+            prop_assert!(mentions(&shown, &canonical));
         }
 
         #[test]

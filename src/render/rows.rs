@@ -10,7 +10,7 @@ use crate::{
         ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, Ranked, Ranking, Subject, Timeline,
         Totals,
     },
-    storage::{Finding, State, TableRows},
+    storage::{Finding, SpellingRows, State, TableRows},
     timestamp::Timestamp,
 };
 
@@ -240,12 +240,24 @@ impl Finding {
     }
 }
 
+const TABLE: ColumnInfo = ColumnInfo::new("Table", 1, &["table"]);
+const ROWS: ColumnInfo = ColumnInfo::new("Rows", 3, &["rows"]);
+
 impl TableRows {
     fn columns<'a>(&self) -> [Column<'a>; 2] {
-        const TABLE: ColumnInfo = ColumnInfo::new("Table", 1, &["table"]);
-        const ROWS: ColumnInfo = ColumnInfo::new("Rows", 2, &["rows"]);
         [
             Column::new(&TABLE, Cell::Word(self.table)),
+            Column::new(&ROWS, Cell::Count(self.rows)),
+        ]
+    }
+}
+
+impl SpellingRows {
+    fn columns(&self) -> [Column<'_>; 3] {
+        const SPELLING: ColumnInfo = ColumnInfo::new("Email", 2, &["email"]);
+        [
+            Column::new(&TABLE, Cell::Word(self.table)),
+            Column::new(&SPELLING, Cell::Text(&self.spelling)),
             Column::new(&ROWS, Cell::Count(self.rows)),
         ]
     }
@@ -513,4 +525,19 @@ pub(super) fn findings(findings: &[Finding]) -> List<'_> {
 pub(super) fn tables(tables: &[TableRows]) -> List<'_> {
     let sample = TableRows { table: "", rows: 0 }.columns();
     List::new("tables", "table", sample, tables.iter(), TableRows::columns)
+}
+
+pub(super) fn spellings(spellings: &[SpellingRows]) -> List<'_> {
+    static SAMPLE: SpellingRows = SpellingRows {
+        table: "",
+        spelling: String::new(),
+        rows: 0,
+    };
+    List::new(
+        "spellings",
+        "spelling",
+        SAMPLE.columns(),
+        spellings.iter(),
+        SpellingRows::columns,
+    )
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     reports::{ByDay, ByLead, Lead},
-    storage::TableRows,
+    storage::{SpellingRows, TableRows},
     text::{visible, visible_path},
 };
 
@@ -82,6 +82,18 @@ impl Table {
     /// When `out` can't be written to.
     pub(crate) fn tables(&self, tables: &[TableRows], out: &mut impl Write) -> io::Result<()> {
         self.list(&rows::tables(tables), out)
+    }
+
+    /// Writes the spellings of a person's email, with their tables and numbers of rows.
+    ///
+    /// # Errors
+    /// When `out` can't be written to.
+    pub(crate) fn spellings(
+        &self,
+        spellings: &[SpellingRows],
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        self.list(&rows::spellings(spellings), out)
     }
 
     /// Writes the subject, the rows, and the totals.

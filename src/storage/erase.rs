@@ -20,13 +20,29 @@ pub(crate) struct TableRows {
     pub(crate) rows: u64,
 }
 
-/// A table outside [`TABLES`] that has rows with a person's email, or may have some.
+/// The rows of one of [`TABLES`] whose column `email` has one spelling of a person's email.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OtherTable {
+pub(crate) struct SpellingRows {
     /// The table's name.
-    pub(crate) table: String,
-    /// The number of rows with this email; none if only the host app can read the table, by a virtual table module.
-    pub(crate) rows: Option<u64>,
+    pub(crate) table: &'static str,
+    /// The email as it is stored.
+    pub(crate) spelling: String,
+    /// The number of rows; at least one.
+    pub(crate) rows: u64,
+}
+
+/// Where a search for an email in all tables found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remains {
+    /// This column contains it, by itself or within a longer text.
+    Column {
+        table: String,
+        column: String,
+        /// The number of rows; at least one.
+        rows: u64,
+    },
+    /// Only the host app can read this table.
+    Unreadable { table: String },
 }
 
 /// The clicks from before a time.

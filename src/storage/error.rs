@@ -90,12 +90,12 @@ pub(crate) enum Cause {
          database"
     )]
     Kept { table: &'static str, rows: u64 },
-    /// A host app's trigger keeps clicks that a purge deletes.
+    /// A host app's trigger keeps rows in one of many transactions.
     #[error(
-        "a trigger keeps the oldest clicks ({rows}), so they were not deleted; change it in the program that owns the \
+        "a trigger keeps rows of {table} ({rows}), so they were not deleted; change it in the program that owns the \
          database"
     )]
-    KeptOld { rows: u64 },
+    KeptRows { table: &'static str, rows: u64 },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"

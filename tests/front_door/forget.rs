@@ -24,9 +24,20 @@ const CLICKS: &str = "
         (3, 'gone@example.com', 'zoë', 'gone-' || hex(zeroblob(900)) || '-gone', '2025-11-01 09:00:02.000000'),
         (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
 
-const NOT_SEARCHED: &str = "
-not searched: backups, exported reports, and columns that are not named email
+/// What is searched for what remains in a database without other tables than those of schema.sql.
+const SEARCHED: &str = "
+searched in every spelling: all columns of 2 tables (experts, lead_clicks)
+not searched: backups, exported reports and other files
 ";
+
+/// The same in another database, where it finds something.
+pub fn searched(tables: &str, remains: &str) -> String {
+    let count = tables.split(", ").count();
+    format!(
+        "\nsearched in every spelling: all columns of {count} tables ({tables})\n{remains}\
+         not searched: backups, exported reports and other files\n"
+    )
+}
 
 fn site() -> Site {
     Site::new().with_schema(CLICKS)
@@ -34,18 +45,19 @@ fn site() -> Site {
 
 fn found(site: &Site, rows: u64) -> String {
     format!(
-        "{}\n\n Table         Rows\n────────────────────\n lead_clicks {rows:>6}\n",
+        "{}\n\n Table         Email              Rows\n───────────────────────────────────────\n \
+         lead_clicks   gone@example.com {rows:>6}\n",
         site.db_path().display()
     )
 }
 
 fn forgotten(site: &Site, rows: u64) -> String {
-    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + NOT_SEARCHED
+    found(site, rows) + &format!("\ndeleted {rows} rows for good\n") + SEARCHED
 }
 
 fn no_rows(site: &Site, email: &str) -> String {
     format!(
-        "no rows with the email {email} in {}\n{NOT_SEARCHED}",
+        "no rows with the email {email} in {}\n{SEARCHED}",
         site.db_path().display()
     )
 }
@@ -75,7 +87,7 @@ fn one_person_is_physically_gone_and_all_others_stay() {
     }
     assert_eq!(
         site.stdout_of(&["forget", email, "--yes"]),
-        no_rows(&site, "Gone@Example.COM")
+        no_rows(&site, "gone@example.com")
     );
     assert_whole(&site);
 }
@@ -85,7 +97,7 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
     let site = site();
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--dry-run"]),
-        found(&site, 2) + "\ndry run: nothing was deleted\n" + NOT_SEARCHED
+        found(&site, 2) + "\ndry run: nothing was deleted\n" + SEARCHED
     );
     site.run(&["forget", "gone@example.com"]).assert(
         3,
@@ -103,7 +115,7 @@ fn forgetting_is_asked_for_and_a_dry_run_only_shows() {
         (
             "forget\n",
             0,
-            format!("\ndeleted 2 rows for good\n{NOT_SEARCHED}"),
+            format!("\ndeleted 2 rows for good\n{SEARCHED}"),
             2,
         ),
     ] {
@@ -163,19 +175,23 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
         )
         .unwrap();
     fs::write(site.path("leadclicks.db-wal.left"), "").unwrap();
-    let left = format!(
-        "{NOT_SEARCHED}still in the table admin_users: 1 row\nstill in the table experts: 1 row\n\
-         {}-wal.left may also contain clicks; recover those that you need, then delete it\n",
-        site.db_path().display()
+    let left = searched(
+        "Newsletter_Subscribers, admin_users, conversations, email_leads, email_leads_archive, experts, feedback, \
+         lead_clicks, lead_clicks_fts, notes, settings, user_events",
+        &format!(
+            "still in the table admin_users, column email: 1 row\nstill in the table experts, column email: 1 row\n\
+             {}-wal.left may also contain clicks; recover those that you need, then delete it\n",
+            site.db_path().display()
+        ),
     );
     let table = "
- Table                    Rows
-───────────────────────────────
- conversations               1
- email_leads                 1
- newsletter_subscribers      1
- user_events                 2
- lead_clicks                 2
+ Table                    Email                Rows
+────────────────────────────────────────────────────
+ conversations            GONE@example.com        1
+ email_leads              Gone@example.com        1
+ newsletter_subscribers    gone@example.com       1
+ user_events              gone@example.com        2
+ lead_clicks              gone@example.com        2
 ";
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
@@ -231,7 +247,7 @@ fn a_row_that_a_trigger_keeps_stops_forgetting() {
     );
     let ran = site.run(&["forget", "gone@example.com", "--yes"]);
     let error = format!(
-        "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so nothing was deleted; \
+        "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
          change it in the program that owns the database\n",
         site.db_path().display()
     );
@@ -469,7 +485,7 @@ fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
         ),
         (
             "CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.id = 2 BEGIN SELECT RAISE(IGNORE); END;",
-            "a trigger keeps the oldest clicks (1), so they were not deleted; change it in the program that owns the \
+            "a trigger keeps rows of lead_clicks (1), so they were not deleted; change it in the program that owns the \
              database",
         ),
     ] {
@@ -587,7 +603,10 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
     for (args, expected) in [
         (
             &["forget", "gone@example.com", "--yes"][..],
-            format!("\n\n Table         Rows\n────────────────────\n lead_clicks      2\n\ndeleted 2 rows\n{NOT_SEARCHED}"),
+            format!(
+                "\n\n Table         Email              Rows\n───────────────────────────────────────\n \
+                 lead_clicks   gone@example.com      2\n\ndeleted 2 rows\n{SEARCHED}"
+            ),
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
@@ -629,7 +648,7 @@ fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
         "10801 clicks of 10801 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks for good, and 5801 were left\n";
     let error = format!(
-        "leadclicks: {}: a trigger keeps the oldest clicks (1), so they were not deleted; \
+        "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
          change it in the program that owns the database\n",
         site.db_path().display()
     );
@@ -653,7 +672,7 @@ fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
         "10800 clicks of 10800 leads,\nfrom 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
     ) + "\ndeleted 5000 clicks, and 5800 were left\n";
     let error = format!(
-        "leadclicks: {}: a trigger keeps the oldest clicks (1), so they were not deleted; \
+        "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
          change it in the program that owns the database; and {}",
         site.db_path().display(),
         wal_busy(&site)
@@ -725,7 +744,14 @@ fn rows_that_a_host_app_deleted_are_overwritten_too() {
         assert!(leads_in(&site).len() > stored.len(), "{kind}");
         assert_eq!(
             site.stdout_of(&["forget", "nobody@example.com"]),
-            no_rows(&site, "nobody@example.com")
+            format!(
+                "no rows with the email nobody@example.com in {}\n{}",
+                site.db_path().display(),
+                searched(
+                    "admin_users, contacts, experts, lead_clicks, lead_clicks_fts, settings",
+                    ""
+                )
+            )
         );
         assert_eq!(leads_in(&site), stored, "{kind}");
         assert_eq!(site.value::<String>(rows), before, "{kind}");
@@ -838,8 +864,12 @@ fn other_tables_that_have_the_address_are_named() {
         .unwrap();
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
-        forgotten(&site, 2)
-            + "still in the table customers: 1 row\nstill in the table people: 1 row\n"
+        found(&site, 2)
+            + "\ndeleted 2 rows for good\n"
+            + &searched(
+                "customers, experts, lead_clicks, people",
+                "still in the table customers, column Email: 1 row\nstill in the table people, column email: 1 row\n"
+            )
     );
 }
 
@@ -879,11 +909,13 @@ fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_na
          INSERT INTO sqlite_schema VALUES
              ('table', 'vectors', 'vectors', 0, 'CREATE VIRTUAL TABLE vectors USING vectors_of_the_app(email)');",
     );
-    let expected = "still in the table people: 1 row\n\
-                not searched: the table vectors, which only the program that owns the database can read\n";
+    let remains = "still in the table people, column email: 1 row\n\
+                   not searched: the table vectors, which only the program that owns the database can read\n";
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
-        forgotten(&site, 2) + expected
+        found(&site, 2)
+            + "\ndeleted 2 rows for good\n"
+            + &searched("experts, lead_clicks, people", remains)
     );
 }
 
@@ -895,7 +927,15 @@ fn white_space_around_an_email_does_not_hide_it() {
     );
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
-        forgotten(&site, 2)
+        format!(
+            "{}\n
+ Table         Email                         Rows
+──────────────────────────────────────────────────
+ lead_clicks   \\tgone@example.com\\r\\n           1
+ lead_clicks   \u{a0}\\u{{b}}gone@example.com\\u{{c}}      1
+\ndeleted 2 rows for good\n{SEARCHED}",
+            site.db_path().display()
+        )
     );
 }
 

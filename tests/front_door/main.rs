@@ -18,6 +18,7 @@ mod forget;
 mod heavy;
 mod host_app;
 mod html;
+mod identity;
 mod import;
 mod interrupt;
 mod limits;

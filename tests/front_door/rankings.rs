@@ -248,7 +248,7 @@ fn a_host_apps_leads_are_found_whatever_case_they_are_stored_in() {
         csv,
         "email,expert_username,expert_name,search_query,created_at\n\
          amy@example.com,plain,plain,y,2026-11-01T10:00:00.000000Z\n\
-         Amy@Example.com,jdoe,Jane Doe,x,2026-11-01T09:00:00.000000Z\n"
+         amy@example.com,jdoe,Jane Doe,x,2026-11-01T09:00:00.000000Z\n"
     );
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    ops::ControlFlow,
     path::Path,
 };
 
@@ -9,8 +10,14 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use crate::{
-    cli::{failure::Failure, output},
-    render::table::Table,
+    cli::{
+        failure::Failure,
+        output,
+        progress::{Bar, DELETING},
+    },
+    interrupt,
+    progress::Progress,
+    render::{counted, table::Table},
     storage::{Checkpoint, Db, Error, TableRows},
     text::visible_path,
 };
@@ -99,6 +106,47 @@ pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Re
             Err(Failure::WalNotEmptied { path, again, error })
         }
     }
+}
+
+/// Deletes about `total` rows by `delete`, which calls its argument after each transaction with the number of rows deleted so
+/// far, until all are deleted or a signal arrives. Prints how many rows, each a `noun`, were deleted and how many are left.
+///
+/// # Errors
+/// Those of `delete`, or when copies may be left.
+pub(super) fn delete_in_batches(
+    db: &Db,
+    tables: &[&str],
+    total: u64,
+    noun: &str,
+    delete: impl FnOnce(&mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), Error>,
+) -> Result<(), Failure> {
+    let mut bar = Bar::new(DELETING);
+    let mut rows = 0;
+    let done = delete(&mut |done| {
+        rows = done;
+        bar.show(Progress { done, total });
+        if interrupt::is_ending() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    drop(bar);
+    // Also after an error: earlier transactions are committed.
+    let erased = if rows > 0 {
+        erase_remains(db, tables, RUN_AGAIN)
+    } else {
+        Ok(())
+    };
+    if done.is_ok() || rows > 0 {
+        let left = if rows < total {
+            format!(", and {} were left", total - rows)
+        } else {
+            String::new()
+        };
+        output::say_done(&(deleted(&counted(rows, noun), &erased) + &left));
+    }
+    Failure::of_both(done.map_err(Failure::from), erased)
 }
 
 /// The line after a deletion: `rows` are deleted, for good if no copies are left.

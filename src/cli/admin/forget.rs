@@ -1,15 +1,17 @@
 //! `leadclicks forget`
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains, show_tables};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains};
 use crate::{
     cli::{failure::Failure, output},
-    click,
-    render::counted,
-    storage::{Db, OtherTable, TABLES},
+    click::{self, canonical_email},
+    interrupt,
+    render::{counted, table::Table},
+    storage::{Db, Remains, SpellingRows, TABLES},
     text::{visible, visible_path},
 };
 
@@ -18,9 +20,10 @@ const WORD: &str = "forget";
 
 /// Erase one person
 ///
-/// Deletes all rows with this email (case-insensitive) from conversations, email_leads, newsletter_subscribers,
-/// user_events, lead_clicks and feedback in one transaction. Tables that do not exist, or that have no column email, are
-/// skipped. The daemon can keep running.
+/// Deletes all rows with this email, in every spelling, from conversations, email_leads, newsletter_subscribers, user_events,
+/// lead_clicks and feedback. Tables that do not exist, or that have no column email, are skipped. The daemon can keep
+/// running: the rows are deleted in short transactions, a thousand at most in each. Ctrl-C stops between two of them; run it
+/// again to continue. Then all columns of all tables are searched for the email, and what still has it is named.
 ///
 /// If an answer was lost, a page may send a click again for up to a day. The running daemon then recognizes it and does
 /// not store it again; a daemon that was restarted after this command does. To be sure, run this again a day later.
@@ -37,12 +40,15 @@ pub(super) struct ForgetArgs {
 }
 
 pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
-    let email = args.email.trim();
-    click::email_rule(email)
-        .map_err(|rule| Failure::Usage(format!("'{email}' is not an email: it {rule}")))?;
+    let email = &*canonical_email(&args.email);
+    click::email_rule(email).map_err(|rule| {
+        let given = visible(args.email.trim());
+        Failure::Usage(format!("'{given}' is not an email: it {rule}"))
+    })?;
     let db = args.confirm.open(db)?;
-    let found = db.count_rows_of(email)?;
-    if found.iter().all(|table| table.rows == 0) {
+    let found = db.find_rows_of(email)?;
+    let rows: u64 = found.iter().map(|found| found.rows).sum();
+    if rows == 0 {
         let nothing = format!(
             "no rows with the email {} in {}",
             visible(email),
@@ -55,30 +61,52 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         } else {
             erase_remains(&db, &TABLES, RUN_AGAIN)
         };
-        return Failure::of_both(erased, print_limits(&db, email));
+        return Failure::of_both(erased, search(&db, email, &[]));
     }
-    let shown = show_tables(&db, &found);
+    let shown = show(&db, &found);
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
-        return print_limits(&db, email);
+        return search(&db, email, &found);
     }
-    let forgotten = db.forget(email)?;
-    let erased = erase_remains(&db, &TABLES, RUN_AGAIN);
-    let rows: u64 = forgotten.iter().map(|table| table.rows).sum();
-    output::say_done(&deleted(&counted(rows, "row"), &erased));
-    Failure::of_both(erased, print_limits(&db, email))
+    let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
+        db.forget(&found, after_batch)
+    });
+    if interrupt::is_ending() {
+        return deleted;
+    }
+    Failure::of_both(deleted, search(&db, email, &[]))
 }
 
-/// Prints what forgetting can't reach.
-fn print_limits(db: &Db, email: &str) -> Result<(), Failure> {
-    output::say_done(
-        "\nnot searched: backups, exported reports, and columns that are not named email",
-    );
-    for OtherTable { table, rows } in db.find_other_tables(email)? {
-        let table = visible(&table);
-        output::say_done(&match rows {
-            Some(rows) => format!("still in the table {table}: {}", counted(rows, "row")),
-            None => format!(
-                "not searched: the table {table}, which only the program that owns the database can read"
+/// Prints the path of the database, and the rows that would be deleted.
+fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
+    output::say(&format!("{}\n", visible_path(db.path())))?;
+    let screen = output::screen(TimeZone::UTC);
+    Table { screen }.spellings(found, &mut io::stdout().lock())
+}
+
+/// Searches for the email wherever this command can look, apart from the rows `left_out`, and prints what it found, where
+/// it looked, and where it can't look.
+fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure> {
+    let (searched, remains) = db.search(email, left_out)?;
+    output::say_done(&format!(
+        "\nsearched in every spelling: all columns of {} ({})",
+        counted(searched.len() as u64, "table"),
+        visible(&searched.join(", "))
+    ));
+    for remains in remains {
+        output::say_done(&match remains {
+            Remains::Column {
+                table,
+                column,
+                rows,
+            } => format!(
+                "still in the table {}, column {}: {}",
+                visible(&table),
+                visible(&column),
+                counted(rows, "row")
+            ),
+            Remains::Unreadable { table } => format!(
+                "not searched: the table {}, which only the program that owns the database can read",
+                visible(&table)
             ),
         });
     }
@@ -88,5 +116,6 @@ fn print_limits(db: &Db, email: &str) -> Result<(), Failure> {
             visible_path(&left)
         ));
     }
+    output::say_done("not searched: backups, exported reports and other files");
     Ok(())
 }

@@ -1,22 +1,15 @@
 //! `leadclicks purge`
 
-use std::{ops::ControlFlow, path::Path};
+use std::path::Path;
 
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, deleted, erase_remains};
+use super::confirm::{ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains};
 use crate::{
-    cli::{
-        failure::Failure,
-        instant::Instant,
-        output,
-        progress::{Bar, DELETING},
-    },
-    interrupt,
-    progress::Progress,
+    cli::{failure::Failure, instant::Instant, output},
     render::counted,
-    storage::{Db, OldClicks},
+    storage::OldClicks,
     text::visible_path,
     timestamp::Timestamp,
 };
@@ -63,38 +56,9 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
     if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
         return Ok(());
     }
-    delete(&db, before, old.clicks)
-}
-
-/// Deletes the clicks, of which there are about `total`, until all are deleted or a signal arrives, and prints how many.
-fn delete(db: &Db, before: Timestamp, total: u64) -> Result<(), Failure> {
-    let mut bar = Bar::new(DELETING);
-    let mut clicks = 0;
-    let purged = db.purge(before, |done| {
-        clicks = done;
-        bar.show(Progress { done, total });
-        if interrupt::is_ending() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    });
-    drop(bar);
-    // Also after an error: earlier transactions are committed.
-    let erased = if clicks > 0 {
-        erase_remains(db, &TABLES, RUN_AGAIN)
-    } else {
-        Ok(())
-    };
-    if purged.is_ok() || clicks > 0 {
-        let left = if clicks < total {
-            format!(", and {} were left", total - clicks)
-        } else {
-            String::new()
-        };
-        output::say_done(&(deleted(&counted(clicks, "click"), &erased) + &left));
-    }
-    Failure::of_both(purged.map_err(Failure::from), erased)
+    delete_in_batches(&db, &TABLES, old.clicks, "click", |after_batch| {
+        db.purge(before, after_batch)
+    })
 }
 
 fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {

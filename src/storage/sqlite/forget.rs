@@ -1,115 +1,309 @@
 //! Erasing one person's rows.
 
-use rusqlite::Connection;
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{OptionalExtension, params, types::Type, vtab::array::Array};
 
 use super::{
     SqliteDb,
     erase::{ForeignKeys, existing_tables},
+    scrub::yielding,
+    spellings::{Spellings, array},
+    text,
 };
-use crate::storage::{Cause, Error, OtherTable, TABLES, TableRows};
+use crate::{
+    click::{canonical_email, mentions},
+    storage::{Cause, Error, Remains, SpellingRows},
+};
 
-/// The rows of one person. The parameter is trimmed; a host app may have stored `Jane@Example.com`, or white space around it.
-const OF_THE_PERSON: &str = "trim(email, char(9, 10, 11, 12, 13, 32, 160)) = ?1 COLLATE NOCASE";
+/// How long one transaction deletes rows, and the most rows that it deletes. Clicks wait for it. The rows of one person are
+/// on pages all over the file, so the WAL grows by at most some 12 MB.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+const BATCH_ROWS_MAX: usize = 1_000;
 
-/// As [`crate::storage::Db::count_rows_of`].
-pub(crate) fn count(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
-    with_email(db)?
-        .into_iter()
-        .map(|table| {
-            let rows = db.run(|conn| count_in(conn, table, email))?;
-            Ok(TableRows { table, rows })
-        })
-        .collect()
-}
+/// The most rows whose ids are in memory.
+const IDS_MAX: usize = 100_000;
 
-/// As [`crate::storage::Db::find_other_tables`]. Only virtual tables can be unreadable.
-pub(crate) fn find_other_tables(db: &SqliteDb, email: &str) -> Result<Vec<OtherTable>, Error> {
-    let others: Vec<(String, bool)> = db.run(|conn| {
-        conn.prepare(
-            "SELECT name, type = 'virtual' FROM pragma_table_list
-             WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-             ORDER BY name",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-    })?;
+/// As [`crate::storage::Db::find_rows_of`].
+pub(crate) fn find(db: &SqliteDb, email: &str) -> Result<Vec<SpellingRows>, Error> {
     let mut found = Vec::new();
-    for (table, is_virtual) in others {
-        if TABLES.iter().any(|ours| table.eq_ignore_ascii_case(ours)) {
-            continue;
-        }
-        let rows = match rows_in(db, &table, email) {
-            Err(_) if is_virtual => None,
-            rows => Some(rows?),
-        };
-        if rows != Some(0) {
-            found.push(OtherTable { table, rows });
-        }
+    for table in with_email(db)? {
+        let spellings = Spellings::find(db, table, "email", |stored| {
+            canonical_email(stored) == email
+        })?;
+        found.extend(
+            spellings
+                .into_sorted()
+                .into_iter()
+                .map(|(spelling, rows)| SpellingRows {
+                    table,
+                    spelling,
+                    rows,
+                }),
+        );
     }
     Ok(found)
 }
 
-fn rows_in(db: &SqliteDb, table: &str, email: &str) -> Result<u64, Error> {
-    if has_email(db, table)? {
-        db.run(|conn| count_in(conn, table, email))
-    } else {
-        Ok(0)
+/// As [`crate::storage::Db::search`].
+pub(crate) fn search(
+    db: &SqliteDb,
+    email: &str,
+    left_out: &[SpellingRows],
+) -> Result<(Vec<String>, Vec<Remains>), Error> {
+    let tables: Vec<String> = db.run(|conn| {
+        conn.prepare(
+            "SELECT name FROM pragma_table_list
+             WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+             ORDER BY name",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+    })?;
+    let (mut searched, mut remains) = (Vec::new(), Vec::new());
+    for table in tables {
+        match search_table(db, &table, email, left_out) {
+            Ok(found) => {
+                remains.extend(found);
+                searched.push(table);
+            }
+            // It needs a module or a function that only the host app has.
+            Err(_) => remains.push(Remains::Unreadable { table }),
+        }
     }
+    Ok((searched, remains))
+}
+
+fn search_table(
+    db: &SqliteDb,
+    table: &str,
+    email: &str,
+    left_out: &[SpellingRows],
+) -> Result<Vec<Remains>, Error> {
+    // Hidden columns are the arguments of a virtual table.
+    let columns: Vec<String> = db.run(|conn| {
+        conn.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?
+            .query_map([table], |row| row.get(0))?
+            .collect()
+    })?;
+    let is_left_out = |column: &str, stored: &str| {
+        column.eq_ignore_ascii_case("email")
+            && left_out
+                .iter()
+                .any(|rows| table.eq_ignore_ascii_case(rows.table) && rows.spelling == stored)
+    };
+    let names: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+    let conditions: Vec<String> = names
+        .iter()
+        .map(|name| format!("instr({name}, '@') > 0"))
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {}",
+        names.join(", "),
+        quoted(table),
+        conditions.join(" OR ")
+    );
+    let mut rows_found = vec![0_u64; columns.len()];
+    db.run(|conn| {
+        let mut statement = conn.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            for (index, column) in columns.iter().enumerate() {
+                let value = row.get_ref(index)?;
+                if matches!(value.data_type(), Type::Text | Type::Blob) {
+                    let stored = text(value);
+                    if mentions(&stored, email) && !is_left_out(column, &stored) {
+                        rows_found[index] += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(columns
+        .into_iter()
+        .zip(rows_found)
+        .filter(|(_, rows)| *rows > 0)
+        .map(|(column, rows)| Remains::Column {
+            table: table.to_owned(),
+            column,
+            rows,
+        })
+        .collect())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// As [`crate::storage::Db::forget`].
-pub(crate) fn forget(db: &SqliteDb, email: &str) -> Result<Vec<TableRows>, Error> {
-    db.delete(|db| {
-        let foreign_keys = ForeignKeys::of(db, &TABLES, &[])?;
-        let mut forgotten = Vec::new();
-        for table in with_email(db)? {
-            let rows = db.run(|conn| delete_from(conn, table, email))?;
-            if db.run(|conn| has_triggers(conn, table))? {
-                let rows = db.run(|conn| count_in(conn, table, email))?;
-                if rows > 0 {
-                    return Err(db.error(Cause::Kept { table, rows }));
-                }
+pub(crate) fn forget(
+    db: &SqliteDb,
+    found: &[SpellingRows],
+    mut after_batch: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let tables = tables_of(db, found)?;
+    let mut deleted = 0;
+    loop {
+        let rows = find_ids(db, &tables)?;
+        let mut rest = &rows[..];
+        while !rest.is_empty() {
+            let batch = yielding(|| db.delete(|db| delete_batch(db, &tables, rest)))?;
+            rest = &rest[batch.taken..];
+            deleted += batch.deleted;
+            if after_batch(deleted).is_break() {
+                return Ok(());
             }
-            forgotten.push(TableRows { table, rows });
         }
-        foreign_keys.check(db)?;
-        Ok(forgotten)
+        if rows.len() < IDS_MAX {
+            return Ok(());
+        }
+    }
+}
+
+/// A table, and the spellings that are deleted from it.
+struct PersonTable {
+    name: &'static str,
+    spellings: Array,
+    has_rowid: bool,
+}
+
+/// A row of the table with this index, or without an id all rows of a table without rowids.
+struct PersonRow {
+    table: usize,
+    id: Option<i64>,
+}
+
+/// How many [`PersonRow`]s a transaction has finished, and how many rows it has deleted.
+struct Batch {
+    taken: usize,
+    deleted: u64,
+}
+
+fn tables_of(db: &SqliteDb, found: &[SpellingRows]) -> Result<Vec<PersonTable>, Error> {
+    found
+        .chunk_by(|one, other| one.table == other.table)
+        .map(|rows| {
+            let name = rows[0].table;
+            let has_rowid = db.run(|conn| {
+                conn.query_row(
+                    "SELECT NOT wr FROM pragma_table_list WHERE schema = 'main' AND lower(name) = ?1",
+                    [name],
+                    |row| row.get(0),
+                )
+            })?;
+            Ok(PersonTable {
+                name,
+                spellings: array(rows.iter().map(|rows| &*rows.spelling)),
+                has_rowid,
+            })
+        })
+        .collect()
+}
+
+/// Reads the ids outside of any write lock: without an index this reads the whole table.
+fn find_ids(db: &SqliteDb, tables: &[PersonTable]) -> Result<Vec<PersonRow>, Error> {
+    let mut found = Vec::new();
+    for (
+        table,
+        PersonTable {
+            name,
+            spellings,
+            has_rowid,
+        },
+    ) in tables.iter().enumerate()
+    {
+        if !has_rowid {
+            found.push(PersonRow { table, id: None });
+            continue;
+        }
+        let left = IDS_MAX.saturating_sub(found.len());
+        db.run(|conn| {
+            let sql = format!("SELECT rowid FROM {name} WHERE email IN rarray(?1) LIMIT ?2");
+            let mut ids = conn.prepare(&sql)?;
+            let mut rows = ids.query(params![spellings, left])?;
+            while let Some(row) = rows.next()? {
+                let id = Some(row.get(0)?);
+                found.push(PersonRow { table, id });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Deletes the first of `rows`. Those that were deleted or changed meanwhile count as finished.
+fn delete_batch(db: &SqliteDb, tables: &[PersonTable], rows: &[PersonRow]) -> Result<Batch, Error> {
+    let begin = Instant::now();
+    let parents: Vec<&str> = tables.iter().map(|table| table.name).collect();
+    let foreign_keys = ForeignKeys::of(db, &parents, &[])?;
+    let mut batch = Batch {
+        taken: 0,
+        deleted: 0,
+    };
+    for row in rows.iter().take(BATCH_ROWS_MAX) {
+        let table = &tables[row.table];
+        let deleted = delete(db, table, row.id)?;
+        if deleted == 0 && exists(db, table, row.id)? {
+            let (table, rows) = (table.name, 1);
+            return Err(db.error(Cause::KeptRows { table, rows }));
+        }
+        batch.taken += 1;
+        batch.deleted += deleted;
+        if begin.elapsed() > BATCH_TIME_MAX {
+            break;
+        }
+    }
+    foreign_keys.check(db)?;
+    Ok(batch)
+}
+
+fn delete(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<u64, Error> {
+    let PersonTable {
+        name, spellings, ..
+    } = table;
+    db.run(|conn| {
+        let rows = match id {
+            Some(id) => conn
+                .prepare_cached(&format!(
+                    "DELETE FROM {name} WHERE rowid = ?1 AND email IN rarray(?2)"
+                ))?
+                .execute(params![id, spellings])?,
+            None => conn.execute(
+                &format!("DELETE FROM {name} WHERE email IN rarray(?1)"),
+                [spellings],
+            )?,
+        };
+        Ok(rows as u64)
     })
+}
+
+fn exists(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<bool, Error> {
+    let PersonTable {
+        name, spellings, ..
+    } = table;
+    let id_is = if id.is_some() { "rowid" } else { "?1" };
+    let sql = format!("SELECT 1 FROM {name} WHERE {id_is} IS ?1 AND email IN rarray(?2) LIMIT 1");
+    let found = db.run(|conn| {
+        conn.query_row(&sql, params![id, spellings], |_| Ok(()))
+            .optional()
+    })?;
+    Ok(found.is_some())
 }
 
 fn with_email(db: &SqliteDb) -> Result<Vec<&'static str>, Error> {
     let mut tables = Vec::new();
     for table in db.run(existing_tables)? {
-        if has_email(db, table)? {
+        let columns = db.columns(table)?;
+        if columns
+            .iter()
+            .any(|column| column.eq_ignore_ascii_case("email"))
+        {
             tables.push(table);
         }
     }
     Ok(tables)
-}
-
-fn has_email(db: &SqliteDb, table: &str) -> Result<bool, Error> {
-    let columns = db.columns(table)?;
-    Ok(columns
-        .iter()
-        .any(|column| column.eq_ignore_ascii_case("email")))
-}
-
-fn delete_from(conn: &Connection, table: &str, email: &str) -> rusqlite::Result<u64> {
-    let sql = format!("DELETE FROM {table} WHERE {OF_THE_PERSON}");
-    Ok(conn.execute(&sql, [email])? as u64)
-}
-
-/// Only a trigger can keep a row. Without one, a second scan for remaining rows is saved, for which clicks would wait.
-fn has_triggers(conn: &Connection, table: &str) -> rusqlite::Result<bool> {
-    conn.query_row(
-        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = ?1)",
-        [table],
-        |row| row.get(0),
-    )
-}
-
-fn count_in(conn: &Connection, table: &str, email: &str) -> rusqlite::Result<u64> {
-    let name = table.replace('"', "\"\"");
-    let sql = format!("SELECT count(*) FROM \"{name}\" WHERE {OF_THE_PERSON}");
-    conn.query_row(&sql, [email], |row| row.get(0))
 }

@@ -91,7 +91,10 @@ fn delete_oldest(db: &SqliteDb, bound: &str) -> Result<u64, Error> {
     })?;
     if deleted < found {
         let rows = found - deleted;
-        return Err(db.error(Cause::KeptOld { rows }));
+        return Err(db.error(Cause::KeptRows {
+            table: CLICKS[0],
+            rows,
+        }));
     }
     if deleted > 0 {
         foreign_keys.check(db)?;

@@ -47,6 +47,13 @@ impl Spellings {
         Ok(Self(found))
     }
 
+    /// The spellings in order, each with its number of rows.
+    pub(super) fn into_sorted(self) -> Vec<(String, u64)> {
+        let mut sorted: Vec<_> = self.0.into_iter().collect();
+        sorted.sort();
+        sorted
+    }
+
     /// The spellings as the parameter of `column IN rarray(?)`.
     pub(super) fn values(&self) -> Array {
         array(self.0.keys().map(String::as_str))

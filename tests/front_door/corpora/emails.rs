@@ -1,5 +1,7 @@
 //! Dominic Sayers' email addresses, each with its diagnosis, from the package isemail.
 
+use leadclicks::click::canonical_email;
+
 use super::json;
 use crate::support::{Daemon, Site, body, post_request};
 
@@ -40,7 +42,7 @@ fn an_address_is_accepted_if_and_only_if_it_meets_the_contract() {
         let status = if keeps_the_rule(&address) { 202 } else { 422 };
         assert_eq!(answer.status, status, "{address:?} ({diagnosis})");
         if status == 202 {
-            stored.push(address.trim().to_ascii_lowercase());
+            stored.push(canonical_email(&address).into_owned());
         }
     }
     assert_eq!(site.emails(), stored);

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use leadclicks::click::{canonical_email, canonical_username};
 use serde_json::Value;
 
 use super::json;
@@ -25,22 +26,22 @@ fn naughty_site() -> (Site, Vec<Row>) {
     let (mut emails, mut usernames) = (0, 0);
     for (number, naughty) in strings.iter().enumerate() {
         let has_control = naughty.contains(char::is_control);
-        // The number distinguishes leads that are equal in lower case.
+        // The number distinguishes leads that have the same canonical form.
         let mut email = format!("lead{number}@example.com");
         if !has_control && !naughty.contains(char::is_whitespace) && !naughty.contains('@') {
             email = format!("{naughty}{number}@example.com");
             emails += 1;
         }
         let mut username = "jdoe";
-        if !has_control && (1..=100).contains(&naughty.trim().chars().count()) {
+        if !has_control && (1..=100).contains(&canonical_username(naughty).chars().count()) {
             username = naughty;
             usernames += 1;
         }
         let answer = client.send(&post_request(&body(&email, username, naughty)));
         assert_eq!(answer.status, 202, "{naughty:?}: {}", answer.body);
-        let username = username.trim().to_owned();
+        let username = canonical_username(username).into_owned();
         rows.push([
-            email.to_ascii_lowercase(),
+            canonical_email(&email).into_owned(),
             username.clone(),
             username,
             naughty.clone(),
