@@ -192,25 +192,6 @@ impl Db {
         Ok(self.experts()?.into())
     }
 
-    /// Whether an expert with exactly this username was clicked. Reads clicks up to the first on the expert, unless the
-    /// database has an index on the username.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub(crate) fn is_clicked(&self, username: &str) -> Result<bool, Error> {
-        let Self::Sqlite(db) = self;
-        db.is_clicked(username)
-    }
-
-    /// The usernames in clicks, each spelling once, in any order. Reads all clicks.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub(crate) fn clicked_usernames(&self) -> Result<Vec<String>, Error> {
-        let Self::Sqlite(db) = self;
-        db.clicked_usernames()
-    }
-
     /// Inserts or updates `experts` by username, in one transaction. Other experts are unchanged.
     ///
     /// # Errors

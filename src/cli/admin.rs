@@ -124,7 +124,7 @@ impl Cli {
             Command::Forget(args) => forget::run(&self.db, args),
             Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
-            Command::Completions(args) => completions::run(args),
+            Command::Completions(args) => completions::run(&self.db, args),
             Command::Man(args) => man::run(args),
         }
     }

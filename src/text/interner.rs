@@ -96,6 +96,11 @@ impl GroupedInterner {
         self.texts.get(self.keys[group as usize])
     }
 
+    /// The keys of all groups, by number.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| self.texts.get(*key))
+    }
+
     /// A text by its own number.
     pub(crate) fn text(&self, text: u32) -> &str {
         self.texts.get(text)
