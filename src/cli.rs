@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod daemon;
+mod db_path;
 mod failure;
 #[cfg_attr(
     not(fuzzing),

@@ -8,6 +8,7 @@ mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
 mod insert;
+mod location;
 mod open;
 pub(super) mod pace;
 pub(super) mod purge;

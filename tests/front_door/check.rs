@@ -130,6 +130,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
     let checks = [
         ("file", "mode 0640"),
         ("writable", "by the file's owner, as is its directory"),
+        ("location", "all files together"),
         ("wal", "0 MiB"),
         ("shm", "0 MiB"),
         ("wal.left", "none"),
@@ -169,6 +170,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
             "─────────────────────────────────────────────────────────────",
             " file       ok      mode 0640",
             " writable   ok      by the file's owner, as is its directory",
+            " location   ok      all files together",
             " wal        ok      0 MiB",
             " shm        ok      0 MiB",
             " wal.left   ok      none",

@@ -21,6 +21,7 @@ mod html;
 mod import;
 mod interrupt;
 mod limits;
+mod location;
 mod man;
 mod manners;
 mod model;

@@ -16,6 +16,7 @@ use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
     erase::dangling_from,
     has_wal_files, left_wal,
+    location::check_location,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
 };
@@ -66,7 +67,14 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
         return Ok(Vec::new());
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut findings = Vec::from([file(path, &main), writable(path, &main)?]);
+    let mut findings = Vec::from([
+        file(path, &main),
+        writable(path, &main)?,
+        Finding::of_result(
+            "location",
+            check_location(path).map(|()| Finding::ok("location", "all files together")),
+        ),
+    ]);
     // Any other mode does without them, and has a finding of its own.
     let side_files: &[_] = if is_in_wal_mode(path) {
         &[("wal", "-wal"), ("shm", "-shm")]
@@ -267,11 +275,14 @@ fn journal(db: &SqliteDb) -> Result<Finding, Error> {
     })
 }
 
-/// Whether the daemon would get the write lock. None if this user can't write the file, or SQLite would create files to
-/// try it.
+/// Whether the daemon would get the write lock. None if this user can't write the file, if nobody should, or if SQLite would
+/// create files to try it.
 fn lock(path: &Path) -> Option<Finding> {
     const CHECK: &str = "lock";
-    if access(path, Access::WRITE_OK).is_err() || !has_wal_files(path) {
+    if access(path, Access::WRITE_OK).is_err()
+        || !has_wal_files(path)
+        || check_location(path).is_err()
+    {
         return None;
     }
     Some(match SqliteDb::try_write_lock(path) {

@@ -366,6 +366,10 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         if database.tracked.file_state()? != FileState::InPlace {
             return Err(CommitError::Moved);
         }
+        database
+            .tracked
+            .check_name()
+            .map_err(CommitError::Database)?;
         if !database.find_stored(batch) {
             return Ok(Commit::NotNeeded);
         }
