@@ -78,6 +78,17 @@ pub(crate) enum Cause {
          that owns the database"
     )]
     IdNotNumbered,
+    /// An `AUTOINCREMENT` table has had the largest id that there is.
+    #[error(
+        "the ids of {0} are used up, so SQLite adds no row to it; give its rows smaller ids and lower its number in \
+         sqlite_sequence"
+    )]
+    IdsUsedUp(String),
+    /// The clicks of the last day have so scattered ids that remembering them would take too much memory.
+    #[error(
+        "the ids of lead_clicks are too scattered to follow new clicks; list them by `leadclicks report --since` instead"
+    )]
+    IdsScattered,
     /// `lead_clicks` is a view.
     #[error(
         "lead_clicks is a view, so nothing confirms that a click is stored; make it a table in the program that owns \

@@ -7,6 +7,7 @@ pub(super) mod feed;
 mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
+mod id_set;
 mod insert;
 mod location;
 mod open;

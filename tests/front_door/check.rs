@@ -141,6 +141,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
         ("integrity", "the whole file"),
         ("references", "all refer to existing rows"),
         ("schema", "takes clicks"),
+        ("ids", "rising"),
         ("index", "lead_clicks_created_at"),
         ("clicks", "3 of 2 leads"),
         ("newest", "2026-11-01T09:00:02.000000Z"),
@@ -179,6 +180,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
             " lock       ok      free",
             " sqlite     ok      {version}",
             " schema     ok      takes clicks",
+            " ids        ok      rising",
             " index      ok      lead_clicks_created_at",
             " clicks     ok      3",
             " newest     ok      2026-11-01T09:00:02.000000Z",
@@ -288,6 +290,17 @@ fn suspicious_contents_are_a_warning() {
         4,
         "warning",
         &[
+            (
+                |site| {
+                    sql(
+                        site,
+                        "UPDATE lead_clicks SET id = 9223372036854775807 WHERE id = 3",
+                    );
+                },
+                &[
+                    "ids warning: the largest one is used, so new clicks get random ids; give the click with that id a smaller one, so that ids again rise in the order of arrival",
+                ],
+            ),
             (
                 |site| sql(site, "DROP INDEX lead_clicks_created_at"),
                 &[

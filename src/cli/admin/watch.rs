@@ -20,6 +20,7 @@ use crate::{
     render::lines::{self, Edge},
     reports::ClickRow,
     storage::{Feed, NewClicks},
+    timestamp::Timestamp,
 };
 
 /// How often the database is polled: often enough that a person sees no delay, and rarely enough that it costs nothing.
@@ -59,7 +60,8 @@ enum Format {
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
-    let mut feed = Feed::start(db, args.filter.selection(None, now)?)?;
+    let selection = args.filter.selection(None, now)?;
+    let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
     if io::stdout().is_terminal() {
         let path = feed.path().display();
         print_error(

@@ -19,9 +19,10 @@ use super::{
     location::check_location,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
+    schema::table_without_ids,
 };
 use crate::{
-    storage::{Depth, Error, Finding, State},
+    storage::{Cause, Depth, Error, Finding, State},
     timestamp::Timestamp,
 };
 
@@ -314,6 +315,7 @@ fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
         .check_takes_clicks()
         .map(|()| Finding::ok("schema", "takes clicks"));
     findings.push(Finding::of_result("schema", schema));
+    findings.push(Finding::of_result("ids", ids(db)));
     findings.push(Finding::of_result("index", index(db)));
     let clicks = match depth {
         Depth::Full => clicks(db),
@@ -367,6 +369,24 @@ fn references(db: &SqliteDb) -> Result<Finding, Error> {
         found.join("; "),
         "correct or delete them in the program that owns the database",
     ))
+}
+
+/// Whether SQLite has an id for the next click, and after those of all others.
+fn ids(db: &SqliteDb) -> Result<Finding, Error> {
+    if let Some(table) = db.run(table_without_ids)? {
+        return Err(db.error(Cause::IdsUsedUp(table)));
+    }
+    let max = "SELECT max(id) FROM lead_clicks";
+    let last = db.run(|conn| conn.query_row(max, [], |row| row.get_ref(0).map(owned_text)))?;
+    Ok(if last == i64::MAX.to_string() {
+        Finding::warning(
+            "ids",
+            "the largest one is used, so new clicks get random ids",
+            "give the click with that id a smaller one, so that ids again rise in the order of arrival",
+        )
+    } else {
+        Finding::ok("ids", "rising")
+    })
 }
 
 /// The index that finds clicks by their time. A host app's table need not have one.

@@ -1,6 +1,6 @@
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
-use super::SqliteDb;
+use super::{SqliteDb, schema::table_without_ids};
 use crate::{
     click::Click,
     storage::{Cause, Error, error::reason},
@@ -34,7 +34,7 @@ impl SqliteDb {
                     Ok(0) => IGNORED.to_owned(),
                     Ok(_) => continue,
                     Err(error) if is_about_the_row(&error) => reason(&error),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(why_not_inserted(conn, error)),
                 };
                 let line = line(number);
                 return Err(Cause::ClickRejected { line, reason });
@@ -42,6 +42,16 @@ impl SqliteDb {
             Ok(())
         })
     }
+}
+
+/// The cause of an error about the database as a whole.
+pub(super) fn why_not_inserted(conn: &Connection, error: rusqlite::Error) -> Cause {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        && let Ok(Some(table)) = table_without_ids(conn)
+    {
+        return Cause::IdsUsedUp(table);
+    }
+    error.into()
 }
 
 /// Whether the row caused the error, and not the database as a whole.
