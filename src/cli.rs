@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod signals;
 mod systemd;
+mod zone;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::support::{Daemon, FAILING, Ran, Site, WORKING, assert_unavailable};
@@ -76,26 +76,6 @@ fn problems(ran: &Ran) -> Vec<String> {
         .collect()
 }
 
-/// Runs a shell script in a mount namespace, in the directory of `site`, with both programs in its PATH.
-fn in_mount_namespace(site: &Site, script: &str) -> Ran {
-    let mut shell = site.shell(script);
-    let mut command = Command::new("unshare");
-    command
-        .args(["--user", "--map-root-user", "--mount"])
-        .arg(shell.get_program())
-        .args(shell.get_args())
-        .current_dir(site.path(""))
-        .stdin(Stdio::null());
-    for (name, value) in shell.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    shell.stdin(Stdio::null());
-    Ran::of(command)
-}
-
 #[test]
 #[ignore = "needs user namespaces; tests/run runs it"]
 fn a_database_that_is_mounted_as_a_single_file_is_refused() {
@@ -115,7 +95,7 @@ fn a_database_that_is_mounted_as_a_single_file_is_refused() {
              done
              leadclicks check --db container/leadclicks.db --format json"
         );
-        let ran = in_mount_namespace(&site, &script);
+        let ran = site.in_mount_namespace(&script);
         let path = site.path("container/leadclicks.db");
         let error = format!(
             "{}: {named} is mounted as a single file, so the database and its -wal file with the newest clicks are not \
@@ -148,7 +128,7 @@ fn a_database_in_a_mounted_directory_is_accepted() {
         "mkdir container host && mv leadclicks.db host/ && mount --bind host container || exit 9
          leadclicks import clicks.csv --db container/leadclicks.db
          leadclicks check --quick --db container/leadclicks.db 2>/dev/null | grep location";
-    let ran = in_mount_namespace(&site, script);
+    let ran = site.in_mount_namespace(script);
     ran.assert(
         0,
         "1 new, 0 already stored\n location   ok        all files together\n",

@@ -34,4 +34,5 @@ mod report;
 mod reset;
 mod structure;
 mod systemd;
+mod time_zone;
 mod watch;
