@@ -1,6 +1,7 @@
 //! The SQLite engine: one file in WAL mode.
 
 pub(super) mod backup;
+mod collation;
 pub(super) mod erase;
 mod experts;
 pub(super) mod feed;

@@ -339,11 +339,11 @@ fn suspicious_contents_are_a_warning() {
                 |site| {
                     sql(
                         site,
-                        "UPDATE lead_clicks SET created_at = '2999-01-01 00:00:00.000000' WHERE id = 3",
+                        "UPDATE lead_clicks SET created_at = (2999 - id % 2) || '-01-01 00:00:00.000000' WHERE id > 1",
                     );
                 },
                 &[
-                    "newest warning: 2999-01-01T00:00:00.000000Z, which is in the future; set the clock if it is behind; else correct the created_at of that click, or delete it",
+                    "newest warning: 2999-01-01T00:00:00.000000Z, in the future; clicks of the future: 2; set the clock if it is behind; else correct their created_at, or delete them",
                 ],
             ),
             (
@@ -445,6 +445,18 @@ fn unusable_files_are_a_problem() {
     );
 }
 
+/// Adds the collation of a host app, which no other program has, behind `text` in the schema.
+fn with_collation(site: &Site, text: &str) {
+    sql(
+        site,
+        &format!(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '{text}', '{text} COLLATE german');
+             PRAGMA writable_schema = RESET;"
+        ),
+    );
+}
+
 #[test]
 fn invalid_contents_are_a_problem() {
     assert_reported(
@@ -468,6 +480,19 @@ fn invalid_contents_are_a_problem() {
                 },
                 &[
                     "schema problem: {db}: lead_clicks.campaign is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                ],
+            ),
+            (
+                |site| with_collation(site, "expert_username TEXT"),
+                &[
+                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: reports on an expert; give it the collation BINARY or NOCASE in that program",
+                ],
+            ),
+            (
+                |site| with_collation(site, "lead_clicks (created_at"),
+                &[
+                    "integrity problem: {db}: no such collation sequence: german; fix it in the program that owns the database",
+                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: storing clicks, forget, reset; give it the collation BINARY or NOCASE in that program",
                 ],
             ),
             (

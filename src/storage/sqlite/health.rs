@@ -14,6 +14,7 @@ use rustix::fs::{Access, access, statvfs};
 
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
+    collation::missing_collation,
     erase::dangling_from,
     has_wal_files, left_wal,
     location::check_location,
@@ -311,10 +312,12 @@ fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
         findings.push(Finding::of_error("schema", &error));
         return findings;
     }
-    let schema = db
-        .check_takes_clicks()
-        .map(|()| Finding::ok("schema", "takes clicks"));
-    findings.push(Finding::of_result("schema", schema));
+    findings.push(missing_collation("schema", db).unwrap_or_else(|| {
+        let schema = db
+            .check_takes_clicks()
+            .map(|()| Finding::ok("schema", "takes clicks"));
+        Finding::of_result("schema", schema)
+    }));
     findings.push(Finding::of_result("ids", ids(db)));
     findings.push(Finding::of_result("index", index(db)));
     let clicks = match depth {
@@ -452,11 +455,23 @@ fn newest(db: &SqliteDb, now: Timestamp) -> Result<Finding, Error> {
             "the newest click has an invalid created_at",
             "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
         ),
-        Some(newest) if newest.since(now) > AHEAD_MAX => Finding::warning(
-            "newest",
-            format!("{}, which is in the future", newest.rfc3339()),
-            "set the clock if it is behind; else correct the created_at of that click, or delete it",
-        ),
+        Some(newest) if newest.since(now) > AHEAD_MAX => {
+            let future: u64 = db.run(|conn| {
+                conn.query_row(
+                    "SELECT count(*) FROM lead_clicks WHERE created_at > ? AND typeof(created_at) = 'text'",
+                    [&*now.after(AHEAD_MAX).stored_bound()],
+                    |row| row.get(0),
+                )
+            })?;
+            Finding::warning(
+                "newest",
+                format!(
+                    "{}, in the future; clicks of the future: {future}",
+                    newest.rfc3339()
+                ),
+                "set the clock if it is behind; else correct their created_at, or delete them",
+            )
+        }
         Some(newest) => Finding::ok("newest", &*newest.rfc3339()),
     })
 }
