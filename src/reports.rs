@@ -21,7 +21,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-pub(crate) use by_day::{ByDay, Day, by_day};
+pub(crate) use by_day::{ByDay, Day, Gaps, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};

@@ -143,6 +143,13 @@ impl Timestamp {
         Self::from_micros(self.micros.saturating_sub(age_micros))
     }
 
+    /// The instant so long after.
+    #[must_use]
+    pub(crate) fn after(self, time: Duration) -> Self {
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.micros.saturating_add(micros))
+    }
+
     pub(crate) fn micros(self) -> i64 {
         self.micros
     }

@@ -23,7 +23,7 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, empty_variable, print_error, systemd};
+use super::{DB_DEFAULT, db_path, empty_variable, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
@@ -39,6 +39,9 @@ const FILES_RESERVED: u64 = 64;
 
 /// The longest `--shutdown-grace`, far more than a shutdown needs.
 const GRACE_MAX: Duration = Duration::from_hours(1);
+
+/// The exit code of clap's errors.
+const WRONG_USAGE: i32 = 2;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -225,14 +228,20 @@ pub fn main() -> ExitCode {
 }
 
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
         // clap would name the flag, which the user did not give.
         if let Some(variable) = empty_variable_behind(&error) {
             print_error("leadclicksd", &empty_variable(&variable));
             process::exit(error.exit_code())
         }
         error.exit()
-    })
+    });
+    // Not in clap, whose error would repeat a URL with its password.
+    if let Some(fault) = db_path::fault(&cli.db) {
+        print_error("leadclicksd", &fault);
+        process::exit(WRONG_USAGE);
+    }
+    cli
 }
 
 /// The environment variable that caused the error by being empty, if any.

@@ -2,7 +2,7 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
+use super::{Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
@@ -132,7 +132,7 @@ fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
 }
 
 fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
-    let counted = by_day(db, month, now.time_zone(), None)?;
+    let counted = by_day(db, month, now.time_zone(), Gaps::LeftOut, None)?;
     let today = now.date();
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)

@@ -330,6 +330,60 @@ fn the_disk_reserve_is_free_even_after_a_large_wal_is_copied_into_the_database()
     );
 }
 
+/// SQLite reports used up ids as a full disk.
+#[test]
+fn ids_that_are_used_up_are_reported_as_that_and_not_as_a_full_disk() {
+    let schema = include_str!("../../schema.sql");
+    let clicks = schema.replace(
+        "id INTEGER PRIMARY KEY",
+        "id INTEGER PRIMARY KEY AUTOINCREMENT",
+    );
+    let audit = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT);
+                 CREATE TRIGGER audited AFTER INSERT ON lead_clicks
+                     BEGIN INSERT INTO audit VALUES (NULL); END;";
+    let audit = format!("{schema}{audit}");
+    for (table, sql) in [("lead_clicks", clicks), ("audit", audit)] {
+        let site = Site::new().with_database(&sql);
+        site.write(
+            "clicks.csv",
+            "email,expert_username,search_query,created_at\nbob@example.com,jdoe,,2026-11-01T09:00:00Z\n",
+        );
+        let daemon = Daemon::start(&site, &[]);
+        assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+        let set = |seq: i64| {
+            site.connect()
+                .execute(
+                    "UPDATE sqlite_sequence SET seq = ?1 WHERE name = ?2",
+                    (seq, table),
+                )
+                .unwrap();
+        };
+        set(i64::MAX);
+        let reason = format!(
+            "the ids of {table} are used up, so SQLite adds no row to it; give its rows smaller ids and lower its number \
+             in sqlite_sequence"
+        );
+        for _ in 0..2 {
+            assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+        }
+        let path = site.db_path();
+        let error = format!("leadclicks: {}: {reason}\n", path.display());
+        site.run(&["import", "clicks.csv"]).assert(1, "", &error);
+        let check = site.run(&["check", "--quick", "--format", "json"]);
+        assert_eq!(check.stderr, "leadclicks: 1 problem\n", "{check}");
+        let found = format!(
+            r#"{{"check":"ids","state":"problem","found":"{}: {reason}","next":null}}"#,
+            path.display()
+        );
+        assert!(check.stdout.contains(&found), "{check}");
+        set(1);
+        assert_stored(&daemon);
+        assert_eq!(site.emails(), ["before@example.com", "after@example.com"]);
+        assert_logged_once(&daemon.log(), &reason);
+        assert!(!daemon.log().contains("full"), "{}", daemon.log());
+    }
+}
+
 #[test]
 #[ignore = "needs user namespaces; tests/run runs it"]
 fn a_read_only_file_system_is_an_error_at_the_start() {

@@ -147,6 +147,13 @@ impl Site {
         Terminal::start(command)
     }
 
+    /// Runs a shell script in a mount namespace, as [`Site::shell`] does. Both programs are in its PATH.
+    pub fn in_mount_namespace(&self, script: &str) -> Ran {
+        let mut command = self.program("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+        Ran::finish(command, b"")
+    }
+
     fn program(&self, program: &str) -> Command {
         let programs = Path::new(env!("CARGO_BIN_EXE_leadclicks"))
             .parent()

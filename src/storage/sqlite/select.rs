@@ -113,13 +113,19 @@ impl SqliteDb {
                 let spellings = Spellings::find(self, "lead_clicks", "email", |text| {
                     matcher.matches_email(text)
                 })?;
-                clause.add("email IN rarray(?)", Some(spellings.values()));
+                clause.add(
+                    "email COLLATE BINARY IN rarray(?)",
+                    Some(spellings.values()),
+                );
             }
             if selection.expert.is_some() && self.index_on("expert_username")?.is_some() {
                 let spellings = Spellings::find(self, "lead_clicks", "expert_username", |text| {
                     matcher.matches_expert(text)
                 })?;
-                clause.add("expert_username IN rarray(?)", Some(spellings.values()));
+                clause.add(
+                    "expert_username COLLATE BINARY IN rarray(?)",
+                    Some(spellings.values()),
+                );
             }
         }
         Ok(clause)
