@@ -86,8 +86,9 @@ pub(crate) struct Cli {
     )]
     paths: Vec<String>,
     #[arg(
-        help = "Origin of pages that may post, such as https://www.example.com, or * for all; repeatable, \
-                comma-separated in the variable. If any is given, pages of other origins are refused",
+        help = "Origin of pages that may post, such as https://www.example.com, https://*.example.com for all its \
+                subdomains, or * for all; repeatable, comma-separated in the variable. If any is given, pages of other \
+                origins are refused",
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "LEADCLICKS_ALLOW_ORIGIN",

@@ -337,6 +337,8 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
             "https://www.example.com",
             "--allow-origin",
             "HTTPS://Shop.example.com:443",
+            "--allow-origin",
+            "https://*.example.org,http://*.example.org:8080",
         ],
     );
     let mut client = daemon.connect();
@@ -345,6 +347,9 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
         ("https://www.example.com", &*click, 202),
         ("https://shop.example.com", &*click, 202),
         ("https://www.example.com", "{", 422),
+        ("https://www.example.org", &*click, 202),
+        ("https://a.b.example.org", &*click, 202),
+        ("http://www.example.org:8080", &*click, 202),
     ] {
         let header = format!("Origin: {origin}\r\n");
         let answer = client.send(&request("POST", "/api/lead-clicks", &header, body));
@@ -352,7 +357,16 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
         assert_eq!(answer.header("vary"), Some("Origin"));
     }
-    for origin in ["https://evil.example.com", "null", "http://www.example.com"] {
+    for origin in [
+        "https://evil.example.com",
+        "null",
+        "http://www.example.com",
+        "https://example.org",
+        "https://evilexample.org",
+        "http://www.example.org",
+        "https://www.example.org:8443",
+        "https://www.example.org.example.com",
+    ] {
         for method in ["POST", "OPTIONS"] {
             let header = format!("Origin: {origin}\r\n");
             let answer = client.send(&request(method, "/api/lead-clicks", &header, &click));
@@ -379,7 +393,7 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
-    assert_eq!(site.clicks().len(), 3);
+    assert_eq!(site.clicks().len(), 6);
 }
 
 #[test]
@@ -534,6 +548,10 @@ fn invalid_flag_values_are_refused_with_the_valid_form() {
             "an origin is scheme://host or scheme://host:port",
         ),
         (
+            ["--allow-origin", "https://example.com:99999"],
+            "without a path; *.host for all its subdomains; or * for all origins",
+        ),
+        (
             ["--shutdown-grace", "10"],
             "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
@@ -546,13 +564,11 @@ fn invalid_flag_values_are_refused_with_the_valid_form() {
             "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_leadclicksd"))
-            .arg(format!("{}={}", args[0], args[1]))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}\n{stderr}");
-        assert!(stderr.contains(reason), "{args:?}\n{stderr}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command.arg(format!("{}={}", args[0], args[1]));
+        let ran = Ran::of(command);
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        assert!(ran.stderr.contains(reason), "{ran}");
     }
 }
 
