@@ -155,6 +155,17 @@ pub(crate) async fn serve(
     server.counts.log(writer);
 }
 
+/// Makes hyper read the clock for the Date of this thread's answers. It panics if its first reading is before 1970, but not
+/// if a later one is.
+pub(crate) async fn read_clock() {
+    let service =
+        service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let no_requests = TokioIo::new(tokio::io::empty());
+    let _ = http1::Builder::new()
+        .serve_connection(no_requests, service)
+        .await;
+}
+
 /// The open connections.
 struct Connections {
     slots: Slots,

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     process::{self, ExitCode},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{
@@ -184,6 +184,8 @@ enum Failure {
     Listen { address: Address, error: io::Error },
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("the clock is before 1970, so clicks cannot be dated; set it, and start again")]
+    Clock,
     #[error("the writer ended unexpectedly; please report this as a bug")]
     WriterGone,
     #[error("the shutdown took longer than {0:?}; every click that was answered 202 is stored")]
@@ -253,6 +255,10 @@ fn start_log(format: LogFormat) {
 }
 
 async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        return Err(Failure::Clock);
+    }
+    capture::read_clock().await;
     let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = Db::open_for_capture(&cli.db)?;
