@@ -108,8 +108,8 @@ pub(crate) struct Cli {
     trusted_proxies: Vec<TrustedProxy>,
     #[arg(
         help = "How many requests a client (an IPv4 address or an IPv6 /64) may send at once and regains over a second, \
-                minute or hour, such as 5/s, 120/m or 1000/h; or off. Requests beyond it are answered 429. Clients on \
-                this machine are limited only behind a trusted proxy",
+                minute or hour, such as 5/s, 120/m or 1000/h; or off. An IPv6 /48 may send 16 times as many. Requests \
+                beyond it are answered 429. Clients on this machine are limited only behind a trusted proxy",
         long,
         value_name = "RATE",
         env = "LEADCLICKS_RATE_LIMIT",

@@ -1,7 +1,7 @@
 //! Limits: the rate limit, and the number of connections.
 
 use std::{
-    net::TcpStream,
+    net::{Ipv4Addr, Ipv6Addr, TcpStream},
     os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
@@ -11,7 +11,8 @@ use std::{
 use crate::{
     privacy::assert_private,
     support::{
-        Answer, Client, Daemon, Ran, Site, WriteLock, body, post_request, raise_open_files, request,
+        Answer, Client, Daemon, Ran, Site, WriteLock, body, in_own_network, post_request,
+        raise_open_files, request,
     },
 };
 
@@ -84,6 +85,49 @@ fn behind_a_trusted_proxy_each_client_has_a_limit_of_its_own() {
         "{log}"
     );
     assert_eq!(site.clicks().len(), 8);
+}
+
+#[test]
+fn an_ipv6_48_may_send_sixteen_times_as_much_as_one_client() {
+    let site = Site::new();
+    let args = ["--trusted-proxy", "127.0.0.1", "--rate-limit", "3/h"];
+    let daemon = Daemon::start(&site, &args);
+    let mut proxy = daemon.connect();
+    let mut post = |address: &str| proxy.send(&forwarded(address));
+    for client in 0..16 {
+        for _ in 0..3 {
+            // Two of the /56 networks of the /48.
+            let address = format!("2001:db8:7:{:x}::1", client * 0x20);
+            assert_eq!(post(&address).status, 202);
+        }
+    }
+    // Requests of a client over its own limit do not count for the network, which regains one in 75 seconds.
+    assert_limited(&post("2001:db8:7::2"), 900..=1200);
+    assert_limited(&post("2001:db8:7:ffff::1"), 1..=75);
+    assert_limited(&post("2001:db8:7:1::1"), 1..=75);
+    assert_eq!(post("2001:db8:8::1").status, 202);
+    assert_eq!(post("203.0.113.9").status, 202);
+    assert_eq!(site.clicks().len(), 50);
+}
+
+/// Without a proxy, on IPv6 itself.
+#[test]
+#[ignore = "needs user namespaces and iproute2; tests/run runs it"]
+fn addresses_of_one_ipv6_48_are_limited_together_without_a_proxy() {
+    if !in_own_network("limits::addresses_of_one_ipv6_48_are_limited_together_without_a_proxy") {
+        return;
+    }
+    let site = Site::new();
+    let args = ["--listen", "[::]:0", "--rate-limit", "1/h"];
+    let daemon = Daemon::start(&site, &args);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let post = |network: u16, subnet: u16| {
+        let address = Ipv6Addr::from([0x2001, 0xdb8, network, subnet, 0, 0, 0, 1]);
+        daemon.connect_from(address).send(&click).status
+    };
+    let statuses: Vec<u16> = (1..=20).map(|subnet| post(7, subnet)).collect();
+    assert_eq!(statuses, [[202; 16].as_slice(), &[429; 4]].concat());
+    assert_eq!(post(8, 1), 202);
 }
 
 #[test]
