@@ -185,7 +185,10 @@ fn a_body_over_the_limit_is_413_and_the_connection_can_be_reused() {
         let answer = client.send(&post_request(&padded(bytes)));
         assert_eq!(
             (answer.status, &*answer.body),
-            (413, r#"{"error":"the body has more than 32768 bytes"}"#)
+            (
+                413,
+                r#"{"error":"the body has more than 32768 bytes or 1024 pieces"}"#
+            )
         );
         assert_eq!(answer.header("connection"), None);
     }
@@ -202,6 +205,40 @@ fn a_body_over_the_limit_is_413_and_the_connection_can_be_reused() {
     assert_eq!(answer.status, 413);
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(client.is_closed());
+    assert_eq!(site.clicks().len(), 2);
+}
+
+#[test]
+fn a_body_in_very_many_pieces_is_413_at_any_path() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let click = body("a@example.com", "x", "");
+    let in_chunks_of_one_byte = |path: &str, bytes: usize| {
+        let padded = format!("{click}{}", " ".repeat(bytes - click.len()));
+        let chunks = padded.chars().map(|byte| format!("1\r\n{byte}\r\n"));
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunks.collect::<String>()
+        )
+    };
+    let mut client = daemon.connect();
+    let error = r#"{"error":"the body has more than 32768 bytes or 1024 pieces"}"#;
+    for (bytes, status) in [(1000, 202), (1025, 413), (2000, 413), (1000, 202)] {
+        let answer = client.send(&in_chunks_of_one_byte("/api/lead-clicks", bytes));
+        assert_eq!(answer.status, status, "{bytes}");
+        assert_eq!(answer.body == error, status == 413, "{bytes}");
+        assert_eq!(answer.header("connection"), None, "{bytes}");
+    }
+    // Where a body is only dropped, too.
+    assert_eq!(client.send(&in_chunks_of_one_byte("/", 1000)).status, 404);
+    for (path, bytes, status) in [("/", 1100, 404), ("/api/lead-clicks", 2100, 413)] {
+        let mut client = daemon.connect();
+        let answer = client.send(&in_chunks_of_one_byte(path, bytes));
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        assert!(client.is_closed());
+    }
     assert_eq!(site.clicks().len(), 2);
 }
 
