@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     process::{self, ExitCode},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{
@@ -89,8 +89,9 @@ pub(crate) struct Cli {
     )]
     paths: Vec<String>,
     #[arg(
-        help = "Origin of pages that may post, such as https://www.example.com, or * for all; repeatable, \
-                comma-separated in the variable. If any is given, pages of other origins are refused",
+        help = "Origin of pages that may post, such as https://www.example.com, https://*.example.com for all its \
+                subdomains, or * for all; repeatable, comma-separated in the variable. If any is given, pages of other \
+                origins are refused",
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "LEADCLICKS_ALLOW_ORIGIN",
@@ -110,8 +111,8 @@ pub(crate) struct Cli {
     trusted_proxies: Vec<TrustedProxy>,
     #[arg(
         help = "How many requests a client (an IPv4 address or an IPv6 /64) may send at once and regains over a second, \
-                minute or hour, such as 5/s, 120/m or 1000/h; or off. Requests beyond it are answered 429. Clients on \
-                this machine are limited only behind a trusted proxy",
+                minute or hour, such as 5/s, 120/m or 1000/h; or off. An IPv6 /48 may send 16 times as many. Requests \
+                beyond it are answered 429. Clients on this machine are limited only behind a trusted proxy",
         long,
         value_name = "RATE",
         env = "LEADCLICKS_RATE_LIMIT",
@@ -195,6 +196,8 @@ enum Failure {
     Listen { address: Address, error: io::Error },
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("the clock is before 1970, so clicks cannot be dated; set it, and start again")]
+    Clock,
     #[error("the writer ended unexpectedly; please report this as a bug")]
     WriterGone,
     #[error("the shutdown took longer than {0:?}; every click that was answered 202 is stored")]
@@ -270,6 +273,10 @@ fn start_log(format: LogFormat) {
 }
 
 async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        return Err(Failure::Clock);
+    }
+    capture::read_clock().await;
     let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = Db::open_for_capture(&cli.db)?;

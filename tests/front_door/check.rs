@@ -485,7 +485,7 @@ fn invalid_contents_are_a_problem() {
                 ],
             ),
             (
-                |site| with_collation(site, "expert_username TEXT"),
+                |site| with_collation(site, "created_at TEXT"),
                 &[
                     "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: reports on an expert; give it the collation BINARY or NOCASE in that program",
                 ],
