@@ -7,7 +7,7 @@ mod canonical;
 
 use std::{str, time::Duration};
 
-pub use canonical::{canonical_email, canonical_username, fold, mentions};
+pub use canonical::{canonical_email, canonical_username, fold, is_email, is_username, mentions};
 
 /// The longest valid email address: 64 for the local part, `@`, and 255 for the domain
 /// ([RFC 5321, 4.5.3.1](https://www.rfc-editor.org/rfc/rfc5321#section-4.5.3.1)).

@@ -53,6 +53,29 @@ pub fn canonical_username(username: &str) -> Cow<'_, str> {
     })
 }
 
+/// Whether this is the canonical form of the email `stored`; faster than [`canonical_email`].
+#[must_use]
+pub fn is_email(stored: &str, canonical: &str) -> bool {
+    if is_plain(stored) && !has_punycode(stored) {
+        stored.eq_ignore_ascii_case(canonical)
+    } else {
+        canonical_email(stored) == canonical
+    }
+}
+
+/// Whether this is the canonical form of the username `stored`; faster than [`canonical_username`].
+#[must_use]
+pub fn is_username(stored: &str, canonical: &str) -> bool {
+    stored == canonical || (!is_plain(stored) && canonical_username(stored) == canonical)
+}
+
+/// Whether a text is ASCII, and neither begins nor ends with white space.
+fn is_plain(text: &str) -> bool {
+    let is_visible = |byte: Option<&u8>| byte.is_none_or(|byte| *byte > b' ');
+    let bytes = text.as_bytes();
+    text.is_ascii() && is_visible(bytes.first()) && is_visible(bytes.last())
+}
+
 /// Folds a text for comparison without regard to case: without invisible characters, case-folded, in NFC
 /// ([Unicode, 3.13.5](https://www.unicode.org/versions/latest/core-spec/chapter-3/#G53253)). Also parts of texts that differ only
 /// so become equal.
@@ -72,10 +95,6 @@ pub fn mentions(text: &str, email: &str) -> bool {
     let Some((local, domain)) = email.rsplit_once('@') else {
         return false;
     };
-    let is_plain = text.is_ascii() && !has_punycode(text);
-    if is_plain && !ascii_lower_case(text).contains(email) {
-        return false;
-    }
     text.match_indices('@').any(|(at, _)| {
         let (before, after) = (&text[..at], &text[at + 1..]);
         ends_with_local_part(before, local) && begins_with_domain(after, domain)
@@ -83,6 +102,15 @@ pub fn mentions(text: &str, email: &str) -> bool {
 }
 
 fn ends_with_local_part(text: &str, local: &str) -> bool {
+    // Most texts end differently, which is seen at once.
+    let (last, local_last) = (text.as_bytes().last(), local.as_bytes().last());
+    if let (Some(last), Some(local_last)) = (last, local_last)
+        && last.is_ascii()
+        && local_last.is_ascii()
+        && !last.eq_ignore_ascii_case(local_last)
+    {
+        return false;
+    }
     // An invisible character takes room too, so this is more than enough for any that is not hidden on purpose.
     let from = text.char_indices().rev().take(LOCAL_PART_CHARS_MAX).last();
     let tail = fold(from.map_or("", |(from, _)| &text[from..]));
@@ -155,10 +183,12 @@ fn ascii_lower_case(text: &str) -> Cow<'_, str> {
 /// ([RFC 5890, 2.3.2.1](https://www.rfc-editor.org/rfc/rfc5890#section-2.3.2.1)).
 fn has_punycode(email: &str) -> bool {
     let prefix = b"xn--";
-    email
-        .as_bytes()
-        .windows(prefix.len())
-        .any(|bytes| bytes.eq_ignore_ascii_case(prefix))
+    // Most addresses have no hyphen.
+    email.contains('-')
+        && email
+            .as_bytes()
+            .windows(prefix.len())
+            .any(|bytes| bytes.eq_ignore_ascii_case(prefix))
 }
 
 #[cfg(test)]
@@ -241,6 +271,32 @@ mod tests {
             ("É", "é"),
         ] {
             assert_eq!(canonical_email(email), canonical);
+        }
+    }
+
+    #[test]
+    fn the_fast_comparisons_are_those_of_the_canonical_form() {
+        for stored in [
+            "Ana@X.com",
+            " ana@x.com",
+            "ana@x.com\t",
+            "ana@x.com\u{200b}",
+            "bob@x.com",
+            "ana@XN--A.com",
+            "",
+        ] {
+            for other in ["ana@x.com", "bob@x.com", "ana@xn--a.com", ""] {
+                assert_eq!(
+                    is_email(stored, other),
+                    canonical_email(stored) == other,
+                    "{stored}"
+                );
+                assert_eq!(
+                    is_username(stored, other),
+                    canonical_username(stored) == other,
+                    "{stored}"
+                );
+            }
         }
     }
 

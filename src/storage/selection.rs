@@ -1,5 +1,5 @@
 use crate::{
-    click::{canonical_email, canonical_username, fold},
+    click::{canonical_email, canonical_username, fold, is_email, is_username},
     storage::StoredClick,
     timestamp::Timestamp,
 };
@@ -38,7 +38,7 @@ impl EmailFilter {
 
     fn matches(&self, stored: &str) -> bool {
         match self {
-            Self::Address(email) => stored == email || canonical_email(stored) == *email,
+            Self::Address(email) => is_email(stored, email),
             Self::Domain(domain) => canonical_email(stored)
                 .rsplit_once('@')
                 .is_some_and(|(_, of_email)| of_email == domain),
@@ -109,8 +109,7 @@ impl Matcher<'_> {
     }
 
     pub(super) fn matches_expert(&self, stored: &str) -> bool {
-        self.expert
-            .is_none_or(|expert| canonical_username(stored) == expert)
+        self.expert.is_none_or(|expert| is_username(stored, expert))
     }
 
     pub(super) fn matches_query(&self, stored: &str) -> bool {

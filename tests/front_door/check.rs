@@ -487,7 +487,9 @@ fn invalid_contents_are_a_problem() {
             (
                 |site| with_collation(site, "created_at TEXT"),
                 &[
-                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: reports on an expert; give it the collation BINARY or NOCASE in that program",
+                    "integrity problem: {db}: no such collation sequence: german; fix it in the program that owns the database",
+                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: storing clicks, reports of a period, summary and purge, lists of clicks by time, forget, reset; give it the collation BINARY or NOCASE in that program",
+                    "newest problem: {db}: no such collation sequence: german; fix it in the program that owns the database",
                 ],
             ),
             (

@@ -131,7 +131,7 @@ fn a_database_in_a_mounted_directory_is_accepted() {
     let ran = site.in_mount_namespace(script);
     ran.assert(
         0,
-        "1 new, 0 already stored\n location   ok        all files together\n",
+        "1 new, 0 already stored\n location    ok        all files together\n",
         "",
     );
 }

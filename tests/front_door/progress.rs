@@ -35,7 +35,7 @@ fn on_terminal(site: &Site, script: &str) -> (String, String) {
 #[ignore = "needs strace; tests/run runs it"]
 fn a_backup_says_how_far_it_is() {
     let site = site(10_000);
-    let command = |name: &str| slow("pwrite64", 200, &format!("leadclicks backup {name}"));
+    let command = |name: &str| slow("write", 50_000, &format!("leadclicks backup {name}"));
     let message = |name: &str| format!("backup written to {name}: 41.45 MB, 10000 clicks\n");
     let (screen, left) = on_terminal(&site, &command("slow.db"));
     assert!(screen.contains("copying █"), "{screen}");

@@ -15,7 +15,7 @@ use super::{
     text,
 };
 use crate::{
-    click::{canonical_email, mentions},
+    click::{is_email, mentions},
     storage::{Cause, Error, Remains, SpellingRows},
 };
 
@@ -31,19 +31,22 @@ const IDS_MAX: usize = 100_000;
 pub(crate) fn find(db: &SqliteDb, email: &str) -> Result<Vec<SpellingRows>, Error> {
     let mut found = Vec::new();
     for table in with_email(db)? {
-        let spellings = Spellings::find(db, table, "email", |stored| {
-            canonical_email(stored) == email
-        })?;
-        found.extend(
-            spellings
-                .into_sorted()
-                .into_iter()
-                .map(|(spelling, rows)| SpellingRows {
+        let spellings = Spellings::find(db, table, "email", |stored| is_email(stored, email))?;
+        db.run(|conn| {
+            let mut count = conn.prepare(&format!(
+                "SELECT email COLLATE BINARY AS spelling, count(*) FROM {table}
+                 WHERE email COLLATE BINARY IN rarray(?1) GROUP BY spelling ORDER BY spelling"
+            ))?;
+            let mut rows = count.query([spellings.values()])?;
+            while let Some(row) = rows.next()? {
+                found.push(SpellingRows {
                     table,
-                    spelling,
-                    rows,
-                }),
-        );
+                    spelling: row.get(0)?,
+                    rows: row.get(1)?,
+                });
+            }
+            Ok(())
+        })?;
     }
     Ok(found)
 }

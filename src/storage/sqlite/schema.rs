@@ -202,18 +202,19 @@ impl SqliteDb {
 
     /// The name of an index that finds clicks by their time.
     pub(crate) fn index_on_time(&self) -> Result<Option<String>, Error> {
-        self.index_on("created_at")
+        self.index_on("lead_clicks", "created_at")
     }
 
-    /// The name of an index that finds clicks by `column`.
-    pub(super) fn index_on(&self, column: &str) -> Result<Option<String>, Error> {
+    /// The name of an index that finds rows by the bytes of `column`.
+    pub(super) fn index_on(&self, table: &str, column: &str) -> Result<Option<String>, Error> {
         self.run(|conn| {
             conn.query_row(
                 "SELECT list.name
-                 FROM pragma_index_list('lead_clicks') AS list, pragma_index_info(list.name) AS info
-                 WHERE info.seqno = 0 AND lower(info.name) = ?1 AND NOT list.partial
+                 FROM pragma_index_list(?1) AS list, pragma_index_xinfo(list.name) AS info
+                 WHERE info.seqno = 0 AND lower(info.name) = ?2 AND info.coll = 'BINARY' AND NOT info.\"desc\"
+                     AND NOT list.partial
                  LIMIT 1",
-                [column],
+                [table, column],
                 |row| row.get(0),
             )
             .optional()

@@ -13,6 +13,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
+const CLICKS: &str = "lead_clicks";
+
 /// SQL conditions that are joined by AND, and their parameters in order.
 #[derive(Default)]
 struct WhereClause {
@@ -109,17 +111,16 @@ impl SqliteDb {
         // A window has an index of its own, and far fewer clicks than the table has spellings.
         if selection.window == Window::default() {
             let matcher = selection.matcher();
-            if selection.email.is_some() && self.index_on("email")?.is_some() {
-                let spellings = Spellings::find(self, "lead_clicks", "email", |text| {
-                    matcher.matches_email(text)
-                })?;
+            if selection.email.is_some() && self.index_on(CLICKS, "email")?.is_some() {
+                let spellings =
+                    Spellings::find(self, CLICKS, "email", |text| matcher.matches_email(text))?;
                 clause.add(
                     "email COLLATE BINARY IN rarray(?)",
                     Some(spellings.values()),
                 );
             }
-            if selection.expert.is_some() && self.index_on("expert_username")?.is_some() {
-                let spellings = Spellings::find(self, "lead_clicks", "expert_username", |text| {
+            if selection.expert.is_some() && self.index_on(CLICKS, "expert_username")?.is_some() {
+                let spellings = Spellings::find(self, CLICKS, "expert_username", |text| {
                     matcher.matches_expert(text)
                 })?;
                 clause.add(
@@ -161,19 +162,23 @@ impl SqliteDb {
         };
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let matcher = selection.matcher();
+        let (has_email, has_expert, has_query) = (
+            selection.email.is_some(),
+            selection.expert.is_some(),
+            selection.query.is_some(),
+        );
         self.read(|conn| {
             let mut statement = conn.prepare(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(clause.parameters.iter()))?;
             while let Some(row) = rows.next()? {
-                let email = text(row.get_ref(1)?);
                 // A text that has no condition is not read.
-                if !matcher.matches_email(&email)
-                    || (selection.expert.is_some()
-                        && !matcher.matches_expert(&text(row.get_ref(2)?)))
-                    || (selection.query.is_some() && !matcher.matches_query(&text(row.get_ref(3)?)))
+                if (has_expert && !matcher.matches_expert(&text(row.get_ref(2)?)))
+                    || (has_email && !matcher.matches_email(&text(row.get_ref(1)?)))
+                    || (has_query && !matcher.matches_query(&text(row.get_ref(3)?)))
                 {
                     continue;
                 }
+                let email = text(row.get_ref(1)?);
                 if query.is_wanted.is_some_and(|is_wanted| !is_wanted(&email)) {
                     continue;
                 }

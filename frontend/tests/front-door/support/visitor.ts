@@ -97,7 +97,7 @@ class PuppeteerVisitor implements Visitor {
 
   async openWindow(): Promise<void> {
     const page = await this.#browser.newPage({ type: "window" });
-    await page.setViewport({ width: 1000, height: 1500 });
+    await page.setViewport({ width: 600, height: 600 });
     this.#popup = new Promise((resolve) => page.once("popup", resolve));
     this.#pages.push(page);
   }
