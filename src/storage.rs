@@ -166,6 +166,26 @@ impl Db {
         db.read_clicks(query, row)
     }
 
+    /// As [`Db::read_clicks`], for the clicks of exactly these instants, which are in ascending order and all different, instead
+    /// of a window and an order. Clicks of the same instant are in the order of [`Order::Any`].
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn read_clicks_at(
+        &self,
+        query: &Query<'_>,
+        instants: &[Timestamp],
+        row: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let Self::Sqlite(db) = self;
+        db.read_clicks_at(query, instants, row)
+    }
+
+    /// An error with the database's path.
+    pub(crate) fn error(&self, cause: impl Into<Cause>) -> Error {
+        Error::new(self.path(), cause.into())
+    }
+
     /// Whether the clicks of a [`Window`] can be found without reading all others.
     ///
     /// # Errors

@@ -143,6 +143,13 @@ impl Timestamp {
         Self::from_micros(self.micros.saturating_sub(age_micros))
     }
 
+    /// The next instant; none after the last one.
+    pub(crate) fn next(self) -> Option<Self> {
+        (self.micros < MICROS_MAX).then_some(Self {
+            micros: self.micros + 1,
+        })
+    }
+
     pub(crate) fn micros(self) -> i64 {
         self.micros
     }

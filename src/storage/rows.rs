@@ -3,6 +3,7 @@ use std::{borrow::Cow, ops::BitOr};
 use super::Selection;
 use crate::{
     click::{canonical_email, canonical_username},
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -93,7 +94,7 @@ pub(crate) struct Query<'a> {
     pub(crate) order: Order,
     pub(crate) on_invalid_time: OnInvalidTime,
     /// Called with the email of each selected click. If it returns false, the click is skipped.
-    pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> bool>,
+    pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> Result<bool, OutOfMemory>>,
 }
 
 impl<'a> Query<'a> {

@@ -156,7 +156,7 @@ impl SqliteDb {
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let matcher = selection.matcher();
         self.read(|conn| {
-            let mut statement = conn.prepare(&sql)?;
+            let mut statement = conn.prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(clause.parameters.iter()))?;
             while let Some(row) = rows.next()? {
                 let email = text(row.get_ref(1)?);
@@ -168,7 +168,9 @@ impl SqliteDb {
                 {
                     continue;
                 }
-                if query.is_wanted.is_some_and(|is_wanted| !is_wanted(&email)) {
+                if let Some(is_wanted) = query.is_wanted
+                    && !is_wanted(&email)?
+                {
                     continue;
                 }
                 let mut click = read_texts(row, columns, email)?;
@@ -188,5 +190,44 @@ impl SqliteDb {
             }
             Ok(())
         })
+    }
+
+    pub(crate) fn read_clicks_at(
+        &self,
+        query: &Query<'_>,
+        instants: &[Timestamp],
+        mut row_read: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        // With an index one search for each instant, and without one a single scan.
+        let (order, at_once) = match self.index_on_time()? {
+            Some(_) => (Order::Arrival, 1),
+            None => (Order::Any, instants.len().max(1)),
+        };
+        let mut is_over = false;
+        for instants in instants.chunks(at_once) {
+            let mut selection = query.selection.clone();
+            selection.window = Window {
+                since: instants.first().copied(),
+                until: instants.last().and_then(|last| last.next()),
+            };
+            let query = Query {
+                selection: &selection,
+                columns: query.columns | Columns::CREATED_AT,
+                order,
+                ..*query
+            };
+            self.read_clicks(&query, |click| {
+                if instants.binary_search(&click.created_at).is_err() {
+                    return ControlFlow::Continue(());
+                }
+                let next = row_read(click);
+                is_over = next.is_break();
+                next
+            })?;
+            if is_over {
+                break;
+            }
+        }
+        Ok(())
     }
 }

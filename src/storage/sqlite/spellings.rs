@@ -6,7 +6,10 @@ use rusqlite::{
 };
 
 use super::SqliteDb;
-use crate::storage::Error;
+use crate::{
+    storage::Error,
+    text::memory::{self, OutOfMemory},
+};
 
 /// The stored texts of a column that mean the same email or username. SQL compares with them exactly, so that it can use
 /// any index of the column.
@@ -23,7 +26,7 @@ impl Spellings {
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Self, Error> {
         let mut found = HashMap::new();
-        db.run(|conn| {
+        db.read(|conn| {
             let mut all = conn.prepare(&format!("SELECT {column} FROM {table}"))?;
             let mut rows = all.query([])?;
             while let Some(row) = rows.next()? {
@@ -37,7 +40,8 @@ impl Spellings {
                     match found.get_mut(text) {
                         Some(rows) => *rows += 1,
                         None => {
-                            found.insert(text.to_owned(), 1);
+                            found.try_reserve(1).map_err(OutOfMemory::from)?;
+                            found.insert(memory::owned(text)?, 1);
                         }
                     }
                 }
