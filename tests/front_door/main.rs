@@ -26,6 +26,7 @@ mod limits;
 mod lookup;
 mod man;
 mod manners;
+mod memory;
 mod model;
 mod other_readers;
 mod permissions;
