@@ -18,7 +18,7 @@ use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, Version,
-    body::{Body, Bytes, Frame, Incoming},
+    body::{Body, Bytes, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::uri::Authority,
     server::conn::http1,
@@ -34,7 +34,7 @@ use tokio::{
 };
 
 use crate::storage::{ClickQueue, NotStored, WriterCounts};
-use answer::{Answer, Connection, Preflights, Reply};
+use answer::{Answer, Preflights, Reply};
 use connection::{InRequest, Phase, TimedStream};
 use counts::Counts;
 use rate::Limiter;
@@ -57,6 +57,9 @@ pub fn parse_body(bytes: &[u8]) -> Result<crate::click::PostedClick, Bytes> {
 /// The largest accepted body, in bytes; beyond it 413. The largest valid click is about 10 KB of UTF-8, or 30 KB if every
 /// character is escaped.
 pub(crate) const BODY_BYTES_MAX: usize = 32 * 1024;
+/// How many pieces, such as chunks, a body may arrive in; beyond it 413. Each costs the processor as much as a kilobyte, and
+/// 32 KiB in pieces of one byte would take 11 ms.
+pub(crate) const BODY_PIECES_MAX: usize = 1024;
 /// How long a body may take from the end of its headers, far more than 32 KiB need; beyond it the answer is 408.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest accepted request head, in bytes: the target, and the names and values of the header fields; beyond it
@@ -70,9 +73,8 @@ pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may read nothing of its answer; beyond it the connection is closed.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at a time; fewer if the process may not open that many files. Beyond it, the
-/// connections that have been open longest without posting a click are evicted, but never one that waits for its answer.
-/// Each takes 12 to 17 KB while it sends nothing or a head, and up to about 75 KB while it sends a body, so about 300 MB
+/// How many connections are served at a time; fewer if the process may not open that many files. Beyond it, [`Slots`]
+/// evicts some, but never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a head, and up to about 75 KB while it sends a body, so about 300 MB
 /// in all.
 pub(crate) const CONNECTIONS_MAX: usize = 4096;
 /// How long a client should wait after a 503, in seconds.
@@ -122,10 +124,9 @@ pub(crate) async fn serve(
     writer: &WriterCounts,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = Connections {
-        slots: Slots::new(settings.connections_max),
-        graceful: GracefulShutdown::new(),
-    };
+    let slots = Slots::new(settings.connections_max);
+    // Lets each connection finish its current request.
+    let graceful = GracefulShutdown::new();
     let server = Arc::new(Server {
         limiter: settings.rate_limit.into(),
         settings,
@@ -135,7 +136,7 @@ pub(crate) async fn serve(
     {
         let mut shutdown = pin!(shutdown);
         let mut minutes = pin!(each_minute(&server, writer));
-        let mut accepting = pin!(accept(&listener, &server, &connections));
+        let mut accepting = pin!(accept(&listener, &server, &slots, &graceful));
         tokio::select! {
             () = &mut shutdown => {}
             () = &mut minutes => {}
@@ -144,49 +145,43 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    let finished = connections.graceful.shutdown();
+    let finished = graceful.shutdown();
     if time::timeout(server.settings.drain_timeout, finished)
         .await
         .is_err()
     {
         tracing::warn!("closing connections whose clients are still sending");
     }
-    connections.slots.close_all();
+    slots.close_all();
     server.counts.log(writer);
 }
 
-/// The open connections.
-struct Connections {
-    slots: Slots,
-    /// Lets each connection finish its current request.
-    graceful: GracefulShutdown,
+/// Makes hyper read the clock for the Date of this thread's answers. It panics if its first reading is before 1970, but not
+/// if a later one is.
+pub(crate) async fn read_clock() {
+    let service =
+        service_fn(async |_| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let no_requests = TokioIo::new(tokio::io::empty());
+    let _ = http1::Builder::new()
+        .serve_connection(no_requests, service)
+        .await;
 }
 
 /// Accepts connections until it is dropped.
-async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connections) {
+async fn accept(
+    listener: &Listener,
+    server: &Arc<Server>,
+    slots: &Slots,
+    graceful: &GracefulShutdown,
+) {
     let mut logged_at: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let phase = Phase::new();
-                let on_evicted = |evicted| server.counts.count_evicted(evicted);
-                let Some(mut slot) = connections.slots.take(&phase, on_evicted).await else {
-                    return;
-                };
-                let connection = connect(
-                    TimedStream::new(stream, phase.clone()),
-                    phase,
-                    peer,
-                    Arc::clone(server),
-                    &connections.graceful,
-                );
-                tokio::spawn(async move {
-                    tokio::select! {
-                        // An error (a reset, a time limit, a malformed head) concerns this client only.
-                        _ = connection => {}
-                        () = slot.must_close() => {}
-                    }
-                });
+                let client = server.settings.trusted_proxies.peer_client(peer);
+                let serving = connect(stream, phase.clone(), peer, Arc::clone(server), graceful);
+                slots.serve(client, phase, &server.counts, serving).await;
                 // Without this, thousands of connections are accepted, and the first of them evicted, before any is read.
                 task::yield_now().await;
             }
@@ -204,12 +199,13 @@ async fn accept(listener: &Listener, server: &Arc<Server>, connections: &Connect
 }
 
 fn connect(
-    stream: TimedStream<listen::Stream>,
+    stream: Box<dyn listen::Stream>,
     phase: Phase,
     peer: Peer,
     server: Arc<Server>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = hyper::Result<()>> + use<> {
+    let stream = TimedStream::new(stream, phase.clone());
     let service = service_fn(move |request| {
         let server = Arc::clone(&server);
         let in_request = phase.begin_request();
@@ -230,10 +226,8 @@ fn connect(
 }
 
 async fn each_minute(server: &Server, writer: &WriterCounts) {
-    let mut minutes = time::interval(MINUTE);
-    minutes.tick().await;
     loop {
-        minutes.tick().await;
+        time::sleep(MINUTE).await;
         server.counts.log(writer);
         server.limiter.forget_idle();
     }
@@ -247,7 +241,7 @@ impl Server {
         in_request: &InRequest,
     ) -> Response<Full<Bytes>> {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        let Reply { answer, connection } = match self.admit(&request, peer) {
+        let Reply { answer, closes } = match self.admit(&request, peer) {
             Ok(Admitted::Preflight) => Answer::Preflight.into(),
             Ok(Admitted::Post) => self.capture(request.into_body(), in_request).await,
             // A client that waits for "100 Continue" has not sent its body yet. Whether it will do so after this answer
@@ -255,10 +249,7 @@ impl Server {
             Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
             // Without a known coding the end of the body is unknown, too.
             Err(Answer::UnknownCoding) => Answer::UnknownCoding.and_close(),
-            Err(refusal) => match drain(request.into_body(), 2 * BODY_BYTES_MAX).await {
-                Ok(()) => refusal.into(),
-                Err(Undrained) => refusal.and_close(),
-            },
+            Err(refusal) => refuse(refusal, request.into_body(), 2 * BODY_BYTES_MAX).await,
         };
         self.counts.count(&answer);
         let origins = &self.settings.origins;
@@ -268,7 +259,7 @@ impl Server {
         if matches!(answer, Answer::Preflight) {
             origin::add_preflight_headers(headers);
         }
-        if connection == Connection::Close {
+        if closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -321,10 +312,13 @@ impl Server {
         Ok(admitted)
     }
 
-    async fn capture(&self, body: Incoming, in_request: &InRequest) -> Reply {
-        let bytes = match read(body).await {
+    async fn capture(&self, mut body: Incoming, in_request: &InRequest) -> Reply {
+        let bytes = match read(&mut body).await {
             Ok(bytes) => bytes,
-            Err(refusal) => return refusal,
+            Err(refusal @ Answer::BodyTooLarge) => {
+                return refuse(refusal, body, BODY_BYTES_MAX).await;
+            }
+            Err(refusal) => return refusal.and_close(),
         };
         let posted = match body::parse(&bytes) {
             Ok(posted) => posted,
@@ -348,65 +342,58 @@ enum Admitted {
     Preflight,
 }
 
-/// Reads a body of at most [`BODY_BYTES_MAX`]. Of a larger one, at most as many bytes again are drained, so that the
-/// client reads the answer and the connection can be reused.
-async fn read(mut body: Incoming) -> Result<Bytes, Reply> {
-    let reading = async {
-        let mut first = Bytes::new();
-        let mut all = Vec::new();
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            let data = match frame.map(Frame::into_data) {
-                Ok(Ok(data)) => data,
-                Ok(Err(_trailers)) => continue,
-                Err(_) => return Err(Answer::BrokenBody),
-            };
-            bytes += data.len();
-            if bytes > BODY_BYTES_MAX {
-                return Err(Answer::BodyTooLarge);
-            }
-            // Nearly every body arrives in one frame, which is not copied. Many small frames are: each would keep its own
-            // read buffer alive.
-            if first.is_empty() {
-                first = data;
-                continue;
-            }
-            if all.is_empty() {
-                all.reserve(BODY_BYTES_MAX);
-                all.extend_from_slice(&first);
-            }
-            all.extend_from_slice(&data);
+/// Reads a body of at most [`BODY_BYTES_MAX`].
+async fn read(body: &mut Incoming) -> Result<Bytes, Answer> {
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    // Nearly every body arrives in one piece, which is not copied. Many small ones are: each would keep its own read buffer
+    // alive.
+    let keep = |data: Bytes| {
+        if first.is_empty() {
+            first = data;
+            return;
         }
-        Ok(if all.is_empty() { first } else { all.into() })
+        if all.is_empty() {
+            all.reserve(BODY_BYTES_MAX);
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
     };
-    match time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(Answer::BodyTooLarge)) => Err(match drain(body, BODY_BYTES_MAX).await {
-            Ok(()) => Answer::BodyTooLarge.into(),
-            Err(Undrained) => Answer::BodyTooLarge.and_close(),
-        }),
-        Ok(Err(broken)) => Err(broken.and_close()),
-        Err(_) => Err(Answer::BodyTooSlow.and_close()),
+    read_pieces(body, BODY_BYTES_MAX, keep).await?;
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// Drops the rest of a body of at most `bytes_max`, so that the client reads the refusal and the connection can be reused.
+async fn refuse(refusal: Answer, mut body: Incoming, bytes_max: usize) -> Reply {
+    match read_pieces(&mut body, bytes_max, drop).await {
+        Ok(()) => refusal.into(),
+        Err(_) => refusal.and_close(),
     }
 }
 
-/// The rest of a body was not read to its end.
-struct Undrained;
-
-/// Reads and drops the rest of a body, at most `bytes_max` and for at most [`BODY_TIMEOUT`].
-async fn drain(mut body: Incoming, bytes_max: usize) -> Result<(), Undrained> {
+/// Reads a body to its end: at most `bytes_max` in [`BODY_PIECES_MAX`], for at most [`BODY_TIMEOUT`].
+async fn read_pieces(
+    body: &mut Incoming,
+    bytes_max: usize,
+    mut each: impl FnMut(Bytes),
+) -> Result<(), Answer> {
     let mut left = bytes_max;
-    let draining = async {
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Undrained)?;
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            left = left.checked_sub(bytes).ok_or(Undrained)?;
+    let reading = async {
+        for _ in 0..BODY_PIECES_MAX {
+            let Some(frame) = body.frame().await else {
+                return Ok(());
+            };
+            let frame = frame.map_err(|_| Answer::BrokenBody)?;
+            // Trailers have none.
+            let data = frame.into_data().unwrap_or_default();
+            left = left.checked_sub(data.len()).ok_or(Answer::BodyTooLarge)?;
+            each(data);
         }
-        Ok(())
+        Err(Answer::BodyTooLarge)
     };
-    time::timeout(BODY_TIMEOUT, draining)
+    time::timeout(BODY_TIMEOUT, reading)
         .await
-        .unwrap_or(Err(Undrained))
+        .unwrap_or(Err(Answer::BodyTooSlow))
 }
 
 fn head_bytes(request: &Request<Incoming>) -> usize {
@@ -438,12 +425,9 @@ fn has_valid_host(request: &Request<Incoming>) -> bool {
 /// proxy could see other requests than the daemon does.
 /// [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-6.1) asks for 501.
 fn has_known_coding(headers: &HeaderMap) -> bool {
-    match only_value(headers, &header::TRANSFER_ENCODING) {
-        Ok(coding) => {
-            coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        }
-        Err(Several) => false,
-    }
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    only_value(headers, &header::TRANSFER_ENCODING)
+        .is_ok_and(|coding| coding.is_none_or(is_chunked))
 }
 
 /// A header occurs more than once.

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod daemon;
+mod db_path;
 mod failure;
 #[cfg_attr(
     not(fuzzing),
@@ -12,6 +13,7 @@ mod output;
 mod progress;
 mod signals;
 mod systemd;
+mod zone;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]

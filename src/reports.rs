@@ -22,7 +22,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-pub(crate) use by_day::{ByDay, Day, by_day};
+pub(crate) use by_day::{ByDay, Day, Gaps, by_day};
 pub(crate) use by_lead::{ByLead, Lead, by_lead};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
@@ -73,14 +73,5 @@ fn for_each_click(
     query: &Query<'_>,
     mut row: impl FnMut(StoredClick<'_>) -> Result<(), OutOfMemory>,
 ) -> Result<(), Error> {
-    let mut done = Ok(());
-    db.read_clicks(query, |click| {
-        done = row(click);
-        if done.is_ok() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    })?;
-    done.map_err(|refused| db.error(refused))
+    db.read_clicks(query, |click| row(click).map(ControlFlow::Continue))
 }

@@ -22,6 +22,7 @@ use crate::{
     click::Click,
     expert::{Expert, ExpertNames},
     progress::Progress,
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -156,11 +157,11 @@ impl Db {
     /// Calls `row` with each selected click, until it returns `Break`.
     ///
     /// # Errors
-    /// If the database can't be read, or with [`OnInvalidTime::Fail`] the time of a click.
+    /// If the database can't be read, or with [`OnInvalidTime::Fail`] the time of a click, and if `row` is refused memory.
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
-        row: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         let Self::Sqlite(db) = self;
         db.read_clicks(query, row)
@@ -170,12 +171,12 @@ impl Db {
     /// of a window and an order. Clicks of the same instant are in the order of [`Order::Any`].
     ///
     /// # Errors
-    /// If the database can't be read.
+    /// As [`Db::read_clicks`].
     pub(crate) fn read_clicks_at(
         &self,
         query: &Query<'_>,
         instants: &[Timestamp],
-        row: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         let Self::Sqlite(db) = self;
         db.read_clicks_at(query, instants, row)
@@ -210,25 +211,6 @@ impl Db {
     /// As [`Db::experts`].
     pub(crate) fn expert_names(&self) -> Result<ExpertNames, Error> {
         Ok(self.experts()?.into())
-    }
-
-    /// Whether an expert with exactly this username was clicked. Reads clicks up to the first on the expert, unless the
-    /// database has an index on the username.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub(crate) fn is_clicked(&self, username: &str) -> Result<bool, Error> {
-        let Self::Sqlite(db) = self;
-        db.is_clicked(username)
-    }
-
-    /// The usernames in clicks, each spelling once, in any order. Reads all clicks.
-    ///
-    /// # Errors
-    /// When the database can't be read.
-    pub(crate) fn clicked_usernames(&self) -> Result<Vec<String>, Error> {
-        let Self::Sqlite(db) = self;
-        db.clicked_usernames()
     }
 
     /// Inserts or updates `experts` by username, in one transaction. Other experts are unchanged.

@@ -150,6 +150,13 @@ impl Timestamp {
         })
     }
 
+    /// The instant so long after.
+    #[must_use]
+    pub(crate) fn after(self, time: Duration) -> Self {
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Self::from_micros(self.micros.saturating_add(micros))
+    }
+
     pub(crate) fn micros(self) -> i64 {
         self.micros
     }

@@ -5,7 +5,9 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use super::{BODY_BYTES_MAX, BODY_TIMEOUT, HEADER_BYTES_MAX, RETRY_AFTER_SECS, body};
+use super::{
+    BODY_BYTES_MAX, BODY_PIECES_MAX, BODY_TIMEOUT, HEADER_BYTES_MAX, RETRY_AFTER_SECS, body,
+};
 
 /// All answers of the capture route.
 #[derive(Debug)]
@@ -28,25 +30,19 @@ pub(super) enum Answer {
     Unavailable,
 }
 
-/// An answer, and whether its connection stays open.
+/// An answer to one request.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) answer: Answer,
-    pub(super) connection: Connection,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Connection {
-    Keep,
-    /// The rest of the request is unread, so a following request could not be parsed.
-    Close,
+    /// Whether it ends the connection: the rest of the request is unread, so a following request could not be parsed.
+    pub(super) closes: bool,
 }
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Self {
         Self {
             answer,
-            connection: Connection::Keep,
+            closes: false,
         }
     }
 }
@@ -55,7 +51,7 @@ impl Answer {
     pub(super) fn and_close(self) -> Reply {
         Reply {
             answer: self,
-            connection: Connection::Close,
+            closes: true,
         }
     }
 
@@ -123,7 +119,9 @@ impl Answer {
                 "the body took longer than {} seconds",
                 BODY_TIMEOUT.as_secs()
             )),
-            Self::BodyTooLarge => error(&format!("the body has more than {BODY_BYTES_MAX} bytes")),
+            Self::BodyTooLarge => error(&format!(
+                "the body has more than {BODY_BYTES_MAX} bytes or {BODY_PIECES_MAX} pieces"
+            )),
             Self::WrongContentType => {
                 error("the Content-Type should be application/json, or text/plain holding JSON")
             }

@@ -70,7 +70,7 @@ impl FromStr for TrustedProxy {
 
 /// The unit of the rate limit: an IPv4 address, or an IPv6 /64 network, since one household or server usually has a whole
 /// /64 for itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Client {
     V4(Ipv4Addr),
     V6([u16; 4]),
@@ -99,7 +99,7 @@ impl From<Vec<TrustedProxy>> for TrustedProxies {
     fn from(proxies: Vec<TrustedProxy>) -> Self {
         Self {
             proxies,
-            logged_unreadable: AtomicBool::new(false),
+            ..Self::default()
         }
     }
 }
@@ -117,31 +117,33 @@ impl TrustedProxies {
     /// and a trusted proxy may name nobody.
     pub(super) fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<Client> {
         if !self.trusts(peer) {
-            return match peer {
-                Peer::Ip(address) if !peer.is_local() => Some(address.into()),
-                _ => None,
-            };
+            return self.peer_client(peer);
         }
+        let fields = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let hops = fields.flat_map(|field| field.as_bytes().rsplit(|&byte| byte == b','));
         let mut named = None;
-        for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
-            for hop in value.as_bytes().rsplit(|&byte| byte == b',') {
-                let Some(address) = parse_hop(hop) else {
-                    if named.is_none() {
-                        self.warn_unreadable();
-                    }
-                    // The hop that sent something unreadable is the last known address.
-                    return named;
-                };
-                named = Some(address.into());
-                if !self.trusts(Peer::Ip(address)) {
-                    return named;
-                }
+        // The hop that sent something unreadable is the last known address.
+        for address in hops.map_while(parse_hop) {
+            named = Some(address.into());
+            if !self.trusts(Peer::Ip(address)) {
+                break;
             }
         }
-        if named.is_none() {
-            self.warn_unreadable();
+        if named.is_none() && !self.logged_unreadable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a trusted proxy sends no readable X-Forwarded-For, so the rate limit does not apply to its requests; \
+                 configure it to append the client's address; repeats are not logged"
+            );
         }
         named
+    }
+
+    /// The client that `peer` is, unless it may be a proxy: a trusted one, or a peer on this machine.
+    pub(super) fn peer_client(&self, peer: Peer) -> Option<Client> {
+        match peer {
+            Peer::Ip(address) if !peer.is_local() && !self.trusts(peer) => Some(address.into()),
+            _ => None,
+        }
     }
 
     fn trusts(&self, peer: Peer) -> bool {
@@ -152,15 +154,6 @@ impl TrustedProxies {
             }
             _ => false,
         })
-    }
-
-    fn warn_unreadable(&self) {
-        if !self.logged_unreadable.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "a trusted proxy sends no readable X-Forwarded-For, so the rate limit does not apply to its requests; \
-                 configure it to append the client's address; repeats are not logged"
-            );
-        }
     }
 }
 

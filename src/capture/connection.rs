@@ -15,20 +15,20 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{HEADER_TIMEOUT, WRITE_TIMEOUT};
+use super::{HEADER_TIMEOUT, WRITE_TIMEOUT, listen::Stream};
 
 /// A stream with two time limits: reads fail if a request's head is not complete [`HEADER_TIMEOUT`] after its first byte,
 /// and writes fail if the client reads nothing for [`WRITE_TIMEOUT`].
-pub(super) struct TimedStream<S> {
-    inner: S,
+pub(super) struct TimedStream {
+    inner: Box<dyn Stream>,
     phase: Phase,
     requests_seen: u64,
     head_timeout: Option<Pin<Box<Sleep>>>,
     write_timeout: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> TimedStream<S> {
-    pub(super) fn new(inner: S, phase: Phase) -> Self {
+impl TimedStream {
+    pub(super) fn new(inner: Box<dyn Stream>, phase: Phase) -> Self {
         Self {
             inner,
             phase,
@@ -61,17 +61,18 @@ impl<S> TimedStream<S> {
 pub(super) struct Phase(Arc<Mutex<State>>);
 
 #[derive(Clone, Copy)]
-struct State {
-    stage: Stage,
+pub(super) struct State {
+    pub(super) stage: Stage,
     /// The number of complete heads so far.
     requests: u64,
-    opened: Instant,
-    /// When the latest click was received, if any.
-    click_at: Option<Instant>,
+    pub(super) has_posted_click: bool,
+    /// When the latest click was received, or else the connection opened. Requests refused by their head alone do not
+    /// count, because a client over its rate limit could go on sending them.
+    pub(super) active_at: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Waiting for a head, or for the rest of it.
     Head,
     /// The head is complete; waiting for the body.
@@ -80,23 +81,14 @@ enum Stage {
     Answer,
 }
 
-/// The order of eviction: the lowest rank is evicted first. Connections that have posted no click come first, oldest
-/// first; then the others, by their latest click. Requests refused by their head alone do not improve the rank, because a
-/// client over its rate limit could go on sending them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum EvictionRank {
-    Opened(Instant),
-    PostedClick(Instant),
-}
-
 impl Phase {
     /// For a connection that was just opened.
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             stage: Stage::Head,
             requests: 0,
-            opened: Instant::now(),
-            click_at: None,
+            has_posted_click: false,
+            active_at: Instant::now(),
         })))
     }
 
@@ -109,18 +101,7 @@ impl Phase {
         InRequest(self.clone())
     }
 
-    /// None while the client waits for its answer.
-    pub(super) fn eviction_rank(&self) -> Option<EvictionRank> {
-        let state = *self.state();
-        (state.stage != Stage::Answer).then(|| {
-            state.click_at.map_or(
-                EvictionRank::Opened(state.opened),
-                EvictionRank::PostedClick,
-            )
-        })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +114,8 @@ impl InRequest {
     pub(super) fn click_received(&self) {
         let mut state = self.0.state();
         state.stage = Stage::Answer;
-        state.click_at = Some(Instant::now());
+        state.has_posted_click = true;
+        state.active_at = Instant::now();
     }
 }
 
@@ -143,21 +125,19 @@ impl Drop for InRequest {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let State {
-            stage, requests, ..
-        } = *this.phase.state();
-        if requests != this.requests_seen {
-            this.requests_seen = requests;
+        let state = *this.phase.state();
+        if state.requests != this.requests_seen {
+            this.requests_seen = state.requests;
             this.head_timeout = None;
         }
-        if stage != Stage::Head {
+        if state.stage != Stage::Head {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
         }
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {
@@ -174,7 +154,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -191,18 +171,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.limit_write(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }

@@ -42,11 +42,11 @@ impl Counts {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Counts evicted connections. Logs the first eviction after each line of counts.
-    pub(super) fn count_evicted(&self, connections: usize) {
+    /// Counts connections evicted for a `reason`. Logs the first eviction after each line of counts.
+    pub(super) fn count_evicted(&self, connections: usize, reason: &str) {
         if connections > 0 && self.evicted.fetch_add(connections as u64, Relaxed) == 0 {
             tracing::warn!(
-                "all connections are in use, closing those that have been open longest without posting a click"
+                "{reason}, closing those that have been open longest without posting a click"
             );
         }
     }

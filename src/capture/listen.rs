@@ -5,15 +5,13 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    pin::Pin,
     str::FromStr,
-    task::{Context, Poll},
 };
 
 use listenfd::ListenFd;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream},
 };
 
 use super::clients::Peer;
@@ -124,13 +122,9 @@ impl Listener {
     /// If there are several sockets, or it is not a listening stream socket.
     pub(crate) fn inherit() -> io::Result<Option<Self>> {
         let mut sockets = ListenFd::from_env();
-        match sockets.len() {
-            0 => return Ok(None),
-            1 => {}
-            many => {
-                let error = format!("systemd passed {many} sockets, expected one");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-            }
+        if sockets.len() > 1 {
+            let error = format!("systemd passed {} sockets, expected one", sockets.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
         if let Ok(Some(listener)) = sockets.take_tcp_listener(0) {
             listener.set_nonblocking(true)?;
@@ -159,18 +153,18 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // An answer is one small write, which Nagle's algorithm could only delay. This fails only if the
                 // connection is closed already, which the first read reports.
                 let _ = stream.set_nodelay(true);
-                Ok((Stream::Tcp(stream), Peer::Ip(peer.ip())))
+                Ok((Box::new(stream), Peer::Ip(peer.ip())))
             }
             Self::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Unix))
+                Ok((Box::new(stream), Peer::Unix))
             }
         }
     }
@@ -191,61 +185,6 @@ impl Drop for Listener {
 }
 
 /// An accepted connection.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-/// Calls the same method on either kind of stream.
-macro_rules! either {
-    ($self:expr, $method:ident($($argument:expr),*)) => {
-        match $self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).$method($($argument),*),
-            Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
-        }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, poll_shutdown(cx))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-        }
-    }
-}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}

@@ -14,9 +14,14 @@ use governor::{
 
 use super::clients::Client;
 
-/// How many clients are remembered at a time, in about 3 MB. If more than that are below their full allowance at once, all
-/// are forgotten: an attacker with that many addresses is not stopped by a limit on each address anyway.
+/// How many clients of each kind (IPv4, IPv6, IPv6 networks) are remembered at a time, in about 3 MB. If more than that are
+/// below their full allowance at once, all of that kind are forgotten: an attacker with that many addresses is not stopped
+/// by a limit on each address anyway.
 const CLIENTS_MAX: usize = 65_536;
+
+/// How many times as much as one client a whole IPv6 /48 may send. One customer can have it all, 65,536 clients, but
+/// mobile networks divide it among their customers.
+const V6_NETWORK_FACTOR: NonZeroU32 = NonZeroU32::new(16).unwrap();
 
 /// How many requests a client may send at once and regains over a second, minute or hour; or no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +65,32 @@ impl RateLimit {
 }
 
 /// Counts requests by client. Memory is bounded: see [`CLIENTS_MAX`].
-pub(super) struct Limiter(Option<Mutex<Limited>>);
+pub(super) struct Limiter(Option<Mutex<Limits>>);
 
-struct Limited {
+/// Each has its own memory, so that clients of one kind cannot make it forget those of another.
+struct Limits {
+    v4: Limit,
+    v6: Limit,
+    /// By /48: the last part of each key is zero.
+    v6_networks: Limit,
+}
+
+struct Limit {
     quota: Quota,
     clients: RateLimiter<Client, HashMapStateStore<Client>, MonotonicClock>,
 }
 
 impl From<RateLimit> for Limiter {
     fn from(RateLimit(quota): RateLimit) -> Self {
-        Self(quota.map(|quota| Mutex::new(Limited::new(quota))))
+        Self(quota.map(|quota| {
+            let networks = Quota::with_period(quota.replenish_interval() / V6_NETWORK_FACTOR.get());
+            let burst = quota.burst_size().saturating_mul(V6_NETWORK_FACTOR);
+            Mutex::new(Limits {
+                v4: Limit::new(quota),
+                v6: Limit::new(quota),
+                v6_networks: Limit::new(networks.unwrap_or(quota).allow_burst(burst)),
+            })
+        }))
     }
 }
 
@@ -77,28 +98,33 @@ impl Limiter {
     /// Counts a request of `client`.
     ///
     /// # Errors
-    /// If it has sent too many: the number of seconds, at least one, until its next request is accepted.
+    /// If it, or its network, has sent too many: the number of seconds, at least one, until its next request is accepted.
     pub(super) fn count(&self, client: Client) -> Result<(), u32> {
-        match &self.0 {
-            Some(limited) => limited
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .count(client),
-            None => Ok(()),
+        let Some(limits) = &self.0 else { return Ok(()) };
+        let mut limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
+        match client {
+            Client::V4(_) => limits.v4.count(client),
+            // In this order, so that requests of a client over its own limit do not use up that of its neighbours.
+            Client::V6([a, b, c, _]) => {
+                limits.v6.count(client)?;
+                limits.v6_networks.count(Client::V6([a, b, c, 0]))
+            }
         }
     }
 
     /// Frees the memory of clients that have their full allowance again.
     pub(super) fn forget_idle(&self) {
-        if let Some(limited) = &self.0 {
-            let limited = limited.lock().unwrap_or_else(PoisonError::into_inner);
-            limited.clients.retain_recent();
-            limited.clients.shrink_to_fit();
+        if let Some(limits) = &self.0 {
+            let limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
+            for limit in [&limits.v4, &limits.v6, &limits.v6_networks] {
+                limit.clients.retain_recent();
+                limit.clients.shrink_to_fit();
+            }
         }
     }
 }
 
-impl Limited {
+impl Limit {
     fn new(quota: Quota) -> Self {
         let clients = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
         Self { quota, clients }
@@ -173,11 +199,19 @@ mod tests {
         let mut known_max = 0;
         for number in 0..=last {
             assert_eq!(limiter.count(client(number)), Ok(()));
-            let known = limiter.0.as_ref().unwrap().lock().unwrap().clients.len();
+            let known = limiter.0.as_ref().unwrap().lock().unwrap().v4.clients.len();
             known_max = known_max.max(known);
         }
         assert_eq!(known_max, CLIENTS_MAX);
         assert_eq!(limiter.count(client(last)), Err(60 * 60));
+        // Nor are IPv4 clients forgotten for IPv6 ones.
+        for number in 0..=u16::MAX {
+            assert_eq!(
+                limiter.count(Client::V6([0x2001, 0xdb8, number, 0])),
+                Ok(())
+            );
+        }
+        assert!(limiter.count(client(last)).is_err());
     }
 
     #[test]
@@ -186,6 +220,6 @@ mod tests {
         limiter.count(client(1)).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));
         limiter.forget_idle();
-        assert!(limiter.0.unwrap().lock().unwrap().clients.is_empty());
+        assert!(limiter.0.unwrap().lock().unwrap().v4.clients.is_empty());
     }
 }

@@ -25,7 +25,7 @@ use clap::{
 };
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, empty_variable, failure::Failure, print_error, signals};
+use super::{DB_DEFAULT, db_path, empty_variable, failure::Failure, print_error, signals};
 use crate::interrupt;
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
@@ -124,7 +124,7 @@ impl Cli {
             Command::Forget(args) => forget::run(&self.db, args),
             Command::Purge(args) => purge::run(&self.db, args, now),
             Command::Reset(args) => reset::run(&self.db, args),
-            Command::Completions(args) => completions::run(args),
+            Command::Completions(args) => completions::run(&self.db, args),
             Command::Man(args) => man::run(args),
         }
     }
@@ -132,10 +132,11 @@ impl Cli {
     /// clap's own check would also reject an empty variable if `--db` is given after the command, or if the command reads
     /// no database.
     fn check_db(&self) -> Result<(), Failure> {
-        if !self.db.as_os_str().is_empty()
-            || matches!(self.command, Command::Completions(_) | Command::Man(_))
-        {
+        if matches!(self.command, Command::Completions(_) | Command::Man(_)) {
             return Ok(());
+        }
+        if !self.db.as_os_str().is_empty() {
+            return db_path::fault(&self.db).map_or(Ok(()), |fault| Err(Failure::Usage(fault)));
         }
         let is_variable = env::var_os(DB_VARIABLE).is_some_and(|value| value.is_empty());
         Err(Failure::Usage(if is_variable {

@@ -8,7 +8,7 @@ use std::{
     pin::pin,
     process::{self, ExitCode},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{
@@ -23,7 +23,7 @@ use tokio::{
     time,
 };
 
-use super::{DB_DEFAULT, empty_variable, print_error, systemd};
+use super::{DB_DEFAULT, db_path, empty_variable, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
@@ -39,6 +39,9 @@ const FILES_RESERVED: u64 = 64;
 
 /// The longest `--shutdown-grace`, far more than a shutdown needs.
 const GRACE_MAX: Duration = Duration::from_hours(1);
+
+/// The exit code of clap's errors.
+const WRONG_USAGE: i32 = 2;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -86,8 +89,9 @@ pub(crate) struct Cli {
     )]
     paths: Vec<String>,
     #[arg(
-        help = "Origin of pages that may post, such as https://www.example.com, or * for all; repeatable, \
-                comma-separated in the variable. If any is given, pages of other origins are refused",
+        help = "Origin of pages that may post, such as https://www.example.com, https://*.example.com for all its \
+                subdomains, or * for all; repeatable, comma-separated in the variable. If any is given, pages of other \
+                origins are refused",
         long = "allow-origin",
         value_name = "ORIGIN",
         env = "LEADCLICKS_ALLOW_ORIGIN",
@@ -107,8 +111,8 @@ pub(crate) struct Cli {
     trusted_proxies: Vec<TrustedProxy>,
     #[arg(
         help = "How many requests a client (an IPv4 address or an IPv6 /64) may send at once and regains over a second, \
-                minute or hour, such as 5/s, 120/m or 1000/h; or off. Requests beyond it are answered 429. Clients on \
-                this machine are limited only behind a trusted proxy",
+                minute or hour, such as 5/s, 120/m or 1000/h; or off. An IPv6 /48 may send 16 times as many. Requests \
+                beyond it are answered 429. Clients on this machine are limited only behind a trusted proxy",
         long,
         value_name = "RATE",
         env = "LEADCLICKS_RATE_LIMIT",
@@ -192,6 +196,8 @@ enum Failure {
     Listen { address: Address, error: io::Error },
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error("the clock is before 1970, so clicks cannot be dated; set it, and start again")]
+    Clock,
     #[error("the writer ended unexpectedly; please report this as a bug")]
     WriterGone,
     #[error("the shutdown took longer than {0:?}; every click that was answered 202 is stored")]
@@ -225,14 +231,20 @@ pub fn main() -> ExitCode {
 }
 
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
         // clap would name the flag, which the user did not give.
         if let Some(variable) = empty_variable_behind(&error) {
             print_error("leadclicksd", &empty_variable(&variable));
             process::exit(error.exit_code())
         }
         error.exit()
-    })
+    });
+    // Not in clap, whose error would repeat a URL with its password.
+    if let Some(fault) = db_path::fault(&cli.db) {
+        print_error("leadclicksd", &fault);
+        process::exit(WRONG_USAGE);
+    }
+    cli
 }
 
 /// The environment variable that caused the error by being empty, if any.
@@ -261,6 +273,10 @@ fn start_log(format: LogFormat) {
 }
 
 async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        return Err(Failure::Clock);
+    }
+    capture::read_clock().await;
     let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = Db::open_for_capture(&cli.db)?;

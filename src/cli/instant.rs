@@ -51,6 +51,16 @@ impl FromStr for Instant {
 }
 
 impl Instant {
+    /// Whether it is another instant in another time zone.
+    pub(super) fn depends_on_zone(self) -> bool {
+        match self {
+            Self::Day(_) | Self::Local(_) => true,
+            // A day may have 23 hours.
+            Self::Ago(span) => span.get_days() != 0 || span.get_weeks() != 0,
+            Self::Exact(_) => false,
+        }
+    }
+
     /// The instant, relative to `now`, whose time zone is that of the reader.
     ///
     /// # Errors
@@ -93,11 +103,6 @@ pub(super) fn resolve(
 /// so a day without a midnight begins with its first instant.
 fn in_zone(datetime: civil::DateTime, zone: &TimeZone) -> Result<jiff::Timestamp, jiff::Error> {
     zone.to_ambiguous_timestamp(datetime).compatible()
-}
-
-/// A time zone by its name in the system's database.
-pub(super) fn parse_time_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| "a time zone is a name such as Europe/Berlin or UTC; `ls /usr/share/zoneinfo` lists all names".to_owned())
 }
 
 fn parse_span(text: &str) -> Option<Span> {

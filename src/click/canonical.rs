@@ -113,7 +113,7 @@ fn is_mark(character: char) -> bool {
 }
 
 /// Applies `rules` until they change nothing.
-fn settled<'a>(text: &'a str, rules: impl Fn(&str) -> String) -> Cow<'a, str> {
+fn settled(text: &str, rules: impl Fn(&str) -> String) -> Cow<'_, str> {
     let mut settled = Cow::Borrowed(text);
     for _ in 0..ROUNDS_MAX {
         let next = rules(&settled);
@@ -330,7 +330,7 @@ mod tests {
             let canonical = canonical_email(&email).into_owned();
             prop_assume!(!canonical.starts_with('@'));
             prop_assert!(mentions(&email, &canonical));
-            let shown = format!("Jo <{}>", email);
+            let shown = format!("Jo <{email}>");
             prop_assert!(mentions(&shown, &canonical));
         }
 

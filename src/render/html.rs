@@ -18,7 +18,7 @@ use super::{
     table::{self, zone_name},
 };
 use crate::{
-    reports::{ByDay, RankBy, Ranking},
+    reports::{ByDay, Day, RankBy, Ranking},
     storage::{EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
@@ -67,8 +67,9 @@ impl Format for Html {
         if report.is_empty() {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
         } else {
-            if let Some((first, last)) = self.chart_span() {
-                chart::write(out, &self.days.days, first, last)?;
+            let days = self.chart_days();
+            if let Some((first, last)) = self.chart_span(days) {
+                chart::write(out, days, first, last)?;
             }
             self.lists(report, out)?;
         }
@@ -146,10 +147,24 @@ fn ranking_text(by: RankBy) -> RankingText {
 }
 
 impl Html {
-    /// The days that the chart covers: the selected time, up to now, if that is not too long.
-    fn chart_span(&self) -> Option<(Date, Date)> {
+    /// The days that the chart shows: all, without those of the future, of which one alone would make all others a single
+    /// column. The list has them.
+    fn chart_days(&self) -> &[Day] {
+        // Clocks differ.
+        let today = self.made_at.date(&self.zone);
+        let tomorrow = today.tomorrow().unwrap_or(today);
+        let days = &*self.days.days;
+        let future = days.iter().take_while(|day| day.date > tomorrow).count();
+        match &days[future..] {
+            [] => days,
+            past => past,
+        }
+    }
+
+    /// The time that the chart covers: the selected time, up to now, if that is not too long.
+    fn chart_span(&self, days: &[Day]) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
-        let (newest, oldest) = (self.days.days.first()?, self.days.days.last()?);
+        let (newest, oldest) = (days.first()?, days.last()?);
         // `until` is exclusive, and may be the beginning of a day.
         let until = until.map(|until| Timestamp::from_micros(until.micros() - 1));
         let end = until.map_or(self.made_at, |until| until.min(self.made_at));

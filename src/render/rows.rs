@@ -60,6 +60,8 @@ pub(super) enum Cell<'a> {
     Share(f64),
     Time(Timestamp),
     Day(Date),
+    /// So many days in one row, which only people get.
+    Gap(u32),
     /// A bar for people, without a value in CSV and JSON. `columns` is its length for `max`, on a narrow and on a wide screen.
     Bar {
         value: u64,
@@ -116,7 +118,7 @@ impl<'a> Column<'a> {
             Cell::Share(share) => Value::Share(share),
             Cell::Time(time) => Value::Time(time),
             Cell::Day(date) => Value::Day(date),
-            Cell::Bar { .. } => Value::Nothing,
+            Cell::Gap(_) | Cell::Bar { .. } => Value::Nothing,
         };
         self.info.fields.iter().copied().zip([first, second])
     }
@@ -198,7 +200,13 @@ impl Day {
     fn columns<'a>(&self, clicks_max: u64) -> [Column<'a>; 4] {
         const DAY: ColumnInfo = ColumnInfo::new("Day", 1, &["day"]);
         [
-            Column::new(&DAY, Cell::Day(self.date)),
+            Column::new(
+                &DAY,
+                match self.days {
+                    1 => Cell::Day(self.date),
+                    days => Cell::Gap(days),
+                },
+            ),
             clicks(self.clicks),
             leads(self.leads),
             bar(self.clicks, clicks_max, [20, 20]),
@@ -439,7 +447,7 @@ pub(super) fn ranking(report: &Ranking) -> List<'_> {
 pub(super) fn by_day(report: &ByDay) -> List<'_> {
     List {
         rest: "earlier",
-        all: report.days_in_all,
+        all: report.rows_in_all,
         head: totals(report.totals).into(),
         totals: counts(report.days_in_all, "day", report.totals),
         dated: Some("days"),

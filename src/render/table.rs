@@ -231,7 +231,7 @@ impl Table {
         writeln!(out)
     }
 
-    /// Writes one character for each of the newest days that fit.
+    /// Writes one character for each of the newest days that fit, and one for a long run of days without clicks.
     fn sparkline(&self, report: &ByDay, out: &mut impl Write) -> io::Result<()> {
         // Room for a date and spaces on both sides.
         let days_max = usize::from(self.screen.width).saturating_sub(26);
@@ -239,7 +239,12 @@ impl Table {
         let days = days.get(..days_max).unwrap_or(days);
         if let [newest, .., oldest] | [newest @ oldest] = days {
             let clicks: Vec<u64> = days.iter().rev().map(|day| day.clicks).collect();
-            let line = self.screen.colors.drawing(ink::sparkline(&clicks));
+            let line = ink::sparkline(&clicks);
+            let line = line
+                .chars()
+                .zip(days.iter().rev())
+                .map(|(column, day)| if day.days > 1 { '…' } else { column });
+            let line = self.screen.colors.drawing(line.collect::<String>());
             writeln!(out, " {} {line} {}\n", oldest.date, newest.date)?;
         }
         Ok(())
@@ -271,6 +276,7 @@ impl Table {
             Cell::Share(share) => percent(share),
             Cell::Time(time) => time.local(&self.screen.zone),
             Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),
+            Cell::Gap(days) => format!("… {days} days"),
             Cell::Bar {
                 value,
                 max,

@@ -10,12 +10,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// The selected clicks by day, the newest day first. It includes days without a click between days with one.
+/// The selected clicks by day, the newest day first. It includes days without a click between days with one, as [`Gaps`] says.
 #[derive(Debug)]
 pub(crate) struct ByDay {
     /// The days that are shown, the newest first.
     pub(crate) days: Vec<Day>,
-    /// The number of days from the first click to the last, shown or not.
+    /// The number of [`ByDay::days`] without a limit.
+    pub(crate) rows_in_all: u64,
+    /// The number of days that are listed one by one, shown or not.
     pub(crate) days_in_all: u64,
     /// All selected leads and clicks, shown or not.
     pub(crate) totals: Totals,
@@ -26,13 +28,35 @@ pub(crate) struct ByDay {
 pub(crate) struct Day {
     /// The date in the time zone of the report.
     pub(crate) date: Date,
+    /// The number of days, more than 1 for a run of days without clicks that ends with `date`.
+    pub(crate) days: u32,
     /// The number of clicks.
     pub(crate) clicks: u64,
     /// The number of different leads who clicked.
     pub(crate) leads: u64,
 }
 
-/// Counts the clicks of `selection` by the days of `zone`, and keeps the `days_max` newest days. The totals
+/// What becomes of a long run of days without clicks. A single click that was dated by a wrong clock would otherwise add
+/// thousands of days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gaps {
+    /// More than 31 such days are one row: people see the other days within the 50 rows of a table.
+    OneRow,
+    /// More than 366 such days are left out. Programs get every day of shorter runs.
+    LeftOut,
+}
+
+impl Gaps {
+    /// The longest run that is listed day by day.
+    fn days_max(self) -> u32 {
+        match self {
+            Self::OneRow => 31,
+            Self::LeftOut => 366,
+        }
+    }
+}
+
+/// Counts the clicks of `selection` by the days of `zone`, and keeps the `rows_max` newest rows. The totals
 /// always count all clicks.
 ///
 /// Needs 20 to 39 bytes of memory for each different spelling of an email, and up to 6 for each pair of a day and a lead.
@@ -43,7 +67,8 @@ pub(crate) fn by_day(
     db: &Db,
     selection: &Selection,
     zone: &TimeZone,
-    days_max: Option<NonZeroU64>,
+    gaps: Gaps,
+    rows_max: Option<NonZeroU64>,
 ) -> Result<ByDay, Error> {
     // The days in the order of their first click. A day's number is its index.
     let mut counted: Vec<Day> = Vec::new();
@@ -73,35 +98,49 @@ pub(crate) fn by_day(
         leads: emails.len(),
         clicks: counted.iter().map(|day| day.clicks).sum(),
     };
-    let (days, days_in_all) = newest_days(&counted, &numbers, days_max);
-    Ok(ByDay {
-        days,
-        days_in_all,
-        totals,
-    })
+    Ok(newest_rows(&counted, &numbers, gaps, rows_max, totals))
 }
 
-/// The days from the last to the first, including those without a click, and the number of days without a limit.
-fn newest_days(
+/// The days from the last to the first, with those without a click.
+fn newest_rows(
     counted: &[Day],
     numbers: &BTreeMap<Date, u32>,
-    days_max: Option<NonZeroU64>,
-) -> (Vec<Day>, u64) {
-    let (Some((&first, _)), Some((&last, _))) =
-        (numbers.first_key_value(), numbers.last_key_value())
-    else {
-        return (Vec::new(), 0);
+    gaps: Gaps,
+    rows_max: Option<NonZeroU64>,
+    totals: Totals,
+) -> ByDay {
+    let mut report = ByDay {
+        days: Vec::new(),
+        rows_in_all: 0,
+        days_in_all: 0,
+        totals,
     };
-    let days_in_all = u64::from((last - first).get_days().unsigned_abs()) + 1;
-    let days_max = days_max.map_or(days_in_all, |max| max.get().min(days_in_all));
-    let days = std::iter::successors(Some(last), |date| date.yesterday().ok())
-        .take(usize::try_from(days_max).unwrap_or(usize::MAX))
-        .map(|date| match numbers.get(&date) {
-            Some(&number) => counted[number as usize],
-            None => Day::without_clicks(date),
-        })
-        .collect();
-    (days, days_in_all)
+    let mut add = |day: Day| {
+        report.rows_in_all += 1;
+        report.days_in_all += u64::from(day.days == 1);
+        if rows_max.is_none_or(|max| report.rows_in_all <= max.get()) {
+            report.days.push(day);
+        }
+    };
+    let mut later: Option<Date> = None;
+    for (&date, &number) in numbers.iter().rev() {
+        if let Some(last) = later.and_then(|later| later.yesterday().ok()) {
+            let empty = (last - date).get_days().unsigned_abs();
+            if empty <= gaps.days_max() {
+                std::iter::successors(Some(last), |date| date.yesterday().ok())
+                    .take(empty as usize)
+                    .for_each(|date| add(Day::without_clicks(date)));
+            } else if gaps == Gaps::OneRow {
+                add(Day {
+                    days: empty,
+                    ..Day::without_clicks(last)
+                });
+            }
+        }
+        add(counted[number as usize]);
+        later = Some(date);
+    }
+    report
 }
 
 impl Day {
@@ -109,6 +148,7 @@ impl Day {
     pub(crate) fn without_clicks(date: Date) -> Self {
         Self {
             date,
+            days: 1,
             clicks: 0,
             leads: 0,
         }

@@ -82,25 +82,19 @@ impl ByLead {
         leads_max: NonZeroU64,
     ) -> Result<(), Error> {
         let query = Query::of(selection, Columns::EMAIL).in_order(Order::NewestFirst);
-        let mut done = Ok(());
         db.read_clicks(&query, |click| {
-            let email = self.clicks.emails.group(&click.email);
-            done = email.and_then(|email| self.add_if_new(email));
-            if done.is_err() || self.leads.len() as u64 == leads_max.get() {
+            let email = self.clicks.emails.group(&click.email)?;
+            self.add_if_new(email)?;
+            Ok(if self.leads.len() as u64 == leads_max.get() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
-            }
-        })?;
-        done.map_err(|refused| db.error(refused))
+            })
+        })
     }
 
     /// Counts a click of the lead with this email; returns whether the lead is shown.
-    fn count(
-        &mut self,
-        email: &str,
-        leads_max: Option<NonZeroU64>,
-    ) -> Result<bool, OutOfMemory> {
+    fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> Result<bool, OutOfMemory> {
         self.totals.clicks += 1;
         self.counted = self.clicks.emails.group(email)?;
         if leads_max.is_none() {

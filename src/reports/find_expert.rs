@@ -1,11 +1,13 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
+    ops::ControlFlow,
 };
 
 use crate::{
     click::{canonical_username, fold},
-    storage::{Db, Error},
+    storage::{Columns, Db, Error, Query, Selection},
+    text::interner::GroupedInterner,
 };
 
 /// How many similar experts are named for a text that matches none.
@@ -51,51 +53,66 @@ impl Display for NamedExpert {
 /// Finds the experts that `text` means, whose username or name it is, or else is a part of: those of the list, and those who
 /// were clicked.
 ///
-/// If `text` is a username of the list, no click is read; if it is the username of a click, only those up to the first.
+/// If `text` is a username of the list, no click is read. If it is the username of a click, clicks are read up to the first one
+/// on this expert, and otherwise all.
 ///
 /// # Errors
-/// When the database can't be read.
+/// When the database can't be read, and when memory is refused.
 pub(crate) fn find_expert(db: &Db, text: &str) -> Result<FoundExpert, Error> {
     let username = canonical_username(text);
     let names = db.expert_names()?;
-    if names.contains(&username) || db.is_clicked(&username)? {
+    if names.contains(&username) {
+        return Ok(FoundExpert::Exact);
+    }
+    let mut clicked = GroupedInterner::new(canonical_username);
+    let mut is_clicked = false;
+    let all = Selection::default();
+    db.read_clicks(&Query::of(&all, Columns::EXPERT_USERNAME), |click| {
+        let expert = clicked.group(&click.expert_username)?;
+        is_clicked = clicked.key(expert) == username;
+        Ok(if is_clicked {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    if is_clicked {
         return Ok(FoundExpert::Exact);
     }
     let has_list = !names.is_empty();
     let mut experts: BTreeMap<String, String> = names.into_pairs().collect();
-    for clicked in db.clicked_usernames()? {
-        let clicked = canonical_username(&clicked).into_owned();
-        experts.entry(clicked).or_default();
+    for expert in clicked.keys() {
+        experts.entry(expert.to_owned()).or_default();
     }
-    // Clicks may have another spelling of the username.
-    if experts.contains_key(&*username) {
-        return Ok(FoundExpert::Exact);
-    }
-    let mut experts: Vec<Candidate> = experts.into_iter().map(Candidate::new).collect();
-    let text = fold(&username);
+    let experts = experts.into_iter().map(Candidate::new).collect();
+    Ok(search(experts, &fold(&username), has_list))
+}
+
+/// Finds the experts whom the folded `text` means, but for a username to the letter.
+fn search(mut experts: Vec<Candidate>, text: &str, has_list: bool) -> FoundExpert {
     for is_match in [Candidate::is, Candidate::contains] {
         let mut found: Vec<NamedExpert> = experts
             .iter()
-            .filter(|expert| is_match(expert, &text))
+            .filter(|expert| is_match(expert, text))
             .map(|expert| expert.expert.clone())
             .collect();
         match found.len() {
             0 => {}
-            1 => return Ok(FoundExpert::One(found.remove(0))),
-            _ => return Ok(FoundExpert::Several(found)),
+            1 => return FoundExpert::One(found.remove(0)),
+            _ => return FoundExpert::Several(found),
         }
     }
     // A third, so a text of fewer than three characters is similar to none.
     let edits_max = text.chars().count() / 3;
     // A stable sort, so equally similar experts stay in the order of their usernames.
-    experts.sort_by_cached_key(|expert| expert.edits(&text, edits_max));
+    experts.sort_by_cached_key(|expert| expert.edits(text, edits_max));
     let similar = experts
         .into_iter()
-        .take_while(|expert| expert.edits(&text, edits_max) <= edits_max)
+        .take_while(|expert| expert.edits(text, edits_max) <= edits_max)
         .take(SIMILAR_MAX)
         .map(|expert| expert.expert)
         .collect();
-    Ok(FoundExpert::None { similar, has_list })
+    FoundExpert::None { similar, has_list }
 }
 
 /// An expert with texts to compare.

@@ -68,7 +68,9 @@ pub(crate) fn ranking(
     db.snapshot(|db| {
         let mut tally = Tally::new(by);
         let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
-        for_each_click(db, &Query::of(selection, columns), |click| tally.add(&click))?;
+        for_each_click(db, &Query::of(selection, columns), |click| {
+            tally.add(&click)
+        })?;
         let totals = Totals {
             leads: tally.emails.len(),
             clicks: tally.groups.iter().map(|group| group.clicks).sum(),
@@ -117,7 +119,6 @@ fn read_subjects(
     instants.extend(ranked.iter().map(|row| row.latest_at));
     instants.sort_unstable();
     instants.dedup();
-    let mut done = Ok(());
     let query = Query::of(selection, by.column());
     db.read_clicks_at(&query, &instants, |click| {
         let subject = by.subject_of(&click);
@@ -127,17 +128,10 @@ fn read_subjects(
             .map(|index| &mut ranked[rows[index].1])
             .filter(|row| row.latest_at == click.created_at);
         if let Some(row) = found {
-            match memory::owned(&by.shown(subject)) {
-                Ok(subject) => row.subject = subject,
-                Err(refused) => {
-                    done = Err(refused);
-                    return ControlFlow::Break(());
-                }
-            }
+            row.subject = memory::owned(&by.shown(subject))?;
         }
-        ControlFlow::Continue(())
-    })?;
-    done.map_err(refused)
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 impl Ranking {

@@ -2,7 +2,7 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
+use super::{Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
@@ -134,7 +134,7 @@ fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
 }
 
 fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
-    let counted = by_day(db, month, now.time_zone(), None)?;
+    let counted = by_day(db, month, now.time_zone(), Gaps::LeftOut, None)?;
     let today = now.date();
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)
@@ -209,11 +209,7 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
 
 /// Reads the first clicks of `leads`. The first pass keeps no texts in memory, because there may be millions of leads with long
 /// searches.
-fn first_clicks(
-    db: &Db,
-    leads: &[LeadEntry],
-    emails: &TextGroups,
-) -> Result<Vec<NewLead>, Error> {
+fn first_clicks(db: &Db, leads: &[LeadEntry], emails: &TextGroups) -> Result<Vec<NewLead>, Error> {
     let mut instants: Vec<Timestamp> = leads.iter().map(|lead| lead.first_at).collect();
     instants.sort_unstable();
     instants.dedup();
@@ -242,11 +238,11 @@ fn first_clicks(
             ));
             missing.remove(&email);
         }
-        if missing.is_empty() {
+        Ok(if missing.is_empty() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
-        }
+        })
     })?;
     found.sort_by_key(|(number, lead)| Reverse((lead.first_at, *number)));
     Ok(found.into_iter().map(|(_, lead)| lead).collect())

@@ -32,6 +32,29 @@ pub(crate) enum Cause {
     /// The file can be read but not written to.
     #[error("no permission to write; run as its owner")]
     ReadOnly,
+    /// The database, or a file that SQLite keeps next to it under the same name with `suffix`, is mounted as a single file.
+    #[error(
+        "{} is mounted as a single file, so the database and its -wal file with the newest clicks are not kept \
+         together; mount the directory",
+        its_file(.suffix)
+    )]
+    FileMounted { suffix: &'static str },
+    /// The database has more than one hard link.
+    #[error(
+        "the file has a second name (a hard link), and a program that opens the other name does not find the newest clicks; \
+         delete the other name, which `find / -xdev -samefile FILE` shows"
+    )]
+    SecondName,
+    /// Every user may write the directory, and a file in it, as in `FileMounted`, belongs to a stranger.
+    #[error(
+        "{} belongs to a stranger, and every user may write {}; move the database into a directory that only its owner \
+         may write",
+        its_file(.suffix), .directory.display()
+    )]
+    StrangersFile {
+        suffix: &'static str,
+        directory: PathBuf,
+    },
     #[error("cannot use WAL mode; move the database to a local disk")]
     NoWal,
     #[error("not an SQLite database; check --db")]
@@ -57,6 +80,17 @@ pub(crate) enum Cause {
          that owns the database"
     )]
     IdNotNumbered,
+    /// An `AUTOINCREMENT` table has had the largest id that there is.
+    #[error(
+        "the ids of {0} are used up, so SQLite adds no row to it; give its rows smaller ids and lower its number in \
+         sqlite_sequence"
+    )]
+    IdsUsedUp(String),
+    /// The clicks of the last day have so scattered ids that remembering them would take too much memory.
+    #[error(
+        "the ids of lead_clicks are too scattered to follow new clicks; list them by `leadclicks report --since` instead"
+    )]
+    IdsScattered,
     /// `lead_clicks` is a view.
     #[error(
         "lead_clicks is a view, so nothing confirms that a click is stored; make it a table in the program that owns \
@@ -114,7 +148,9 @@ pub(crate) enum Cause {
         consequence: &'static str,
     },
     /// The system refused memory.
-    #[error("not enough memory; allow the program more, or narrow a report with --since or --limit")]
+    #[error(
+        "not enough memory; allow the program more, or narrow a report with --since or --limit"
+    )]
     OutOfMemory,
     /// Any other error of SQLite.
     #[error("{}; {}", message(.0), next_step(.0))]
@@ -160,6 +196,14 @@ impl From<rusqlite::Error> for Cause {
             Some(ErrorCode::OutOfMemory) => Self::OutOfMemory,
             _ => Self::Sqlite(source),
         }
+    }
+}
+
+/// The database, or a file that SQLite keeps next to it.
+fn its_file(suffix: &str) -> String {
+    match suffix {
+        "" => "the file".to_owned(),
+        suffix => format!("its {suffix} file"),
     }
 }
 

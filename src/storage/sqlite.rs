@@ -1,14 +1,17 @@
 //! The SQLite engine: one file in WAL mode.
 
 pub(super) mod backup;
+mod collation;
 pub(super) mod erase;
 mod experts;
 pub(super) mod feed;
 mod file_state;
 pub(super) mod forget;
 pub(super) mod health;
+mod id_set;
 pub(super) mod insert;
 pub(super) mod leftovers;
+mod location;
 mod open;
 pub(super) mod pace;
 pub(super) mod purge;

@@ -86,15 +86,12 @@ impl TextGroups {
         self.texts.try_reserve(2, |text| text.hash.first())?;
         let key = (self.key)(text);
         let key_hash = if key == text { hash } else { self.hash(&key) };
-        let group = match self.get(key_hash) {
-            Some(group) => group,
-            None => {
-                let group = self.len;
-                self.len = group.checked_add(1).ok_or(OutOfMemory)?;
-                self.insert(key_hash, group);
-                group
-            }
-        };
+        let found = self.get(key_hash);
+        let group = found.unwrap_or(self.len);
+        if found.is_none() {
+            self.len = group.checked_add(1).ok_or(OutOfMemory)?;
+            self.insert(key_hash, group);
+        }
         if key_hash != hash {
             self.insert(hash, group);
         }

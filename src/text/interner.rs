@@ -42,8 +42,7 @@ impl StringInterner {
         }
         let number = u32::try_from(self.starts.len() - 1).map_err(|_| OutOfMemory)?;
         self.numbers.try_reserve(1, |&number| {
-            self.hasher
-                .hash_one(nth(&self.text, &self.starts, number))
+            self.hasher.hash_one(nth(&self.text, &self.starts, number))
         })?;
         memory::reserve(&mut self.starts, 1)?;
         memory::append(&mut self.text, text)?;
@@ -85,6 +84,11 @@ impl GroupedInterner {
     /// The key of a group.
     pub(crate) fn key(&self, group: u32) -> &str {
         self.texts.get(self.keys[group as usize])
+    }
+
+    /// The keys of all groups, by number.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| self.texts.get(*key))
     }
 
     /// The group of `text`, which is added if it is new.

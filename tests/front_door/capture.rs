@@ -185,7 +185,10 @@ fn a_body_over_the_limit_is_413_and_the_connection_can_be_reused() {
         let answer = client.send(&post_request(&padded(bytes)));
         assert_eq!(
             (answer.status, &*answer.body),
-            (413, r#"{"error":"the body has more than 32768 bytes"}"#)
+            (
+                413,
+                r#"{"error":"the body has more than 32768 bytes or 1024 pieces"}"#
+            )
         );
         assert_eq!(answer.header("connection"), None);
     }
@@ -202,6 +205,40 @@ fn a_body_over_the_limit_is_413_and_the_connection_can_be_reused() {
     assert_eq!(answer.status, 413);
     assert_eq!(answer.header("connection"), Some("close"));
     assert!(client.is_closed());
+    assert_eq!(site.clicks().len(), 2);
+}
+
+#[test]
+fn a_body_in_very_many_pieces_is_413_at_any_path() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    let click = body("a@example.com", "x", "");
+    let in_chunks_of_one_byte = |path: &str, bytes: usize| {
+        let padded = format!("{click}{}", " ".repeat(bytes - click.len()));
+        let chunks = padded.chars().map(|byte| format!("1\r\n{byte}\r\n"));
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n",
+            chunks.collect::<String>()
+        )
+    };
+    let mut client = daemon.connect();
+    let error = r#"{"error":"the body has more than 32768 bytes or 1024 pieces"}"#;
+    for (bytes, status) in [(1000, 202), (1025, 413), (2000, 413), (1000, 202)] {
+        let answer = client.send(&in_chunks_of_one_byte("/api/lead-clicks", bytes));
+        assert_eq!(answer.status, status, "{bytes}");
+        assert_eq!(answer.body == error, status == 413, "{bytes}");
+        assert_eq!(answer.header("connection"), None, "{bytes}");
+    }
+    // Where a body is only dropped, too.
+    assert_eq!(client.send(&in_chunks_of_one_byte("/", 1000)).status, 404);
+    for (path, bytes, status) in [("/", 1100, 404), ("/api/lead-clicks", 2100, 413)] {
+        let mut client = daemon.connect();
+        let answer = client.send(&in_chunks_of_one_byte(path, bytes));
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("connection"), Some("close"), "{path}");
+        assert!(client.is_closed());
+    }
     assert_eq!(site.clicks().len(), 2);
 }
 
@@ -337,6 +374,8 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
             "https://www.example.com",
             "--allow-origin",
             "HTTPS://Shop.example.com:443",
+            "--allow-origin",
+            "https://*.example.org,http://*.example.org:8080",
         ],
     );
     let mut client = daemon.connect();
@@ -345,6 +384,9 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
         ("https://www.example.com", &*click, 202),
         ("https://shop.example.com", &*click, 202),
         ("https://www.example.com", "{", 422),
+        ("https://www.example.org", &*click, 202),
+        ("https://a.b.example.org", &*click, 202),
+        ("http://www.example.org:8080", &*click, 202),
     ] {
         let header = format!("Origin: {origin}\r\n");
         let answer = client.send(&request("POST", "/api/lead-clicks", &header, body));
@@ -352,7 +394,16 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
         assert_eq!(answer.header("vary"), Some("Origin"));
     }
-    for origin in ["https://evil.example.com", "null", "http://www.example.com"] {
+    for origin in [
+        "https://evil.example.com",
+        "null",
+        "http://www.example.com",
+        "https://example.org",
+        "https://evilexample.org",
+        "http://www.example.org",
+        "https://www.example.org:8443",
+        "https://www.example.org.example.com",
+    ] {
         for method in ["POST", "OPTIONS"] {
             let header = format!("Origin: {origin}\r\n");
             let answer = client.send(&request(method, "/api/lead-clicks", &header, &click));
@@ -379,7 +430,7 @@ fn pages_of_allowed_origins_may_post_and_read_errors_too() {
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
-    assert_eq!(site.clicks().len(), 3);
+    assert_eq!(site.clicks().len(), 6);
 }
 
 #[test]
@@ -543,6 +594,10 @@ fn invalid_flag_values_are_refused_with_the_valid_form() {
             "a reserve is a whole number with a unit",
         ),
         (
+            ["--allow-origin", "https://example.com:99999"],
+            "without a path; *.host for all its subdomains; or * for all origins",
+        ),
+        (
             ["--shutdown-grace", "10"],
             "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
@@ -555,13 +610,11 @@ fn invalid_flag_values_are_refused_with_the_valid_form() {
             "a time is a number with a unit, such as 10s, 500ms or 1m",
         ),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_leadclicksd"))
-            .arg(format!("{}={}", args[0], args[1]))
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}\n{stderr}");
-        assert!(stderr.contains(reason), "{args:?}\n{stderr}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command.arg(format!("{}={}", args[0], args[1]));
+        let ran = Ran::of(command);
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        assert!(ran.stderr.contains(reason), "{ran}");
     }
 }
 

@@ -130,6 +130,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
     let checks = [
         ("file", "mode 0640"),
         ("writable", "by the file's owner, as is its directory"),
+        ("location", "all files together"),
         ("wal", "0 MiB"),
         ("shm", "0 MiB"),
         ("wal.left", "none"),
@@ -141,6 +142,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
         ("integrity", "the whole file"),
         ("references", "all refer to existing rows"),
         ("schema", "takes clicks"),
+        ("ids", "rising"),
         ("index", "lead_clicks_created_at"),
         ("clicks", "3 of 2 leads"),
         ("newest", "2026-11-01T09:00:02.000000Z"),
@@ -170,6 +172,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
             "──────────────────────────────────────────────────────────────",
             " file        ok      mode 0640",
             " writable    ok      by the file's owner, as is its directory",
+            " location    ok      all files together",
             " wal         ok      0 MiB",
             " shm         ok      0 MiB",
             " wal.left    ok      none",
@@ -179,6 +182,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
             " lock        ok      free",
             " sqlite      ok      {version}",
             " schema      ok      takes clicks",
+            " ids         ok      rising",
             " index       ok      lead_clicks_created_at",
             " clicks      ok      3",
             " newest      ok      2026-11-01T09:00:02.000000Z",
@@ -289,6 +293,17 @@ fn suspicious_contents_are_a_warning() {
         "warning",
         &[
             (
+                |site| {
+                    sql(
+                        site,
+                        "UPDATE lead_clicks SET id = 9223372036854775807 WHERE id = 3",
+                    );
+                },
+                &[
+                    "ids warning: the largest one is used, so new clicks get random ids; give the click with that id a smaller one, so that ids again rise in the order of arrival",
+                ],
+            ),
+            (
                 |site| sql(site, "DROP INDEX lead_clicks_created_at"),
                 &[
                     "index warning: none on created_at, so every report reads all clicks; create it with `sqlite3 FILE < schema.sql` as the file's owner",
@@ -326,11 +341,11 @@ fn suspicious_contents_are_a_warning() {
                 |site| {
                     sql(
                         site,
-                        "UPDATE lead_clicks SET created_at = '2999-01-01 00:00:00.000000' WHERE id = 3",
+                        "UPDATE lead_clicks SET created_at = (2999 - id % 2) || '-01-01 00:00:00.000000' WHERE id > 1",
                     );
                 },
                 &[
-                    "newest warning: 2999-01-01T00:00:00.000000Z, which is in the future; set the clock if it is behind; else correct the created_at of that click, or delete it",
+                    "newest warning: 2999-01-01T00:00:00.000000Z, in the future; clicks of the future: 2; set the clock if it is behind; else correct their created_at, or delete them",
                 ],
             ),
             (
@@ -432,6 +447,18 @@ fn unusable_files_are_a_problem() {
     );
 }
 
+/// Adds the collation of a host app, which no other program has, behind `text` in the schema.
+fn with_collation(site: &Site, text: &str) {
+    sql(
+        site,
+        &format!(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '{text}', '{text} COLLATE german');
+             PRAGMA writable_schema = RESET;"
+        ),
+    );
+}
+
 #[test]
 fn invalid_contents_are_a_problem() {
     assert_reported(
@@ -455,6 +482,19 @@ fn invalid_contents_are_a_problem() {
                 },
                 &[
                     "schema problem: {db}: lead_clicks.campaign is NOT NULL without a default, so no click could be stored; give it a default in the program that owns the database",
+                ],
+            ),
+            (
+                |site| with_collation(site, "created_at TEXT"),
+                &[
+                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: reports on an expert; give it the collation BINARY or NOCASE in that program",
+                ],
+            ),
+            (
+                |site| with_collation(site, "lead_clicks (created_at"),
+                &[
+                    "integrity problem: {db}: no such collation sequence: german; fix it in the program that owns the database",
+                    "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: storing clicks, forget, reset; give it the collation BINARY or NOCASE in that program",
                 ],
             ),
             (

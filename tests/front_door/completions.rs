@@ -1,6 +1,6 @@
 //! `leadclicks completions`: shells read the scripts and complete with them.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::support::{Ran, Site, commands};
 
@@ -53,23 +53,63 @@ const LINES: [(&str, &str); 6] = [
 /// The same for a value without a flag, which the fish script does not support.
 const POSITIONAL: (&str, &str) = ("leadclicks completions ba", "bash");
 
+/// A directory with the scripts, the default database, and another one.
+fn scripts_with_experts() -> Site {
+    let site = scripts().with_schema(
+        "INSERT INTO experts VALUES ('anna_s', 'Anna', 'Schmidt'), ('bob', 'Bob', 'Doe'), ('zoë', '', ''),
+            ('an$(touch ran)', '', ''), ('an`touch ran`', '', ''), ('an; touch ran', '', ''), ('-an', '', '');",
+    );
+    let other = Site::new().with_schema("INSERT INTO experts VALUES ('andy', '', '');");
+    fs::copy(other.db_path(), site.path("other.db")).unwrap();
+    site
+}
+
+/// Command lines, and all usernames that are offered for `--expert`. The shell runs nothing that a visitor has chosen.
+const EXPERTS: [(&str, &[&str]); 6] = [
+    ("leadclicks report --expert an", &["anna_s"]),
+    ("leadclicks watch --expert zo", &["zoë"]),
+    ("leadclicks report --by-day --expert x", &[]),
+    ("leadclicks --db missing.db report --expert an", &[]),
+    ("leadclicks --db other.db report --expert an", &["andy"]),
+    ("leadclicks report --db=other.db --expert an", &["andy"]),
+];
+
+fn assert_nothing_ran(site: &Site) {
+    assert!(!site.path("ran").exists());
+}
+
+/// What bash offers for the last word of a command line.
+fn offered_by_bash(site: &Site, line: &str) -> Vec<String> {
+    let (program, _) = line.split_once(' ').unwrap();
+    // As readline does: words are also split at the equals sign, and the function that `complete` has registered gets the
+    // program, the word, and the one before.
+    let words = line.replace('=', " = ");
+    let script = format!(
+        "source ./{program}.bash
+        [[ $(complete -p {program}) =~ -F\\ ([^ ]+) ]]
+        COMP_WORDS=({words}) COMP_LINE='{line}' COMP_POINT={} COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+        \"${{BASH_REMATCH[1]}}\" {program} \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"
+        printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        line.len()
+    );
+    offered(site, "bash", &["--norc", "--noprofile"], &script)
+}
+
 #[test]
 fn bash_completes_commands_flags_and_values() {
     let site = scripts();
     for (line, completed) in [&LINES[..], &[POSITIONAL]].concat() {
-        let (program, _) = line.split_once(' ').unwrap();
-        // As readline does: the function that `complete` has registered gets the program, the word, and the one before.
-        let script = format!(
-            "source ./{program}.bash
-            [[ $(complete -p {program}) =~ -F\\ ([^ ]+) ]]
-            COMP_WORDS=({line}) COMP_LINE='{line}' COMP_POINT={} COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
-            \"${{BASH_REMATCH[1]}}\" {program} \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"
-            printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-            line.len()
-        );
-        let offered = offered(&site, "bash", &["--norc", "--noprofile"], &script);
-        assert_eq!(offered, [completed], "{line}");
+        assert_eq!(offered_by_bash(&site, line), [completed], "{line}");
     }
+}
+
+#[test]
+fn bash_completes_the_usernames_of_the_list_that_need_no_quotes() {
+    let site = scripts_with_experts();
+    for (line, usernames) in EXPERTS {
+        assert_eq!(offered_by_bash(&site, line), usernames, "{line}");
+    }
+    assert_nothing_ran(&site);
 }
 
 #[test]
@@ -88,6 +128,54 @@ fn fish_completes_commands_flags_and_values() {
 }
 
 #[test]
+#[ignore = "needs fish; tests/run runs it"]
+fn fish_completes_the_usernames_of_the_list_that_need_no_quotes() {
+    let site = scripts_with_experts();
+    for (line, usernames) in EXPERTS {
+        let script = format!("source ./leadclicks.fish; complete --do-complete '{line}'");
+        assert_eq!(
+            offered(&site, "fish", &["--no-config"], &script),
+            usernames,
+            "{line}"
+        );
+    }
+    assert_nothing_ran(&site);
+}
+
+/// A script that succeeds if zsh completes the last word of a command line to `completed`. zsh completes on a terminal only, so
+/// it gets one by zpty, in which a tab is typed at the prompt.
+fn typed_in_zsh(line: &str, completed: &str) -> String {
+    format!(
+        "zmodload zsh/zpty
+        zpty it zsh --no-rcs --interactive
+        zpty -w it 'fpath=($PWD $fpath); autoload -U compinit; compinit -D -u; PS1=re\\ady'
+        zpty -r it seen '*ready*'
+        zpty -w -n it $'{line}\\t'
+        zpty -r it seen '*{completed}[ =]*'
+        zpty -d it
+        print -- {completed}"
+    )
+}
+
+#[test]
+#[ignore = "needs zsh; tests/run runs it"]
+fn zsh_completes_the_usernames_of_the_list_that_need_no_quotes() {
+    let site = scripts_with_experts();
+    site.write("_leadclicks", site.read("leadclicks.zsh"));
+    for (line, usernames) in EXPERTS {
+        // Nothing that is offered can't be waited for.
+        let [username] = usernames else { continue };
+        let script = typed_in_zsh(line, username);
+        assert_eq!(
+            offered(&site, "zsh", &["--no-rcs"], &script),
+            usernames,
+            "{line}"
+        );
+    }
+    assert_nothing_ran(&site);
+}
+
+#[test]
 #[ignore = "needs zsh; tests/run runs it"]
 fn zsh_completes_commands_flags_and_values() {
     let site = scripts();
@@ -95,17 +183,7 @@ fn zsh_completes_commands_flags_and_values() {
         site.write(&format!("_{program}"), site.read(&format!("{program}.zsh")));
     }
     for (line, completed) in [&LINES[..], &[POSITIONAL]].concat() {
-        // zsh completes on a terminal only, so it gets one by zpty, in which a tab is typed at the prompt.
-        let script = format!(
-            "zmodload zsh/zpty
-            zpty it zsh --no-rcs --interactive
-            zpty -w it 'fpath=($PWD $fpath); autoload -U compinit; compinit -D -u; PS1=re\\ady'
-            zpty -r it seen '*ready*'
-            zpty -w -n it $'{line}\\t'
-            zpty -r it seen '*{completed}[ =]*'
-            zpty -d it
-            print -- {completed}"
-        );
+        let script = typed_in_zsh(line, completed);
         assert_eq!(
             offered(&site, "zsh", &["--no-rcs"], &script),
             [completed],

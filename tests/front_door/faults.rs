@@ -330,6 +330,63 @@ fn the_disk_reserve_is_free_even_after_a_large_wal_is_copied_into_the_database()
     );
 }
 
+/// SQLite reports used up ids as a full disk.
+#[test]
+fn ids_that_are_used_up_are_reported_as_that_and_not_as_a_full_disk() {
+    let schema = include_str!("../../schema.sql");
+    let clicks = schema.replace(
+        "id INTEGER PRIMARY KEY",
+        "id INTEGER PRIMARY KEY AUTOINCREMENT",
+    );
+    let audit = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT);
+                 CREATE TRIGGER audited AFTER INSERT ON lead_clicks
+                     BEGIN INSERT INTO audit VALUES (NULL); END;";
+    let audit = format!("{schema}{audit}");
+    for (table, sql) in [("lead_clicks", clicks), ("audit", audit)] {
+        let site = Site::new().with_database(&sql);
+        site.write(
+            "clicks.csv",
+            "email,expert_username,search_query,created_at\nbob@example.com,jdoe,,2026-11-01T09:00:00Z\n",
+        );
+        let daemon = Daemon::start(&site, &[]);
+        assert_eq!(daemon.post("before@example.com", "jdoe", "").status, 202);
+        let set = |seq: i64| {
+            site.connect()
+                .execute(
+                    "UPDATE sqlite_sequence SET seq = ?1 WHERE name = ?2",
+                    (seq, table),
+                )
+                .unwrap();
+        };
+        set(i64::MAX);
+        let reason = format!(
+            "the ids of {table} are used up, so SQLite adds no row to it; give its rows smaller ids and lower its number \
+             in sqlite_sequence"
+        );
+        for _ in 0..2 {
+            assert_unavailable(&daemon.post("refused@example.com", "jdoe", ""));
+        }
+        let path = site.db_path();
+        let error = format!(
+            "leadclicks: {}: {reason}; nothing was imported\n",
+            path.display()
+        );
+        site.run(&["import", "clicks.csv"]).assert(1, "", &error);
+        let check = site.run(&["check", "--quick", "--format", "json"]);
+        assert_eq!(check.stderr, "leadclicks: 1 problem\n", "{check}");
+        let found = format!(
+            r#"{{"check":"ids","state":"problem","found":"{}: {reason}","next":null}}"#,
+            path.display()
+        );
+        assert!(check.stdout.contains(&found), "{check}");
+        set(1);
+        assert_stored(&daemon);
+        assert_eq!(site.emails(), ["before@example.com", "after@example.com"]);
+        assert_logged_once(&daemon.log(), &reason);
+        assert!(!daemon.log().contains("full"), "{}", daemon.log());
+    }
+}
+
 #[test]
 #[ignore = "needs user namespaces; tests/run runs it"]
 fn a_read_only_file_system_is_an_error_at_the_start() {
@@ -710,22 +767,64 @@ fn a_corrupt_file_is_an_error_at_the_start_and_is_not_changed() {
     }
 }
 
-#[test]
-#[ignore = "needs faketime; tests/run runs it"]
-fn clicks_are_dated_by_the_clock_even_if_it_jumps() {
+/// A file with the clock's offset, and the daemon with that clock.
+fn with_clock(site: &Site, offset: &str) -> (PathBuf, Command) {
     let library = fs::read_dir("/usr/lib")
         .unwrap()
         .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))
         .find(|path| path.exists())
         .expect("libfaketime, of Debian's package faketime");
-    let site = Site::new();
-    let clock = site.write("clock", "+0");
+    let clock = site.write("clock", offset);
     let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
     command
         .env("LD_PRELOAD", library)
         .env("FAKETIME_TIMESTAMP_FILE", &clock)
         .env("FAKETIME_NO_CACHE", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    (clock, command)
+}
+
+/// From any year of this century to before 1970.
+const BEFORE_1970: &str = "-150y";
+
+#[test]
+#[ignore = "needs faketime; tests/run runs it"]
+fn a_clock_before_1970_is_an_error_at_the_start() {
+    let site = Site::new();
+    let (clock, mut command) = with_clock(&site, BEFORE_1970);
+    command
+        .args(["--listen", "127.0.0.1:0", "--db"])
+        .arg(site.db_path());
+    let error = "leadclicksd: the clock is before 1970, so clicks cannot be dated; set it, and start again\n";
+    Ran::of(command).assert(1, "", error);
+    assert_eq!(site.files(), ["clock"]);
+    fs::write(clock, "+0").unwrap();
+    let daemon = Daemon::start_as(with_clock(&site, "+0").1, &site, &[]);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+}
+
+#[test]
+#[ignore = "needs faketime; tests/run runs it"]
+fn a_clock_that_jumps_before_1970_dates_clicks_wrongly_and_stops_nothing() {
+    let site = Site::new();
+    let (clock, command) = with_clock(&site, "+0");
+    let daemon = Daemon::start_as(command, &site, &[]);
+    for offset in [BEFORE_1970, "+0", BEFORE_1970] {
+        fs::write(&clock, offset).unwrap();
+        assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    }
+    let (status, _) = daemon.stop();
+    assert!(status.success());
+    let early = "SELECT count(*) FROM lead_clicks WHERE created_at < '1970-01-01'";
+    assert_eq!(site.value::<u32>(early), 2);
+    assert_eq!(site.clicks().len(), 3);
+}
+
+#[test]
+#[ignore = "needs faketime; tests/run runs it"]
+fn clicks_are_dated_by_the_clock_even_if_it_jumps() {
+    let site = Site::new();
+    let (clock, command) = with_clock(&site, "+0");
     let daemon = Daemon::start_as(command, &site, &[]);
     for offset in ["+0", "-3600", "-3600", "+3600", "+0"] {
         fs::write(&clock, offset).unwrap();

@@ -3,15 +3,16 @@
 use std::{
     collections::HashSet,
     io::{ErrorKind, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{Command, Stdio},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    Daemon, Fault, PATIENCE, Ran, Site, body, counted, is_long, post_request, raise_open_files,
+    Client, Daemon, Fault, PATIENCE, Ran, Site, body, counted, in_own_network, is_long,
+    post_request, raise_open_files,
 };
 
 /// How long the attack of slow connections lasts at least.
@@ -114,6 +115,98 @@ fn ten_thousand_slow_connections_cannot_lock_out_real_clients() {
     let evicted = counted(&log, "crowded_out");
     assert!(evicted > SlowHeads::CONNECTIONS as u64, "{evicted}");
     drop(slow);
+}
+
+/// What the connections of a crowd do after the first 4,080, which have posted a click each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newcomers {
+    Silent,
+    PostOneClick,
+}
+
+/// How many connections a crowd has, nearly all that the daemon serves.
+const CROWD: u32 = 4080;
+/// How many more it opens each second.
+const NEWCOMERS_PER_SEC: u32 = 480;
+/// How long a visitor's request comes after its connection, as over a slow mobile network.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+const VISITORS_AT_ONCE: u32 = 16;
+
+/// The numbers of visitors and of those who were not answered 202, and the median wait for the answer.
+fn visit_in_a_crowd(newcomers: Newcomers) -> (usize, usize, Duration) {
+    // Each client is within its own limits.
+    let next_source = AtomicU32::new(u32::from(Ipv4Addr::new(198, 18, 1, 0)));
+    let source = || Ipv4Addr::from_bits(next_source.fetch_add(1, Ordering::Relaxed));
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &["--listen", "198.18.0.1:0"]);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let mut crowd: Vec<_> = (0..CROWD)
+        .map(|number| daemon.connect_from(Ipv4Addr::from([198, 18, 0, 2 + (number % 250) as u8])))
+        .collect();
+    // As many at a time as the queue holds.
+    for part in crowd.chunks_mut(1000) {
+        for client in &mut *part {
+            client.write(click.as_bytes());
+        }
+        for client in part {
+            assert_eq!(client.read().status, 202);
+        }
+    }
+    let started = Instant::now();
+    let ends = started + if is_long() { LONG_ATTACK } else { ATTACK };
+    let waits = thread::scope(|scope| {
+        let visitors: Vec<_> = (0..VISITORS_AT_ONCE)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut waits = Vec::new();
+                    while Instant::now() < ends {
+                        let mut visitor = daemon.connect_from(source());
+                        thread::sleep(ROUND_TRIP);
+                        let sent = Instant::now();
+                        let answer = visitor.try_send(&click);
+                        let accepted = answer.is_ok_and(|answer| answer.status == 202);
+                        waits.push(accepted.then(|| sent.elapsed()));
+                    }
+                    waits
+                })
+            })
+            .collect();
+        let mut opened = 0;
+        while Instant::now() < ends {
+            let due = started.elapsed().as_millis() * u128::from(NEWCOMERS_PER_SEC) / 1000;
+            while opened < due {
+                let mut client: Client<TcpStream> = daemon.connect_from(source());
+                if newcomers == Newcomers::PostOneClick {
+                    client.write(click.as_bytes());
+                }
+                crowd.push(client);
+                opened += 1;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let waits = visitors.into_iter().map(|visits| visits.join().unwrap());
+        waits.flatten().collect::<Vec<_>>()
+    });
+    let visitors = waits.len();
+    let mut waits: Vec<_> = waits.into_iter().flatten().collect();
+    waits.sort_unstable();
+    let median = waits.get(waits.len() / 2).copied().unwrap_or_default();
+    (visitors, visitors - waits.len(), median)
+}
+
+#[test]
+#[ignore = "needs user namespaces, iproute2, 12,000 open files, and the machine for itself; tests/run runs it"]
+fn a_crowd_with_a_click_on_each_connection_cannot_lock_out_visitors() {
+    if !in_own_network("heavy::a_crowd_with_a_click_on_each_connection_cannot_lock_out_visitors") {
+        return;
+    }
+    raise_open_files();
+    for newcomers in [Newcomers::PostOneClick, Newcomers::Silent] {
+        let (visitors, failed, median) = visit_in_a_crowd(newcomers);
+        eprintln!("{newcomers:?}: {failed} of {visitors} visitors failed; median {median:?}");
+        assert!(visitors >= CLICKS_MIN, "{visitors}");
+        assert!(100 * failed <= visitors, "{failed} of {visitors}");
+    }
 }
 
 /// Posts clicks, each of a new lead, and returns the emails of those that were answered 202.

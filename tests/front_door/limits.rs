@@ -1,7 +1,7 @@
 //! Limits: the rate limit, and the number of connections.
 
 use std::{
-    net::TcpStream,
+    net::{Ipv4Addr, Ipv6Addr, TcpStream},
     os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
@@ -11,7 +11,8 @@ use std::{
 use crate::{
     privacy::assert_private,
     support::{
-        Answer, Client, Daemon, Ran, Site, WriteLock, body, post_request, raise_open_files, request,
+        Answer, Client, Daemon, Ran, Site, WriteLock, body, counted, in_own_network, post_request,
+        raise_open_files, request,
     },
 };
 
@@ -84,6 +85,78 @@ fn behind_a_trusted_proxy_each_client_has_a_limit_of_its_own() {
         "{log}"
     );
     assert_eq!(site.clicks().len(), 8);
+}
+
+#[test]
+fn an_ipv6_48_may_send_sixteen_times_as_much_as_one_client() {
+    let site = Site::new();
+    let args = ["--trusted-proxy", "127.0.0.1", "--rate-limit", "3/h"];
+    let daemon = Daemon::start(&site, &args);
+    let mut proxy = daemon.connect();
+    let mut post = |address: &str| proxy.send(&forwarded(address));
+    for client in 0..16 {
+        for _ in 0..3 {
+            // Two of the /56 networks of the /48.
+            let address = format!("2001:db8:7:{:x}::1", client * 0x20);
+            assert_eq!(post(&address).status, 202);
+        }
+    }
+    // Requests of a client over its own limit do not count for the network, which regains one in 75 seconds.
+    assert_limited(&post("2001:db8:7::2"), 900..=1200);
+    assert_limited(&post("2001:db8:7:ffff::1"), 1..=75);
+    assert_limited(&post("2001:db8:7:1::1"), 1..=75);
+    assert_eq!(post("2001:db8:8::1").status, 202);
+    assert_eq!(post("203.0.113.9").status, 202);
+    assert_eq!(site.clicks().len(), 50);
+}
+
+/// Without a proxy, on IPv6 itself.
+#[test]
+#[ignore = "needs user namespaces and iproute2; tests/run runs it"]
+fn addresses_of_one_ipv6_48_are_limited_together_without_a_proxy() {
+    if !in_own_network("limits::addresses_of_one_ipv6_48_are_limited_together_without_a_proxy") {
+        return;
+    }
+    let site = Site::new();
+    let args = ["--listen", "[::]:0", "--rate-limit", "1/h"];
+    let daemon = Daemon::start(&site, &args);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let post = |network: u16, subnet: u16| {
+        let address = Ipv6Addr::from([0x2001, 0xdb8, network, subnet, 0, 0, 0, 1]);
+        daemon.connect_from(address).send(&click).status
+    };
+    let statuses: Vec<u16> = (1..=20).map(|subnet| post(7, subnet)).collect();
+    assert_eq!(statuses, [[202; 16].as_slice(), &[429; 4]].concat());
+    assert_eq!(post(8, 1), 202);
+}
+
+#[test]
+#[ignore = "needs user namespaces and iproute2; tests/run runs it"]
+fn one_client_cannot_have_more_than_256_connections() {
+    const MANY: usize = 300;
+    if !in_own_network("limits::one_client_cannot_have_more_than_256_connections") {
+        return;
+    }
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &["--listen", "198.18.0.1:0"]);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let mut other = daemon.connect_from(Ipv4Addr::new(198, 18, 0, 3));
+    let mut many: Vec<_> = (0..MANY)
+        .map(|_| daemon.connect_from(Ipv4Addr::new(198, 18, 0, 2)))
+        .collect();
+    // Its oldest are closed; those of others stay open, however old they are.
+    assert!(many[0].is_closed());
+    assert_eq!(many[MANY - 1].send(&click).status, 202);
+    assert_eq!(other.send(&click).status, 202);
+    let (_, log) = daemon.stop();
+    let evicted = counted(&log, "crowded_out");
+    assert!(
+        (MANY as u64 - 256..MANY as u64 - 200).contains(&evicted),
+        "{log}"
+    );
+    let warning = "WARN a client has too many connections (if it is a proxy, pass --trusted-proxy), closing those that \
+                   have been open longest without posting a click";
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
 }
 
 #[test]
@@ -259,6 +332,24 @@ fn connections_that_wait_for_their_answer_are_not_evicted() {
     }
     assert_eq!(others.last_mut().unwrap().send(&click).status, 202);
     assert_eq!(site.clicks().len(), 16);
+}
+
+#[test]
+fn a_click_keeps_a_connection_from_eviction_for_ten_seconds() {
+    let site = Site::new();
+    let mut command = Command::new("prlimit");
+    command.args(["--nofile=80", env!("CARGO_BIN_EXE_leadclicksd")]);
+    let daemon = Daemon::start_as(command, &site, &[]);
+    let click = post_request(&body("jane@example.com", "jdoe", ""));
+    let mut earlier = daemon.connect();
+    assert_eq!(earlier.send(&click).status, 202);
+    thread::sleep(Duration::from_millis(10_500));
+    let mut later = daemon.connect();
+    assert_eq!(later.send(&click).status, 202);
+    // The limit of open files leaves 16 connections.
+    let _silent: Vec<_> = (0..20).map(|_| daemon.connect()).collect();
+    assert!(earlier.is_closed());
+    assert_eq!(later.send(&click).status, 202);
 }
 
 #[test]

@@ -115,7 +115,10 @@ fn reports_and_deletions_need_little_memory_whatever_the_clicks() {
     for site in sites {
         for (command, own_kb) in &needs {
             let ran = run(&site, own_kb + mb * 1024, command);
-            assert!(succeeded(&ran), "{command} with {own_kb} KB + {mb} MB: {ran:?}");
+            assert!(
+                succeeded(&ran),
+                "{command} with {own_kb} KB + {mb} MB: {ran:?}"
+            );
         }
     }
 }

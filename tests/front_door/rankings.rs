@@ -169,6 +169,79 @@ fn days_are_in_the_readers_zone_and_include_days_without_clicks() {
 }
 
 #[test]
+fn a_click_of_a_wrong_clock_does_not_fill_a_report_with_empty_days() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+            ('a@example.com', 'jdoe', '', '1970-01-01 00:00:00.000000'),
+            ('a@example.com', 'jdoe', '', '2026-10-01 09:00:00.000000'),
+            ('b@example.com', 'jdoe', '', '2026-10-03 09:00:00.000000'),
+            ('b@example.com', 'jdoe', '', '2099-05-05 09:00:00.000000');",
+    );
+    site.run(&["report", "--by-day"]).assert(
+        0,
+        " 1970-01-01 █…█ █…█ 2099-05-05
+
+ Day              Clicks   Leads
+────────────────────────────────────────────────────────
+ Tue 2099-05-05        1       1   ████████████████████
+ … 26511 days          0       0
+ Sat 2026-10-03        1       1   ████████████████████
+ Fri 2026-10-02        0       0
+ Thu 2026-10-01        1       1   ████████████████████
+ … 20726 days          0       0
+ Thu 1970-01-01        1       1   ████████████████████
+
+5 days, 2 leads, 4 clicks; days in UTC
+",
+        "",
+    );
+    let csv = "day,clicks,leads\n2099-05-05,1,1\n2026-10-03,1,1\n2026-10-02,0,0\n2026-10-01,1,1\n1970-01-01,1,1\n";
+    let report = ["report", "--by-day", "--format"];
+    assert_eq!(site.stdout_of(&[&report[..], &["csv"]].concat()), csv);
+    let json: serde_json::Value =
+        serde_json::from_str(&site.stdout_of(&[&report[..], &["json"]].concat())).unwrap();
+    assert_eq!(json["days"].as_array().unwrap().len(), 5);
+    let ndjson = site.stdout_of(&[&report[..], &["ndjson"]].concat());
+    assert_eq!(ndjson.lines().count(), 5);
+    let table = site.stdout_of(&["report", "--by-day", "--limit", "3"]);
+    assert!(
+        table.ends_with("\n4 earlier days not shown; --limit 7 shows all\n"),
+        "{table}"
+    );
+    let page = site.stdout_of(&[&report[..], &["html"]].concat());
+    let gap = "<th scope=\"row\">… 26,511 days<";
+    assert!(
+        page.contains(gap) && page.contains("Tue 2099-05-05"),
+        "{page}"
+    );
+    // The chart has only the other clicks.
+    let chart = page.split("</figure>").next().unwrap();
+    assert!(!chart.contains("2099"), "{chart}");
+}
+
+#[test]
+fn a_month_without_clicks_is_listed_day_by_day_and_a_year_of_them_for_programs() {
+    for (first, table_rows, csv_rows) in [
+        ("2026-09-01", 33, 33),
+        ("2026-08-31", 3, 34),
+        ("2025-10-01", 3, 368),
+        ("2025-09-30", 3, 2),
+    ] {
+        let site = Site::new().with_schema(&format!(
+            "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+                ('a@example.com', 'jdoe', '', '{first} 09:00:00.000000'),
+                ('a@example.com', 'jdoe', '', '2026-10-03 09:00:00.000000')"
+        ));
+        let csv = site.stdout_of(&["report", "--by-day", "--format", "csv"]);
+        assert_eq!(csv.lines().count(), 1 + csv_rows, "{first}");
+        let table = site.stdout_of(&["report", "--by-day"]);
+        let rows = table.lines().skip_while(|line| !line.contains('─')).skip(1);
+        let rows = rows.take_while(|line| !line.is_empty());
+        assert_eq!(rows.count(), table_rows, "{table}");
+    }
+}
+
+#[test]
 fn a_window_in_another_zone_has_the_days_of_that_zone() {
     let site = Site::new().with_schema(MIDNIGHTS);
     let ids = |zone: &str| {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,6 +13,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use tempfile::TempDir;
 
 use crate::privacy;
@@ -145,6 +146,13 @@ impl Site {
             .envs(variables.iter().copied())
             .stdin(Stdio::piped());
         Terminal::start(command)
+    }
+
+    /// Runs a shell script in a mount namespace, as [`Site::shell`] does. Both programs are in its PATH.
+    pub fn in_mount_namespace(&self, script: &str) -> Ran {
+        let mut command = self.program("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+        Ran::finish(command, b"")
     }
 
     fn program(&self, program: &str) -> Command {
@@ -409,6 +417,26 @@ impl Daemon {
         Client::new(stream)
     }
 
+    /// Connects from one of the addresses of [`in_own_network`].
+    pub fn connect_from(&self, source: impl Into<IpAddr>) -> Client<TcpStream> {
+        let (source, address) = (source.into(), self.address().parse::<SocketAddr>().unwrap());
+        let family = match source {
+            IpAddr::V4(_) => AddressFamily::INET,
+            IpAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = rustix::net::socket(family, SocketType::STREAM, None).expect("a socket");
+        if source.is_ipv6() {
+            // The kernel knows the route to it, but not the address.
+            sockopt::set_ipv6_freebind(&socket, true).expect("any address");
+        }
+        rustix::net::bind(&socket, &SocketAddr::new(source, 0)).expect("an address");
+        rustix::net::connect(&socket, &address).expect("a connection");
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client::new(stream)
+    }
+
     /// Posts a click on a new connection, as a page would.
     pub fn post(&self, email: &str, expert_username: &str, search_query: &str) -> Answer {
         self.connect()
@@ -499,6 +527,33 @@ impl Daemon {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Whether this is a network namespace in which all of 198.18.0.0/15 and 2001:db8::/32 belong to this machine. If not, runs `test`, the full name of the calling test, again in one.
+pub fn in_own_network(test: &str) -> bool {
+    const INSIDE: &str = "LEADCLICKS_TEST_IN_OWN_NETWORK";
+    const SCRIPT: &str = "set -e
+        ip link set lo up
+        ip address add 198.18.0.1/15 dev lo
+        ip -6 route add local 2001:db8::/32 dev lo
+        exec \"$0\" \"$@\"";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--net", "sh", "-c", SCRIPT])
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--include-ignored", "--nocapture"])
+        .env(INSIDE, "1")
+        .stdin(Stdio::null());
+    let ran = Ran::of(command);
+    assert!(
+        ran.status.success() && ran.stdout.contains("1 passed"),
+        "{ran}"
+    );
+    eprint!("{}", ran.stderr);
+    false
 }
 
 /// The first line that a program prints.
@@ -744,9 +799,12 @@ impl<S: Read + Write> Client<S> {
         Ok(answer)
     }
 
-    /// Waits until the other side closes the connection; false if it sends something instead.
+    /// Waits until the other side closes the connection; false if it sends something instead, or leaves it open.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+        match self.stream.read(&mut [0]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 }
 

@@ -411,6 +411,69 @@ fn clicks_that_reuse_the_ids_of_deleted_ones_are_printed() {
 }
 
 #[test]
+fn after_the_largest_id_each_click_is_printed_once() {
+    // From there on SQLite chooses ids at random.
+    let site = Site::new().with_schema(&CLICKS.replace("(3, ", "(9223372036854775807, "));
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::start(site.command(&["watch", "--since", "2026-11-02"]));
+    watcher.line();
+    let post = |number: u32| {
+        let email = format!("lead{number}@example.com");
+        assert_eq!(daemon.post(&email, "ghost", "").status, 202);
+        assert_eq!(watcher.click(), format!("{email}  ghost"));
+    };
+    (0..20).for_each(post);
+    // As `leadclicks check` advises.
+    site.connect()
+        .execute_batch("UPDATE lead_clicks SET id = 3 WHERE id = 9223372036854775807")
+        .unwrap();
+    (20..25).for_each(post);
+}
+
+#[test]
+fn clicks_with_ids_of_a_host_app_that_do_not_rise_are_printed_once() {
+    let site = Site::new().with_schema(CLICKS);
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::of_all(&site);
+    for _ in 0..3 {
+        watcher.line();
+    }
+    let host_app = site.connect();
+    let insert = |ids: &[i64], hours_ago: u32| {
+        for id in ids {
+            host_app
+                .execute(
+                    "INSERT INTO lead_clicks (id, email, expert_username, created_at)
+                     VALUES (?1, 'lead' || ?1 || '@example.com', 'ghost',
+                             strftime('%Y-%m-%d %H:%M:%f', 'now', ?2) || '000')",
+                    (id, format!("-{hours_ago} hours")),
+                )
+                .unwrap();
+        }
+        let mut printed: Vec<_> = ids.iter().map(|_| watcher.click()).collect();
+        let mut expected: Vec<_> = ids
+            .iter()
+            .map(|id| format!("lead{id}@example.com  ghost"))
+            .collect();
+        printed.sort();
+        expected.sort();
+        assert_eq!(printed, expected);
+    };
+    insert(&[1_000, 500, 501, -7], 0);
+    assert_eq!(daemon.post("jane@example.com", "ghost", "").status, 202);
+    assert_eq!(watcher.click(), "jane@example.com  ghost");
+    insert(&[400, i64::MIN, 2_000, 499], 23);
+    // More than one batch.
+    insert(&(10_000..11_500).rev().collect::<Vec<_>>(), 0);
+    host_app
+        .execute_batch("DELETE FROM lead_clicks WHERE id > 450")
+        .unwrap();
+    insert(&[450, 20, 3_000], 0);
+    assert_eq!(daemon.post("end@example.com", "ghost", "").status, 202);
+    assert_eq!(watcher.click(), "end@example.com  ghost");
+}
+
+#[test]
 fn a_database_that_replaces_the_watched_one_is_watched() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
@@ -482,6 +545,20 @@ fn a_database_that_cannot_be_watched_is_an_error() {
             site.db_path().display()
         ),
     );
+}
+
+#[test]
+fn a_database_whose_ids_are_no_numbers_cannot_be_watched() {
+    let site = Site::new().with_database(
+        "CREATE TABLE lead_clicks (id TEXT PRIMARY KEY, email, expert_username, search_query, created_at);
+         INSERT INTO lead_clicks VALUES ('a', 'amy@example.com', 'jdoe', '', '2026-11-01 09:00:00');",
+    );
+    let error = format!(
+        "leadclicks: {}: lead_clicks.id is not the table's INTEGER PRIMARY KEY, so a click would get no id; make it that in \
+         the program that owns the database\n",
+        site.db_path().display()
+    );
+    site.run(&["watch"]).assert(1, "", &error);
 }
 
 /// How many clients post at full speed while it watches.

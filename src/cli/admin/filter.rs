@@ -1,4 +1,4 @@
-//! The flags that select clicks, shared by report and watch.
+//! The flags that select clicks, shared by report and watch, and the time zone.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
@@ -6,9 +6,10 @@ use jiff::{Zoned, tz::TimeZone};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, parse_time_zone, resolve},
+        instant::{Instant, resolve},
         print_error,
         progress::{READING_CLICKS, timed},
+        zone::{parse_time_zone, unknown_zone},
     },
     render::counted,
     reports::{self, FoundExpert, NamedExpert},
@@ -108,6 +109,8 @@ fn list(experts: &[NamedExpert]) -> String {
     experts.join(", ")
 }
 
+const CORRECT_ZONE: &str = "correct it, install the system's tzdata, or pass --tz UTC";
+
 #[derive(Debug, Args)]
 pub(super) struct ZoneArgs {
     /// Time zone of local times and days, for example Europe/Berlin or UTC; by default the system's
@@ -116,8 +119,43 @@ pub(super) struct ZoneArgs {
 }
 
 impl ZoneArgs {
-    /// `now` in the time zone that was given, or else in its own.
+    /// `now` in the time zone that was given, or else in its own. Warns if the system does not know that one.
     pub(super) fn apply(&self, now: &Zoned) -> Zoned {
+        if let Some(zone) = self.unknown(now) {
+            let warning = format!(
+                "this system does not know the time zone of {zone}, so local times are in UTC; {CORRECT_ZONE}"
+            );
+            print_error("leadclicks", &warning);
+        }
+        self.in_zone(now)
+    }
+
+    /// As [`ZoneArgs::apply`], for a time by which rows are deleted.
+    ///
+    /// # Errors
+    /// When `time` depends on a time zone that the system does not know.
+    pub(super) fn apply_strictly(
+        &self,
+        flag: &str,
+        time: Instant,
+        now: &Zoned,
+    ) -> Result<Zoned, Failure> {
+        match self.unknown(now) {
+            Some(zone) if time.depends_on_zone() => Err(Failure::Usage(format!(
+                "{flag} depends on the time zone of {zone}, which this system does not know; {CORRECT_ZONE}"
+            ))),
+            _ => Ok(self.in_zone(now)),
+        }
+    }
+
+    fn unknown(&self, now: &Zoned) -> Option<String> {
+        match self.tz {
+            Some(_) => None,
+            None => unknown_zone(now),
+        }
+    }
+
+    fn in_zone(&self, now: &Zoned) -> Zoned {
         match &self.tz {
             Some(zone) => now.with_time_zone(zone.clone()),
             None => now.clone(),

@@ -5,8 +5,11 @@ use std::path::Path;
 use clap::Args;
 use jiff::Zoned;
 
-use super::confirm::{
-    ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
+use super::{
+    confirm::{
+        ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
+    },
+    filter::ZoneArgs,
 };
 use crate::{
     cli::{failure::Failure, instant::Instant, output},
@@ -31,18 +34,23 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 Examples:
   leadclicks purge --older-than 365d --dry-run
   leadclicks purge --older-than 365d --yes
-  leadclicks purge --older-than 2026-01-01")]
+  leadclicks purge --older-than 2026-01-01 --tz Europe/Berlin")]
 pub(super) struct PurgeArgs {
     /// Delete clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
     /// 2026-11-01T09:30:00Z
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     older_than: Instant,
     #[command(flatten)]
+    zone: ZoneArgs,
+    #[command(flatten)]
     confirm: ConfirmArgs,
 }
 
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
-    let before = before(args.older_than, now)?;
+    let now = args
+        .zone
+        .apply_strictly("--older-than", args.older_than, now)?;
+    let before = before(args.older_than, &now)?;
     let db = args.confirm.open(db)?;
     let path = visible_path(db.path());
     let Some(old) = db.count_old(before)? else {

@@ -20,7 +20,7 @@ use crate::{
         Format as _, Report,
         html::{Html, ROWS_MAX},
     },
-    reports::{self, RankBy, Subject},
+    reports::{self, Gaps, RankBy, Subject},
     storage::{Db, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
@@ -166,7 +166,11 @@ impl ReportArgs {
             }
             (None, Some(username)) if !self.by_day => timeline(Subject::Expert(username.clone())),
             _ => Ok(Report::ByDay(reports::by_day(
-                db, selection, zone, rows_max,
+                db,
+                selection,
+                zone,
+                self.gaps(),
+                rows_max,
             )?)),
         }
     }
@@ -177,6 +181,13 @@ impl ReportArgs {
             Format::Table => self.limit.or(Some(default.table)),
             Format::Html => Some(self.limit.map_or(default.page, |limit| limit.min(ROWS_MAX))),
             _ => self.limit,
+        }
+    }
+
+    fn gaps(&self) -> Gaps {
+        match self.format {
+            Format::Table | Format::Html => Gaps::OneRow,
+            _ => Gaps::LeftOut,
         }
     }
 
@@ -198,7 +209,7 @@ impl ReportArgs {
             selection: selection.clone(),
             made_at: Timestamp::new(now.timestamp()),
             zone: now.time_zone().clone(),
-            days: reports::by_day(db, selection, now.time_zone(), None)?,
+            days: reports::by_day(db, selection, now.time_zone(), Gaps::LeftOut, None)?,
             experts: ranking(RankBy::Expert)?,
             queries,
             // `--limit` counts leads, so it does not limit their clicks.

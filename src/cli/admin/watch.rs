@@ -20,6 +20,7 @@ use crate::{
     render::lines::{self, Edge},
     reports::ClickRow,
     storage::{Db, Feed, NewClicks, Selection},
+    timestamp::Timestamp,
 };
 
 /// How often the database is polled: often enough that a person sees no delay, and rarely enough that it costs nothing.
@@ -63,7 +64,7 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     if selection.expert.is_some() {
         warn_of_unknown_expert(&Db::open_for_report(db)?, &mut selection)?;
     }
-    let mut feed = Feed::start(db, selection)?;
+    let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
     if io::stdout().is_terminal() {
         let path = feed.path().display();
         print_error(

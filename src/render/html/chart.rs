@@ -288,6 +288,7 @@ mod tests {
     fn day(text: &str, clicks: u64) -> Day {
         Day {
             date: date(text),
+            days: 1,
             clicks,
             leads: 1,
         }

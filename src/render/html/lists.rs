@@ -179,6 +179,7 @@ pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
         Cell::Share(share) => Text(&percent(share)).to_string(),
         Cell::Time(at) => time(at, zone),
         Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),
+        Cell::Gap(days) => format!("… {} days", Number(days.into())),
         Cell::Bar { .. } => String::new(),
     }
 }

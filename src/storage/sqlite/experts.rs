@@ -29,24 +29,6 @@ impl SqliteDb {
         })
     }
 
-    pub(crate) fn is_clicked(&self, username: &str) -> Result<bool, Error> {
-        self.run(|conn| {
-            conn.query_row(
-                "SELECT EXISTS (SELECT 1 FROM lead_clicks WHERE expert_username = ?1)",
-                [username],
-                |row| row.get(0),
-            )
-        })
-    }
-
-    pub(crate) fn clicked_usernames(&self) -> Result<Vec<String>, Error> {
-        self.run(|conn| {
-            conn.prepare("SELECT DISTINCT expert_username FROM lead_clicks")?
-                .query_map([], |row| Ok(text(row.get_ref(0)?).into_owned()))?
-                .collect()
-        })
-    }
-
     pub(crate) fn import_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Error> {
         let present = self.columns("experts")?;
         let key: Option<String> = self.run(|conn| {

@@ -8,17 +8,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, types::Value};
 
 use super::{
     SqliteDb,
     file_state::FileIdentities,
+    id_set::{IdSet, TooScattered},
+    recent_ids::REMEMBERED,
     select::{read_click, read_without_time, select},
     text,
 };
 use crate::{
     expert::ExpertNames,
     storage::{Cause, Columns, Error, Selection, StoredClick},
+    timestamp::Timestamp,
 };
 
 /// The most clicks that are read in one short transaction.
@@ -31,9 +34,11 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const SEEN_CLICKS_MAX: usize = 1_024;
 /// How long the database may be missing or unreadable before that is an error: replacing a database takes a moment.
 const MISSING_MAX: Duration = Duration::from_secs(5);
+/// The longest share of the time in which clicks with low ids are looked for: a 50th.
+const PAUSE_PER_SEARCH: u32 = 50;
 
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. Misses clicks that are
-/// deleted before they are read.
+/// deleted before they are read, and those that [`LowIds`] does.
 #[derive(Debug)]
 pub(crate) struct Feed {
     path: PathBuf,
@@ -43,6 +48,7 @@ pub(crate) struct Feed {
     missing_since: Option<Instant>,
     selection: Selection,
     seen: Seen,
+    low_ids: LowIds,
     names: ExpertNames,
 }
 
@@ -69,20 +75,22 @@ pub(crate) struct NewClicks {
 impl Feed {
     /// Watches the database at `path` from now on for the clicks of `selection`. If its window has a beginning, the first
     /// batches contain the clicks since then. Clicks that arrive later need not be inside the window: a page may send a click
-    /// a day after it happened.
+    /// a day after it happened. `now` is the current time.
     ///
     /// # Errors
-    /// As [`crate::storage::Db::open_for_report`].
-    pub(crate) fn start(path: &Path, selection: Selection) -> Result<Self, Error> {
+    /// As [`crate::storage::Db::open_for_report`], and if the ids of clicks can't be followed.
+    pub(crate) fn start(path: &Path, selection: Selection, now: Timestamp) -> Result<Self, Error> {
         let database = FollowedDatabase::open(path)?;
         let mut seen = Seen::default();
+        let mut low_ids = LowIds::new(now);
         database.db.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
             let last_id = match selection.window.since {
                 None => None,
                 Some(since) => last_id_before(&transaction, &since.stored_bound())?,
             };
-            seen.restart_at(&transaction, last_id.unwrap_or(i64::MAX))
+            seen.restart_at(&transaction, last_id.unwrap_or(i64::MAX))?;
+            low_ids.search(&transaction)
         })?;
         Ok(Self {
             path: database.db.path().to_owned(),
@@ -90,6 +98,7 @@ impl Feed {
             missing_since: None,
             selection,
             seen,
+            low_ids,
             names: ExpertNames::default(),
         })
     }
@@ -165,26 +174,41 @@ impl Feed {
         };
         // Read first: what is stored from here on changes it again.
         let version = database.version()?;
-        if database.read_version == Some(version) {
+        if database.read_version == Some(version) && self.low_ids.found.is_empty() {
             return Ok(NewClicks::default());
         }
+        let (mut is_followed, mut is_searched) = (false, false);
         let batch = database.db.read(|conn| {
             let transaction = conn.unchecked_transaction()?;
             self.seen.forget_deleted(&transaction)?;
-            read_batch(
+            self.low_ids.follow_up_to(self.seen.last_id);
+            let mut batch = read_batch(
                 &transaction,
                 &self.selection,
                 database.arrivals_after_id,
                 &mut self.seen,
-            )
+            )?;
+            is_followed = !batch.has_more;
+            if is_followed {
+                is_searched = self.low_ids.search_if_due(&transaction)?;
+                self.low_ids.read_found(
+                    &transaction,
+                    &self.selection,
+                    &mut self.seen,
+                    &mut batch,
+                )?;
+            }
+            Ok(batch)
         })?;
         if !batch.clicks.is_empty() {
             self.names = database.db.experts()?.into();
         }
-        if !batch.has_more {
-            database.read_version = Some(version);
+        if is_followed {
             // From here on clicks that reuse the id of a deleted click are new too.
             database.arrivals_after_id = i64::MIN;
+        }
+        if is_searched {
+            database.read_version = Some(version);
         }
         Ok(batch)
     }
@@ -201,7 +225,7 @@ impl FollowedDatabase {
             read_version: None,
             arrivals_after_id: i64::MIN,
         };
-        database.arrivals_after_id = database.db.run(last_id)?;
+        database.arrivals_after_id = database.db.read(last_id)?;
         // Reading creates missing files next to the database. If a file that existed before differs now, it was replaced
         // meanwhile: then `files` differ at the next poll, which opens the database again.
         database.version()?;
@@ -228,10 +252,15 @@ fn last_id_before(conn: &Connection, since: &str) -> rusqlite::Result<Option<i64
     )
 }
 
-fn last_id(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("SELECT max(id) FROM lead_clicks", [], |row| {
-        Ok(row.get::<_, Option<i64>>(0)?.unwrap_or(i64::MIN))
-    })
+fn last_id(conn: &Connection) -> Result<i64, Cause> {
+    let last_id = conn.query_row("SELECT max(id) FROM lead_clicks", [], |row| {
+        row.get::<_, Value>(0)
+    })?;
+    match last_id {
+        Value::Integer(last_id) => Ok(last_id),
+        Value::Null => Ok(i64::MIN),
+        _ => Err(Cause::IdNotNumbered),
+    }
 }
 
 /// The selected clicks after the last that was seen. The window does not apply to those after the id
@@ -274,6 +303,117 @@ fn read_batch(
         }
     }
     Ok(batch)
+}
+
+/// Finds new clicks whose ids are not above those of all others: SQLite gives random ids once the largest one is used, and a
+/// host app may choose its own. Compares the ids of the clicks of the last 25 hours with those of the last search: the daemon
+/// stores no older ones. Misses such a click if it is dated earlier, or if it has the id of one that was deleted since the
+/// last search. A click of before whose time is changed to one of the last 25 hours is taken for a new one.
+#[derive(Debug)]
+struct LowIds {
+    /// The ids of all clicks of the last 25 hours at the last search.
+    known: IdSet,
+    /// All clicks after this id have been read by their ids since the last search.
+    followed_after: i64,
+    /// The ids of new clicks that are not read yet.
+    found: VecDeque<i64>,
+    /// When the feed was started. Not the current time, because a clock that is set back must not make old clicks new.
+    started: (Timestamp, Instant),
+    /// Not earlier, because a search reads all of a day.
+    next_search: Instant,
+}
+
+impl LowIds {
+    fn new(now: Timestamp) -> Self {
+        let started = (now, Instant::now());
+        Self {
+            known: IdSet::default(),
+            // The first search finds nothing new.
+            followed_after: i64::MIN,
+            found: VecDeque::new(),
+            started,
+            next_search: started.1,
+        }
+    }
+
+    /// All clicks after `last_id` will be read by their ids.
+    fn follow_up_to(&mut self, last_id: i64) {
+        self.followed_after = self.followed_after.min(last_id);
+    }
+
+    /// Whether it has searched.
+    fn search_if_due(&mut self, conn: &Connection) -> Result<bool, Cause> {
+        let begun = Instant::now();
+        if begun < self.next_search {
+            return Ok(false);
+        }
+        self.search(conn)?;
+        let now = Instant::now();
+        self.next_search = now + (now - begun) * PAUSE_PER_SEARCH;
+        Ok(true)
+    }
+
+    fn search(&mut self, conn: &Connection) -> Result<(), Cause> {
+        let (started, at) = self.started;
+        let since = started.after(at.elapsed()).before(REMEMBERED);
+        let Self {
+            known,
+            followed_after,
+            found,
+            ..
+        } = self;
+        let mut statement =
+            conn.prepare_cached("SELECT id FROM lead_clicks WHERE created_at >= ?")?;
+        let ids = statement.query_map([&*since.stored_bound()], |row| row.get(0))?;
+        let collected = IdSet::collect(ids.inspect(|id| {
+            if let Ok(id) = id
+                && *id <= *followed_after
+                && !known.contains(*id)
+            {
+                found.push_back(*id);
+            }
+        }))?;
+        *known = collected.map_err(|TooScattered| Cause::IdsScattered)?;
+        *followed_after = i64::MAX;
+        Ok(())
+    }
+
+    /// Adds the selected clicks that were found to `batch`, or the first of them.
+    fn read_found(
+        &mut self,
+        conn: &Connection,
+        selection: &Selection,
+        seen: &mut Seen,
+        batch: &mut NewClicks,
+    ) -> Result<(), Cause> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        let matcher = selection.matcher();
+        let mut statement =
+            conn.prepare_cached(&format!("{} WHERE id = ?", select(Columns::ALL)))?;
+        for _ in 0..BATCH_CLICKS_MAX {
+            let Some(id) = self.found.pop_front() else {
+                break;
+            };
+            let mut rows = statement.query([id])?;
+            // It may be deleted meanwhile.
+            let Some(row) = rows.next()? else { continue };
+            if matcher.matches(&read_without_time(row)?) {
+                match read_click(row) {
+                    // The clicks before it are returned first.
+                    Err(_) if !batch.clicks.is_empty() => {
+                        self.found.push_front(id);
+                        break;
+                    }
+                    click => batch.clicks.push(click?.into_canonical()),
+                }
+            }
+            seen.insert(row)?;
+        }
+        batch.has_more = !self.found.is_empty();
+        Ok(())
+    }
 }
 
 /// Which clicks were seen: those up to an id. SQLite gives a new row the id after the highest one, so new clicks reuse the
@@ -336,6 +476,20 @@ impl Seen {
             self.are_all = false;
         }
         self.newest.push_back(click);
+        Ok(())
+    }
+
+    /// As [`Seen::add`], for a click with an id below the last.
+    fn insert(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let click = self.seen_click(row)?;
+        let position = self.newest.partition_point(|seen| seen.id < click.id);
+        if position > 0 || self.are_all {
+            self.newest.insert(position, click);
+        }
+        if self.newest.len() > SEEN_CLICKS_MAX {
+            self.newest.pop_front();
+            self.are_all = false;
+        }
         Ok(())
     }
 

@@ -16,8 +16,8 @@ use std::{
 use rusqlite::{FileControl, config::DbConfig};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::{SqliteDb, path_with};
-use crate::storage::{Checkpoint, Error, error::reason};
+use super::{SqliteDb, location::has_second_name, path_with};
+use crate::storage::{Cause, Checkpoint, Error, error::reason};
 
 const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
 
@@ -98,6 +98,19 @@ impl TrackedDatabase {
         } else {
             FileState::InPlace
         })
+    }
+
+    /// Checks that the database has no second name. All else that would hide its clicks needs other files, and so a
+    /// [`FileState`] that is not `InPlace`.
+    ///
+    /// # Errors
+    /// The reason, if it has.
+    pub(super) fn check_name(&self) -> Result<(), String> {
+        match has_second_name(&self.files.main) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.db.error(Cause::SecondName).to_string()),
+            Err(error) => Err(Error::unusable(self.db.path(), error).to_string()),
+        }
     }
 
     /// Must be called after each commit, and whenever all files are in place: what changed the database until then knew its

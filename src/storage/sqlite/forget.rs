@@ -222,7 +222,9 @@ fn find_ids(db: &SqliteDb, tables: &[PersonTable]) -> Result<Vec<PersonRow>, Err
         }
         let left = IDS_MAX.saturating_sub(found.len());
         db.run(|conn| {
-            let sql = format!("SELECT rowid FROM {name} WHERE email IN rarray(?1) LIMIT ?2");
+            let sql = format!(
+                "SELECT rowid FROM {name} WHERE email COLLATE BINARY IN rarray(?1) LIMIT ?2"
+            );
             let mut ids = conn.prepare(&sql)?;
             let mut rows = ids.query(params![spellings, left])?;
             while let Some(row) = rows.next()? {
@@ -269,11 +271,11 @@ fn delete(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<u64, Er
         let rows = match id {
             Some(id) => conn
                 .prepare_cached(&format!(
-                    "DELETE FROM {name} WHERE rowid = ?1 AND email IN rarray(?2)"
+                    "DELETE FROM {name} WHERE rowid = ?1 AND email COLLATE BINARY IN rarray(?2)"
                 ))?
                 .execute(params![id, spellings])?,
             None => conn.execute(
-                &format!("DELETE FROM {name} WHERE email IN rarray(?1)"),
+                &format!("DELETE FROM {name} WHERE email COLLATE BINARY IN rarray(?1)"),
                 [spellings],
             )?,
         };
@@ -286,7 +288,9 @@ fn exists(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<bool, E
         name, spellings, ..
     } = table;
     let id_is = if id.is_some() { "rowid" } else { "?1" };
-    let sql = format!("SELECT 1 FROM {name} WHERE {id_is} IS ?1 AND email IN rarray(?2) LIMIT 1");
+    let sql = format!(
+        "SELECT 1 FROM {name} WHERE {id_is} IS ?1 AND email COLLATE BINARY IN rarray(?2) LIMIT 1"
+    );
     let found = db.run(|conn| {
         conn.query_row(&sql, params![id, spellings], |_| Ok(()))
             .optional()

@@ -13,15 +13,19 @@ use rustix::fs::{Access, access};
 
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
+    collation::missing_collation,
     erase::dangling_from,
     has_wal_files, leftovers,
+    location::check_location,
     open::{check_file_system, is_in_wal_mode},
-    owned_text, path_with, text,
+    owned_text, path_with,
+    schema::table_without_ids,
+    text,
 };
 use crate::{
     click::canonical_email,
     storage::{
-        Depth, DiskReserve, Error, Finding, Leftovers, State,
+        Cause, Depth, DiskReserve, Error, Finding, Leftovers, State,
         disk::{DiskSpace, Room, mib, size},
     },
     text::groups::TextGroups,
@@ -72,7 +76,14 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
     if !main.is_file() {
         return Ok(Vec::new());
     }
-    let mut findings = Vec::from([file(path, &main), writable(path, &main)?]);
+    let mut findings = Vec::from([
+        file(path, &main),
+        writable(path, &main)?,
+        Finding::of_result(
+            "location",
+            check_location(path).map(|()| Finding::ok("location", "all files together")),
+        ),
+    ]);
     // Any other mode does without them, and has a finding of its own.
     let side_files: &[_] = if is_in_wal_mode(path) {
         &[("wal", "-wal"), ("shm", "-shm")]
@@ -294,11 +305,14 @@ fn journal(db: &SqliteDb) -> Result<Finding, Error> {
     })
 }
 
-/// Whether the daemon would get the write lock. None if this user can't write the file, or SQLite would create files to
-/// try it.
+/// Whether the daemon would get the write lock. None if this user can't write the file, if nobody should, or if SQLite would
+/// create files to try it.
 fn lock(path: &Path) -> Option<Finding> {
     const CHECK: &str = "lock";
-    if access(path, Access::WRITE_OK).is_err() || !has_wal_files(path) {
+    if access(path, Access::WRITE_OK).is_err()
+        || !has_wal_files(path)
+        || check_location(path).is_err()
+    {
         return None;
     }
     Some(match SqliteDb::try_write_lock(path) {
@@ -326,10 +340,13 @@ fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
         findings.push(Finding::of_error("schema", &error));
         return findings;
     }
-    let schema = db
-        .check_takes_clicks()
-        .map(|()| Finding::ok("schema", "takes clicks"));
-    findings.push(Finding::of_result("schema", schema));
+    findings.push(missing_collation("schema", db).unwrap_or_else(|| {
+        let schema = db
+            .check_takes_clicks()
+            .map(|()| Finding::ok("schema", "takes clicks"));
+        Finding::of_result("schema", schema)
+    }));
+    findings.push(Finding::of_result("ids", ids(db)));
     findings.push(Finding::of_result("index", index(db)));
     let clicks = match depth {
         Depth::Full => clicks(db),
@@ -383,6 +400,24 @@ fn references(db: &SqliteDb) -> Result<Finding, Error> {
         found.join("; "),
         "correct or delete them in the program that owns the database",
     ))
+}
+
+/// Whether SQLite has an id for the next click, and after those of all others.
+fn ids(db: &SqliteDb) -> Result<Finding, Error> {
+    if let Some(table) = db.run(table_without_ids)? {
+        return Err(db.error(Cause::IdsUsedUp(table)));
+    }
+    let max = "SELECT max(id) FROM lead_clicks";
+    let last = db.run(|conn| conn.query_row(max, [], |row| row.get_ref(0).map(owned_text)))?;
+    Ok(if last == i64::MAX.to_string() {
+        Finding::warning(
+            "ids",
+            "the largest one is used, so new clicks get random ids",
+            "give the click with that id a smaller one, so that ids again rise in the order of arrival",
+        )
+    } else {
+        Finding::ok("ids", "rising")
+    })
 }
 
 /// The index that finds clicks by their time. A host app's table need not have one.
@@ -448,11 +483,23 @@ fn newest(db: &SqliteDb, now: Timestamp) -> Result<Finding, Error> {
             "the newest click has an invalid created_at",
             "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
         ),
-        Some(newest) if newest.since(now) > AHEAD_MAX => Finding::warning(
-            "newest",
-            format!("{}, which is in the future", newest.rfc3339()),
-            "set the clock if it is behind; else correct the created_at of that click, or delete it",
-        ),
+        Some(newest) if newest.since(now) > AHEAD_MAX => {
+            let future: u64 = db.run(|conn| {
+                conn.query_row(
+                    "SELECT count(*) FROM lead_clicks WHERE created_at > ? AND typeof(created_at) = 'text'",
+                    [&*now.after(AHEAD_MAX).stored_bound()],
+                    |row| row.get(0),
+                )
+            })?;
+            Finding::warning(
+                "newest",
+                format!(
+                    "{}, in the future; clicks of the future: {future}",
+                    newest.rfc3339()
+                ),
+                "set the clock if it is behind; else correct their created_at, or delete them",
+            )
+        }
         Some(newest) => Finding::ok("newest", &*newest.rfc3339()),
     })
 }

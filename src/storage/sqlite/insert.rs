@@ -10,7 +10,7 @@ use rustix::{
     io::retry_on_intr,
 };
 
-use super::{SqliteDb, scrub::yielding};
+use super::{SqliteDb, schema::table_without_ids, scrub::yielding};
 use crate::{
     click::Click,
     storage::{Cause, Error, error::reason},
@@ -81,12 +81,22 @@ fn insert_for_a_while(
                 continue;
             }
             Err(error) if is_about_the_row(&error) => reason(&error),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(why_not_inserted(conn, error)),
         };
         let line = line(number);
         return Err(Cause::ClickRejected { line, reason });
     }
     Ok(inserted)
+}
+
+/// The cause of an error about the database as a whole.
+pub(super) fn why_not_inserted(conn: &Connection, error: rusqlite::Error) -> Cause {
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        && let Ok(Some(table)) = table_without_ids(conn)
+    {
+        return Cause::IdsUsedUp(table);
+    }
+    error.into()
 }
 
 /// Whether the row caused the error, and not the database as a whole.

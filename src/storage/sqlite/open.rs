@@ -17,7 +17,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig, vtab::array};
 use rustix::fs::{Access, access};
 
-use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files};
+use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files, location::check_location};
 use crate::storage::{Cause, Error, FILE_MODE};
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -149,7 +149,11 @@ impl SqliteDb {
         Self::connect(path, flags)
     }
 
+    /// Opens the database at `path`, which has no links in it; to write, only if what is written will be found there.
     fn connect(path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
+        if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            check_location(&path)?;
+        }
         // The path is absolute, so SQLite does not read it as a URI or as a name such as `:memory:`.
         let conn = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| Error::new(&path, error.into()))?;

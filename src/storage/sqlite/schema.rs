@@ -37,6 +37,31 @@ pub(super) fn schema_version(conn: &Connection) -> rusqlite::Result<i64> {
         .query_row([], |row| row.get(0))
 }
 
+/// A table whose `AUTOINCREMENT` ids are used up, and that gets a row when a click is stored: `lead_clicks`, or one into
+/// which its triggers may insert. SQLite then reports that the disk is full.
+pub(super) fn table_without_ids(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    let has_sequences: bool = conn.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence')",
+        [],
+        |row| row.get(0),
+    )?;
+    if !has_sequences {
+        return Ok(None);
+    }
+    conn.query_row(
+        "SELECT name FROM sqlite_sequence
+         WHERE typeof(seq) = 'integer' AND seq = 9223372036854775807
+           AND (lower(name) = 'lead_clicks'
+                OR EXISTS (SELECT 1 FROM sqlite_schema
+                           WHERE type = 'trigger' AND lower(tbl_name) = 'lead_clicks'
+                             AND instr(lower(sql), lower(sqlite_sequence.name)) > 0))
+         LIMIT 1",
+        [],
+        |row| row.get(0),
+    )
+    .optional()
+}
+
 impl SqliteDb {
     /// Where the ids of clicks are stored now.
     pub(super) fn id_column(&self) -> Result<IdColumn, Error> {

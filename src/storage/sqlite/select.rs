@@ -10,6 +10,7 @@ use rusqlite::{
 use super::{SqliteDb, spellings::Spellings, text};
 use crate::{
     storage::{Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -113,13 +114,19 @@ impl SqliteDb {
                 let spellings = Spellings::find(self, "lead_clicks", "email", |text| {
                     matcher.matches_email(text)
                 })?;
-                clause.add("email IN rarray(?)", Some(spellings.values()));
+                clause.add(
+                    "email COLLATE BINARY IN rarray(?)",
+                    Some(spellings.values()),
+                );
             }
             if selection.expert.is_some() && self.index_on("expert_username")?.is_some() {
                 let spellings = Spellings::find(self, "lead_clicks", "expert_username", |text| {
                     matcher.matches_expert(text)
                 })?;
-                clause.add("expert_username IN rarray(?)", Some(spellings.values()));
+                clause.add(
+                    "expert_username COLLATE BINARY IN rarray(?)",
+                    Some(spellings.values()),
+                );
             }
         }
         Ok(clause)
@@ -128,7 +135,7 @@ impl SqliteDb {
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
-        mut row_read: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
@@ -184,7 +191,7 @@ impl SqliteDb {
                         created_at => click.created_at = created_at?,
                     }
                 }
-                if row_read(click).is_break() {
+                if row_read(click)?.is_break() {
                     break;
                 }
             }
@@ -196,7 +203,7 @@ impl SqliteDb {
         &self,
         query: &Query<'_>,
         instants: &[Timestamp],
-        mut row_read: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         // With an index one search for each instant, and without one a single scan.
         let (order, at_once) = match self.index_on_time()? {
@@ -218,11 +225,11 @@ impl SqliteDb {
             };
             self.read_clicks(&query, |click| {
                 if instants.binary_search(&click.created_at).is_err() {
-                    return ControlFlow::Continue(());
+                    return Ok(ControlFlow::Continue(()));
                 }
-                let next = row_read(click);
+                let next = row_read(click)?;
                 is_over = next.is_break();
-                next
+                Ok(next)
             })?;
             if is_over {
                 break;

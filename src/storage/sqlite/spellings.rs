@@ -37,12 +37,11 @@ impl Spellings {
                 if let Ok(text) = row.get_ref(0)?.as_str()
                     && is_wanted(text)
                 {
-                    match found.get_mut(text) {
-                        Some(rows) => *rows += 1,
-                        None => {
-                            found.try_reserve(1).map_err(OutOfMemory::from)?;
-                            found.insert(memory::owned(text)?, 1);
-                        }
+                    if let Some(rows) = found.get_mut(text) {
+                        *rows += 1;
+                    } else {
+                        found.try_reserve(1).map_err(OutOfMemory::from)?;
+                        found.insert(memory::owned(text)?, 1);
                     }
                 }
             }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     SqliteDb,
     file_state::{FileState, TrackedDatabase},
-    insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row},
+    insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row, why_not_inserted},
     pace::Pace,
     recent_ids::{IdHasher, RecentIds},
     schema::{IdColumn, schema_version},
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     click::ClickId,
     storage::{
-        Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
+        Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
         disk::{DiskSpace, Room, size},
         error::reason,
         queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
@@ -380,6 +380,10 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         if database.tracked.file_state()? != FileState::InPlace {
             return Err(CommitError::Moved);
         }
+        database
+            .tracked
+            .check_name()
+            .map_err(CommitError::Database)?;
         if !database.find_stored(batch) {
             return Ok(Commit::NotNeeded);
         }
@@ -465,7 +469,12 @@ fn insert_all(
         let (reason, is_tainted) = match insert.execute(pending) {
             Ok(0) => (IGNORED.to_owned(), false),
             Ok(_) => continue,
-            Err(error) if !is_about_the_row(&error) => return Err(error.into()),
+            Err(error) if !is_about_the_row(&error) => {
+                return Err(match why_not_inserted(conn, error) {
+                    Cause::Sqlite(error) => error.into(),
+                    cause => CommitError::Database(cause.to_string()),
+                });
+            }
             // RAISE(ROLLBACK) has ended the transaction. RAISE(FAIL) has kept in it what the click had changed before.
             Err(error) => (
                 reason(&error),

@@ -1,0 +1,129 @@
+//! What is no path of a database, but would silently become the name of a new file.
+
+use std::path::Path;
+
+/// Why the value of `--db` is rejected, and what to write instead; none if it may be the path of a file. Any file can be
+/// named by its full path, or with `./` before its name.
+pub(super) fn fault(db: &Path) -> Option<String> {
+    let text = db.to_str()?;
+    let trimmed = text.trim();
+    if trimmed != text {
+        return Some(instead("--db has white space around the path", trimmed));
+    }
+    for quote in ['"', '\''] {
+        let inner = text
+            .strip_prefix(quote)
+            .and_then(|text| text.strip_suffix(quote));
+        if let Some(inner) = inner {
+            return Some(instead("--db has quotes around the path", inner));
+        }
+    }
+    let (scheme, rest) = text.split_once(':')?;
+    // SQLAlchemy names a driver after a plus.
+    let dialect = scheme.split('+').next().unwrap_or(scheme).to_lowercase();
+    match &*dialect {
+        // `:memory:`
+        "" if rest == "memory:" => Some(instead(URL, "")),
+        "sqlite" | "sqlite3" | "file" => Some(instead(URL, path_in_url(&dialect, rest))),
+        "jdbc" => Some(instead(
+            URL,
+            rest.strip_prefix("sqlite:").unwrap_or_default(),
+        )),
+        // Without the rest, which may contain a password.
+        "postgres" | "postgresql" => Some(instead(
+            "--db is a PostgreSQL URL, and only SQLite is supported",
+            "",
+        )),
+        _ if rest.starts_with("//") => Some(instead(URL, "")),
+        _ => None,
+    }
+}
+
+const URL: &str = "--db takes the path of a file, not a URL";
+
+fn instead(fault: &str, path: &str) -> String {
+    if path.is_empty() {
+        format!("{fault}; give it the path of a database file")
+    } else {
+        format!("{fault}; write {path}")
+    }
+}
+
+/// The path of `sqlite:///app.db` (SQLAlchemy's form of a relative path), `sqlite:app.db` or `file:///srv/app.db?mode=ro`.
+fn path_in_url<'a>(dialect: &str, rest: &'a str) -> &'a str {
+    let path = rest.split(['?', '#']).next().unwrap_or(rest);
+    let path = match path.strip_prefix("//") {
+        Some(path) if dialect == "file" => path,
+        Some(path) => path.strip_prefix('/').unwrap_or(path),
+        None => path,
+    };
+    if path == ":memory:" { "" } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_url_or_is_quoted_is_rejected_with_what_to_write() {
+        for (given, path) in [
+            ("sqlite:app.db", "app.db"),
+            ("SQLite:app.db", "app.db"),
+            ("sqlite:///app.db", "app.db"),
+            ("sqlite+pysqlite:////srv/app.db", "/srv/app.db"),
+            ("sqlite:///app.db?timeout=5", "app.db"),
+            ("sqlite3:app.db", "app.db"),
+            ("sqlite://app.db", "app.db"),
+            ("jdbc:sqlite:app.db", "app.db"),
+            ("file:app.db", "app.db"),
+            ("file:///srv/app.db?mode=ro", "/srv/app.db"),
+            ("file:/srv/app.db", "/srv/app.db"),
+            ("\"app.db\"", "app.db"),
+            ("'/srv/app.db'", "/srv/app.db"),
+            ("app.db\r", "app.db"),
+            (" app.db", "app.db"),
+        ] {
+            let fault = fault(Path::new(given)).expect(given);
+            assert!(
+                fault.ends_with(&format!("; write {path}")),
+                "{given}: {fault}"
+            );
+        }
+        for given in [
+            ":memory:",
+            "sqlite://",
+            "sqlite::memory:",
+            "file::memory:?cache=shared",
+            "postgres://jane:secret@db.example.com/app",
+            "postgresql+psycopg://db.example.com/app",
+            "mysql://db.example.com/app",
+            "jdbc:postgresql://db.example.com/app",
+            "\"\"",
+        ] {
+            let fault = fault(Path::new(given)).expect(given);
+            assert!(
+                fault.ends_with("; give it the path of a database file"),
+                "{given}: {fault}"
+            );
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn every_other_path_is_accepted() {
+        for path in [
+            "leadclicks.db",
+            "/srv/app.db",
+            "./sqlite:app.db",
+            "./\"app.db\"",
+            "my clicks.db",
+            "it's.db",
+            "2026-11-01T10:00.db",
+            "c:app.db",
+            "postgres.db",
+            "",
+        ] {
+            assert_eq!(fault(Path::new(path)), None, "{path}");
+        }
+    }
+}
