@@ -119,16 +119,23 @@ fn read_subjects(
     instants.extend(ranked.iter().map(|row| row.latest_at));
     instants.sort_unstable();
     instants.dedup();
+    // White space and invisible characters alone count as no search.
+    let no_search = subjects.find("");
     let query = Query::of(selection, by.column());
     db.read_clicks_at(&query, &instants, |click| {
         let subject = by.subject_of(&click);
-        let found = subjects
-            .find(subject)
+        let group = subjects.find(subject);
+        let found = group
             .and_then(|group| rows.binary_search_by_key(&group, |row| row.0).ok())
             .map(|index| &mut ranked[rows[index].1])
             .filter(|row| row.latest_at == click.created_at);
         if let Some(row) = found {
-            row.subject = memory::owned(&by.shown(subject))?;
+            let shown = match by {
+                RankBy::Expert => canonical_username(subject),
+                RankBy::Query if group == no_search => Cow::Borrowed(""),
+                RankBy::Query => Cow::Borrowed(subject),
+            };
+            row.subject = memory::owned(&shown)?;
         }
         Ok(ControlFlow::Continue(()))
     })
@@ -162,16 +169,6 @@ impl RankBy {
         match self {
             Self::Expert => &click.expert_username,
             Self::Query => &click.search_query,
-        }
-    }
-
-    /// The subject of a group's latest click as it is shown.
-    fn shown(self, subject: &str) -> Cow<'_, str> {
-        match self {
-            Self::Expert => canonical_username(subject),
-            // White space and invisible characters alone count as no search.
-            Self::Query if query_key(subject).is_empty() => Cow::Borrowed(""),
-            Self::Query => Cow::Borrowed(subject),
         }
     }
 }
