@@ -18,6 +18,7 @@ use std::ops::ControlFlow;
 use crate::{
     expert::ExpertNames,
     storage::{Db, Error, Query, StoredClick},
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -66,14 +67,11 @@ pub(crate) struct Totals {
 /// Passes each click of `selection` to `row`.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read, or `row` is refused memory.
 fn for_each_click(
     db: &Db,
     query: &Query<'_>,
-    mut row: impl FnMut(StoredClick<'_>),
+    mut row: impl FnMut(StoredClick<'_>) -> Result<(), OutOfMemory>,
 ) -> Result<(), Error> {
-    db.read_clicks(query, |click| {
-        row(click);
-        ControlFlow::Continue(())
-    })
+    db.read_clicks(query, |click| row(click).map(ControlFlow::Continue))
 }

@@ -22,6 +22,7 @@ use crate::{
     click::Click,
     expert::{Expert, ExpertNames},
     progress::Progress,
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -156,14 +157,34 @@ impl Db {
     /// Calls `row` with each selected click, until it returns `Break`.
     ///
     /// # Errors
-    /// If the database can't be read, or with [`OnInvalidTime::Fail`] the time of a click.
+    /// If the database can't be read, or with [`OnInvalidTime::Fail`] the time of a click, and if `row` is refused memory.
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
-        row: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         let Self::Sqlite(db) = self;
         db.read_clicks(query, row)
+    }
+
+    /// As [`Db::read_clicks`], for the clicks of exactly these instants, which are in ascending order and all different, instead
+    /// of a window and an order. Clicks of the same instant are in the order of [`Order::Any`].
+    ///
+    /// # Errors
+    /// As [`Db::read_clicks`].
+    pub(crate) fn read_clicks_at(
+        &self,
+        query: &Query<'_>,
+        instants: &[Timestamp],
+        row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
+    ) -> Result<(), Error> {
+        let Self::Sqlite(db) = self;
+        db.read_clicks_at(query, instants, row)
+    }
+
+    /// An error with the database's path.
+    pub(crate) fn error(&self, cause: impl Into<Cause>) -> Error {
+        Error::new(self.path(), cause.into())
     }
 
     /// Whether the clicks of a [`Window`] can be found without reading all others.

@@ -1,8 +1,10 @@
 //! Text from visitors: made safe for a terminal and a spreadsheet, fitted to a column, or stored in little memory.
 
 pub(crate) mod columns;
+pub(crate) mod groups;
 pub(crate) mod interner;
 mod invisible;
+pub(crate) mod memory;
 pub mod spreadsheet;
 mod visible;
 

@@ -143,6 +143,13 @@ impl Timestamp {
         Self::from_micros(self.micros.saturating_sub(age_micros))
     }
 
+    /// The next instant; none after the last one.
+    pub(crate) fn next(self) -> Option<Self> {
+        (self.micros < MICROS_MAX).then_some(Self {
+            micros: self.micros + 1,
+        })
+    }
+
     /// The instant so long after.
     #[must_use]
     pub(crate) fn after(self, time: Duration) -> Self {

@@ -1,6 +1,7 @@
 //! The progress of long work, on the terminal.
 
 use std::{
+    io::{IsTerminal, stderr},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -136,6 +137,7 @@ pub(super) fn with_bar<T>(
 
 /// Does `work`, which does not report its progress, with a [`Spinner`].
 pub(super) fn timed<T>(template: &'static str, work: impl FnOnce() -> T) -> T {
-    let _spinner = Spinner::new(template);
+    // Without a terminal there is no thread: under a limit of memory its heap could take what the work needs.
+    let _spinner = stderr().is_terminal().then(|| Spinner::new(template));
     work()
 }

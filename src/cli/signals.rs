@@ -2,6 +2,7 @@
 
 use std::{fs, sync::mpsc, thread};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -16,13 +17,19 @@ use crate::interrupt;
 /// A signal that is ignored, as with `nohup`, stays ignored. If the system can't start a thread or report the ignored
 /// signals, the signals keep their default action.
 pub(super) fn handle() {
-    let Some(ignored) = ignored() else { return };
+    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+        return;
+    };
+    let Some(ignored) = ignored(&status) else {
+        return;
+    };
     let ending: Vec<i32> = [SIGINT, SIGTERM, SIGHUP]
         .into_iter()
         .filter(|signal| ignored & (1 << (signal - 1)) == 0)
         .collect();
     let (registered, wait) = mpsc::channel();
     let thread = thread::Builder::new().name("signals".to_owned());
+    let limit = without_room_for_a_heap(&status);
     // Registered by the thread itself: without the thread, a registered signal would do nothing.
     let spawned = thread.spawn(move || {
         let signals = Signals::new(ending);
@@ -35,6 +42,29 @@ pub(super) fn handle() {
     if spawned.is_ok() {
         let _ = wait.recv();
     }
+    if let Some(limit) = limit {
+        // It was the limit before.
+        let _ = setrlimit(Resource::As, limit);
+    }
+}
+
+/// If address space is limited, lowers the limit, and returns what it was. glibc reserves 64 MiB for a heap of each new thread if it
+/// can (`new_heap` in [arena.c](https://sourceware.org/git/?p=glibc.git;a=blob;f=malloc/arena.c)), and this thread needs next to
+/// none: the reports should have them.
+fn without_room_for_a_heap(status: &str) -> Option<Rlimit> {
+    const HEAP_BYTES: u64 = 64 * 1024 * 1024;
+    let limit = getrlimit(Resource::As);
+    let used_kb: u64 = field(status, "VmSize:")?
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()?;
+    let lower = (used_kb * 1024).saturating_add(HEAP_BYTES / 2);
+    if limit.current? <= lower {
+        return None;
+    }
+    let current = Some(lower);
+    setrlimit(Resource::As, Rlimit { current, ..limit }).ok()?;
+    Some(limit)
 }
 
 fn end_by(mut signals: Signals) {
@@ -61,10 +91,11 @@ fn end_by(mut signals: Signals) {
 
 /// The set of signals that are ignored, the first one in the lowest bit
 /// ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)).
-fn ignored() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+fn ignored(status: &str) -> Option<u64> {
+    u64::from_str_radix(field(status, "SigIgn:")?, 16).ok()
+}
+
+fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = status.lines();
+    lines.find_map(|line| Some(line.strip_prefix(name)?.trim()))
 }

@@ -93,13 +93,15 @@ fn find_duplicates(db: &Db, clicks: &ParsedClicks) -> Result<Vec<bool>, Error> {
             ..Query::of(&selection, Columns::ALL).in_order(Order::Arrival)
         };
         let mut is_over = true;
-        db.read_clicks(&query, |stored| match merge.compare(&stored) {
-            Next::Row => ControlFlow::Continue(()),
-            Next::Search => {
-                is_over = false;
-                ControlFlow::Break(())
-            }
-            Next::End => ControlFlow::Break(()),
+        db.read_clicks(&query, |stored| {
+            Ok(match merge.compare(&stored) {
+                Next::Row => ControlFlow::Continue(()),
+                Next::Search => {
+                    is_over = false;
+                    ControlFlow::Break(())
+                }
+                Next::End => ControlFlow::Break(()),
+            })
         })?;
         if is_over {
             // All stored clicks are earlier than the rest.

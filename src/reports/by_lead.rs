@@ -8,6 +8,7 @@ use super::{
 use crate::{
     expert::ExpertNames,
     storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
+    text::memory::{self, OutOfMemory},
     timestamp::Timestamp,
 };
 
@@ -37,10 +38,10 @@ struct LeadEntry {
 /// Groups the clicks of `selection` by lead, for all leads or the first `leads_max`. The totals always count all leads.
 ///
 /// Needs 24 bytes of memory for each click, about 50 bytes plus the email for each lead, and about 20 bytes plus the text
-/// for each different search.
+/// for each different search, and up to a quarter more while it grows.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read, and when memory is refused.
 pub(crate) fn by_lead(
     db: &Db,
     selection: &Selection,
@@ -64,9 +65,7 @@ pub(crate) fn by_lead(
             is_wanted: Some(&is_wanted),
             ..Query::of(selection, Columns::ALL).in_order(Order::Arrival)
         };
-        for_each_click(db, &query, |click| {
-            cell.borrow_mut().add(&click, &names);
-        })
+        for_each_click(db, &query, |click| cell.borrow_mut().add(&click, &names))
     })?;
     report.totals.leads = report.clicks.emails.len() as u64;
     report.sort();
@@ -84,51 +83,54 @@ impl ByLead {
     ) -> Result<(), Error> {
         let query = Query::of(selection, Columns::EMAIL).in_order(Order::NewestFirst);
         db.read_clicks(&query, |click| {
-            let email = self.clicks.emails.group(&click.email);
-            self.add_if_new(email);
-            if self.leads.len() as u64 == leads_max.get() {
+            let email = self.clicks.emails.group(&click.email)?;
+            self.add_if_new(email)?;
+            Ok(if self.leads.len() as u64 == leads_max.get() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
-            }
+            })
         })
     }
 
     /// Counts a click of the lead with this email; returns whether the lead is shown.
-    fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> bool {
+    fn count(&mut self, email: &str, leads_max: Option<NonZeroU64>) -> Result<bool, OutOfMemory> {
         self.totals.clicks += 1;
-        self.counted = self.clicks.emails.group(email);
+        self.counted = self.clicks.emails.group(email)?;
         if leads_max.is_none() {
-            self.add_if_new(self.counted);
+            self.add_if_new(self.counted)?;
         }
-        (self.counted as usize) < self.leads.len()
+        Ok((self.counted as usize) < self.leads.len())
     }
 
     /// Adds the click that was counted last.
-    fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
+    fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) -> Result<(), OutOfMemory> {
         let email = self.counted;
         let Some(lead) = self.leads.get_mut(email as usize) else {
-            return;
+            return Ok(());
         };
         if lead.click_count > 0 && click.created_at < lead.latest_at {
             lead.is_out_of_order = true;
         }
-        lead.latest = self.clicks.push(click, email, lead.latest, names);
+        lead.latest = self.clicks.push(click, email, lead.latest, names)?;
         lead.latest_at = click.created_at;
         lead.click_count += 1;
+        Ok(())
     }
 
     /// A lead has the number of its email. With a limit, later emails have no lead.
-    fn add_if_new(&mut self, email: u32) {
+    fn add_if_new(&mut self, email: u32) -> Result<(), OutOfMemory> {
         if email as usize == self.leads.len() {
-            self.leads.push(LeadEntry {
+            let lead = LeadEntry {
                 email,
                 click_count: 0,
                 latest: NO_CLICK,
                 latest_at: Timestamp::EPOCH,
                 is_out_of_order: false,
-            });
+            };
+            memory::push(&mut self.leads, lead)?;
         }
+        Ok(())
     }
 
     /// Sorts the leads and their clicks by time. Of two clicks in the same microsecond, the one that was read later is

@@ -3,7 +3,10 @@ use crate::{
     expert::ExpertNames,
     reports::ClickRow,
     storage::StoredClick,
-    text::interner::{GroupedInterner, StringInterner},
+    text::{
+        interner::{GroupedInterner, StringInterner},
+        memory::{self, OutOfMemory},
+    },
     timestamp::Timestamp,
 };
 
@@ -54,23 +57,25 @@ impl ClickStore {
         email: u32,
         older: u32,
         names: &ExpertNames,
-    ) -> u32 {
-        let expert = self.experts.group(&click.expert_username);
+    ) -> Result<u32, OutOfMemory> {
+        let expert = self.experts.group(&click.expert_username)?;
         if expert as usize == self.expert_names.len() {
             let username = self.experts.key(expert);
             let name = names.display_name(username);
             let is_named = name != username;
-            self.expert_names.push(is_named.then(|| name.to_owned()));
+            let name = is_named.then(|| name.to_owned());
+            memory::push(&mut self.expert_names, name)?;
         }
         let number = u32::try_from(self.clicks.len()).unwrap_or(NO_CLICK);
-        self.clicks.push(CompactClick {
+        let click = CompactClick {
             created_at: click.created_at,
             email,
             expert,
-            query: self.queries.number(&click.search_query),
+            query: self.queries.number(&click.search_query)?,
             older,
-        });
-        number
+        };
+        memory::push(&mut self.clicks, click)?;
+        Ok(number)
     }
 
     /// A click by its number; none for [`NO_CLICK`].

@@ -57,7 +57,7 @@ impl Display for NamedExpert {
 /// on this expert, and otherwise all.
 ///
 /// # Errors
-/// When the database can't be read.
+/// When the database can't be read, and when memory is refused.
 pub(crate) fn find_expert(db: &Db, text: &str) -> Result<FoundExpert, Error> {
     let username = canonical_username(text);
     let names = db.expert_names()?;
@@ -68,13 +68,13 @@ pub(crate) fn find_expert(db: &Db, text: &str) -> Result<FoundExpert, Error> {
     let mut is_clicked = false;
     let all = Selection::default();
     db.read_clicks(&Query::of(&all, Columns::EXPERT_USERNAME), |click| {
-        let expert = clicked.group(&click.expert_username);
+        let expert = clicked.group(&click.expert_username)?;
         is_clicked = clicked.key(expert) == username;
-        if is_clicked {
+        Ok(if is_clicked {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
-        }
+        })
     })?;
     if is_clicked {
         return Ok(FoundExpert::Exact);

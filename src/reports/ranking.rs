@@ -1,15 +1,19 @@
-use std::{borrow::Cow, cmp::Reverse, num::NonZeroU64};
+use std::{borrow::Cow, cmp::Reverse, num::NonZeroU64, ops::ControlFlow};
 
 use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
     click::{canonical_email, canonical_username, fold},
     expert::ExpertNames,
     storage::{Columns, Db, Error, Query, Selection, StoredClick},
-    text::interner::GroupedInterner,
+    text::{
+        groups::TextGroups,
+        memory::{self, OutOfMemory},
+    },
     timestamp::Timestamp,
 };
 
-/// Experts or searches, ordered by their number of clicks, and then by their latest click.
+/// Experts or searches, ordered by their number of clicks, and then by their latest click. Of two clicks in the same microsecond,
+/// the one that was read later is later.
 #[derive(Debug)]
 pub(crate) struct Ranking {
     pub(crate) by: RankBy,
@@ -47,48 +51,94 @@ pub(crate) struct Ranked {
 
 /// Ranks the clicks of `selection`, and keeps the first `ranked_max` rows. The totals always count all clicks.
 ///
-/// Needs about 100 bytes of memory for each different subject, 30 for each lead, and 16 for each pair of both, plus the
-/// texts.
+/// Needs 20 to 39 bytes of memory for each different spelling of an email, an expert or a search, 36 more for each expert or
+/// search, and up to 6 for each pair of one and a lead; and the texts of the rows that it returns, with 70 bytes each.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read, and when memory is refused.
 pub(crate) fn ranking(
     db: &Db,
     by: RankBy,
     selection: &Selection,
     ranked_max: Option<NonZeroU64>,
 ) -> Result<Ranking, Error> {
+    let refused = |refused| db.error(refused);
     let names = db.expert_names()?;
-    let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
-    let mut tally = Tally::new(by);
-    for_each_click(db, &Query::of(selection, columns), |click| {
-        tally.add(&click);
-    })?;
-    let totals = Totals {
-        leads: tally.emails.len() as u64,
-        clicks: tally.groups.iter().map(|group| group.clicks).sum(),
-    };
-    let mut ranked = tally.into_ranked();
-    let ranked_in_all = ranked.len() as u64;
-    ranked.sort_by(|a, b| order(a).cmp(&order(b)));
-    if let Some(ranked_max) = ranked_max {
-        ranked.truncate(usize::try_from(ranked_max.get()).unwrap_or(usize::MAX));
-    }
-    Ok(Ranking {
-        by,
-        ranked,
-        ranked_in_all,
-        totals,
-        names,
+    // Both scans see the same clicks.
+    db.snapshot(|db| {
+        let mut tally = Tally::new(by);
+        let columns = Columns::EMAIL | by.column() | Columns::CREATED_AT;
+        for_each_click(db, &Query::of(selection, columns), |click| {
+            tally.add(&click)
+        })?;
+        let totals = Totals {
+            leads: tally.emails.len(),
+            clicks: tally.groups.iter().map(|group| group.clicks).sum(),
+        };
+        let shown = tally.order(ranked_max).map_err(refused)?;
+        let leads = tally.leads.count(tally.groups.len()).map_err(refused)?;
+        let mut ranked = Vec::new();
+        memory::reserve(&mut ranked, shown.len()).map_err(refused)?;
+        ranked.extend(shown.iter().map(|&number| {
+            let group = &tally.groups[number as usize];
+            Ranked {
+                subject: String::new(),
+                clicks: group.clicks,
+                leads: leads[number as usize],
+                latest_at: group.latest_at,
+            }
+        }));
+        drop(leads);
+        read_subjects(db, by, selection, &tally.subjects, &shown, &mut ranked)?;
+        Ok(Ranking {
+            by,
+            ranked,
+            ranked_in_all: tally.groups.len() as u64,
+            totals,
+            names,
+        })
     })
 }
 
-fn order(ranked: &Ranked) -> (Reverse<u64>, Reverse<Timestamp>, &str) {
-    (
-        Reverse(ranked.clicks),
-        Reverse(ranked.latest_at),
-        &ranked.subject,
-    )
+/// Reads the subjects of `ranked`, whose groups have the numbers `shown`, from their latest clicks. So the first scan does not keep
+/// all subjects in memory, of which there may be millions.
+fn read_subjects(
+    db: &Db,
+    by: RankBy,
+    selection: &Selection,
+    subjects: &TextGroups,
+    shown: &[u32],
+    ranked: &mut [Ranked],
+) -> Result<(), Error> {
+    let refused = |refused| db.error(refused);
+    let (mut rows, mut instants) = (Vec::new(), Vec::new());
+    memory::reserve(&mut rows, shown.len()).map_err(refused)?;
+    memory::reserve(&mut instants, shown.len()).map_err(refused)?;
+    rows.extend(shown.iter().copied().zip(0_usize..));
+    rows.sort_unstable();
+    instants.extend(ranked.iter().map(|row| row.latest_at));
+    instants.sort_unstable();
+    instants.dedup();
+    // White space and invisible characters alone count as no search.
+    let no_search = subjects.find("");
+    let query = Query::of(selection, by.column());
+    db.read_clicks_at(&query, &instants, |click| {
+        let subject = by.subject_of(&click);
+        let group = subjects.find(subject);
+        let found = group
+            .and_then(|group| rows.binary_search_by_key(&group, |row| row.0).ok())
+            .map(|index| &mut ranked[rows[index].1])
+            .filter(|row| row.latest_at == click.created_at);
+        if let Some(row) = found {
+            let shown = match by {
+                RankBy::Expert => canonical_username(subject),
+                RankBy::Query if group == no_search => Cow::Borrowed(""),
+                RankBy::Query => Cow::Borrowed(subject),
+            };
+            row.subject = memory::owned(&shown)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 impl Ranking {
@@ -126,70 +176,70 @@ impl RankBy {
 /// Counts clicks by subject.
 struct Tally {
     by: RankBy,
-    emails: GroupedInterner,
-    subjects: GroupedInterner,
+    emails: TextGroups,
+    subjects: TextGroups,
     groups: Vec<Group>,
     leads: LeadsByGroup,
+    clicks: u64,
 }
 
 struct Group {
     clicks: u64,
     latest_at: Timestamp,
-    /// The number of the subject in the latest click.
-    latest: u32,
+    /// The number of the latest click, in the order in which clicks are read.
+    latest: u64,
 }
 
 impl Tally {
     fn new(by: RankBy) -> Self {
         Self {
             by,
-            emails: GroupedInterner::new(canonical_email),
-            subjects: GroupedInterner::new(match by {
+            emails: TextGroups::new(canonical_email),
+            subjects: TextGroups::new(match by {
                 RankBy::Expert => canonical_username,
                 RankBy::Query => query_key,
             }),
             groups: Vec::new(),
             leads: LeadsByGroup::default(),
+            clicks: 0,
         }
     }
 
-    fn add(&mut self, click: &StoredClick<'_>) {
+    fn add(&mut self, click: &StoredClick<'_>) -> Result<(), OutOfMemory> {
         let created_at = click.created_at;
-        let email = self.emails.group(&click.email);
-        let subject = self.subjects.intern(self.by.subject_of(click));
-        if subject.group as usize == self.groups.len() {
-            self.groups.push(Group {
+        let email = self.emails.group(&click.email)?;
+        let subject = self.subjects.group(self.by.subject_of(click))?;
+        if subject as usize == self.groups.len() {
+            let group = Group {
                 clicks: 0,
                 latest_at: created_at,
-                latest: subject.text,
-            });
+                latest: self.clicks,
+            };
+            memory::push(&mut self.groups, group)?;
         }
-        let group = &mut self.groups[subject.group as usize];
+        let group = &mut self.groups[subject as usize];
         group.clicks += 1;
-        self.leads.add(subject.group, email);
         if created_at >= group.latest_at {
             group.latest_at = created_at;
-            group.latest = subject.text;
+            group.latest = self.clicks;
         }
+        self.clicks += 1;
+        self.leads.add(subject, email)
     }
 
-    fn into_ranked(self) -> Vec<Ranked> {
-        let leads = self.leads.count(self.groups.len());
-        self.groups
-            .iter()
-            .zip(0..)
-            .zip(leads)
-            .map(|((group, number), leads)| Ranked {
-                subject: match (self.by, self.subjects.key(number)) {
-                    // White space and invisible characters alone count as no search.
-                    (RankBy::Expert, key) | (RankBy::Query, key @ "") => key.to_owned(),
-                    (RankBy::Query, _) => self.subjects.text(group.latest).to_owned(),
-                },
-                clicks: group.clicks,
-                leads,
-                latest_at: group.latest_at,
-            })
-            .collect()
+    /// The numbers of the first `ranked_max` groups of the ranking, in its order.
+    fn order(&self, ranked_max: Option<NonZeroU64>) -> Result<Vec<u32>, OutOfMemory> {
+        let mut numbers = Vec::new();
+        memory::reserve(&mut numbers, self.groups.len())?;
+        numbers.extend((0..).take(self.groups.len()));
+        numbers.sort_unstable_by_key(|&number: &u32| {
+            let group = &self.groups[number as usize];
+            Reverse((group.clicks, group.latest_at, group.latest))
+        });
+        if let Some(ranked_max) = ranked_max {
+            numbers.truncate(usize::try_from(ranked_max.get()).unwrap_or(usize::MAX));
+        }
+        Ok(numbers)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking}
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
-    text::interner::GroupedInterner,
+    text::{groups::TextGroups, memory},
     timestamp::Timestamp,
 };
 
@@ -65,7 +65,8 @@ pub(crate) struct NewLead {
 
 /// Summarises all clicks in one snapshot of the database. Weeks and days are in the time zone of `now`.
 ///
-/// Reads all clicks once, and those of the last 30 days three more times.
+/// Reads all clicks once, and those of the last 30 days three more times. Needs 80 bytes of memory for each lead, and what the
+/// reports of those days need; no text is in memory but those that are shown.
 ///
 /// # Errors
 /// As [`by_day`].
@@ -117,16 +118,17 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
 }
 
 fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
-    let mut leads = GroupedInterner::new(canonical_email);
+    let mut leads = TextGroups::new(canonical_email);
     let mut clicks = 0;
     let selection = Selection::of(window);
     let query = Query::of(&selection, Columns::EMAIL);
     for_each_click(db, &query, |click| {
-        leads.group(&click.email);
+        leads.group(&click.email)?;
         clicks += 1;
+        Ok(())
     })?;
     Ok(Totals {
-        leads: leads.len() as u64,
+        leads: leads.len(),
         clicks,
     })
 }
@@ -156,8 +158,8 @@ struct LeadEntry {
 }
 
 fn read_all(db: &Db) -> Result<Overall, Error> {
-    let mut emails = GroupedInterner::new(canonical_email);
-    let mut experts = GroupedInterner::new(canonical_username);
+    let mut emails = TextGroups::new(canonical_email);
+    let mut experts = TextGroups::new(canonical_username);
     let mut leads: Vec<LeadEntry> = Vec::new();
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
@@ -166,16 +168,19 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
     let query = Query::of(&all, columns).in_order(Order::Arrival);
     for_each_click(db, &query, |click| {
         let created_at = click.created_at;
-        let email = emails.group(&click.email);
-        experts.group(&click.expert_username);
+        let email = emails.group(&click.email)?;
+        experts.group(&click.expert_username)?;
         latest_at = latest_at.max(Some(created_at));
         match leads.get_mut(email as usize) {
-            None => leads.push(LeadEntry {
-                email,
-                first_at: created_at,
-                first: clicks,
-                clicks: 1,
-            }),
+            None => {
+                let lead = LeadEntry {
+                    email,
+                    first_at: created_at,
+                    first: clicks,
+                    clicks: 1,
+                };
+                memory::push(&mut leads, lead)?;
+            }
             Some(lead) => {
                 lead.clicks += 1;
                 if created_at < lead.first_at {
@@ -184,6 +189,7 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
             }
         }
         clicks += 1;
+        Ok(())
     })?;
     let totals = Totals {
         leads: leads.len() as u64,
@@ -194,41 +200,35 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
     leads.truncate(usize::try_from(SUMMARY_ROWS.get()).unwrap_or(usize::MAX));
     Ok(Overall {
         totals,
-        experts: experts.len() as u64,
+        experts: experts.len(),
         first_at,
         latest_at,
         newest_leads: first_clicks(db, &leads, &emails)?,
     })
 }
 
-/// Reads the first clicks of `leads`. The first pass does not keep them in memory, because there may be millions of leads
-/// with long searches.
-fn first_clicks(
-    db: &Db,
-    leads: &[LeadEntry],
-    emails: &GroupedInterner,
-) -> Result<Vec<NewLead>, Error> {
-    let selection = Selection::of(Window {
-        since: leads.iter().map(|lead| lead.first_at).min(),
-        until: None,
-    });
-    let query = Query::of(&selection, Columns::ALL).in_order(Order::Arrival);
+/// Reads the first clicks of `leads`. The first pass keeps no texts in memory, because there may be millions of leads with long
+/// searches.
+fn first_clicks(db: &Db, leads: &[LeadEntry], emails: &TextGroups) -> Result<Vec<NewLead>, Error> {
+    let mut instants: Vec<Timestamp> = leads.iter().map(|lead| lead.first_at).collect();
+    instants.sort_unstable();
+    instants.dedup();
     let names = db.expert_names()?;
-    let mut missing: HashMap<&str, &LeadEntry> = leads
-        .iter()
-        .map(|lead| (emails.key(lead.email), lead))
-        .collect();
+    let mut missing: HashMap<u32, &LeadEntry> =
+        leads.iter().map(|lead| (lead.email, lead)).collect();
     let mut found = Vec::new();
-    db.read_clicks(&query, |click| {
-        let email = canonical_email(&click.email);
-        if let Some(lead) = missing.get(&*email)
+    let all = Selection::default();
+    db.read_clicks_at(&Query::of(&all, Columns::ALL), &instants, |click| {
+        let email = emails.find(&click.email);
+        if let Some(email) = email
+            && let Some(lead) = missing.get(&email)
             && lead.first_at == click.created_at
         {
             let expert_username = canonical_username(&click.expert_username);
             found.push((
                 lead.first,
                 NewLead {
-                    email: email.to_string(),
+                    email: canonical_email(&click.email).into_owned(),
                     first_at: lead.first_at,
                     expert_name: names.display_name(&expert_username).to_owned(),
                     expert_username: expert_username.into_owned(),
@@ -236,13 +236,13 @@ fn first_clicks(
                     clicks: lead.clicks,
                 },
             ));
-            missing.remove(&*email);
+            missing.remove(&email);
         }
-        if missing.is_empty() {
+        Ok(if missing.is_empty() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
-        }
+        })
     })?;
     found.sort_by_key(|(number, lead)| Reverse((lead.first_at, *number)));
     Ok(found.into_iter().map(|(_, lead)| lead).collect())

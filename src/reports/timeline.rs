@@ -13,7 +13,7 @@ use crate::{
     click::{canonical_email, canonical_username},
     expert::ExpertNames,
     storage::{Columns, Db, EmailFilter, Error, Order, Query, Selection, StoredClick},
-    text::interner::GroupedInterner,
+    text::{groups::TextGroups, memory::OutOfMemory},
     timestamp::Timestamp,
 };
 
@@ -51,10 +51,11 @@ pub(crate) struct TimelineTotals {
 /// The clicks of `subject` in `selection`, all of them or the newest `clicks_max`. The totals always count all clicks.
 ///
 /// Needs 24 bytes of memory for each click that is shown, and about 20 bytes plus the text for each different email and
-/// search. With a limit, it also needs all different emails of the subject's clicks, to count them.
+/// search, and up to a quarter more while it grows. With a limit, it also needs 20 to 39 bytes for each different email and
+/// username of the subject's clicks, to count them.
 ///
 /// # Errors
-/// When the database can't be read, or holds a click whose time can't be read.
+/// When the database can't be read, or holds a click whose time can't be read, and when memory is refused.
 pub(crate) fn timeline(
     db: &Db,
     subject: Subject,
@@ -87,9 +88,7 @@ fn read_all(
 ) -> Result<(ClickStore, TimelineTotals), Error> {
     let mut clicks = ClickStore::default();
     let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
-    for_each_click(db, &query, |click| {
-        clicks.add(&click, names);
-    })?;
+    for_each_click(db, &query, |click| clicks.add(&click, names))?;
     // A stable sort: of two clicks with the same time, the one that was read first is older. It needs only one pass if the
     // clicks are nearly in order, as most are.
     clicks.clicks.sort_by_key(|click| click.created_at);
@@ -108,14 +107,14 @@ fn read_newest(
     names: &ExpertNames,
     clicks_max: NonZeroU64,
 ) -> Result<(ClickStore, TimelineTotals), Error> {
-    let mut leads = GroupedInterner::new(canonical_email);
-    let mut experts = GroupedInterner::new(canonical_username);
+    let mut leads = TextGroups::new(canonical_email);
+    let mut experts = TextGroups::new(canonical_username);
     let mut newest: BinaryHeap<Reverse<Numbered>> = BinaryHeap::new();
     let mut clicks_read = 0;
     let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
     for_each_click(db, &query, |click| {
-        leads.group(&click.email);
-        experts.group(&click.expert_username);
+        leads.group(&click.email)?;
+        experts.group(&click.expert_username)?;
         clicks_read += 1;
         let is_full = newest.len() as u64 == clicks_max.get();
         let oldest = newest.peek().map(|Reverse(oldest)| oldest.click.created_at);
@@ -128,15 +127,18 @@ fn read_newest(
                 click: click.into_canonical(),
             }));
         }
+        Ok(())
     })?;
     let mut clicks = ClickStore::default();
     // Sorted by Reverse, so the newest is first.
     for Reverse(numbered) in newest.into_sorted_vec().iter().rev() {
-        clicks.add(&numbered.click, names);
+        clicks
+            .add(&numbered.click, names)
+            .map_err(|refused| db.error(refused))?;
     }
     let totals = TimelineTotals {
-        leads: leads.len() as u64,
-        experts: experts.len() as u64,
+        leads: leads.len(),
+        experts: experts.len(),
         clicks: clicks_read,
     };
     Ok((clicks, totals))
@@ -168,9 +170,10 @@ impl PartialOrd for Numbered {
 }
 
 impl ClickStore {
-    fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) {
-        let email = self.emails.group(&click.email);
-        self.push(click, email, NO_CLICK, names);
+    fn add(&mut self, click: &StoredClick<'_>, names: &ExpertNames) -> Result<(), OutOfMemory> {
+        let email = self.emails.group(&click.email)?;
+        self.push(click, email, NO_CLICK, names)?;
+        Ok(())
     }
 }
 

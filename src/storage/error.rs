@@ -6,6 +6,8 @@ use std::{
 use rusqlite::ErrorCode;
 use thiserror::Error as ThisError;
 
+use crate::text::memory::OutOfMemory;
+
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
 #[derive(Debug, ThisError)]
 #[error("{}: {cause}", .path.display())]
@@ -145,6 +147,11 @@ pub(crate) enum Cause {
         reason: String,
         consequence: &'static str,
     },
+    /// The system refused memory.
+    #[error(
+        "not enough memory; allow the program more, or narrow a report with --since or --limit"
+    )]
+    OutOfMemory,
     /// Any other error of SQLite.
     #[error("{}; {}", message(.0), next_step(.0))]
     Sqlite(rusqlite::Error),
@@ -176,10 +183,17 @@ impl Error {
     }
 }
 
+impl From<OutOfMemory> for Cause {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
+}
+
 impl From<rusqlite::Error> for Cause {
     fn from(source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::OutOfMemory) => Self::OutOfMemory,
             _ => Self::Sqlite(source),
         }
     }

@@ -3,6 +3,7 @@ use std::{borrow::Cow, ops::BitOr};
 use super::Selection;
 use crate::{
     click::{canonical_email, canonical_username},
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -85,6 +86,9 @@ pub(crate) enum OnInvalidTime {
     Skip,
 }
 
+/// Whether clicks with this email are read.
+type IsWanted<'a> = dyn Fn(&str) -> Result<bool, OutOfMemory> + 'a;
+
 /// Which columns of which clicks are read, and in which order.
 #[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
@@ -93,7 +97,7 @@ pub(crate) struct Query<'a> {
     pub(crate) order: Order,
     pub(crate) on_invalid_time: OnInvalidTime,
     /// Called with the email of each selected click. If it returns false, the click is skipped.
-    pub(crate) is_wanted: Option<&'a dyn Fn(&str) -> bool>,
+    pub(crate) is_wanted: Option<&'a IsWanted<'a>>,
 }
 
 impl<'a> Query<'a> {

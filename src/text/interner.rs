@@ -1,9 +1,11 @@
 use std::{borrow::Cow, hash::BuildHasher};
 
-use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::memory::{self, OutOfMemory};
 
 /// Stores each different text once, numbered from zero in order of arrival. There may be millions, so each text takes only
-/// its own bytes and 14 to 19 more.
+/// its own bytes and 14 to 20 more, and up to a quarter more of both while they grow.
 #[derive(Debug)]
 pub(crate) struct StringInterner {
     /// All texts, concatenated.
@@ -32,24 +34,21 @@ impl StringInterner {
     }
 
     /// The number of `text`, which is added if it is new.
-    pub(crate) fn number(&mut self, text: &str) -> u32 {
-        let (hasher, starts, all) = (&self.hasher, &mut self.starts, &mut self.text);
-        let found = self.numbers.entry(
-            hasher.hash_one(text),
-            |&number| nth(all, starts, number) == text,
-            |&number| hasher.hash_one(nth(all, starts, number)),
-        );
-        match found {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                // 4 billion different texts would need hundreds of gigabytes, so the number never overflows.
-                let number = u32::try_from(starts.len() - 1).unwrap_or(u32::MAX);
-                entry.insert(number);
-                all.push_str(text);
-                starts.push(all.len());
-                number
-            }
+    pub(crate) fn number(&mut self, text: &str) -> Result<u32, OutOfMemory> {
+        let hash = self.hasher.hash_one(text);
+        let is_equal = |&number: &u32| nth(&self.text, &self.starts, number) == text;
+        if let Some(number) = self.numbers.find(hash, is_equal) {
+            return Ok(*number);
         }
+        let number = u32::try_from(self.starts.len() - 1).map_err(|_| OutOfMemory)?;
+        self.numbers.try_reserve(1, |&number| {
+            self.hasher.hash_one(nth(&self.text, &self.starts, number))
+        })?;
+        memory::reserve(&mut self.starts, 1)?;
+        memory::append(&mut self.text, text)?;
+        self.starts.push(self.text.len());
+        self.numbers.insert_unique(hash, number, |_| hash);
+        Ok(number)
     }
 }
 
@@ -64,15 +63,6 @@ pub(crate) struct GroupedInterner {
     groups: Vec<u32>,
     /// The text that is the key of each group.
     keys: Vec<u32>,
-}
-
-/// A text in a [`GroupedInterner`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Interned {
-    /// The number of its group.
-    pub(crate) group: u32,
-    /// Its own number.
-    pub(crate) text: u32,
 }
 
 impl GroupedInterner {
@@ -101,36 +91,25 @@ impl GroupedInterner {
         self.keys.iter().map(|key| self.texts.get(*key))
     }
 
-    /// A text by its own number.
-    pub(crate) fn text(&self, text: u32) -> &str {
-        self.texts.get(text)
-    }
-
     /// The group of `text`, which is added if it is new.
-    pub(crate) fn group(&mut self, text: &str) -> u32 {
-        self.intern(text).group
-    }
-
-    /// The numbers of `text`, which is added if it is new.
-    pub(crate) fn intern(&mut self, text: &str) -> Interned {
-        let number = self.texts.number(text);
+    pub(crate) fn group(&mut self, text: &str) -> Result<u32, OutOfMemory> {
+        let number = self.texts.number(text)?;
         if number as usize == self.groups.len() {
-            self.add(number, text);
+            self.add(number, text)?;
         }
-        Interned {
-            group: self.groups[number as usize],
-            text: number,
-        }
+        Ok(self.groups[number as usize])
     }
 
     /// Adds the group of the new text with this number.
-    fn add(&mut self, number: u32, text: &str) {
-        let new_group = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        self.groups.push(new_group);
+    fn add(&mut self, number: u32, text: &str) -> Result<(), OutOfMemory> {
+        let new_group = u32::try_from(self.keys.len()).map_err(|_| OutOfMemory)?;
+        memory::reserve(&mut self.groups, 2)?;
+        memory::reserve(&mut self.keys, 1)?;
         let key = match (self.key)(text) {
             key if key == text => number,
-            key => self.texts.number(&key),
+            key => self.texts.number(&key)?,
         };
+        self.groups.push(new_group);
         match self.groups.get(key as usize) {
             Some(&group) if key != number => self.groups[number as usize] = group,
             Some(_) => self.keys.push(key),
@@ -139,6 +118,7 @@ impl GroupedInterner {
                 self.keys.push(key);
             }
         }
+        Ok(())
     }
 }
 
@@ -156,13 +136,11 @@ mod tests {
         let mut interner = GroupedInterner::new(|text| Cow::Owned(text.to_lowercase()));
         let groups: Vec<u32> = ["Ana", "bo", "ANA", "Bo", "ana", "cy", "Ana"]
             .iter()
-            .map(|text| interner.group(text))
+            .map(|text| interner.group(text).unwrap())
             .collect();
         assert_eq!(groups, [0, 1, 0, 1, 0, 2, 0]);
         assert_eq!(interner.len(), 3);
         let keys: Vec<&str> = (0..3).map(|group| interner.key(group)).collect();
         assert_eq!(keys, ["ana", "bo", "cy"]);
-        let spelling = interner.intern("ANA");
-        assert_eq!((spelling.group, interner.text(spelling.text)), (0, "ANA"));
     }
 }

@@ -27,6 +27,7 @@ mod location;
 mod lookup;
 mod man;
 mod manners;
+mod memory;
 mod model;
 mod other_readers;
 mod permissions;

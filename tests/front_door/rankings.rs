@@ -10,6 +10,32 @@ use crate::{
 };
 
 #[test]
+fn rows_are_named_by_their_latest_clicks_with_an_index_and_without() {
+    const CLICKS: &str =
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+        ('a@example.com', 'b', 'Tax', '2026-11-01 10:00:00.000000'),
+        ('a@example.com', 'b', 'moving', '2026-11-01 10:00:00.000000'),
+        ('b@example.com', 'b', ' tax', '2026-11-01 10:00:00.000000'),
+        ('b@example.com', 'b', 'MOVING', '2026-11-01 10:00:00.000000'),
+        ('a@example.com', 'a', '\u{200b} ', '9999-12-31 23:59:59.000000'),
+        ('a@example.com', 'a', 'old', '0000-01-01 00:00:00.000000');";
+    const RANKED: [&str; 5] = [
+        "search_query,clicks,leads,share,latest_click_at\n",
+        "MOVING,2,2,0.3333,2026-11-01T10:00:00.000000Z\n",
+        " tax,2,2,0.3333,2026-11-01T10:00:00.000000Z\n",
+        ",1,1,0.1667,9999-12-30T22:00:00.000000Z\n",
+        "old,1,1,0.1667,0000-01-01T00:00:00.000000Z\n",
+    ];
+    for index in ["", "DROP INDEX lead_clicks_created_at"] {
+        let site = Site::new().with_schema(&format!("{CLICKS}{index}"));
+        let all = ["report", "--by-query", "--format", "csv"];
+        assert_eq!(site.stdout_of(&all), RANKED.concat(), "{index}");
+        let first = site.stdout_of(&[&all[..], &["--limit", "1"]].concat());
+        assert_eq!(first, RANKED[..2].concat(), "{index}");
+    }
+}
+
+#[test]
 fn experts_are_ranked_by_their_clicks_and_then_by_the_latest() {
     let site = fixture();
     site.run(&["report", "--by-expert"]).assert(

@@ -1,7 +1,6 @@
 //! The health check of a database, for monitoring. Only reads.
 
 use std::{
-    collections::HashSet,
     fs::{self, Metadata},
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -29,6 +28,7 @@ use crate::{
         Cause, Depth, DiskReserve, Error, Finding, Leftovers, State,
         disk::{DiskSpace, Room, mib, size},
     },
+    text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
@@ -439,14 +439,14 @@ fn index(db: &SqliteDb) -> Result<Finding, Error> {
 /// Reads all clicks once.
 fn clicks(db: &SqliteDb) -> Result<Finding, Error> {
     let mut clicks = 0_u64;
-    let mut leads = HashSet::new();
+    let mut leads = TextGroups::new(canonical_email);
     let mut unreadable: Option<(u64, String)> = None;
-    db.run(|conn: &Connection| {
+    db.read(|conn: &Connection| {
         let mut all = conn.prepare("SELECT email, created_at, id FROM lead_clicks")?;
         let mut rows = all.query([])?;
         while let Some(row) = rows.next()? {
             clicks += 1;
-            leads.insert(canonical_email(&text(row.get_ref(0)?)).into_owned());
+            leads.group(&text(row.get_ref(0)?))?;
             if Timestamp::parse_stored(&owned_text(row.get_ref(1)?)).is_none() {
                 let id = owned_text(row.get_ref(2)?);
                 let (rows, _) = unreadable.get_or_insert((0, id));

@@ -1,6 +1,6 @@
 //! Deleting old clicks, for retention.
 
-use std::{collections::HashSet, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use super::{
     SqliteDb, erase::ForeignKeys, scrub::yielding, select::invalid_time, text as sql_text,
@@ -8,6 +8,7 @@ use super::{
 use crate::{
     click::canonical_email,
     storage::{Cause, Error, OldClicks},
+    text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
@@ -34,14 +35,14 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
     db.read(|conn| {
         let mut clicks = conn.prepare(MAYBE_OLD)?;
         let mut rows = clicks.query([&*before.stored_bound()])?;
-        let mut leads = HashSet::new();
+        let mut leads = TextGroups::new(canonical_email);
         let mut old: Option<OldClicks> = None;
         while let Some(row) = rows.next()? {
             let text = row.get_ref(0)?.as_str().ok();
             let Some(at) = text.and_then(Timestamp::parse_stored) else {
                 return Err(invalid_time(row.get_ref(2)?));
             };
-            leads.insert(canonical_email(&sql_text(row.get_ref(1)?)).into_owned());
+            leads.group(&sql_text(row.get_ref(1)?))?;
             let so_far = old.unwrap_or(OldClicks {
                 clicks: 0,
                 leads: 0,
@@ -50,7 +51,7 @@ pub(crate) fn count(db: &SqliteDb, before: Timestamp) -> Result<Option<OldClicks
             });
             old = Some(OldClicks {
                 clicks: so_far.clicks + 1,
-                leads: leads.len() as u64,
+                leads: leads.len(),
                 first: so_far.first.min(at),
                 last: so_far.last.max(at),
             });

@@ -10,6 +10,7 @@ use rusqlite::{
 use super::{SqliteDb, spellings::Spellings, text};
 use crate::{
     storage::{Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
+    text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
 
@@ -135,7 +136,7 @@ impl SqliteDb {
     pub(crate) fn read_clicks(
         &self,
         query: &Query<'_>,
-        mut row_read: impl FnMut(StoredClick<'_>) -> ControlFlow<()>,
+        mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
@@ -168,7 +169,7 @@ impl SqliteDb {
             selection.query.is_some(),
         );
         self.read(|conn| {
-            let mut statement = conn.prepare(&sql)?;
+            let mut statement = conn.prepare_cached(&sql)?;
             let mut rows = statement.query(rusqlite::params_from_iter(clause.parameters.iter()))?;
             while let Some(row) = rows.next()? {
                 // A text that has no condition is not read.
@@ -179,7 +180,9 @@ impl SqliteDb {
                     continue;
                 }
                 let email = text(row.get_ref(1)?);
-                if query.is_wanted.is_some_and(|is_wanted| !is_wanted(&email)) {
+                if let Some(is_wanted) = query.is_wanted
+                    && !is_wanted(&email)?
+                {
                     continue;
                 }
                 let mut click = read_texts(row, columns, email)?;
@@ -193,11 +196,50 @@ impl SqliteDb {
                         created_at => click.created_at = created_at?,
                     }
                 }
-                if row_read(click).is_break() {
+                if row_read(click)?.is_break() {
                     break;
                 }
             }
             Ok(())
         })
+    }
+
+    pub(crate) fn read_clicks_at(
+        &self,
+        query: &Query<'_>,
+        instants: &[Timestamp],
+        mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
+    ) -> Result<(), Error> {
+        // With an index one search for each instant, and without one a single scan.
+        let (order, at_once) = match self.index_on_time()? {
+            Some(_) => (Order::Arrival, 1),
+            None => (Order::Any, instants.len().max(1)),
+        };
+        let mut is_over = false;
+        for instants in instants.chunks(at_once) {
+            let mut selection = query.selection.clone();
+            selection.window = Window {
+                since: instants.first().copied(),
+                until: instants.last().and_then(|last| last.next()),
+            };
+            let query = Query {
+                selection: &selection,
+                columns: query.columns | Columns::CREATED_AT,
+                order,
+                ..*query
+            };
+            self.read_clicks(&query, |click| {
+                if instants.binary_search(&click.created_at).is_err() {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let next = row_read(click)?;
+                is_over = next.is_break();
+                Ok(next)
+            })?;
+            if is_over {
+                break;
+            }
+        }
+        Ok(())
     }
 }

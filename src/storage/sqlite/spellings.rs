@@ -1,4 +1,4 @@
-use std::rc::Rc;
+use std::{collections::HashSet, rc::Rc};
 
 use rusqlite::{
     Rows,
@@ -7,12 +7,15 @@ use rusqlite::{
 };
 
 use super::SqliteDb;
-use crate::storage::Error;
+use crate::{
+    storage::{Cause, Error},
+    text::memory::{self, OutOfMemory},
+};
 
 /// The stored texts of a column that mean the same email or username, each once. SQL compares with them exactly, so that
 /// it can use an index of the column.
 #[derive(Debug, Default)]
-pub(super) struct Spellings(Vec<String>);
+pub(super) struct Spellings(HashSet<String>);
 
 /// How many equal values of an index are read one after the other. After that, searching for the next value is faster.
 const EQUAL_MAX: u32 = 16;
@@ -26,25 +29,23 @@ impl Spellings {
         column: &str,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Self, Error> {
-        let mut found = Vec::new();
+        let mut found = HashSet::new();
         if db.index_on(table, column)?.is_none() {
-            db.run(|conn| {
+            db.read(|conn| {
                 let mut all = conn.prepare(&format!("SELECT {column} FROM {table}"))?;
                 let mut rows = all.query([])?;
                 while let Some(row) = rows.next()? {
                     if let Some(text) = utf8(row.get_ref(0)?)
                         && is_wanted(text)
                     {
-                        found.push(text.to_owned());
+                        add(&mut found, text)?;
                     }
                 }
                 Ok(())
             })?;
-            found.sort_unstable();
-            found.dedup();
             return Ok(Self(found));
         }
-        db.run(|conn| {
+        db.read(|conn| {
             let mut from = conn.prepare(&format!(
                 "SELECT {column} FROM {table} WHERE {column} COLLATE BINARY > ?1 ORDER BY {column} COLLATE BINARY"
             ))?;
@@ -67,9 +68,9 @@ impl Spellings {
 /// Reads sorted values until one is repeated too often, which is returned, or until the end.
 fn find_until_repeated(
     mut rows: Rows<'_>,
-    found: &mut Vec<String>,
+    found: &mut HashSet<String>,
     is_wanted: impl Fn(&str) -> bool,
-) -> rusqlite::Result<Option<Value>> {
+) -> Result<Option<Value>, Cause> {
     let mut last = Vec::new();
     let mut equal = 0;
     while let Some(row) = rows.next()? {
@@ -93,10 +94,18 @@ fn find_until_repeated(
         if let Some(text) = utf8(ValueRef::Text(bytes))
             && is_wanted(text)
         {
-            found.push(text.to_owned());
+            add(found, text)?;
         }
     }
     Ok(None)
+}
+
+fn add(found: &mut HashSet<String>, text: &str) -> Result<(), OutOfMemory> {
+    if !found.contains(text) {
+        found.try_reserve(1)?;
+        found.insert(memory::owned(text)?);
+    }
+    Ok(())
 }
 
 /// A value of another type is not a spelling, and neither is a text that is not UTF-8.
