@@ -1,10 +1,12 @@
+use std::borrow::Cow;
+
 use crate::{
     click::{canonical_email, canonical_username},
     expert::ExpertNames,
     reports::ClickRow,
     storage::StoredClick,
     text::{
-        interner::{GroupedInterner, StringInterner},
+        interner::StringInterner,
         memory::{self, OutOfMemory},
     },
     timestamp::Timestamp,
@@ -14,8 +16,8 @@ use crate::{
 /// by their canonical form.
 #[derive(Debug)]
 pub(super) struct ClickStore {
-    pub(super) emails: GroupedInterner,
-    pub(super) experts: GroupedInterner,
+    pub(super) emails: StringInterner,
+    pub(super) experts: StringInterner,
     /// By the expert's number; none if the expert is unknown or has no name.
     expert_names: Vec<Option<String>>,
     queries: StringInterner,
@@ -40,10 +42,10 @@ pub(super) const NO_CLICK: u32 = u32::MAX;
 impl Default for ClickStore {
     fn default() -> Self {
         Self {
-            emails: GroupedInterner::new(canonical_email),
-            experts: GroupedInterner::new(canonical_username),
+            emails: StringInterner::new(canonical_email),
+            experts: StringInterner::new(canonical_username),
             expert_names: Vec::new(),
-            queries: StringInterner::default(),
+            queries: StringInterner::new(|query| Cow::Borrowed(query)),
             clicks: Vec::new(),
         }
     }
@@ -71,7 +73,7 @@ impl ClickStore {
             created_at: click.created_at,
             email,
             expert,
-            query: self.queries.number(&click.search_query)?,
+            query: self.queries.group(&click.search_query)?,
             older,
         };
         memory::push(&mut self.clicks, click)?;
@@ -90,7 +92,7 @@ impl ClickStore {
             email: self.emails.key(click.email),
             expert_username,
             expert_name: expert_name.unwrap_or(expert_username),
-            search_query: self.queries.get(click.query),
+            search_query: self.queries.key(click.query),
             created_at: click.created_at,
         }
     }

@@ -4,75 +4,40 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::memory::{self, OutOfMemory};
 
-/// Stores each different text once, numbered from zero in order of arrival. There may be millions, so each text takes only
-/// its own bytes and 14 to 20 more, and up to a quarter more of both while they grow.
+/// Stores each different text once, in groups of those that have the same key, for example the spellings of one email. Groups
+/// are numbered from zero in order of arrival. There may be millions, so each text takes only its own bytes and 20 to 35 more,
+/// each group 4, and up to a quarter more while they grow. The key of a group is stored too if none of its texts is equal.
 #[derive(Debug)]
 pub(crate) struct StringInterner {
+    key: fn(&str) -> Cow<'_, str>,
     /// All texts, concatenated.
     text: String,
     /// Where each text begins, and where the last one ends.
     starts: Vec<usize>,
-    numbers: HashTable<u32>,
+    /// The number of each text, and its group.
+    numbers: HashTable<Interned>,
+    /// The number of the text that is the key of each group.
+    keys: Vec<u32>,
     /// Has a new seed in each run. Visitors choose the texts, but can't measure how long a report takes.
     hasher: DefaultHashBuilder,
 }
 
-impl Default for StringInterner {
-    fn default() -> Self {
-        Self {
-            text: String::new(),
-            starts: vec![0],
-            numbers: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-        }
-    }
+#[derive(Debug, Clone, Copy)]
+struct Interned {
+    text: u32,
+    group: u32,
 }
 
 impl StringInterner {
-    pub(crate) fn get(&self, number: u32) -> &str {
-        nth(&self.text, &self.starts, number)
-    }
-
-    /// The number of `text`, which is added if it is new.
-    pub(crate) fn number(&mut self, text: &str) -> Result<u32, OutOfMemory> {
-        let hash = self.hasher.hash_one(text);
-        let is_equal = |&number: &u32| nth(&self.text, &self.starts, number) == text;
-        if let Some(number) = self.numbers.find(hash, is_equal) {
-            return Ok(*number);
-        }
-        let number = u32::try_from(self.starts.len() - 1).map_err(|_| OutOfMemory)?;
-        self.numbers.try_reserve(1, |&number| {
-            self.hasher.hash_one(nth(&self.text, &self.starts, number))
-        })?;
-        memory::reserve(&mut self.starts, 1)?;
-        memory::append(&mut self.text, text)?;
-        self.starts.push(self.text.len());
-        self.numbers.insert_unique(hash, number, |_| hash);
-        Ok(number)
-    }
-}
-
-/// Stores each different text once, in groups of those that have the same key, for example the spellings of one email. Groups
-/// are numbered from zero in order of arrival. Takes 4 bytes more than a [`StringInterner`] for each text and 4 for each
-/// group, and the key of each group whose texts all differ from it.
-#[derive(Debug)]
-pub(crate) struct GroupedInterner {
-    key: fn(&str) -> Cow<'_, str>,
-    texts: StringInterner,
-    /// The group of each text.
-    groups: Vec<u32>,
-    /// The text that is the key of each group.
-    keys: Vec<u32>,
-}
-
-impl GroupedInterner {
     /// `key` returns the key of a text. The key of a key should be itself.
     pub(crate) fn new(key: fn(&str) -> Cow<'_, str>) -> Self {
         Self {
             key,
-            texts: StringInterner::default(),
-            groups: Vec::new(),
+            text: String::new(),
+            starts: vec![0],
+            numbers: HashTable::new(),
             keys: Vec::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
@@ -83,42 +48,67 @@ impl GroupedInterner {
 
     /// The key of a group.
     pub(crate) fn key(&self, group: u32) -> &str {
-        self.texts.get(self.keys[group as usize])
+        nth(&self.text, &self.starts, self.keys[group as usize])
     }
 
     /// The keys of all groups, by number.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|key| self.texts.get(*key))
+        let keys = self.keys.iter();
+        keys.map(|key| nth(&self.text, &self.starts, *key))
     }
 
     /// The group of `text`, which is added if it is new.
     pub(crate) fn group(&mut self, text: &str) -> Result<u32, OutOfMemory> {
-        let number = self.texts.number(text)?;
-        if number as usize == self.groups.len() {
-            self.add(number, text)?;
+        let hash = self.hasher.hash_one(text);
+        match self.find(hash, text) {
+            Some(group) => Ok(group),
+            None => self.add(hash, text),
         }
-        Ok(self.groups[number as usize])
     }
 
-    /// Adds the group of the new text with this number.
-    fn add(&mut self, number: u32, text: &str) -> Result<(), OutOfMemory> {
-        let new_group = u32::try_from(self.keys.len()).map_err(|_| OutOfMemory)?;
-        memory::reserve(&mut self.groups, 2)?;
-        memory::reserve(&mut self.keys, 1)?;
-        let key = match (self.key)(text) {
-            key if key == text => number,
-            key => self.texts.number(&key)?,
-        };
-        self.groups.push(new_group);
-        match self.groups.get(key as usize) {
-            Some(&group) if key != number => self.groups[number as usize] = group,
-            Some(_) => self.keys.push(key),
-            None => {
-                self.groups.push(new_group);
-                self.keys.push(key);
-            }
+    fn find(&self, hash: u64, text: &str) -> Option<u32> {
+        let is_equal = |found: &Interned| nth(&self.text, &self.starts, found.text) == text;
+        let found = self.numbers.find(hash, is_equal)?;
+        Some(found.group)
+    }
+
+    /// Adds a new text, and its group if that is new.
+    fn add(&mut self, hash: u64, text: &str) -> Result<u32, OutOfMemory> {
+        let key = (self.key)(text);
+        if key == text {
+            return self.insert(hash, text, None);
         }
-        Ok(())
+        let key_hash = self.hasher.hash_one(&*key);
+        let group = match self.find(key_hash, &key) {
+            Some(group) => group,
+            None => self.insert(key_hash, &key, None)?,
+        };
+        self.insert(hash, text, Some(group))
+    }
+
+    /// Stores a new text in its group; without one it is the key of a new group. Returns the group.
+    fn insert(&mut self, hash: u64, text: &str, group: Option<u32>) -> Result<u32, OutOfMemory> {
+        let number = u32::try_from(self.starts.len() - 1).map_err(|_| OutOfMemory)?;
+        self.numbers.try_reserve(1, |other| {
+            let other = nth(&self.text, &self.starts, other.text);
+            self.hasher.hash_one(other)
+        })?;
+        memory::reserve(&mut self.starts, 1)?;
+        memory::reserve(&mut self.keys, 1)?;
+        memory::append(&mut self.text, text)?;
+        self.starts.push(self.text.len());
+        let group = if let Some(group) = group {
+            group
+        } else {
+            self.keys.push(number);
+            u32::try_from(self.keys.len() - 1).map_err(|_| OutOfMemory)?
+        };
+        let interned = Interned {
+            text: number,
+            group,
+        };
+        self.numbers.insert_unique(hash, interned, |_| hash);
+        Ok(group)
     }
 }
 
@@ -133,14 +123,15 @@ mod tests {
 
     #[test]
     fn texts_with_the_same_key_are_one_group() {
-        let mut interner = GroupedInterner::new(|text| Cow::Owned(text.to_lowercase()));
+        let mut interner = StringInterner::new(|text| Cow::Owned(text.to_lowercase()));
         let groups: Vec<u32> = ["Ana", "bo", "ANA", "Bo", "ana", "cy", "Ana"]
             .iter()
             .map(|text| interner.group(text).unwrap())
             .collect();
         assert_eq!(groups, [0, 1, 0, 1, 0, 2, 0]);
         assert_eq!(interner.len(), 3);
-        let keys: Vec<&str> = (0..3).map(|group| interner.key(group)).collect();
+        let keys: Vec<&str> = interner.keys().collect();
         assert_eq!(keys, ["ana", "bo", "cy"]);
+        assert_eq!(interner.key(1), "bo");
     }
 }
