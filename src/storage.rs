@@ -26,8 +26,9 @@ use crate::{
     timestamp::Timestamp,
 };
 
-pub(crate) use disk::DiskReserve;
-pub(crate) use erase::{OldClicks, Remains, SpellingRows, TABLES, TableRows};
+pub(crate) use disk::{DiskReserve, size};
+use erase::FoundClick;
+pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
@@ -329,7 +330,7 @@ impl Db {
     }
 
     /// Deletes the rows `found` by [`Db::find_rows_of`], and those that got the same spellings since, in as many short
-    /// transactions as they need, between which other programs can write. Up to a thousand rows are one. Calls `after_batch`
+    /// transactions as they need, between which other programs can write. Calls `after_batch`
     /// with the number of rows deleted so far, and ends if it returns `Break`. [`Db::erase_remains`] must follow.
     ///
     /// # Errors
@@ -344,30 +345,51 @@ impl Db {
         sqlite::forget::forget(db, found, after_batch)
     }
 
-    /// Counts the clicks from before `before`; none if there are no such clicks.
+    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
+    /// them.
     ///
     /// # Errors
-    /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be old can't be
-    /// read.
-    pub(crate) fn count_old(&self, before: Timestamp) -> Result<Option<OldClicks>, Error> {
+    /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't
+    /// be read.
+    pub(crate) fn find_clicks(&self, selection: &Selection) -> Result<Option<FoundClicks>, Error> {
         let Self::Sqlite(db) = self;
-        sqlite::purge::count(db, before)
+        sqlite::purge::find(db, selection)
     }
 
-    /// Deletes the clicks from before `before`, the oldest first, in many short transactions, between which other programs
-    /// can write. Calls `after_batch` with the number of clicks deleted so far, and ends if it returns `Break`.
-    /// [`Db::erase_remains`] must follow.
+    /// Deletes the clicks that were `found`, the oldest first, in many short transactions, between which other programs
+    /// can write. Clicks that were changed since, and new ones, even with the same id, stay. Calls `after_batch` with the
+    /// number of clicks deleted so far, and ends if it returns `Break`. [`Db::erase_remains`] must follow.
     ///
     /// # Errors
     /// If rows of another table refer to a click that would be deleted, if a trigger keeps one, or if the database can't be
     /// written to. Then that transaction is rolled back, but not the earlier ones.
     pub(crate) fn purge(
         &self,
-        before: Timestamp,
+        found: &FoundClicks,
         after_batch: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let Self::Sqlite(db) = self;
-        sqlite::purge::purge(db, before, after_batch)
+        sqlite::purge::purge(db, found, after_batch)
+    }
+
+    /// About how much free disk space a deletion needs, in bytes. Deleted rows need space before they free any, because
+    /// changes are written to the WAL first.
+    ///
+    /// # Errors
+    /// If the database can't be read, or if there is less free space.
+    pub(crate) fn disk_need(&self, deletion: Deletion) -> Result<u64, Error> {
+        let Self::Sqlite(db) = self;
+        let needed = match deletion {
+            Deletion::Steps => db.steps_need()?,
+            Deletion::Everything => sqlite::reset::disk_need(db)?,
+        };
+        match disk::DiskSpace::known_at(db.path()) {
+            Some(space) if space.free < needed => {
+                let free = space.free;
+                Err(db.error(Cause::NoRoom { needed, free }))
+            }
+            _ => Ok(needed),
+        }
     }
 
     /// Overwrites what deleted rows of `tables` left in indexes and in unused parts of the file. The WAL contains the

@@ -1,5 +1,5 @@
 //! Compares leadclicksd with the bare server, by wrk, in alternation; and measures how long the daemon takes to add the
-//! column `click_id` to a database of an earlier version.
+//! column `click_id` to a database of an earlier version, and how long clicks wait while others are deleted.
 
 use std::{
     env,
@@ -75,6 +75,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
     // The kernel must not write the copy to disk during the loads.
     File::open(&large)?.sync_all()?;
     add_column(plan, &large, rows)?;
+    delete_half(plan, directory, scratch.path())?;
     let mut samples = Vec::new();
     let mut fsyncs_ms = Vec::new();
     let mut order = subjects;
@@ -253,6 +254,56 @@ fn add_column(plan: &Plan, db: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
         measure::spread(added_secs),
         measure::spread(waited_secs),
     );
+    Ok(())
+}
+
+/// Measures how long `forget` and `purge` take to delete every second of a million clicks, those of one lead, and how long a
+/// click waits meanwhile.
+fn delete_half(plan: &Plan, directory: &Path, scratch: &Path) -> Result<(), Box<dyn Error>> {
+    const LEAD: &str = "half@example.com";
+    let rows = plan.rows.iter().copied().min().unwrap_or_default();
+    for command in [&["forget", LEAD][..], &["purge", "--email", LEAD]] {
+        let (mut took_secs, mut longest_ms) = (Vec::new(), Vec::new());
+        for round in 1..=plan.rounds {
+            let name = command[0];
+            eprintln!("capture: {name}, round {round} of {}", plan.rounds);
+            let db = scratch.join("half.db");
+            fs::copy(data::database(directory, rows)?, &db)?;
+            Connection::open(&db)?
+                .execute("UPDATE lead_clicks SET email = ?1 WHERE id % 2 = 0", [LEAD])?;
+            File::open(&db)?.sync_all()?;
+            let server = start_daemon(&db)?;
+            let mut delete = Command::new(env!("CARGO_BIN_EXE_leadclicks"));
+            delete.args(command).args(["--yes", "--db"]).arg(&db);
+            let begin = Instant::now();
+            let mut child = delete.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+            let mut longest = 0.0_f64;
+            let status = loop {
+                let posted = Instant::now();
+                post(&server)?;
+                longest = longest.max(posted.elapsed().as_secs_f64() * 1e3);
+                if let Some(status) = child.try_wait()? {
+                    break status;
+                }
+            };
+            if !status.success() {
+                return Err(format!("{delete:?} failed").into());
+            }
+            took_secs.push(begin.elapsed().as_secs_f64());
+            longest_ms.push(longest);
+            drop(server);
+            for suffix in ["", "-wal", "-shm"] {
+                fs::remove_file(scratch.join(format!("half.db{suffix}")))?;
+            }
+        }
+        println!(
+            "\n{}, every second of {}: {} s; a click that is posted meanwhile waits for at most {} ms.",
+            command[0],
+            data::clicks_in_words(rows),
+            measure::spread(took_secs),
+            measure::spread(longest_ms),
+        );
+    }
     Ok(())
 }
 

@@ -5,12 +5,12 @@ use std::{io, iter};
 use jiff::civil::Date;
 
 use crate::{
-    expert::Expert,
+    expert::{Expert, ExpertNames},
     reports::{
         ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, Ranked, Ranking, Subject, Timeline,
         Totals,
     },
-    storage::{Finding, SpellingRows, State, TableRows},
+    storage::{ClicksOf, Finding, SpellingRows, State, TableRows},
     timestamp::Timestamp,
 };
 
@@ -473,6 +473,23 @@ fn counts(rows: u64, noun: &'static str, totals: Totals) -> Vec<(u64, &'static s
         (totals.leads, "lead"),
         (totals.clicks, "click"),
     ]
+}
+
+pub(super) fn clicks_of_leads(leads: &[ClicksOf]) -> List<'_> {
+    let sample = [email(""), clicks(0)];
+    List::new("leads", "lead", sample, leads.iter(), |lead| {
+        [email(&lead.name), clicks(lead.clicks)]
+    })
+}
+
+pub(super) fn clicks_of_experts<'a>(experts: &'a [ClicksOf], names: &'a ExpertNames) -> List<'a> {
+    let sample = [expert("", ""), clicks(0)];
+    List::new("experts", "expert", sample, experts.iter(), |of| {
+        [
+            expert(&of.name, names.display_name(&of.name)),
+            clicks(of.clicks),
+        ]
+    })
 }
 
 pub(super) fn new_leads(leads: &[NewLead]) -> List<'_> {

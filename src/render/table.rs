@@ -17,8 +17,9 @@ use super::{
     rows::{self, Cell, Column, List},
 };
 use crate::{
+    expert::ExpertNames,
     reports::{ByDay, ByLead, Lead},
-    storage::{SpellingRows, TableRows},
+    storage::{FoundClicks, SpellingRows, TableRows},
     text::{visible, visible_path},
 };
 
@@ -94,6 +95,21 @@ impl Table {
         out: &mut impl Write,
     ) -> io::Result<()> {
         self.list(&rows::spellings(spellings), out)
+    }
+
+    /// Writes the experts and the leads with the most of the clicks that were found.
+    ///
+    /// # Errors
+    /// When `out` can't be written to.
+    pub(crate) fn found_clicks(
+        &self,
+        found: &FoundClicks,
+        names: &ExpertNames,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        self.list(&rows::clicks_of_experts(&found.top_experts, names), out)?;
+        writeln!(out)?;
+        self.list(&rows::clicks_of_leads(&found.top_leads), out)
     }
 
     /// Writes the subject, the rows, and the totals.

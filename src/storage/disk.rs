@@ -4,7 +4,7 @@ use std::{io, path::Path, str::FromStr};
 
 use rustix::fs::statvfs;
 
-/// The default reserve, in bytes: as much as the WAL has at most after a checkpoint, so that rows can be deleted in steps.
+/// The default reserve, in bytes: as much as the WAL has at most after a checkpoint. Deleting rows in steps needs far less.
 const RESERVE_BYTES: u64 = 16 * MIB;
 
 /// On a small file system the default reserve is this part of it.
@@ -93,6 +93,11 @@ impl DiskSpace {
         })
     }
 
+    /// As [`DiskSpace::at`]; none if the system can't say it.
+    pub(super) fn known_at(path: &Path) -> Option<Self> {
+        Self::at(path).ok().filter(|space| space.total > 0)
+    }
+
     /// Less `growth`, the bytes that files will grow by.
     pub(super) fn after(self, growth: u64) -> Self {
         Self {
@@ -125,7 +130,7 @@ impl DiskSpace {
 }
 
 /// A size in whole MiB, or less than one in KiB.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     if bytes == 0 || bytes >= MIB {
         mib(bytes)
     } else {
@@ -134,6 +139,6 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A size in whole MiB.
-pub(super) fn mib(bytes: u64) -> String {
+pub(crate) fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes / MIB)
 }

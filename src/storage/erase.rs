@@ -1,3 +1,4 @@
+use super::Selection;
 use crate::timestamp::Timestamp;
 
 /// The tables of leads and clicks, those that refer to others first. Rows are only erased from those of them that the
@@ -45,15 +46,49 @@ pub(crate) enum Remains {
     Unreadable { table: String },
 }
 
-/// The clicks from before a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OldClicks {
-    /// The number of clicks; at least one.
-    pub(crate) clicks: u64,
-    /// The number of leads.
-    pub(crate) leads: u64,
+/// The clicks that a purge would delete; at least one.
+#[derive(Debug)]
+pub(crate) struct FoundClicks {
     /// When the oldest happened.
     pub(crate) first: Timestamp,
     /// When the newest of them happened.
     pub(crate) last: Timestamp,
+    /// The number of leads.
+    pub(crate) leads: u64,
+    /// The leads with the most of these clicks, by canonical email.
+    pub(crate) top_leads: Vec<ClicksOf>,
+    /// The experts with the most of these clicks, by canonical username.
+    pub(crate) top_experts: Vec<ClicksOf>,
+    /// The number of clicks.
+    pub(crate) count: u64,
+    /// The first of the clicks, in the order in which they are deleted. There may be millions, which would take too much
+    /// memory, so the others are read again by the selection.
+    pub(super) clicks: Vec<FoundClick>,
+    pub(super) selection: Selection,
+    /// The largest id of all.
+    pub(super) last_id: i64,
+}
+
+/// A click, as it was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FoundClick {
+    pub(super) id: i64,
+    /// Of all its columns.
+    pub(super) hash: u64,
+}
+
+/// How many clicks an expert or a lead has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClicksOf {
+    pub(crate) name: String,
+    pub(crate) clicks: u64,
+}
+
+/// What a command deletes, by which the disk space that it needs is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    /// Rows, in many transactions.
+    Steps,
+    /// All rows of [`TABLES`], in one transaction.
+    Everything,
 }

@@ -6,6 +6,7 @@ use std::{
 use rusqlite::ErrorCode;
 use thiserror::Error as ThisError;
 
+use super::disk::size;
 use crate::text::memory::OutOfMemory;
 
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
@@ -132,6 +133,12 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
+    /// The disk has less free space than a deletion needs.
+    #[error(
+        "this needs about {} of free disk space, and {} are free, so nothing was deleted; free some, or make the disk larger",
+        size(*.needed), size(*.free)
+    )]
+    NoRoom { needed: u64, free: u64 },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"

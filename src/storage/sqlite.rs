@@ -1,6 +1,7 @@
 //! The SQLite engine: one file in WAL mode.
 
 pub(super) mod backup;
+mod batch;
 mod collation;
 pub(super) mod erase;
 mod experts;

@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -75,6 +75,15 @@ fn failing_writes_are_503_and_clicks_are_stored_again_when_the_disk_recovers() {
 struct SmallDisk {
     daemon: Daemon,
     directory: PathBuf,
+    /// Keeps the namespace while the daemon is stopped.
+    namespace: Child,
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.namespace.kill();
+        let _ = self.namespace.wait();
+    }
 }
 
 impl SmallDisk {
@@ -89,26 +98,41 @@ impl SmallDisk {
             .args([bytes, env!("CARGO_BIN_EXE_leadclicksd"), "--db"])
             .arg(directory.join("leadclicks.db"));
         let daemon = Daemon::start_on_own_database(command, site, args);
-        Self { daemon, directory }
+        let namespace = in_namespace(daemon.pid(), "sleep")
+            .arg("1000")
+            .spawn()
+            .expect("nsenter");
+        // Until it is in the namespace, its files are those of this process.
+        let path = in_process(namespace.id(), &directory).join("leadclicks.db");
+        let deadline = Instant::now() + PATIENCE;
+        while !path.exists() {
+            assert!(Instant::now() < deadline, "not in the namespace");
+            thread::sleep(Duration::from_millis(5));
+        }
+        Self {
+            daemon,
+            directory,
+            namespace,
+        }
     }
 
     /// The path of a file on the disk, seen from outside the namespace.
     fn path(&self, name: &str) -> PathBuf {
-        let directory = self.directory.strip_prefix("/").unwrap();
-        PathBuf::from(format!("/proc/{}/root", self.daemon.pid()))
-            .join(directory)
-            .join(name)
+        in_process(self.namespace.id(), &self.directory).join(name)
     }
 
     /// A command in the namespace of the daemon.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
+        in_namespace(self.namespace.id(), program)
+    }
+
+    /// Starts the daemon again, after it was stopped.
+    fn restart(&mut self, site: &Site) {
+        let mut command = self.command(env!("CARGO_BIN_EXE_leadclicksd"));
         command
-            .args(["--user", "--mount", "--preserve-credentials", "--target"])
-            .arg(self.daemon.pid().to_string())
-            .arg(program)
-            .stdin(Stdio::null());
-        command
+            .arg("--db")
+            .arg(self.directory.join("leadclicks.db"));
+        self.daemon = Daemon::start_on_own_database(command, site, &[]);
     }
 
     fn enlarge(&self, bytes: &str) {
@@ -186,6 +210,22 @@ impl SmallDisk {
             })
             .collect()
     }
+}
+
+/// The path of a file or directory as the process sees it.
+fn in_process(pid: u32, path: &Path) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}/root")).join(path.strip_prefix("/").unwrap())
+}
+
+/// A command in the namespace of the process.
+fn in_namespace(pid: u32, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command
+        .args(["--user", "--mount", "--preserve-credentials", "--target"])
+        .arg(pid.to_string())
+        .arg(program)
+        .stdin(Stdio::null());
+    command
 }
 
 #[test]
@@ -273,6 +313,111 @@ fn clicks_leave_the_disk_reserve_free_until_there_is_room() {
         &disk.daemon.log(),
         "only the reserve of 2 MiB is left on the disk (--disk-reserve); free disk space, or purge old clicks",
     );
+}
+
+/// The clicks of one lead, which come first, and fill a quarter of the disk.
+const OF_ONE: usize = 2500;
+
+/// Fills the disk by clicks, first of one lead and then of others, and returns how many were stored.
+fn fill_by_leads(disk: &SmallDisk) -> usize {
+    let mut client = disk.daemon.connect();
+    for number in 0..100_000 {
+        let email = if number < OF_ONE {
+            "many@example.com".to_owned()
+        } else {
+            format!("kept{number}@example.org")
+        };
+        let answer = client.send(&post_request(&body(&email, "jdoe", &"x".repeat(1800))));
+        if answer.status != 202 {
+            assert_unavailable(&answer);
+            return number;
+        }
+    }
+    panic!("the disk does not fill");
+}
+
+impl SmallDisk {
+    fn has(&self, text: &str) -> bool {
+        ["leadclicks.db", "leadclicks.db-wal"].iter().any(|name| {
+            let bytes = fs::read(self.path(name)).unwrap_or_default();
+            let mut windows = bytes.windows(text.len());
+            windows.any(|window| window == text.as_bytes())
+        })
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
+fn each_deletion_works_with_the_disk_reserve_alone_and_makes_room_for_clicks() {
+    for (args, deletes_all) in [
+        (&["forget", "many@example.com", "--yes"][..], false),
+        (&["purge", "--email", "many@example.com", "--yes"], false),
+        (&["reset", "--yes"], true),
+    ] {
+        for is_stopped in [false, true] {
+            let case = format!("{args:?} {is_stopped}");
+            let site = Site::new();
+            let mut disk = SmallDisk::start(&site, "24m", &[]);
+            let stored = fill_by_leads(&disk);
+            assert!(stored > 2 * OF_ONE, "{stored}");
+            assert!(disk.has("many@example.com"));
+            if is_stopped {
+                disk.daemon.signal("TERM");
+                assert!(disk.daemon.wait().success());
+            }
+            let ran = disk.run(&site, args);
+            assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+            assert!(ran.stdout.contains(" for good\n"), "{ran}");
+            if is_stopped {
+                disk.restart(&site);
+            }
+            assert!(!disk.has("many@example.com"), "{case}");
+            let kept = if deletes_all { 0 } else { stored - OF_ONE };
+            assert_eq!(disk.reported(&site).len(), kept, "{case}");
+            assert_eq!(disk.has("@example.org"), kept > 0, "{case}");
+            // The file has not become smaller: these are stored in its free pages. The WAL grows and is cut meanwhile.
+            let mut client = disk.daemon.connect();
+            for number in 0..OF_ONE / 2 {
+                let email = format!("new{number}@example.com");
+                let answer = client.send(&post_request(&body(&email, "jdoe", &"y".repeat(1800))));
+                assert_eq!(answer.status, 202, "{case} {number}\n{}", disk.daemon.log());
+                assert!(disk.free() >= MIB, "{case}");
+            }
+            assert_eq!(disk.reported(&site).len(), kept + OF_ONE / 2, "{case}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
+fn a_deletion_without_room_on_the_disk_is_refused_and_says_what_it_needs() {
+    let site = Site::new();
+    let disk = SmallDisk::start(&site, "24m", &[]);
+    let stored = disk.fill();
+    let mut filler = File::create(disk.path("filler")).unwrap();
+    let _ = filler.write_all(&vec![0; 4 * 1024 * 1024]);
+    filler
+        .set_len(filler.metadata().unwrap().len() - 512 * 1024)
+        .unwrap();
+    for args in [
+        &["forget", "lead1@example.com", "--yes"][..],
+        &["purge", "--query", "x", "--yes"],
+        &["reset", "--yes"],
+    ] {
+        let ran = disk.run(&site, args);
+        assert_eq!(ran.status.code(), Some(1), "{ran}");
+        let error = format!(
+            "leadclicks: {}: this needs about 1 MiB of free disk space, and 512 KiB are free, so nothing was deleted; \
+             free some, or make the disk larger\n",
+            disk.directory
+                .join("leadclicks.db")
+                .canonicalize()
+                .unwrap_or(disk.directory.join("leadclicks.db"))
+                .display()
+        );
+        assert_eq!(ran.stderr, error);
+    }
+    assert_eq!(disk.reported(&site).len(), stored);
 }
 
 /// A long read keeps the WAL from being copied into the database, which grows later.

@@ -24,6 +24,9 @@ const CLICKS: &str = "
         (3, 'gone@example.com', 'zoë', 'gone-' || hex(zeroblob(900)) || '-gone', '2025-11-01 09:00:02.000000'),
         (4, 'gone@example.company', 'zoë', '', '2026-11-01 09:00:00.000000');";
 
+/// The disk space that a deletion from a small database needs.
+pub const NEEDS: &str = "\nneeds about 1 MiB of free disk space\n";
+
 /// What is searched for what remains in a database without other tables than those of schema.sql.
 const SEARCHED: &str = "
 searched in every spelling: all columns of 2 tables (experts, lead_clicks)
@@ -46,7 +49,7 @@ fn site() -> Site {
 fn found(site: &Site, rows: u64) -> String {
     format!(
         "{}\n\n Table         Email              Rows\n───────────────────────────────────────\n \
-         lead_clicks   gone@example.com {rows:>6}\n",
+         lead_clicks   gone@example.com {rows:>6}\n{NEEDS}",
         site.db_path().display()
     )
 }
@@ -196,7 +199,7 @@ fn in_a_host_apps_database_one_person_is_gone_from_five_tables() {
     assert_eq!(
         site.stdout_of(&["forget", "gone@example.com", "--yes"]),
         format!(
-            "{}\n{table}\ndeleted 7 rows for good\n{left}",
+            "{}\n{table}{NEEDS}\ndeleted 7 rows for good\n{left}",
             site.db_path().display()
         )
     );
@@ -376,7 +379,7 @@ fn nothing_is_left_of_leads_that_are_forgotten_one_after_the_other() {
 }
 
 fn old(site: &Site, what: &str) -> String {
-    format!("{}\n\n{what}\n", site.db_path().display())
+    format!("{}\n\n{what}\n{NEEDS}", site.db_path().display())
 }
 
 #[test]
@@ -605,14 +608,15 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
             &["forget", "gone@example.com", "--yes"][..],
             format!(
                 "\n\n Table         Email              Rows\n───────────────────────────────────────\n \
-                 lead_clicks   gone@example.com      2\n\ndeleted 2 rows\n{SEARCHED}"
+                 lead_clicks   gone@example.com      2\n{NEEDS}\ndeleted 2 rows\n{SEARCHED}"
             ),
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
-            "\n\n1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z\n\n\
-             deleted 1 click\n"
-                .to_owned(),
+            "\n\n1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z\n"
+                .to_owned()
+                + NEEDS
+                + "\ndeleted 1 click\n",
         ),
     ] {
         let site = site();
@@ -632,7 +636,7 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
     }
 }
 
-/// Only the second transaction reaches this row.
+/// More rows than one transaction deletes are before this one.
 const KEEPS_ONE: &str = "
     CREATE TRIGGER keep BEFORE DELETE ON lead_clicks WHEN old.email LIKE 'lead-06000-%'
     BEGIN SELECT RAISE(IGNORE); END;";
@@ -646,16 +650,20 @@ fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
     let expected = old(
         &site,
         "10801 clicks of 10801 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
-    ) + "\ndeleted 5000 clicks for good, and 5801 were left\n";
+    );
     let error = format!(
         "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
          change it in the program that owns the database\n",
         site.db_path().display()
     );
-    site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"])
-        .assert(1, &expected, &error);
+    let ran = site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"]);
+    let deleted = MANY + 1 - site.clicks().len();
+    assert!((1..=6001).contains(&deleted), "{ran}");
+    let left = 10_801 - deleted;
+    let expected = format!("{expected}\ndeleted {deleted} clicks for good, and {left} were left\n");
+    ran.assert(1, &expected, &error);
     assert!(!is_in_files(&site, "ulltextword"));
-    assert_eq!(leads_in(&site), (4999..MANY).collect());
+    assert_eq!(leads_in(&site), (deleted - 1..MANY).collect());
 }
 
 #[test]
@@ -670,18 +678,22 @@ fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
     let expected = old(
         &site,
         "10800 clicks of 10800 leads,\nfrom 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
-    ) + "\ndeleted 5000 clicks, and 5800 were left\n";
+    );
     let error = format!(
         "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
          change it in the program that owns the database; and {}",
         site.db_path().display(),
         wal_busy(&site)
     );
-    site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"])
-        .assert(1, &expected, &error);
+    let ran = site.run(&["purge", "--older-than", "2025-01-01T03:00:00Z", "--yes"]);
     reader.execute_batch("COMMIT").unwrap();
+    let deleted = MANY - site.clicks().len();
+    assert!((1..=6000).contains(&deleted), "{ran}");
+    let left = 10_800 - deleted;
+    let expected = format!("{expected}\ndeleted {deleted} clicks, and {left} were left\n");
+    ran.assert(1, &expected, &error);
     site.run(&["forget", "nobody@example.com"]);
-    assert_eq!(leads_in(&site), (5000..MANY).collect());
+    assert_eq!(leads_in(&site), (deleted..MANY).collect());
 }
 
 /// A host app's database with pages of `page_size` bytes, of which `reserved` are kept for an extension of SQLite.
@@ -933,7 +945,7 @@ fn white_space_around_an_email_does_not_hide_it() {
 ──────────────────────────────────────────────────
  lead_clicks   \\tgone@example.com\\r\\n           1
  lead_clicks   \u{a0}\\u{{b}}gone@example.com\\u{{c}}      1
-\ndeleted 2 rows for good\n{SEARCHED}",
+{NEEDS}\ndeleted 2 rows for good\n{SEARCHED}",
             site.db_path().display()
         )
     );
@@ -964,4 +976,222 @@ fn tables_over_a_full_text_index_and_indexes_of_similar_names_are_harmless() {
         assert!(!is_in_files(&site, "ulltextword"));
     }
     assert_whole(&site);
+}
+
+/// Clicks of two experts and three leads, in several spellings; each has a search that begins with its id.
+const MADE_UP: &str = "
+    INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+        (1, 'bot1@spam.example', 'jdoe', 'c1-Buy NOW', '2026-11-01 09:00:00.000000'),
+        (2, 'BOT1@Spam.Example', ' jdoe', 'c2-rust', '2026-11-01 10:00:00.000000'),
+        (3, 'bot2@spam.example', 'zoë', 'c3-buy now!', '2026-11-01 11:00:00.000000'),
+        (4, 'jane@example.com', 'zoe\u{308}', 'c4-rust', '2026-11-01 12:00:00.000000'),
+        (5, 'jane@sub.spam.example', 'jdoe2', 'c5-ＢＵＹ now', '2026-11-01 13:00:00.000000');";
+
+fn ids(site: &Site) -> String {
+    site.value("SELECT coalesce(group_concat(id, ' '), '') FROM lead_clicks")
+}
+
+#[test]
+fn a_purge_by_each_filter_deletes_what_a_report_shows_and_nothing_else() {
+    for (filters, left) in [
+        (&["--email", "@SPAM.example"][..], "4 5"),
+        (&["--email", " Bot1@spam.EXAMPLE "], "3 4 5"),
+        (&["--expert", "jdoe "], "3 4 5"),
+        (&["--expert", "zoe\u{308}"], "1 2 5"),
+        (&["--query", "BUY now"], "2 4 5"),
+        (&["--since", "2026-11-01T11:00:00Z"], "1 2"),
+        (&["--until", "2026-11-01T11:00:00Z"], "3 4 5"),
+        (
+            &[
+                "--since",
+                "2026-11-01T10:00:00Z",
+                "--until",
+                "2026-11-01T12:00:00Z",
+            ],
+            "1 4 5",
+        ),
+        (
+            &[
+                "--email",
+                "@spam.example",
+                "--expert",
+                "zoë",
+                "--query",
+                "Buy",
+            ],
+            "1 2 4 5",
+        ),
+        (
+            &[
+                "--older-than",
+                "2026-11-01T10:30:00Z",
+                "--expert",
+                "jdoe",
+                "--query",
+                "BUY",
+            ],
+            "2 3 4 5",
+        ),
+        // Not a part of a username.
+        (&["--expert", "doe"], "1 2 3 4 5"),
+        (&["--expert", "JDOE"], "1 2 3 4 5"),
+        (
+            &["--expert", "zoë", "--email", "@nobody.example"],
+            "1 2 3 4 5",
+        ),
+    ] {
+        let site = Site::new().with_schema(MADE_UP);
+        let ran = site.run(&[&["purge", "--yes"], filters].concat());
+        assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+        assert_eq!(ids(&site), left, "{filters:?}");
+        for id in 1..=5 {
+            let is_left = left.contains(&id.to_string());
+            assert_eq!(
+                is_in_files(&site, &format!("c{id}-")),
+                is_left,
+                "{filters:?}"
+            );
+        }
+        assert_whole(&site);
+    }
+}
+
+#[test]
+fn a_purge_by_filters_shows_whose_clicks_it_would_delete() {
+    let site = Site::new()
+        .with_schema(MADE_UP)
+        .with_database("INSERT INTO experts VALUES ('jdoe', 'Jane', 'Doe');");
+    let path = site.db_path();
+    let path = path.display();
+    let expected = format!(
+        "{path}
+
+3 clicks of 2 leads,
+from 2026-11-01T09:00:00.000000Z to 2026-11-01T11:00:00.000000Z
+
+ Expert            Clicks
+──────────────────────────
+ Jane Doe (jdoe)        2
+ zoë                    1
+
+ Lead                Clicks
+────────────────────────────
+ bot1@spam.example        2
+ bot2@spam.example        1
+{NEEDS}
+dry run: nothing was deleted
+"
+    );
+    let purge = ["purge", "--dry-run"];
+    assert_eq!(
+        site.stdout_of(&[&purge[..], &["--email", "@spam.example"]].concat()),
+        expected
+    );
+    let one = site.stdout_of(&[&purge[..], &["--email", "bot2@spam.example"]].concat());
+    let hint = format!(
+        "\n\nonly clicks; leadclicks forget erases this person from all tables\n{NEEDS}\ndry run: nothing was deleted\n"
+    );
+    assert!(one.ends_with(&hint), "{one}");
+    assert_eq!(
+        site.stdout_of(&[&purge[..], &["--expert", "doe"]].concat()),
+        format!(
+            "no clicks meet these conditions in {path}; usernames like --expert: jdoe (Jane Doe), jdoe2\n"
+        )
+    );
+    assert_eq!(ids(&site), "1 2 3 4 5");
+}
+
+#[test]
+fn a_purge_without_a_filter_or_with_two_ends_is_wrong_usage() {
+    let site = Site::new().with_schema(MADE_UP);
+    for args in [
+        &["--yes"][..],
+        &["--older-than", "1d", "--until", "1d"],
+        &["--email", "@"],
+        &["--since", "2026-11-02", "--until", "2026-11-01"],
+        &["--expert", ""],
+    ] {
+        let ran = site.run(&[&["purge"], args].concat());
+        assert_eq!((ran.status.code(), &*ran.stdout), (Some(2), ""), "{ran}");
+    }
+    assert_eq!(ids(&site), "1 2 3 4 5");
+}
+
+/// Also a new click with the id of a deleted one, and a click that was changed.
+#[test]
+fn a_purge_deletes_only_the_clicks_that_it_has_counted() {
+    let site = Site::new().with_schema(MADE_UP);
+    let daemon = Daemon::start(&site, &[]);
+    let mut terminal = site.on_terminal("leadclicks purge --query c");
+    terminal.wait_for("\nType purge to delete these rows for good: ");
+    site.connect()
+        .execute_batch(
+            "DELETE FROM lead_clicks WHERE id = 5;
+             UPDATE lead_clicks SET expert_username = 'other' WHERE id = 2;",
+        )
+        .unwrap();
+    for email in ["new1@example.com", "new2@example.com"] {
+        assert_eq!(daemon.post(email, "jdoe", "c-new").status, 202);
+    }
+    terminal.type_and_end("purge\n");
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(
+        screen.ends_with("purge\n\ndeleted 3 clicks for good, and 2 were left\n"),
+        "{screen}"
+    );
+    assert_eq!(ids(&site), "2 5 6");
+    assert_eq!(
+        site.emails(),
+        ["BOT1@Spam.Example", "new1@example.com", "new2@example.com"]
+    );
+}
+
+#[test]
+fn a_killed_purge_by_filters_continues_when_it_is_run_again() {
+    let site = with_many(Site::new().with_schema(""));
+    let purge = [
+        "purge",
+        "--expert",
+        "jdoe",
+        "--email",
+        "@example.com",
+        "--yes",
+    ];
+    let left = || site.value::<usize>("SELECT count(*) FROM lead_clicks");
+    let mut killed = site.command(&purge).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while left() == MANY {
+        assert!(Instant::now() < deadline);
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(left() < MANY);
+    for _ in 0..2 {
+        let ran = site.run(&purge);
+        assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+        assert_eq!(leads_in(&site), HashSet::new());
+    }
+    assert_whole(&site);
+}
+
+#[test]
+fn a_killed_forget_continues_when_it_is_run_again() {
+    let site = with_many(Site::new().with_schema("")).with_database(
+        "UPDATE lead_clicks SET search_query = email, email = 'gone@example.com' WHERE id > 100;",
+    );
+    let left = || site.value::<usize>("SELECT count(*) FROM lead_clicks");
+    let forget = ["forget", "gone@example.com", "--yes"];
+    let mut killed = site.command(&forget).spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while left() == MANY {
+        assert!(Instant::now() < deadline);
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let ran = site.run(&forget);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert_eq!(left(), 100);
+    assert_eq!(leads_in(&site), (0..100).collect());
+    assert!(!is_in_files(&site, "gone@example.com"));
 }

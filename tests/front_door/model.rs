@@ -1,4 +1,4 @@
-//! Random use against a simple model: posts, reports, resets with backups, imports, restarts and kills at the same
+//! Random use against a simple model: posts, reports, deletions, resets with backups, imports, restarts and kills at the same
 //! time. After each step the database, the reports and the backups are what the model in `rules` allows.
 //!
 //! A seed determines the steps; both are printed if the test fails. The timing depends on the operating system, so a
@@ -30,7 +30,7 @@ use std::{
 use rusqlite::Connection;
 
 use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, is_long, post_request};
-use plan::{Click, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
+use plan::{Click, Erasure, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
 use reports::{Line, Names, Row};
 use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
 
@@ -116,6 +116,8 @@ struct Counts {
     backups: usize,
     accepted_beside_resets: usize,
     reports: usize,
+    /// Commands that deleted some clicks while nothing else happened.
+    erasures: usize,
 }
 
 /// The result of an event.
@@ -185,6 +187,9 @@ impl Run {
             self.check_bytes_are_gone(&wiped);
         }
         self.check_report(&step.question);
+        if let Some(erasure) = &step.erasure {
+            self.erase(erasure);
+        }
         self.counts.steps += 1;
     }
 
@@ -196,7 +201,7 @@ impl Run {
     /// If nothing else happens during a report, its exact content is known.
     fn check_report(&mut self, question: &Question) {
         loop {
-            let window = reports::window(question, &self.rows);
+            let window = reports::window(question.window, &self.rows);
             let arguments = reports::arguments(question, window);
             let shown = reports::parse(question, &self.world.report(&arguments));
             let expected = reports::expected(question, &self.rows, self.names);
@@ -208,6 +213,24 @@ impl Run {
             // A click whose client did not wait for the answer came late.
             self.check(now);
         }
+    }
+
+    /// If nothing else happens during a deletion, which clicks it deletes is known.
+    fn erase(&mut self, erasure: &Erasure) {
+        // A reset that was killed may still be recovered.
+        if self.model.may_reset() {
+            return;
+        }
+        let Some((arguments, deleted)) = reports::erasure(erasure, &self.rows) else {
+            return;
+        };
+        let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+        let ran = self.world.run(&arguments);
+        assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+        let wiped = self.model.erase(&deleted);
+        self.counts.erasures += usize::from(!wiped.is_empty());
+        self.check(self.world.now());
+        self.check_bytes_are_gone(&wiped);
     }
 
     /// No connection of this process to the database may be open: reading the file would end its locks.

@@ -10,7 +10,10 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request};
+use crate::{
+    forget::NEEDS,
+    support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request},
+};
 
 /// Three clicks, one of them with a query that fills more than a page of the file.
 const CLICKS: &str = "
@@ -25,7 +28,7 @@ fn site() -> Site {
 
 fn found(site: &Site, rows: u64) -> String {
     format!(
-        "{}\n\n Table         Rows\n────────────────────\n lead_clicks {rows:>6}\n",
+        "{}\n\n Table         Rows\n────────────────────\n lead_clicks {rows:>6}\n{NEEDS}",
         site.db_path().display()
     )
 }
@@ -396,7 +399,7 @@ fn host_app_found(site: &Site) -> String {
  newsletter_subscribers      1
  user_events                 1
  lead_clicks                 3
-",
+{NEEDS}",
         site.db_path().display()
     )
 }

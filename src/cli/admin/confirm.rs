@@ -18,7 +18,7 @@ use crate::{
     interrupt,
     progress::Progress,
     render::{counted, table::Table},
-    storage::{Checkpoint, Db, Error, Leftovers, TableRows},
+    storage::{Checkpoint, Db, Deletion, Error, Leftovers, TableRows, size},
     text::visible_path,
 };
 
@@ -56,17 +56,24 @@ impl ConfirmArgs {
         }
     }
 
-    /// Asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is the result of showing what would be deleted.
-    /// `also_skipped` ends the line of a dry run: what else was not done.
+    /// Shows how much disk space the `deletion` needs, and asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is
+    /// the result of showing what would be deleted. `also_skipped` ends the line of a dry run: what else was not done.
     ///
     /// # Errors
-    /// When `shown` is an error, or the deletion is not confirmed.
+    /// When `shown` is an error, when there is less disk space, or when the deletion is not confirmed.
     pub(super) fn confirm(
         &self,
+        db: &Db,
+        deletion: Deletion,
         shown: io::Result<()>,
         word: &str,
         also_skipped: &str,
     ) -> Result<Confirmed, Failure> {
+        let needed = db.disk_need(deletion)?;
+        let shown = shown.and_then(|()| {
+            let needed = size(needed);
+            output::say(&format!("\nneeds about {needed} of free disk space"))
+        });
         if self.dry_run {
             let line = format!("\ndry run: nothing was deleted{also_skipped}");
             output::ignore_closed_pipe(shown.and_then(|()| output::say(&line)))?;

@@ -1,4 +1,4 @@
-//! The flags that select clicks, shared by report and watch, and the time zone.
+//! The flags that select clicks, shared by report, watch and purge, and the time zone.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
@@ -35,6 +35,11 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
+    /// The argument of `--since`.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
     /// The selected clicks from before `until`. Times are resolved as seen from `now`.
     ///
     /// # Errors
@@ -102,6 +107,26 @@ pub(super) fn find_expert(db: &Db, selection: &mut Selection) -> Result<Option<S
             String::new()
         })),
     }
+}
+
+/// The end of a sentence about an expert without clicks, who must be given by the whole username: the similar ones.
+///
+/// # Errors
+/// When the database can't be read.
+pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, Failure> {
+    let Some(expert) = &selection.expert else {
+        return Ok(String::new());
+    };
+    let similar = match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
+        FoundExpert::Exact => Vec::new(),
+        FoundExpert::One(found) => vec![found],
+        FoundExpert::Several(found) => found,
+        FoundExpert::None { similar, .. } => similar,
+    };
+    Ok(match similar.get(..LISTED_MAX).unwrap_or(&similar) {
+        [] => String::new(),
+        similar => format!("; usernames like --expert: {}", list(similar)),
+    })
 }
 
 fn list(experts: &[NamedExpert]) -> String {

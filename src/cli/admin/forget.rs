@@ -13,7 +13,7 @@ use crate::{
     click::{self, canonical_email},
     interrupt,
     render::{counted, table::Table},
-    storage::{Db, Remains, SpellingRows, TABLES},
+    storage::{Db, Deletion, Remains, SpellingRows, TABLES},
     text::{visible, visible_path},
 };
 
@@ -24,7 +24,7 @@ const WORD: &str = "forget";
 ///
 /// Deletes all rows with this email, in every spelling, from conversations, email_leads, newsletter_subscribers, user_events,
 /// lead_clicks and feedback. Tables that do not exist, or that have no column email, are skipped. The daemon can keep
-/// running: the rows are deleted in short transactions, a thousand at most in each. Ctrl-C stops between two of them; run it
+/// running: the rows are deleted in short transactions. Ctrl-C stops between two of them; run it
 /// again to continue. Then all columns of all tables are searched for the email, and what still has it is named.
 ///
 /// If an answer was lost, a page may send a click again for up to a day. The running daemon then recognizes it and does
@@ -66,7 +66,11 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, search(&db, email, &[]));
     }
     let shown = show(&db, &found);
-    if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
+    if args
+        .confirm
+        .confirm(&db, Deletion::Steps, shown, WORD, "")?
+        == Confirmed::DryRun
+    {
         return search(&db, email, &found);
     }
     let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {

@@ -1,20 +1,28 @@
 //! `leadclicks purge`
 
-use std::path::Path;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
-use clap::Args;
-use jiff::Zoned;
+use clap::{ArgGroup, Args};
+use jiff::{Zoned, tz::TimeZone};
 
 use super::{
     confirm::{
         ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
     },
-    filter::ZoneArgs,
+    filter::{FilterArgs, ZoneArgs, similar_experts},
 };
 use crate::{
-    cli::{failure::Failure, instant::Instant, output},
-    render::counted,
-    storage::OldClicks,
+    cli::{
+        failure::Failure,
+        instant::{Instant, resolve},
+        output,
+        progress::{READING_CLICKS, timed},
+    },
+    render::{counted, table::Table},
+    storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection},
     text::visible_path,
     timestamp::Timestamp,
 };
@@ -25,21 +33,41 @@ const WORD: &str = "purge";
 /// The table that a purge deletes from.
 const TABLES: [&str; 1] = ["lead_clicks"];
 
-/// Delete old clicks for good
+/// Delete old or unwanted clicks for good
 ///
-/// Deletes clicks from before a time, the oldest first, in many short transactions, so that the daemon can keep storing
+/// Deletes the clicks that meet all conditions: old ones, or those that somebody has made up. It shows them first, and deletes
+/// only those that it has counted, the oldest first, in many short transactions, so that the daemon can keep storing
 /// clicks. Ctrl-C stops it between two transactions and shows how many clicks are left. Run it again to continue.
+///
+/// To erase a person from all tables, use forget.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    group(ArgGroup::new("which").required(true).multiple(true)
+        .args(["older_than", "since", "until", "expert", "email", "query"])),
+    mut_arg("expert", |arg| arg.help("Only clicks on the expert with this username, in any spelling")),
+    after_help = "\
 Examples:
   leadclicks purge --older-than 365d --dry-run
   leadclicks purge --older-than 365d --yes
-  leadclicks purge --older-than 2026-01-01 --tz Europe/Berlin")]
+  leadclicks purge --older-than 2026-01-01 --tz Europe/Berlin
+  leadclicks purge --email @spam.example --since 2d
+  leadclicks purge --expert jdoe --query 'buy now' --since 2026-11-01 --until 2026-11-02"
+)]
 pub(super) struct PurgeArgs {
     /// Delete clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
     /// 2026-11-01T09:30:00Z
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        conflicts_with = "until"
+    )]
+    older_than: Option<Instant>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Clicks before this time, in the forms of --since
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    older_than: Instant,
+    until: Option<Instant>,
     #[command(flatten)]
     zone: ZoneArgs,
     #[command(flatten)]
@@ -47,14 +75,12 @@ pub(super) struct PurgeArgs {
 }
 
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
-    let now = args
-        .zone
-        .apply_strictly("--older-than", args.older_than, now)?;
-    let before = before(args.older_than, &now)?;
+    let selection = args.selection(now)?;
     let db = args.confirm.open(db)?;
     let path = visible_path(db.path());
-    let Some(old) = db.count_old(before)? else {
-        let nothing = format!("no clicks from before {} in {path}", before.rfc3339());
+    let Some(found) = timed(READING_CLICKS, || db.find_clicks(&selection))? else {
+        let similar = similar_experts(&db, &selection)?;
+        let nothing = format!("no clicks {} in {path}{similar}", described(&selection));
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
@@ -63,35 +89,86 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = output::say(&format!("{path}\n\n{}", described(&old)));
-    if args.confirm.confirm(shown, WORD, "")? == Confirmed::DryRun {
+    let shown = show(&db, &selection, &found)?;
+    let confirmed = args
+        .confirm
+        .confirm(&db, Deletion::Steps, shown, WORD, "")?;
+    if confirmed == Confirmed::DryRun {
         return Ok(());
     }
-    let deleted = delete_in_batches(&db, &TABLES, old.clicks, "click", |after_batch| {
-        db.purge(before, after_batch)
+    let deleted = delete_in_batches(&db, &TABLES, found.count, "click", |after_batch| {
+        db.purge(&found, after_batch)
     });
     print_leftovers(&db);
     deleted
 }
 
-fn before(older_than: Instant, now: &Zoned) -> Result<Timestamp, Failure> {
-    let before = older_than
-        .resolve(now)
-        .map_err(|error| Failure::Usage(format!("--older-than: {error}")))?;
-    if before > Timestamp::new(now.timestamp()) {
-        return Err(Failure::Usage(
-            "--older-than is in the future; give a time in the past".to_owned(),
-        ));
+impl PurgeArgs {
+    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
+        let mut zoned = now.clone();
+        for (flag, time) in [
+            ("--older-than", self.older_than),
+            ("--since", self.filter.since()),
+            ("--until", self.until),
+        ] {
+            if let Some(time) = time {
+                zoned = self.zone.apply_strictly(flag, time, now)?;
+            }
+        }
+        let until = match resolve("--older-than", self.older_than, &zoned)? {
+            Some(before) if before > Timestamp::new(now.timestamp()) => {
+                return Err(Failure::Usage(
+                    "--older-than is in the future; give a time in the past".to_owned(),
+                ));
+            }
+            Some(before) => Some(before),
+            None => resolve("--until", self.until, &zoned)?,
+        };
+        self.filter.selection(until, &zoned)
     }
-    Ok(before)
 }
 
-fn described(old: &OldClicks) -> String {
-    let clicks = counted(old.clicks, "click");
-    let leads = counted(old.leads, "lead");
-    format!(
-        "{clicks} of {leads},\nfrom {} to {}",
-        old.first.rfc3339(),
-        old.last.rfc3339()
-    )
+/// The end of `no clicks …`.
+fn described(selection: &Selection) -> String {
+    match selection.window.until {
+        Some(until) if is_only_old(selection) => format!("from before {}", until.rfc3339()),
+        _ => "meet these conditions".to_owned(),
+    }
+}
+
+/// Whether all clicks from before a time are selected.
+fn is_only_old(selection: &Selection) -> bool {
+    let Selection {
+        window,
+        expert,
+        email,
+        query,
+    } = selection;
+    window.since.is_none() && expert.is_none() && email.is_none() && query.is_none()
+}
+
+/// Prints the path of the database, and which clicks would be deleted. For retention, the time says that.
+fn show(db: &Db, selection: &Selection, found: &FoundClicks) -> Result<io::Result<()>, Error> {
+    let names = db.expert_names()?;
+    let clicks = counted(found.count, "click");
+    let leads = counted(found.leads, "lead");
+    let (first, last) = (found.first.rfc3339(), found.last.rfc3339());
+    let print = || {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}\n", visible_path(db.path()))?;
+        writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
+        if !is_only_old(selection) {
+            writeln!(out)?;
+            let screen = output::screen(TimeZone::UTC);
+            Table { screen }.found_clicks(found, &names, &mut out)?;
+        }
+        if let Some(EmailFilter::Address(_)) = selection.email {
+            writeln!(
+                out,
+                "\nonly clicks; leadclicks forget erases this person from all tables"
+            )?;
+        }
+        out.flush()
+    };
+    Ok(print())
 }

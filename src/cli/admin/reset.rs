@@ -14,7 +14,7 @@ use crate::{
         progress::{COPYING, with_bar},
     },
     render::counted,
-    storage::TABLES,
+    storage::{Deletion, TABLES},
     text::visible_path,
 };
 
@@ -55,7 +55,10 @@ pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
     } else {
         ""
     };
-    if args.confirm.confirm(shown, WORD, also_skipped)? == Confirmed::DryRun {
+    let confirmed = args
+        .confirm
+        .confirm(&db, Deletion::Everything, shown, WORD, also_skipped)?;
+    if confirmed == Confirmed::DryRun {
         return Ok(());
     }
     let backup = args.backup.as_deref();

@@ -1,16 +1,13 @@
 //! Erasing one person's rows.
 
-use std::{
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
+use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, params, types::Type, vtab::array::Array};
 
 use super::{
     SqliteDb,
-    erase::{ForeignKeys, existing_tables},
-    scrub::yielding,
+    batch::delete_rows,
+    erase::existing_tables,
     spellings::{Spellings, array},
     text,
 };
@@ -18,11 +15,6 @@ use crate::{
     click::{is_email, mentions},
     storage::{Cause, Error, Remains, SpellingRows},
 };
-
-/// How long one transaction deletes rows, and the most rows that it deletes. Clicks wait for it. The rows of one person are
-/// on pages all over the file, so the WAL grows by at most some 12 MB.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
-const BATCH_ROWS_MAX: usize = 1_000;
 
 /// The most rows whose ids are in memory.
 const IDS_MAX: usize = 100_000;
@@ -149,19 +141,19 @@ pub(crate) fn forget(
     mut after_batch: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let tables = tables_of(db, found)?;
+    let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
     let mut deleted = 0;
     loop {
         let rows = find_ids(db, &tables)?;
-        let mut rest = &rows[..];
-        while !rest.is_empty() {
-            let batch = yielding(|| db.delete(|db| delete_batch(db, &tables, rest)))?;
-            rest = &rest[batch.taken..];
-            deleted += batch.deleted;
-            if after_batch(deleted).is_break() {
-                return Ok(());
-            }
-        }
-        if rows.len() < IDS_MAX {
+        let done = delete_rows(
+            db,
+            &names,
+            &rows,
+            |row| delete_row(db, &tables, row),
+            &mut deleted,
+            &mut after_batch,
+        )?;
+        if done.is_break() || rows.len() < IDS_MAX {
             return Ok(());
         }
     }
@@ -178,12 +170,6 @@ struct PersonTable {
 struct PersonRow {
     table: usize,
     id: Option<i64>,
-}
-
-/// How many [`PersonRow`]s a transaction has finished, and how many rows it has deleted.
-struct Batch {
-    taken: usize,
-    deleted: u64,
 }
 
 fn tables_of(db: &SqliteDb, found: &[SpellingRows]) -> Result<Vec<PersonTable>, Error> {
@@ -240,30 +226,15 @@ fn find_ids(db: &SqliteDb, tables: &[PersonTable]) -> Result<Vec<PersonRow>, Err
     Ok(found)
 }
 
-/// Deletes the first of `rows`. Those that were deleted or changed meanwhile count as finished.
-fn delete_batch(db: &SqliteDb, tables: &[PersonTable], rows: &[PersonRow]) -> Result<Batch, Error> {
-    let begin = Instant::now();
-    let parents: Vec<&str> = tables.iter().map(|table| table.name).collect();
-    let foreign_keys = ForeignKeys::of(db, &parents, &[])?;
-    let mut batch = Batch {
-        taken: 0,
-        deleted: 0,
-    };
-    for row in rows.iter().take(BATCH_ROWS_MAX) {
-        let table = &tables[row.table];
-        let deleted = delete(db, table, row.id)?;
-        if deleted == 0 && exists(db, table, row.id)? {
-            let (table, rows) = (table.name, 1);
-            return Err(db.error(Cause::KeptRows { table, rows }));
-        }
-        batch.taken += 1;
-        batch.deleted += deleted;
-        if begin.elapsed() > BATCH_TIME_MAX {
-            break;
-        }
+/// Deletes a row, unless it was deleted or changed meanwhile.
+fn delete_row(db: &SqliteDb, tables: &[PersonTable], row: &PersonRow) -> Result<u64, Error> {
+    let table = &tables[row.table];
+    let deleted = delete(db, table, row.id)?;
+    if deleted == 0 && exists(db, table, row.id)? {
+        let (table, rows) = (table.name, 1);
+        return Err(db.error(Cause::KeptRows { table, rows }));
     }
-    foreign_keys.check(db)?;
-    Ok(batch)
+    Ok(deleted)
 }
 
 fn delete(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<u64, Error> {

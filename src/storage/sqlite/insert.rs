@@ -10,7 +10,7 @@ use rustix::{
     io::retry_on_intr,
 };
 
-use super::{SqliteDb, schema::table_without_ids, scrub::yielding};
+use super::{SqliteDb, batch::yielding, schema::table_without_ids};
 use crate::{
     click::Click,
     storage::{Cause, Error, error::reason},

@@ -28,6 +28,23 @@ pub(crate) fn reset(
     backup: Option<&Path>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<TableRows>, Error> {
+    // SQLite then gives up the pages of a table without triggers, and writes none of them. They are overwritten afterwards,
+    // in transactions that a disk that is nearly full has room for.
+    set_secure_delete(db, false)?;
+    let done = delete_all(db, backup, progress);
+    set_secure_delete(db, true)?;
+    done
+}
+
+fn set_secure_delete(db: &SqliteDb, is_on: bool) -> Result<(), Error> {
+    db.run(|conn| conn.pragma_update_and_check(None, "secure_delete", is_on, |_| Ok(())))
+}
+
+fn delete_all(
+    db: &SqliteDb,
+    backup: Option<&Path>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<TableRows>, Error> {
     db.delete(|db| {
         if let Some(path) = backup {
             backup::write(db, path, progress).map_err(Error::nothing_deleted)?;
@@ -42,6 +59,28 @@ pub(crate) fn reset(
         foreign_keys.check(db)?;
         Ok(deleted)
     })
+}
+
+/// The free disk space that a reset needs, in bytes: besides that of overwriting in steps, for the list of free pages, which has
+/// 4 bytes for each; or, if triggers make SQLite delete row by row, for all pages.
+pub(crate) fn disk_need(db: &SqliteDb) -> Result<u64, Error> {
+    let (pages, page_bytes): (u64, u64) = db.run(|conn| {
+        conn.query_row(
+            "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    })?;
+    let has_trigger: bool = db.run(|conn| {
+        let tables: Vec<String> = existing_tables(conn)?.iter().map(|table| format!("'{table}'")).collect();
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) IN ({}))",
+            tables.join(", ")
+        );
+        conn.query_row(&sql, [], |row| row.get(0))
+    })?;
+    let bytes_a_page = if has_trigger { page_bytes } else { 4 };
+    Ok(db.steps_need()? + pages * bytes_a_page)
 }
 
 fn delete(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {

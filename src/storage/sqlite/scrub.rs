@@ -12,22 +12,12 @@ use std::{
     hash::{DefaultHasher, Hasher},
     iter,
     ops::Range,
-    thread,
-    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, ffi};
 
 use super::SqliteDb;
 use crate::storage::{Cause, Error};
-
-/// The most pages that one transaction overwrites: usually 4 MiB, which take some 10 ms. Clicks wait for as long, or, if many
-/// pages are free, for twice the time that reading their list takes.
-const BATCH_PAGES_MAX: usize = 1000;
-
-/// The shortest pause between two of many transactions, in which other programs can get the lock. SQLite tries again after
-/// 1, 2, 5 and 10 ms, and less often later.
-const PAUSE_MIN: Duration = Duration::from_millis(5);
 
 /// How often the file is searched while other programs change it. After that it is searched under the write lock.
 const ROUNDS_MAX: usize = 5;
@@ -87,7 +77,8 @@ impl SqliteDb {
     /// Overwrites with zeros the unused parts of all pages of tables and indexes, and the free pages, where deleted and moved
     /// rows have left copies. The WAL contains the overwritten bytes until [`SqliteDb::empty_wal`].
     ///
-    /// Other programs can read and write meanwhile, because each transaction overwrites at most some 4 MiB. In two cases they
+    /// Other programs can read and write meanwhile, because each transaction overwrites at most some 4 MiB, and less if the disk
+    /// is nearly full. In two cases they
     /// wait for one search of the whole file: if pages change faster than they are cleared, or if programs without
     /// `secure_delete` have left data after values that are longer than a page.
     ///
@@ -106,30 +97,44 @@ impl SqliteDb {
             if trees.is_empty() {
                 break;
             }
-            for batch in trees.chunks(BATCH_PAGES_MAX) {
-                yielding(|| self.write(|db| db.read(|conn| clear(conn, batch))))?;
+            let mut left = trees.as_slice();
+            while !left.is_empty() {
+                let (batch, rest) = left.split_at(left.len().min(self.scrub_pages()?));
+                self.in_batch(|| self.write(|db| db.read(|conn| clear(conn, batch))))?;
+                left = rest;
             }
         }
-        self.write(|db| db.read(|conn| clear(conn, &find_in_use(conn)?)))?;
-        self.clear_free()
+        loop {
+            let pages_max = self.scrub_pages()?;
+            let (found, _) = self.in_batch(|| {
+                self.write(|db| {
+                    db.read(|conn| {
+                        let found = find_in_use(conn)?;
+                        clear(conn, found.get(..pages_max).unwrap_or(&found))?;
+                        Ok(found.len())
+                    })
+                })
+            })?;
+            if found <= pages_max {
+                return self.clear_free();
+            }
+        }
     }
 
     fn clear_free(&self) -> Result<(), Error> {
         let found = self.snapshot(|db| db.read(find_free))?;
         let mut left = found.as_slice();
         while !left.is_empty() {
-            left = yielding(|| self.write(|db| db.read(|conn| clear_still_free(conn, left))))?;
+            let pages_max = self.scrub_pages()?;
+            let clear = || self.write(|db| db.read(|conn| clear_still_free(conn, left, pages_max)));
+            left = self.in_batch(clear)?.0;
         }
         Ok(())
     }
-}
 
-/// Runs `work`, a transaction, and then leaves the lock to other programs for as long as it took.
-pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
-    let begin = Instant::now();
-    let done = work();
-    thread::sleep(begin.elapsed().max(PAUSE_MIN));
-    done
+    fn scrub_pages(&self) -> Result<usize, Error> {
+        Ok(usize::try_from(self.batch_pages()?).unwrap_or(usize::MAX))
+    }
 }
 
 /// The pages of tables and indexes whose unused part is not all zeros.
@@ -154,33 +159,33 @@ fn find_in_use(conn: &Connection) -> Result<Vec<DirtyPage>, Cause> {
 fn find_free(conn: &Connection) -> Result<Vec<u32>, Cause> {
     let mut found = Vec::new();
     let reserved = reserved_bytes(conn)?;
-    for (number, kind) in free_pages(conn)? {
-        found.extend(dirty_page(conn, number, kind, reserved)?.map(|page| page.number));
+    let free = free_pages(conn)?;
+    let last = u32::try_from(free.leaves.len()).map_err(|_| damaged())?;
+    for number in 1..last {
+        if let Some(kind) = free.kind(number) {
+            found.extend(dirty_page(conn, number, kind, reserved)?.map(|page| page.number));
+        }
     }
     Ok(found)
 }
 
-/// Clears the first of `pages` that are still free, and returns the rest. Reads the list of free pages again, because their
-/// kinds may have changed. If that takes long, because many pages are free, clears pages for at least as long.
-fn clear_still_free<'a>(conn: &Connection, pages: &'a [u32]) -> Result<&'a [u32], Cause> {
-    let begin = Instant::now();
+/// Clears the first `pages_max` of `pages`, those that are still free, and returns the rest. Reads the list of free pages
+/// again, because their kinds may have changed.
+fn clear_still_free<'a>(
+    conn: &Connection,
+    pages: &'a [u32],
+    pages_max: usize,
+) -> Result<&'a [u32], Cause> {
     let free = free_pages(conn)?;
     let reserved = reserved_bytes(conn)?;
-    let list_time = begin.elapsed();
-    let mut left = pages;
-    loop {
-        let (batch, rest) = left.split_at(left.len().min(BATCH_PAGES_MAX));
-        for number in batch {
-            if let Some(kind) = free.get(number) {
-                let page = read_page(conn, *number)?.ok_or_else(damaged)?;
-                overwrite(conn, page, *number, *kind, reserved)?;
-            }
-        }
-        left = rest;
-        if left.is_empty() || begin.elapsed() > 2 * list_time {
-            return Ok(left);
+    let (batch, rest) = pages.split_at(pages.len().min(pages_max));
+    for number in batch {
+        if let Some(kind) = free.kind(*number) {
+            let page = read_page(conn, *number)?.ok_or_else(damaged)?;
+            overwrite(conn, page, *number, kind, reserved)?;
         }
     }
+    Ok(rest)
 }
 
 /// The page, if its unused part is not all zeros.
@@ -233,9 +238,31 @@ fn overwrite(
     Ok(())
 }
 
+/// The free pages. There may be millions, and their list is read again and again.
+struct FreePages {
+    /// The pages of the list, and how many of their bytes are used.
+    trunks: BTreeMap<u32, usize>,
+    /// Whether the page with this number is any other free page.
+    leaves: Vec<bool>,
+}
+
+impl FreePages {
+    fn kind(&self, number: u32) -> Option<Kind> {
+        match self.trunks.get(&number) {
+            Some(used) => Some(Kind::Trunk { used: *used }),
+            None if self.leaves.get(number as usize) == Some(&true) => Some(Kind::Free),
+            None => None,
+        }
+    }
+}
+
 /// All free pages, from [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
-fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Cause> {
-    let mut free = BTreeMap::new();
+fn free_pages(conn: &Connection) -> Result<FreePages, Cause> {
+    let pages: usize = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let mut free = FreePages {
+        trunks: BTreeMap::new(),
+        leaves: vec![false; pages + 1],
+    };
     let header = read_page(conn, 1)?.ok_or_else(damaged)?;
     let mut number = u32_at(&header, 32).ok_or_else(damaged)?;
     while number != 0 {
@@ -243,11 +270,12 @@ fn free_pages(conn: &Connection) -> Result<BTreeMap<u32, Kind>, Cause> {
         let count = u32_at(&page, 4).ok_or_else(damaged)? as usize;
         let used = 8 + 4 * count;
         let leaves = page.get(8..used).ok_or_else(damaged)?;
-        if free.insert(number, Kind::Trunk { used }).is_some() {
+        if free.trunks.insert(number, used).is_some() {
             return Err(damaged());
         }
-        let leaves = leaves.chunks_exact(4).filter_map(|bytes| u32_at(bytes, 0));
-        free.extend(leaves.map(|leaf| (leaf, Kind::Free)));
+        for leaf in leaves.chunks_exact(4).filter_map(|bytes| u32_at(bytes, 0)) {
+            *free.leaves.get_mut(leaf as usize).ok_or_else(damaged)? = true;
+        }
         number = u32_at(&page, 0).ok_or_else(damaged)?;
     }
     Ok(free)

@@ -138,6 +138,23 @@ impl SqliteDb {
         query: &Query<'_>,
         mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
+        self.read_rows(query, |_, click| Ok(row_read(click)?))
+    }
+
+    /// As [`SqliteDb::read_clicks`], for a table whose ids are numbers.
+    pub(super) fn read_clicks_with_ids(
+        &self,
+        query: &Query<'_>,
+        mut row_read: impl FnMut(i64, StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
+    ) -> Result<(), Error> {
+        self.read_rows(query, |row, click| Ok(row_read(row.get(0)?, click)?))
+    }
+
+    fn read_rows(
+        &self,
+        query: &Query<'_>,
+        mut row_read: impl FnMut(&Row<'_>, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
+    ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
         if selection.expert.is_some() {
@@ -196,7 +213,7 @@ impl SqliteDb {
                         created_at => click.created_at = created_at?,
                     }
                 }
-                if row_read(click)?.is_break() {
+                if row_read(row, click)?.is_break() {
                     break;
                 }
             }

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fs,
     hash::BuildHasher,
     mem,
     path::PathBuf,
@@ -14,7 +15,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{CachedStatement, Connection};
@@ -25,6 +26,7 @@ use super::{
     file_state::{FileState, TrackedDatabase},
     insert::{IGNORED, INSERT, INSERT_WITH_ID, is_about_the_row, why_not_inserted},
     pace::Pace,
+    path_with,
     recent_ids::{IdHasher, RecentIds},
     schema::{IdColumn, schema_version},
 };
@@ -32,7 +34,7 @@ use crate::{
     click::ClickId,
     storage::{
         Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
-        disk::{DiskSpace, Room, size},
+        disk::{DiskSpace, size},
         error::reason,
         queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
@@ -264,6 +266,12 @@ enum CommitError {
     Database(String),
     /// The schema has changed since it was read.
     NewSchema,
+    /// Only the reserve of disk space is left.
+    NoRoom {
+        reason: String,
+        /// Whether the database has free pages for the batch, so that cutting the WAL is enough.
+        has_free_pages: bool,
+    },
     /// The database at the path is no longer the open one, so nobody would find the click.
     Moved,
 }
@@ -300,6 +308,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     fn store(&mut self, mut batch: Vec<Pending>) {
         mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
+        let mut is_cut = false;
         let mut schema_reads = 0;
         let committed = loop {
             match self.commit(&mut batch) {
@@ -313,7 +322,14 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                     Ok(()) => schema_reads += 1,
                     Err(reason) => break Err(reason),
                 },
-                Err(CommitError::Database(reason)) => break Err(reason),
+                Err(CommitError::NoRoom { has_free_pages, .. })
+                    if has_free_pages && !is_cut && self.cut_wal() =>
+                {
+                    is_cut = true;
+                }
+                Err(CommitError::Database(reason) | CommitError::NoRoom { reason, .. }) => {
+                    break Err(reason);
+                }
                 Err(CommitError::Moved) if is_reopened => break Err(MOVED.to_owned()),
                 Err(CommitError::Moved) => match self.reopen() {
                     Ok(()) => {
@@ -364,6 +380,21 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         self.database = Some(database);
         tracing::warn!("the database's files were replaced; the new ones are open");
         Ok(())
+    }
+
+    /// Copies the WAL into the database file and cuts it to nothing, unless it is read. Returns whether that freed anything.
+    fn cut_wal(&mut self) -> bool {
+        let Some(database) = &mut self.database else {
+            return false;
+        };
+        let db = &database.tracked.db;
+        let wal_bytes = fs::metadata(path_with(db.path(), "-wal")).map_or(0, |wal| wal.len());
+        if wal_bytes == 0 {
+            return false;
+        }
+        let done = db.checkpoint(Duration::ZERO);
+        database.tracked.note_change();
+        matches!(done, Ok(Checkpoint::Finished))
     }
 
     fn update_schema(&mut self) -> Result<(), String> {
@@ -505,27 +536,48 @@ struct RoomCheck {
 }
 
 impl RoomCheck {
-    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database.
+    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database. After a
+    /// deletion they fit into free pages of the database, and only the WAL needs space until it is cut. So half of the reserve
+    /// is enough then: otherwise a deletion, which does not make the file smaller, would not end an outage.
     ///
     /// # Errors
     /// If they don't. A host app's indexes and triggers may need more than is counted here; that is counted with the next
     /// batch.
     fn check(&mut self, db: &SqliteDb, batch: &[Pending]) -> Result<(), CommitError> {
         // An error would show again when the clicks are stored.
-        let Ok(space) = DiskSpace::at(db.path()) else {
+        let Some(space) = DiskSpace::known_at(db.path()) else {
             return Ok(());
         };
         let growth = growth(db, batch)?.max(self.refused_growth);
-        if space.after(growth).room(self.reserve) != Room::None {
+        let reserved = space.reserved(self.reserve);
+        let has_free_pages = free_page_bytes(db)? >= growth;
+        let enough = if has_free_pages {
+            reserved / 2
+        } else {
+            reserved
+        };
+        if space.after(growth).free >= enough {
             self.refused_growth = 0;
             return Ok(());
         }
         self.refused_growth = growth;
-        Err(CommitError::Database(format!(
+        let reason = format!(
             "only the reserve of {} is left on the disk (--disk-reserve); free disk space, or purge old clicks",
-            size(space.reserved(self.reserve))
-        )))
+            size(reserved)
+        );
+        Err(CommitError::NoRoom {
+            reason,
+            has_free_pages,
+        })
     }
+}
+
+fn free_page_bytes(db: &SqliteDb) -> rusqlite::Result<u64> {
+    let number = |pragma| {
+        let mut pragma = db.conn().prepare_cached(pragma)?;
+        pragma.query_row([], |row| row.get::<_, u64>(0))
+    };
+    Ok(number("PRAGMA freelist_count")? * number("PRAGMA page_size")?)
 }
 
 /// By how many bytes the database and its WAL grow, at most, when a batch is stored and the WAL copied into the database.

@@ -79,6 +79,18 @@ pub enum Killed {
     WritingBackup,
 }
 
+/// Which clicks are deleted, if all conditions are set that they must meet: `forget` for a lead alone, and else `purge`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// Those of the lead of the click at so many hundredths of all clicks.
+    pub lead: Option<usize>,
+    pub expert: Option<&'static str>,
+    /// The beginning of a search.
+    pub search: Option<&'static str>,
+    /// As in [`Question`].
+    pub window: Option<(usize, usize)>,
+}
+
 /// The arguments of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
@@ -105,6 +117,8 @@ pub struct Step {
     pub events: Vec<(u64, Event)>,
     /// The report after everything else in the step has ended.
     pub question: Question,
+    /// The deletion after that.
+    pub erasure: Option<Erasure>,
 }
 
 impl Step {
@@ -125,7 +139,11 @@ impl fmt::Display for Step {
         for (delay_ms, event) in &self.events {
             write!(f, "; after {delay_ms} ms {event:?}")?;
         }
-        write!(f, "; then {:?}", self.question)
+        write!(f, "; then {:?}", self.question)?;
+        if let Some(erasure) = &self.erasure {
+            write!(f, "; then {erasure:?}")?;
+        }
+        Ok(())
     }
 }
 
@@ -176,6 +194,20 @@ impl Plan {
             connections: posts,
             events,
             question: self.question(true),
+            erasure: self.one_in(2).then(|| self.erasure()),
+        }
+    }
+
+    fn erasure(&mut self) -> Erasure {
+        Erasure {
+            lead: self.one_in(2).then(|| self.rng.usize(..100)),
+            expert: self.one_in(3).then(|| self.expert()),
+            search: self
+                .one_in(3)
+                .then(|| SEARCHES[self.rng.usize(1..SEARCHES.len())]),
+            window: self
+                .one_in(3)
+                .then(|| (self.rng.usize(..100), self.rng.usize(..100))),
         }
     }
 

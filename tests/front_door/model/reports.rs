@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::plan::{Format, IMPORTED, Question};
+use super::plan::{Erasure, Format, IMPORTED, Question};
 
 /// A row of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,17 +50,53 @@ pub fn arguments(question: &Question, window: Option<(&str, &str)>) -> Vec<Strin
     arguments
 }
 
-/// The window of a question; none if it is empty.
-pub fn window<'a>(question: &Question, rows: &'a [Row]) -> Option<(&'a str, &'a str)> {
-    let (begin, end) = question.window?;
+/// The window of a question or an erasure; none if it is empty.
+pub fn window(hundredths: Option<(usize, usize)>, rows: &[Row]) -> Option<(&str, &str)> {
+    let (begin, end) = hundredths?;
     let at = |hundredth: usize| Some(&*rows.get(hundredth * rows.len() / 100)?.created_at);
     let (since, until) = (at(begin)?, at(end)?);
     (since < until).then_some((since, until))
 }
 
+/// The arguments of a deletion, and which of `rows` it deletes; none if it has no conditions.
+pub fn erasure<'a>(erasure: &Erasure, rows: &'a [Row]) -> Option<(Vec<String>, Vec<&'a Row>)> {
+    let lead = erasure
+        .lead
+        .and_then(|hundredth| rows.get(hundredth * rows.len() / 100))
+        .map(|row| &*row.email);
+    let window = window(erasure.window, rows);
+    let Erasure { expert, search, .. } = *erasure;
+    let mut arguments = vec!["purge".to_owned(), "--yes".to_owned()];
+    match (lead, expert, search, window) {
+        (None, None, None, None) => return None,
+        (Some(lead), None, None, None) => {
+            arguments = vec!["forget".to_owned(), "--yes".to_owned(), lead.to_uppercase()];
+        }
+        _ => {
+            arguments.extend(lead.map(|lead| format!("--email={}", lead.to_uppercase())));
+            arguments.extend(expert.map(|expert| format!("--expert={expert}")));
+            arguments.extend(search.map(|search| format!("--query={}", search.to_uppercase())));
+            if let Some((since, until)) = window {
+                arguments.push(format!("--since={}", rfc3339(since)));
+                arguments.push(format!("--until={}", rfc3339(until)));
+            }
+        }
+    }
+    let deleted = rows
+        .iter()
+        .filter(|row| lead.is_none_or(|lead| row.email == lead))
+        .filter(|row| expert.is_none_or(|expert| row.expert == expert))
+        .filter(|row| search.is_none_or(|search| row.query.contains(search)))
+        .filter(|row| {
+            window.is_none_or(|(since, until)| (since..until).contains(&&*row.created_at))
+        })
+        .collect();
+    Some((arguments, deleted))
+}
+
 /// The expected report of `rows`, which are ordered by id.
 pub fn expected(question: &Question, rows: &[Row], names: Names) -> Vec<Line> {
-    let window = window(question, rows);
+    let window = window(question.window, rows);
     let mut rows: Vec<&Row> = rows
         .iter()
         .filter(|row| question.expert.is_none_or(|expert| row.expert == expert))

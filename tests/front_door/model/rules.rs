@@ -1,12 +1,13 @@
 //! The rules that must hold.
 //!
-//! - A click that was answered 202 is stored exactly once, until a reset wipes it.
+//! - A click that was answered 202 is stored exactly once, until a deletion wipes it.
 //! - A click that was refused, or not sent completely, is not stored.
 //! - A click without an answer may be stored, at most once. Once seen, it stays. If it was not seen when its daemon has
 //!   ended and the next one has stored another click, it is not stored.
 //! - A reset wipes every click that was answered before it began, and none that was sent after it ended. Its backup
 //!   contains exactly what it wipes. A killed reset does so or wipes nothing.
 //! - Of two clicks, one answered before the other was sent, the former has the lower id and no later time.
+//! - `forget` and `purge` delete exactly the clicks that they select, if nothing else happens.
 //! - A report shows one state of all this between its begin and its end, in its documented order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -154,6 +155,16 @@ impl Model {
             reset.outcome == Wiped::Unknown && wiped.is_empty() && last_sent < Some(reset.ended)
         });
         wiped
+            .iter()
+            .map(|number| self.posted[number].click.clone())
+            .collect()
+    }
+
+    /// Takes note of the clicks that were deleted from the database while nothing else happened, and returns them.
+    pub fn erase(&mut self, deleted: &[&Row]) -> Vec<Click> {
+        let deleted: Numbers = deleted.iter().map(|row| number_of(&row.query)).collect();
+        self.there = &self.there - &deleted;
+        deleted
             .iter()
             .map(|number| self.posted[number].click.clone())
             .collect()
