@@ -1,12 +1,10 @@
-use std::borrow::Cow;
-
 use crate::{
     click::{canonical_email, canonical_username},
     expert::ExpertNames,
     reports::ClickRow,
     storage::StoredClick,
     text::{
-        interner::StringInterner,
+        interner::{GroupedInterner, StringInterner},
         memory::{self, OutOfMemory},
     },
     timestamp::Timestamp,
@@ -16,8 +14,8 @@ use crate::{
 /// by their canonical form.
 #[derive(Debug)]
 pub(super) struct ClickStore {
-    pub(super) emails: StringInterner,
-    pub(super) experts: StringInterner,
+    pub(super) emails: GroupedInterner,
+    pub(super) experts: GroupedInterner,
     /// By the expert's number; none if the expert is unknown or has no name.
     expert_names: Vec<Option<String>>,
     queries: StringInterner,
@@ -42,10 +40,10 @@ pub(super) const NO_CLICK: u32 = u32::MAX;
 impl Default for ClickStore {
     fn default() -> Self {
         Self {
-            emails: StringInterner::new(canonical_email),
-            experts: StringInterner::new(canonical_username),
+            emails: GroupedInterner::new(canonical_email),
+            experts: GroupedInterner::new(canonical_username),
             expert_names: Vec::new(),
-            queries: StringInterner::new(|query| Cow::Borrowed(query)),
+            queries: StringInterner::default(),
             clicks: Vec::new(),
         }
     }
@@ -73,7 +71,7 @@ impl ClickStore {
             created_at: click.created_at,
             email,
             expert,
-            query: self.queries.group(&click.search_query)?,
+            query: self.queries.number(&click.search_query)?,
             older,
         };
         memory::push(&mut self.clicks, click)?;
@@ -92,7 +90,7 @@ impl ClickStore {
             email: self.emails.key(click.email),
             expert_username,
             expert_name: expert_name.unwrap_or(expert_username),
-            search_query: self.queries.key(click.query),
+            search_query: self.queries.get(click.query),
             created_at: click.created_at,
         }
     }

@@ -7,7 +7,7 @@ use std::{
 use crate::{
     click::{canonical_username, fold},
     storage::{Columns, Db, Error, Query, Selection},
-    text::interner::StringInterner,
+    text::interner::GroupedInterner,
 };
 
 /// How many similar experts are named for a text that matches none.
@@ -64,7 +64,7 @@ pub(crate) fn find_expert(db: &Db, text: &str) -> Result<FoundExpert, Error> {
     if names.contains(&username) {
         return Ok(FoundExpert::Exact);
     }
-    let mut clicked = StringInterner::new(canonical_username);
+    let mut clicked = GroupedInterner::new(canonical_username);
     let mut is_clicked = false;
     let all = Selection::default();
     db.read_clicks(&Query::of(&all, Columns::EXPERT_USERNAME), |click| {
