@@ -379,7 +379,8 @@ async fn read_pieces(
 ) -> Result<(), Answer> {
     let mut left = bytes_max;
     let reading = async {
-        for _ in 0..BODY_PIECES_MAX {
+        // And its end.
+        for _ in 0..=BODY_PIECES_MAX {
             let Some(frame) = body.frame().await else {
                 return Ok(());
             };

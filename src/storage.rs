@@ -346,7 +346,7 @@ impl Db {
     }
 
     /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
-    /// them.
+    /// the first million.
     ///
     /// # Errors
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't

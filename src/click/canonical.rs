@@ -115,25 +115,61 @@ fn ends_with_local_part(text: &str, local: &str) -> bool {
     let from = text.char_indices().rev().take(LOCAL_PART_CHARS_MAX).last();
     let tail = fold(from.map_or("", |(from, _)| &text[from..]));
     tail.strip_suffix(local).is_some_and(|before| {
-        !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-'))
+        !before.ends_with(|c: char| is_part_of_local(c, local)) || ends_with_escape(before)
     })
+}
+
+/// Whether a local part that begins like `local` could begin earlier, with this character. Scripts without spaces put an
+/// address next to their letters.
+fn is_part_of_local(character: char, local: &str) -> bool {
+    if local.starts_with(|first: char| first.is_ascii()) && !character.is_ascii() {
+        return false;
+    }
+    character.is_alphanumeric() || matches!(character, '.' | '_' | '+' | '-')
+}
+
+/// Whether a text ends with an escape of JSON, as in `Hello\nann@example.com` and `\u003cann@example.com`.
+fn ends_with_escape(text: &str) -> bool {
+    let unicode = text.len().checked_sub(6).and_then(|at| text.get(at..));
+    ["\\n", "\\r", "\\t", "\\b", "\\f"]
+        .iter()
+        .any(|escape| text.ends_with(escape))
+        || unicode.is_some_and(|escape| {
+            escape
+                .strip_prefix("\\u")
+                .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        })
 }
 
 /// How far before an `@` its local part may begin, in characters: several times the longest local part, which has 64.
 const LOCAL_PART_CHARS_MAX: usize = 320;
 
 fn begins_with_domain(text: &str, domain: &str) -> bool {
-    if domain.starts_with('[') {
-        return fold(text).starts_with(domain);
-    }
     let is_part =
         |c: char| c.is_alphanumeric() || is_invisible(c) || is_mark(c) || ".-。．｡".contains(c);
-    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
-    let address = format!("@{}", &text[..end]);
-    let found = canonical_email(&address);
-    // A sentence may end behind it.
-    found[1..].trim_end_matches('.') == domain.trim_end_matches('.')
+    if !domain.chars().all(is_part) {
+        // An address in brackets, or a domain that no registry has.
+        let chars_max = DOMAIN_CHARS_MAX.max(2 * domain.chars().count());
+        let end = text
+            .char_indices()
+            .nth(chars_max)
+            .map_or(text.len(), |(end, _)| end);
+        return fold(&text[..end]).starts_with(domain);
+    }
+    let ends = [
+        text.find(|c| !is_part(c)),
+        // Scripts without spaces put their letters next to a domain.
+        text.find(|c: char| !c.is_ascii() || !is_part(c)),
+    ];
+    ends.into_iter().any(|end| {
+        let address = format!("@{}", &text[..end.unwrap_or(text.len())]);
+        // A sentence may end behind it.
+        canonical_email(&address)[1..].trim_end_matches('.') == domain.trim_end_matches('.')
+    })
 }
+
+/// How far a domain may extend, in characters: that of an address has at most 255.
+const DOMAIN_CHARS_MAX: usize = 320;
 
 /// Whether a character combines with the one before it.
 fn is_mark(character: char) -> bool {
@@ -311,6 +347,9 @@ mod tests {
             "ann@example.com,bo@example.com",
             "ann\u{200b}@exa\u{2060}mple.com!",
             "bo@example.com ann@example.com",
+            r#"{"text":"Hello\nann@example.com"}"#,
+            r"Ann \u003cann@example.com\u003e",
+            "请联系ann@example.com谢谢",
         ] {
             assert!(mentions(text, "ann@example.com"), "{text}");
         }
@@ -335,7 +374,14 @@ mod tests {
             "an bo@mu\u{308}nchen.example",
             "bo@münchen.example"
         ));
-        assert!(mentions("x a@[::1] y", "a@[::1]"));
+        for email in [
+            "a@[::1]",
+            "a@my_host.example",
+            "ann@paral·lel.cat",
+            "x@☕.example",
+        ] {
+            assert!(mentions(&format!("x {email} y"), email), "{email}");
+        }
     }
 
     #[test]

@@ -79,6 +79,19 @@ impl Selection {
         }
     }
 
+    /// The option of a text that is empty in its canonical form.
+    pub(crate) fn empty_condition(&self) -> Option<&'static str> {
+        let no_email = EmailFilter::Address(String::new());
+        match self {
+            Self { expert, .. } if expert.as_deref() == Some("") => Some("--expert"),
+            Self { email, .. } if *email == Some(no_email) => Some("--email"),
+            Self {
+                query: Some(query), ..
+            } if fold(query).is_empty() => Some("--query"),
+            _ => None,
+        }
+    }
+
     /// A test for single clicks by all conditions except the window.
     pub(super) fn matcher(&self) -> Matcher<'_> {
         Matcher {

@@ -498,6 +498,7 @@ fn invalid_contents_are_a_problem() {
                 &[
                     "integrity problem: {db}: no such collation sequence: german; fix it in the program that owns the database",
                     "schema problem: a column or an index of lead_clicks has the collation german, which only the program that owns the database has, so these fail: storing clicks, forget, reset; give it the collation BINARY or NOCASE in that program",
+                    "index warning: none on created_at, so every report reads all clicks; create it with `sqlite3 FILE < schema.sql` as the file's owner",
                 ],
             ),
             (

@@ -338,7 +338,8 @@ fn an_idle_daemon_is_small_and_silent() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
     let resident_kb = daemon.memory_kb("VmRSS");
-    assert!(resident_kb < 10 * 1024, "{resident_kb} kB");
+    // Twice as much as that of a release.
+    assert!(resident_kb < 12 * 1024, "{resident_kb} kB");
     let (status, log) = daemon.stop();
     assert!(status.success());
     assert!(!log.contains("counts"), "{log}");

@@ -931,6 +931,21 @@ fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_na
     );
 }
 
+/// As in a thread of messages: each row refers to the one before.
+#[test]
+fn rows_that_refer_to_each_other_are_forgotten_together() {
+    let site = site().with_database(
+        "CREATE TABLE conversations (
+             id INTEGER PRIMARY KEY, email TEXT, parent_id INTEGER REFERENCES conversations (id)
+         );
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+         INSERT INTO conversations SELECT i, 'gone@example.com', nullif(i - 1, 0) FROM n;",
+    );
+    let ran = site.run(&["forget", "gone@example.com", "--yes"]);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert_eq!(site.value::<u32>("SELECT count(*) FROM conversations"), 0);
+}
+
 #[test]
 fn white_space_around_an_email_does_not_hide_it() {
     let site = site().with_database(
@@ -1110,6 +1125,10 @@ fn a_purge_without_a_filter_or_with_two_ends_is_wrong_usage() {
         &["--email", "@"],
         &["--since", "2026-11-02", "--until", "2026-11-01"],
         &["--expert", ""],
+        &["--expert", "\u{200b}", "--yes"],
+        &["--query", "\u{200b}\u{ad}", "--yes"],
+        &["--email", "\u{feff} ", "--yes"],
+        &["--email", "@\u{200b}", "--yes"],
     ] {
         let ran = site.run(&[&["purge"], args].concat());
         assert_eq!((ran.status.code(), &*ran.stdout), (Some(2), ""), "{ran}");
@@ -1137,7 +1156,9 @@ fn a_purge_deletes_only_the_clicks_that_it_has_counted() {
     let (code, screen) = terminal.finish();
     assert_eq!(code, Some(0), "{screen}");
     assert!(
-        screen.ends_with("purge\n\ndeleted 3 clicks for good, and 2 were left\n"),
+        screen.ends_with(
+            "purge\n\ndeleted 3 clicks for good, and 2 were changed or deleted meanwhile\n"
+        ),
         "{screen}"
     );
     assert_eq!(ids(&site), "2 5 6");

@@ -204,7 +204,6 @@ fn an_expert_who_is_not_found_has_an_empty_report_that_names_similar_ones() {
         ("Smidt", ""),
         ("nobody", ""),
         ("%", ""),
-        (" ", ""),
     ] {
         let hint = match hint {
             "" => "; `leadclicks experts list` lists the known experts",

@@ -146,10 +146,10 @@ pub(super) fn delete_in_batches(
         Ok(())
     };
     if done.is_ok() || rows > 0 {
-        let left = if rows < total {
-            format!(", and {} were left", total - rows)
-        } else {
-            String::new()
+        let left = match total.saturating_sub(rows) {
+            0 => String::new(),
+            left if done.is_err() || interrupt::is_ending() => format!(", and {left} were left"),
+            left => format!(", and {left} were changed or deleted meanwhile"),
         };
         output::say_done(&(deleted(&counted(rows, noun), &erased) + &left));
     }

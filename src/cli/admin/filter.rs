@@ -13,7 +13,7 @@ use crate::{
     },
     render::counted,
     reports::{self, FoundExpert, NamedExpert},
-    storage::{Db, Selection, Window},
+    storage::{Db, EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -43,7 +43,8 @@ impl FilterArgs {
     /// The selected clicks from before `until`. Times are resolved as seen from `now`.
     ///
     /// # Errors
-    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when `--email` is a domain without a name.
+    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when a text has no visible character, or `--email` is a
+    /// domain without a name.
     pub(super) fn selection(
         &self,
         until: Option<Timestamp>,
@@ -55,16 +56,23 @@ impl FilterArgs {
         {
             return Err(Failure::Usage("--since must be before --until".to_owned()));
         }
-        if self.email.as_deref().map(str::trim) == Some("@") {
-            let error = "--email @ has no domain; give an email, or a domain such as @example.com";
-            return Err(Failure::Usage(error.to_owned()));
-        }
-        Ok(Selection::new(
+        let selection = Selection::new(
             Window { since, until },
             self.expert.as_deref(),
             self.email.as_deref(),
             self.query.as_deref(),
-        ))
+        );
+        // Everything would meet an empty condition.
+        if let Some(flag) = selection.empty_condition() {
+            return Err(Failure::Usage(format!(
+                "{flag} has no visible character; give it a text"
+            )));
+        }
+        if selection.email == Some(EmailFilter::Domain(String::new())) {
+            let error = "--email @ has no domain; give an email, or a domain such as @example.com";
+            return Err(Failure::Usage(error.to_owned()));
+        }
+        Ok(selection)
     }
 }
 

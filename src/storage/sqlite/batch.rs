@@ -34,6 +34,14 @@ const STEPS_BYTES: u64 = 1024 * 1024;
 /// 1, 2, 5 and 10 ms, and less often later.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 
+/// Whether rows are deleted in many transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Split {
+    Always,
+    /// In one: rows may refer to each other, so that only all together can be deleted.
+    Never,
+}
+
 /// Runs `work`, a transaction, and then leaves the lock to other programs for as long as it took.
 pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
     let begin = Instant::now();
@@ -104,6 +112,7 @@ impl SqliteDb {
 pub(super) fn delete_rows<Row>(
     db: &SqliteDb,
     tables: &[&str],
+    split: Split,
     rows: &[Row],
     delete: impl Fn(&Row) -> Result<u64, Error>,
     deleted: &mut u64,
@@ -115,16 +124,22 @@ pub(super) fn delete_rows<Row>(
     let mut rows_fit = 0;
     while !rest.is_empty() {
         let pages = db.batch_pages()?;
-        let rows_max = rows_fit.clamp(pages / PAGES_A_ROW, BATCH_ROWS_MAX);
+        let (rows_max, time_max) = match split {
+            Split::Always => (
+                rows_fit.clamp(pages / PAGES_A_ROW, BATCH_ROWS_MAX),
+                BATCH_TIME_MAX,
+            ),
+            Split::Never => (u64::MAX, Duration::MAX),
+        };
         let ((taken, more), frames) = db.in_batch(|| {
             db.delete(|db| {
-                let begin = Instant::now();
                 let foreign_keys = ForeignKeys::of(db, tables, &[])?;
+                let begin = Instant::now();
                 let (mut taken, mut more) = (0, 0);
                 for row in rest {
                     more += delete(row)?;
                     taken += 1;
-                    if taken == rows_max || begin.elapsed() > BATCH_TIME_MAX {
+                    if taken == rows_max || begin.elapsed() > time_max {
                         break;
                     }
                 }

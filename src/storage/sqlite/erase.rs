@@ -161,6 +161,20 @@ impl<'a> ForeignKeys<'a> {
         })
     }
 
+    /// Whether any table refers to one of `parents`.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn exist(db: &SqliteDb, parents: &[&str]) -> Result<bool, Error> {
+        let sql = format!(
+            r#"SELECT EXISTS (
+                   SELECT 1 FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+                   WHERE child.type = 'table' AND lower(key."table") IN ({}))"#,
+            quoted(parents)
+        );
+        db.run(|conn| conn.query_row(&sql, [], |row| row.get(0)))
+    }
+
     /// Must be called in the transaction that erases, before the commit.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, params, types::Type, vtab::array::Array};
 
 use super::{
     SqliteDb,
-    batch::delete_rows,
-    erase::existing_tables,
+    batch::{Split, delete_rows},
+    erase::{ForeignKeys, existing_tables},
     spellings::{Spellings, array},
     text,
 };
@@ -26,8 +26,8 @@ pub(crate) fn find(db: &SqliteDb, email: &str) -> Result<Vec<SpellingRows>, Erro
         let spellings = Spellings::find(db, table, "email", |stored| is_email(stored, email))?;
         db.run(|conn| {
             let mut count = conn.prepare(&format!(
-                "SELECT email COLLATE BINARY AS spelling, count(*) FROM {table}
-                 WHERE email COLLATE BINARY IN rarray(?1) GROUP BY spelling ORDER BY spelling"
+                "SELECT email COLLATE BINARY, count(*) FROM {table}
+                 WHERE email COLLATE BINARY IN rarray(?1) GROUP BY 1 ORDER BY 1"
             ))?;
             let mut rows = count.query([spellings.values()])?;
             while let Some(row) = rows.next()? {
@@ -142,12 +142,18 @@ pub(crate) fn forget(
 ) -> Result<(), Error> {
     let tables = tables_of(db, found)?;
     let names: Vec<&str> = tables.iter().map(|table| table.name).collect();
+    let split = if ForeignKeys::exist(db, &names)? {
+        Split::Never
+    } else {
+        Split::Always
+    };
     let mut deleted = 0;
     loop {
         let rows = find_ids(db, &tables)?;
         let done = delete_rows(
             db,
             &names,
+            split,
             &rows,
             |row| delete_row(db, &tables, row),
             &mut deleted,

@@ -62,7 +62,9 @@ impl SqliteDb {
         self.check_clicks()?;
         self.check_takes_clicks()?;
         // Last, because it changes the file: a rejected one stays unchanged.
-        self.use_wal()
+        self.use_wal()?;
+        // Again: a stranger may have made a file next to a new database before SQLite did.
+        check_location(&self.path)
     }
 
     /// Opens the existing database at `path` to read it. Neither creates nor changes anything.

@@ -11,7 +11,7 @@ use rusqlite::OptionalExtension;
 
 use super::{
     SqliteDb,
-    batch::delete_rows,
+    batch::{Split, delete_rows},
     select::{invalid_time, read_click, select},
 };
 use crate::{
@@ -109,7 +109,15 @@ pub(crate) fn purge(
     let mut clicks = &found.clicks;
     loop {
         let delete = |click: &FoundClick| delete(db, click);
-        let ended = delete_rows(db, &CLICKS, clicks, delete, &mut deleted, &mut after_batch)?;
+        let ended = delete_rows(
+            db,
+            &CLICKS,
+            Split::Always,
+            clicks,
+            delete,
+            &mut deleted,
+            &mut after_batch,
+        )?;
         if ended.is_break() || clicks.len() < CLICKS_MAX {
             return Ok(());
         }

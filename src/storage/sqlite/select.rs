@@ -9,7 +9,10 @@ use rusqlite::{
 
 use super::{SqliteDb, spellings::Spellings, text};
 use crate::{
-    storage::{Cause, Columns, Error, OnInvalidTime, Order, Query, Selection, StoredClick, Window},
+    storage::{
+        Cause, Columns, EmailFilter, Error, OnInvalidTime, Order, Query, Selection, StoredClick,
+        Window,
+    },
     text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
@@ -109,10 +112,13 @@ impl SqliteDb {
         let mut clause = WhereClause::default();
         clause.add("created_at >= ?", since.map(bound));
         clause.add("created_at < ?", until.map(bound));
-        // A window has an index of its own, and far fewer clicks than the table has spellings.
-        if selection.window == Window::default() {
+        // Where the window has an index, that usually finds fewer clicks.
+        if selection.window == Window::default() || self.index_on_time()?.is_none() {
             let matcher = selection.matcher();
-            if selection.email.is_some() && self.index_on(CLICKS, "email")?.is_some() {
+            // A domain may have millions of spellings.
+            if matches!(selection.email, Some(EmailFilter::Address(_)))
+                && self.index_on(CLICKS, "email")?.is_some()
+            {
                 let spellings =
                     Spellings::find(self, CLICKS, "email", |text| matcher.matches_email(text))?;
                 clause.add(

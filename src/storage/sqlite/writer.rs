@@ -527,6 +527,9 @@ fn insert_all(
     Ok(())
 }
 
+/// How much more than a batch needs must be free until an outage ends, at most, in bytes: room for some hundred clicks.
+const MARGIN_MAX: u64 = 256 * 1024;
+
 /// Keeps the reserve of disk space free.
 struct RoomCheck {
     reserve: DiskReserve,
@@ -548,7 +551,9 @@ impl RoomCheck {
         let Some(space) = DiskSpace::known_at(db.path()) else {
             return Ok(());
         };
-        let growth = growth(db, batch)?.max(self.refused_growth);
+        let growth = growth(db, batch)?;
+        // A large batch that was refused must not refuse small ones while there is room for many of them.
+        let growth = growth.max(self.refused_growth.min(growth + MARGIN_MAX));
         let reserved = space.reserved(self.reserve);
         let has_free_pages = free_page_bytes(db)? >= growth;
         let enough = if has_free_pages {
