@@ -1,12 +1,12 @@
 //! A body is a valid click, or is refused for exactly the rules that it breaks. The oracle reads it as a
-//! `serde_json::Value` and has its own implementation of the rules.
+//! `serde_json::Value` and has its own implementation of the rules, but for the canonical form to which they apply.
 #![no_main]
 
 use std::time::Duration;
 
 use leadclicks::{
     capture,
-    click::{Click, PostedClick},
+    click::{Click, PostedClick, canonical_email, canonical_username},
 };
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
@@ -64,8 +64,10 @@ impl Problem {
 
 type Rule = fn(&str) -> Option<&'static str>;
 const RULES: [(&str, Rule); 4] = [
-    ("email", |text| email_problem(text.trim())),
-    ("expert_username", |text| username_problem(text.trim())),
+    ("email", |text| email_problem(&canonical_email(text))),
+    ("expert_username", |text| {
+        username_problem(&canonical_username(text))
+    }),
     ("search_query", query_problem),
     ("click_id", id_problem),
 ];
@@ -113,8 +115,11 @@ fn assert_is_what_was_said(
                 "{age:?}"
             );
         }
-        assert_eq!(click.email(), text("email").trim().to_ascii_lowercase());
-        assert_eq!(click.expert_username(), text("expert_username").trim());
+        assert_eq!(click.email(), canonical_email(text("email")));
+        assert_eq!(
+            click.expert_username(),
+            canonical_username(text("expert_username"))
+        );
         assert_eq!(click.search_query(), text("search_query"));
     }
 }
