@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import type { LeadClicksResponse } from "../../../src/admin/types.js";
 import { BIN_DIR } from "./daemon.js";
 
 export interface Expert {
@@ -56,6 +57,13 @@ export class Database {
     const args = ["--db", this.#db, "report", ...question, "--tz", "UTC", "--format", "html", "--output", file];
     await promisify(execFile)(join(BIN_DIR, "leadclicks"), args);
     return pathToFileURL(file).href;
+  }
+
+  /** The report by lead. */
+  async leads(): Promise<LeadClicksResponse> {
+    const args = ["--db", this.#db, "report", "--by-email", "--format", "json"];
+    const { stdout } = await promisify(execFile)(join(BIN_DIR, "leadclicks"), args, { maxBuffer: 16 * 1024 * 1024 });
+    return JSON.parse(stdout);
   }
 
   async remove(): Promise<void> {
