@@ -11,9 +11,9 @@ export default defineConfig({
           // Two cores carry one browser, its page's server and the daemon.
           fileParallelism: false,
           maxConcurrency: 4,
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           hookTimeout: 60_000,
-          expect: { poll: { timeout: 15_000 } },
+          expect: { poll: { timeout: 30_000 } },
         },
       },
     ],
