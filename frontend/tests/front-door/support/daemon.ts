@@ -12,7 +12,7 @@ export const BIN_DIR =
   process.env.LEADCLICKS_BIN_DIR ?? fileURLToPath(new URL("../../../../target/debug", import.meta.url));
 
 /** Long enough for a machine that is busy with something else. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** A stored click, without its time. */
 export interface Stored {
