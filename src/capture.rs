@@ -74,8 +74,8 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may read nothing of its answer; beyond it the connection is closed.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are served at a time; fewer if the process may not open that many files. Beyond it, [`Slots`]
-/// evicts some, but never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a head, and up to about 75 KB while it sends a body, so about 300 MB
-/// in all.
+/// evicts some, but never one that waits for its answer. Each takes 12 to 17 KB while it sends nothing or a head, and up
+/// to about 75 KB while it sends a body, so about 300 MB in all.
 pub(crate) const CONNECTIONS_MAX: usize = 4096;
 /// How long a client should wait after a 503, in seconds.
 pub(crate) const RETRY_AFTER_SECS: u32 = 2;

@@ -22,9 +22,8 @@ pub struct Expert {
 pub(crate) struct ExpertNames(HashMap<String, String>);
 
 impl From<Vec<Expert>> for ExpertNames {
-    fn from(experts: Vec<Expert>) -> Self {
+    fn from(mut experts: Vec<Expert>) -> Self {
         // The last wins: a username in its canonical form, and not another spelling of it.
-        let mut experts = experts;
         experts.sort_by_key(|expert| canonical_username(&expert.username) == expert.username);
         let names = experts.into_iter().map(|expert| {
             let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");

@@ -14,14 +14,14 @@ const INT: i32 = 2;
 const TERM: i32 = 15;
 const ENDING: [(&str, i32); 3] = [("HUP", 1), ("INT", INT), ("TERM", TERM)];
 
-/// Three clicks.
-const CLICKS: &str = "
+/// Three clicks, two of them of one lead.
+pub const CLICKS: &str = "
     INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
         ('amy@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
         ('bob@example.com', 'jdoe', 'growth', '2026-11-01 09:00:01.000000'),
         ('amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
 
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new().with_schema(CLICKS);
     // The -wal and -shm files stay.
     site.stdout_of(&["reset", "--dry-run"]);

@@ -12,25 +12,11 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
-    interrupt::signal,
+    interrupt::{CLICKS, signal, site},
     support::{HOST_APP, PATIENCE, Ran, Site},
 };
 
 const KILL: i32 = 9;
-
-/// Three clicks, two of them of one lead.
-const CLICKS: &str = "
-    INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
-        ('amy@example.com', 'jdoe', 'pricing', '2026-11-01 09:00:00.000000'),
-        ('bob@example.com', 'jdoe', 'growth', '2026-11-01 09:00:01.000000'),
-        ('amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
-
-fn site() -> Site {
-    let site = Site::new().with_schema(CLICKS);
-    // The -wal and -shm files stay.
-    site.stdout_of(&["reset", "--dry-run"]);
-    site
-}
 
 /// `leadclicks` under strace with these options, with the process id that the shell has as `$$`.
 fn traced(site: &Site, options: &str, args: &[&str]) -> Command {

@@ -24,8 +24,8 @@ const WORD: &str = "forget";
 ///
 /// Deletes all rows with this email, in every spelling, from conversations, email_leads, newsletter_subscribers, user_events,
 /// lead_clicks and feedback. Tables that do not exist, or that have no column email, are skipped. The daemon can keep
-/// running: the rows are deleted in short transactions. Ctrl-C stops between two of them; run it
-/// again to continue. Then all columns of all tables are searched for the email, and what still has it is named.
+/// running: the rows are deleted in short transactions. Ctrl-C stops between two of them; run it again to continue. Then
+/// all columns of all tables are searched for the email, and what still has it is named.
 ///
 /// If an answer was lost, a page may send a click again for up to a day. The running daemon then recognizes it and does
 /// not store it again; a daemon that was restarted after this command does. To be sure, run this again a day later.

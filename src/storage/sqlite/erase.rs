@@ -72,10 +72,8 @@ fn clear_full_text(conn: &Connection, tables: &[&str]) -> rusqlite::Result<()> {
         } else {
             continue;
         };
-        let name = index.replace('"', "\"\"");
-        conn.execute_batch(&format!(
-            r#"INSERT INTO "{name}" ("{name}") VALUES ('{command}')"#
-        ))?;
+        let name = quoted_name(&index);
+        conn.execute_batch(&format!("INSERT INTO {name} ({name}) VALUES ('{command}')"))?;
     }
     Ok(())
 }
@@ -117,6 +115,11 @@ fn contains_word(sql: &str, name: &str) -> bool {
         !before.is_some_and(|text| text.ends_with(is_part))
             && !after.is_some_and(|text| text.starts_with(is_part))
     })
+}
+
+/// The name of a table or a column, as SQL writes it whatever characters it has.
+pub(super) fn quoted_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Names as a list for SQL's `IN`.

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{OptionalExtension, params, types::Type, vtab::array::Array};
+use rusqlite::{params, types::Type, vtab::array::Array};
 
 use super::{
     SqliteDb,
     batch::{Split, delete_rows},
-    erase::{ForeignKeys, existing_tables},
+    erase::{ForeignKeys, existing_tables, quoted_name},
     spellings::{Spellings, array},
     text,
 };
@@ -90,7 +90,7 @@ fn search_table(
                 .iter()
                 .any(|rows| table.eq_ignore_ascii_case(rows.table) && rows.spelling == stored)
     };
-    let names: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+    let names: Vec<String> = columns.iter().map(|column| quoted_name(column)).collect();
     let conditions: Vec<String> = names
         .iter()
         .map(|name| format!("instr({name}, '@') > 0"))
@@ -98,7 +98,7 @@ fn search_table(
     let sql = format!(
         "SELECT {} FROM {} WHERE {}",
         names.join(", "),
-        quoted(table),
+        quoted_name(table),
         conditions.join(" OR ")
     );
     let mut rows_found = vec![0_u64; columns.len()];
@@ -128,10 +128,6 @@ fn search_table(
             rows,
         })
         .collect())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// As [`crate::storage::Db::forget`].
@@ -244,38 +240,27 @@ fn delete_row(db: &SqliteDb, tables: &[PersonTable], row: &PersonRow) -> Result<
 }
 
 fn delete(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<u64, Error> {
-    let PersonTable {
-        name, spellings, ..
-    } = table;
-    db.run(|conn| {
-        let rows = match id {
-            Some(id) => conn
-                .prepare_cached(&format!(
-                    "DELETE FROM {name} WHERE rowid = ?1 AND email COLLATE BINARY IN rarray(?2)"
-                ))?
-                .execute(params![id, spellings])?,
-            None => conn.execute(
-                &format!("DELETE FROM {name} WHERE email COLLATE BINARY IN rarray(?1)"),
-                [spellings],
-            )?,
-        };
-        Ok(rows as u64)
-    })
+    let sql = format!("DELETE {}", from_row(table, id));
+    let deleted = db.run(|conn| {
+        conn.prepare_cached(&sql)?
+            .execute(params![id, table.spellings])
+    })?;
+    Ok(deleted as u64)
 }
 
 fn exists(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<bool, Error> {
-    let PersonTable {
-        name, spellings, ..
-    } = table;
-    let id_is = if id.is_some() { "rowid" } else { "?1" };
-    let sql = format!(
-        "SELECT 1 FROM {name} WHERE {id_is} IS ?1 AND email COLLATE BINARY IN rarray(?2) LIMIT 1"
-    );
-    let found = db.run(|conn| {
-        conn.query_row(&sql, params![id, spellings], |_| Ok(()))
-            .optional()
-    })?;
-    Ok(found.is_some())
+    let sql = format!("SELECT EXISTS (SELECT 1 {})", from_row(table, id));
+    db.run(|conn| conn.query_row(&sql, params![id, table.spellings], |row| row.get(0)))
+}
+
+/// The clauses that select a [`PersonRow`]. Their parameters are its id and the table's spellings.
+fn from_row(table: &PersonTable, id: Option<i64>) -> String {
+    let is_the_row = match id {
+        Some(_) => "rowid = ?1",
+        None => "?1 IS NULL",
+    };
+    let name = table.name;
+    format!("FROM {name} WHERE {is_the_row} AND email COLLATE BINARY IN rarray(?2)")
 }
 
 fn with_email(db: &SqliteDb) -> Result<Vec<&'static str>, Error> {

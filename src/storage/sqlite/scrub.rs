@@ -77,10 +77,9 @@ impl SqliteDb {
     /// Overwrites with zeros the unused parts of all pages of tables and indexes, and the free pages, where deleted and moved
     /// rows have left copies. The WAL contains the overwritten bytes until [`SqliteDb::empty_wal`].
     ///
-    /// Other programs can read and write meanwhile, because each transaction overwrites at most some 4 MiB, and less if the disk
-    /// is nearly full. In two cases they
-    /// wait for one search of the whole file: if pages change faster than they are cleared, or if programs without
-    /// `secure_delete` have left data after values that are longer than a page.
+    /// Other programs can read and write meanwhile, because each transaction overwrites at most some 4 MiB, and less if the
+    /// disk is nearly full. In two cases each such transaction also searches the whole file: if pages change faster than they
+    /// are cleared, or if programs without `secure_delete` have left data after values that are longer than a page.
     ///
     /// # Errors
     /// If the database can't be written to, or is damaged. Earlier transactions are not rolled back.
