@@ -12,10 +12,7 @@ mod rows;
 pub(crate) mod summary;
 pub(crate) mod table;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 use crate::{
     expert::Expert,
@@ -34,9 +31,9 @@ pub(crate) enum Report {
     Ranking(Ranking),
     ByDay(ByDay),
     Experts(Vec<Expert>),
-    /// The findings about the database at `path`.
+    /// The findings about the database with this name.
     Check {
-        path: PathBuf,
+        name: String,
         findings: Vec<Finding>,
     },
 }

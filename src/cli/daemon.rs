@@ -4,7 +4,7 @@ use std::{
     env,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::pin,
     process::{self, ExitCode},
     sync::Arc,
@@ -29,7 +29,7 @@ use crate::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
         TrustedProxies, TrustedProxy,
     },
-    storage::{Db, DiskReserve, Error as StorageError, Pace},
+    storage::{CaptureDb, DbLocation, DiskReserve, Error as StorageError, Pace},
     text::visible,
     timestamp::Timestamp,
 };
@@ -210,6 +210,7 @@ enum Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = parse();
+    let db = location(&cli.db);
     start_log(cli.log_format);
     let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
@@ -220,7 +221,7 @@ pub fn main() -> ExitCode {
         })
         .build()
         .map_err(Failure::Runtime)
-        .and_then(|runtime| runtime.block_on(run(cli, pace)));
+        .and_then(|runtime| runtime.block_on(run(cli, &db, pace)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -239,12 +240,15 @@ fn parse() -> Cli {
         }
         error.exit()
     });
-    // Not in clap, whose error would repeat a URL with its password.
-    if let Some(fault) = db_path::fault(&cli.db) {
-        print_error("leadclicksd", &fault);
-        process::exit(WRONG_USAGE);
-    }
     cli
+}
+
+fn location(db: &Path) -> DbLocation {
+    // Not in clap, whose error would repeat a URL with its password.
+    db_path::location(db).unwrap_or_else(|fault| {
+        print_error("leadclicksd", &fault);
+        process::exit(WRONG_USAGE)
+    })
 }
 
 /// The environment variable that caused the error by being empty, if any.
@@ -272,15 +276,15 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+async fn run(cli: Cli, db: &DbLocation, pace: Arc<Pace>) -> Result<(), Failure> {
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         return Err(Failure::Clock);
     }
     capture::read_clock().await;
     let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
-    let db = Db::open_for_capture(&cli.db)?;
-    let db_path = db.path().to_owned();
+    let db = CaptureDb::open(db).await?;
+    let db_name = db.name();
     let listen_failed = |error| Failure::Listen {
         address: cli.listen.clone(),
         error,
@@ -305,7 +309,7 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
     if settings.rate_limit.is_on() {
         warn_of_unlimited_clients(&address, &settings.trusted_proxies);
     }
-    print_ready_line(&address, &settings.paths, &db_path.display().to_string());
+    print_ready_line(&address, &settings.paths, &db_name);
     systemd::notify_ready();
     tokio::spawn(systemd::feed_watchdog());
 

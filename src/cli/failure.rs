@@ -46,17 +46,19 @@ pub(super) enum Failure {
     #[error("{}", counted(*.1, .0.name()))]
     Unhealthy(State, u64),
     /// Copies of deleted rows may be in the database. `again` is the next step, as in the following two.
-    #[error("copies of deleted rows may still be in {}; {again}; {error}", .path.display())]
+    #[error("copies of deleted rows may still be in {name}; {again}; {error}")]
     NotCleared {
-        path: PathBuf,
+        name: String,
         again: &'static str,
         error: Box<StorageError>,
     },
-    #[error("bytes of deleted rows may still be in {}-wal because another program is reading; when it is done, {again}", .path.display())]
-    WalBusy { path: PathBuf, again: &'static str },
-    #[error("bytes of deleted rows may still be in {}-wal; {again}; {error}", .path.display())]
+    #[error(
+        "bytes of deleted rows may still be in {name}-wal because another program is reading; when it is done, {again}"
+    )]
+    WalBusy { name: String, again: &'static str },
+    #[error("bytes of deleted rows may still be in {name}-wal; {again}; {error}")]
     WalNotEmptied {
-        path: PathBuf,
+        name: String,
         again: &'static str,
         error: Box<StorageError>,
     },

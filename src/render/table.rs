@@ -20,7 +20,7 @@ use crate::{
     expert::ExpertNames,
     reports::{ByDay, ByLead, Lead},
     storage::{FoundClicks, SpellingRows, TableRows},
-    text::{visible, visible_path},
+    text::visible,
 };
 
 /// The terminal and the reader of a table.
@@ -68,7 +68,7 @@ impl Format for Table {
                 return out.flush();
             }
             Report::ByDay(report) => self.sparkline(report, out)?,
-            Report::Check { path, .. } => writeln!(out, "{}\n", visible_path(path))?,
+            Report::Check { name, .. } => writeln!(out, "{}\n", visible(name))?,
             Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {}
         }
         self.list(&report.list(), out)?;

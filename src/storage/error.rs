@@ -11,10 +11,10 @@ use crate::text::memory::OutOfMemory;
 
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
 #[derive(Debug, ThisError)]
-#[error("{}: {cause}", .path.display())]
+#[error("{name}: {cause}")]
 pub(crate) struct Error {
-    /// The database; if a backup failed, the backup.
-    path: PathBuf,
+    /// That of the database; if a backup failed, the path of the backup.
+    name: String,
     cause: Cause,
 }
 
@@ -148,6 +148,49 @@ pub(crate) enum Cause {
         parent: String,
         rows: u64,
     },
+    /// No server of the URL accepts the connection; why.
+    #[cfg(feature = "postgres")]
+    #[error("cannot connect: {0}")]
+    NotConnected(String),
+    #[cfg(feature = "postgres")]
+    #[error(
+        "no table {0}; check --db and the search_path of the user, or create it with `leadclicks schema | psql`"
+    )]
+    NoServerTable(&'static str),
+    #[cfg(feature = "postgres")]
+    #[error("lead_clicks.{column} has an unsupported type; make it {wanted}")]
+    ColumnType {
+        column: &'static str,
+        wanted: &'static str,
+    },
+    /// The server's encoding.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the database has the encoding {0}, which cannot store every click; create it with ENCODING 'UTF8'"
+    )]
+    Encoding(String),
+    /// The server answers before a commit is on its disk.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "{setting} is off, so a click that was answered 202 could be lost; set it to on in postgresql.conf, or for the \
+         user with ALTER ROLE"
+    )]
+    NotDurable { setting: &'static str },
+    /// `lead_clicks.click_id` has no unique index.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with \
+         `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
+    )]
+    NoUniqueId,
+    /// The user has no right to do this. Contains the server's sentence.
+    #[cfg(feature = "postgres")]
+    #[error("{0}; grant it as docs/postgresql.md shows")]
+    NoRight(String),
+    /// Any other error of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    #[error("{}", server_error(.0))]
+    Postgres(tokio_postgres::Error),
     /// The backup could not be written. `consequence` follows a semicolon, or is empty.
     #[error("cannot write the backup: {reason}{consequence}")]
     Backup {
@@ -166,10 +209,12 @@ pub(crate) enum Cause {
 
 impl Error {
     pub(crate) fn new(path: &Path, cause: Cause) -> Self {
-        Self {
-            path: path.to_owned(),
-            cause,
-        }
+        Self::named(path.display().to_string(), cause)
+    }
+
+    /// As [`Error::new`], for a database that is not a file.
+    pub(super) fn named(name: String, cause: Cause) -> Self {
+        Self { name, cause }
     }
 
     /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
@@ -204,6 +249,45 @@ impl From<rusqlite::Error> for Cause {
             _ => Self::Sqlite(source),
         }
     }
+}
+
+#[cfg(feature = "postgres")]
+impl From<tokio_postgres::Error> for Cause {
+    fn from(source: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        match source.as_db_error() {
+            Some(error) if *error.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::NoRight(error.message().to_owned())
+            }
+            // Of ON CONFLICT (click_id).
+            Some(error) if *error.code() == SqlState::INVALID_COLUMN_REFERENCE => Self::NoUniqueId,
+            _ => Self::Postgres(source),
+        }
+    }
+}
+
+/// PostgreSQL's own sentence about an error, and the next step.
+#[cfg(feature = "postgres")]
+fn server_error(error: &tokio_postgres::Error) -> String {
+    let Some(error) = error.as_db_error() else {
+        return format!("{error}; check the server and the network, and try again");
+    };
+    let next = match error.code().code() {
+        code if code.starts_with("23") || code.starts_with("P0") => {
+            "fix it in the program that owns the database"
+        }
+        code if code.starts_with("53") => "check the server's disk, memory and connections",
+        "57014" => "raise statement_timeout for this user",
+        code if code.starts_with("40") || code.starts_with("55") || code.starts_with("57") => {
+            "try again"
+        }
+        _ => "check the server's log",
+    };
+    format!(
+        "{} (SQLSTATE {}); {next}",
+        error.message(),
+        error.code().code()
+    )
 }
 
 /// The database, or a file that SQLite keeps next to it.

@@ -1,10 +1,13 @@
 //! The queue in which clicks wait for the writer.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Pace;
+use super::{Checkpoint, Error, Pace};
 use crate::{
     click::{Click, ClickId, PostedClick},
     timestamp::Timestamp,
@@ -24,6 +27,54 @@ pub(crate) enum NotStored {
     Refused,
     /// The database can't be written to at the moment: the disk is full, or another program holds the lock.
     Unavailable,
+}
+
+/// What the writer has done since it started; read while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct WriterCounts {
+    commits: AtomicU64,
+}
+
+impl WriterCounts {
+    pub(super) fn add_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Transactions committed, each with one fsync.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// The running writer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    counts: Arc<WriterCounts>,
+    ended: oneshot::Receiver<Result<Checkpoint, Error>>,
+}
+
+impl Writer {
+    /// `ended` gets the result of the last checkpoint when all clicks are stored.
+    pub(super) fn new(
+        counts: Arc<WriterCounts>,
+        ended: oneshot::Receiver<Result<Checkpoint, Error>>,
+    ) -> Self {
+        Self { counts, ended }
+    }
+
+    /// What the writer has done so far.
+    pub(crate) fn counts(&self) -> &Arc<WriterCounts> {
+        &self.counts
+    }
+
+    /// Waits until every [`ClickQueue`] is dropped, the queued clicks are stored, and the WAL is checkpointed. Returns the
+    /// result of the checkpoint.
+    ///
+    /// # Errors
+    /// If the checkpoint fails. All acknowledged clicks are in the database or its WAL even then.
+    pub(crate) async fn ended(self) -> Result<Checkpoint, Error> {
+        self.ended.await.unwrap_or(Ok(Checkpoint::Busy))
+    }
 }
 
 /// Sends clicks to the writer. When the last clone is dropped, the writer stores what is queued, empties the WAL and

@@ -33,6 +33,15 @@ impl StoredClick<'_> {
     }
 }
 
+/// Clicks that have arrived since the last poll.
+#[derive(Debug, Default)]
+pub(crate) struct NewClicks {
+    /// Oldest first, with emails and usernames in their canonical form.
+    pub(crate) clicks: Vec<StoredClick<'static>>,
+    /// Whether there may be more already, so that the caller should poll again at once.
+    pub(crate) has_more: bool,
+}
+
 /// A set of columns of `lead_clicks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Columns(u8);

@@ -31,6 +31,8 @@ mod memory;
 mod model;
 mod other_readers;
 mod permissions;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod privacy;
 mod progress;
 mod rankings;

@@ -1,6 +1,6 @@
 //! `leadclicks check`
 
-use std::{fs, path::Path};
+use std::fs;
 
 use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
@@ -13,7 +13,7 @@ use crate::{
         progress::{CHECKING, timed},
     },
     render::{Format as _, Report, json::Json, table::Table},
-    storage::{self, Depth, DiskReserve, State},
+    storage::{self, DbLocation, Depth, DiskReserve, State},
     timestamp::Timestamp,
 };
 
@@ -41,21 +41,28 @@ pub(super) struct CheckArgs {
     format: Format,
 }
 
-pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
     let depth = if args.quick {
         Depth::Quick
     } else {
         Depth::Full
     };
-    // The target of a link; if there is no file, the path as it was given.
-    let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
+    let name = match db {
+        // The target of a link; if there is no file, the path as it was given.
+        DbLocation::File(path) => fs::canonicalize(path)
+            .unwrap_or_else(|_| path.clone())
+            .display()
+            .to_string(),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) => db.to_string(),
+    };
     let now = Timestamp::new(now.timestamp());
     let reserve = args.disk_reserve.unwrap_or_default();
     let findings = timed(CHECKING, || storage::check(db, depth, reserve, now));
     let worst = State::worst(&findings);
     let are_worst = findings.iter().filter(|finding| finding.state == worst);
     let count = are_worst.count() as u64;
-    let report = Report::Check { path, findings };
+    let report = Report::Check { name, findings };
     output::print(|out| {
         if args.format == Format::Json {
             Json.write(&report, out)

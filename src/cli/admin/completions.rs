@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::{
     cli::{
         admin::{self, hidden_db},
-        daemon,
+        daemon, db_path,
         failure::Failure,
         output,
     },
@@ -113,7 +113,9 @@ _leadclicks() {",
 /// The usernames of the list of experts, one a line; none if it can't be read, because the user is about to type. Clicks are not
 /// read, because there may be very many.
 fn usernames(db: &Path) -> String {
-    let experts = Db::open_for_report(db).and_then(|db| db.experts());
+    let experts = db_path::location(db)
+        .ok()
+        .and_then(|db| Db::open_for_report(&db).and_then(|db| db.experts()).ok());
     experts
         .unwrap_or_default()
         .into_iter()

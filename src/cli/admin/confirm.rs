@@ -3,7 +3,6 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
-    path::Path,
 };
 
 use clap::Args;
@@ -18,8 +17,8 @@ use crate::{
     interrupt,
     progress::Progress,
     render::{counted, table::Table},
-    storage::{Checkpoint, Db, Deletion, Error, Leftovers, TableRows, size},
-    text::visible_path,
+    storage::{Checkpoint, Db, DbLocation, Deletion, Error, Leftovers, TableRows, size},
+    text::{visible, visible_path},
 };
 
 /// The next step if copies of rows are left, and if deleting again deletes nothing else.
@@ -48,11 +47,11 @@ impl ConfirmArgs {
     ///
     /// # Errors
     /// When the database can't be opened for that.
-    pub(super) fn open(&self, path: &Path) -> Result<Db, Error> {
+    pub(super) fn open(&self, location: &DbLocation) -> Result<Db, Error> {
         if self.dry_run {
-            Db::open_for_report(path)
+            Db::open_for_report(location)
         } else {
-            Db::open_for_change(path)
+            Db::open_for_change(location)
         }
     }
 
@@ -71,8 +70,10 @@ impl ConfirmArgs {
     ) -> Result<Confirmed, Failure> {
         let needed = db.disk_need(deletion)?;
         let shown = shown.and_then(|()| {
-            let needed = size(needed);
-            output::say(&format!("\nneeds about {needed} of free disk space"))
+            needed.map_or(Ok(()), |needed| {
+                let needed = size(needed);
+                output::say(&format!("\nneeds about {needed} of free disk space"))
+            })
         });
         if self.dry_run {
             let line = format!("\ndry run: nothing was deleted{also_skipped}");
@@ -89,7 +90,7 @@ impl ConfirmArgs {
 
 /// Prints the path of the database, and the tables with the number of rows that would be deleted.
 pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
-    output::say(&format!("{}\n", visible_path(db.path())))?;
+    output::say(&format!("{}\n", visible(&db.name())))?;
     let screen = output::screen(TimeZone::UTC);
     Table { screen }.tables(tables, &mut io::stdout().lock())
 }
@@ -100,17 +101,17 @@ pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
 /// # Errors
 /// When copies may be left.
 pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Result<(), Failure> {
-    let path = db.path().to_owned();
+    let name = db.name();
     if let Err(error) = db.erase_remains(tables) {
         let error = Box::new(error);
-        return Err(Failure::NotCleared { path, again, error });
+        return Err(Failure::NotCleared { name, again, error });
     }
     match db.empty_wal() {
         Ok(Checkpoint::Finished) => Ok(()),
-        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { path, again }),
+        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { name, again }),
         Err(error) => {
             let error = Box::new(error);
-            Err(Failure::WalNotEmptied { path, again, error })
+            Err(Failure::WalNotEmptied { name, again, error })
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     cli::{failure::Failure, output, print_error},
     import::{self, experts::parse},
     render::Report,
-    storage::Db,
+    storage::{Db, DbLocation},
 };
 
 /// List or import the experts
@@ -46,14 +46,14 @@ Examples:
     },
 }
 
-pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, command: &ExpertsCommand) -> Result<(), Failure> {
     match command {
         ExpertsCommand::Import { file } => import(db, file),
         ExpertsCommand::List { format, output } => list(db, *format, output),
     }
 }
 
-fn import(db: &Path, file: &Path) -> Result<(), Failure> {
+fn import(db: &DbLocation, file: &Path) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let parsed = import::open(file)
         .and_then(parse)
@@ -76,14 +76,14 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(db: &Path, format: Format, output: &OutputArgs) -> Result<(), Failure> {
+fn list(db: &DbLocation, format: Format, output: &OutputArgs) -> Result<(), Failure> {
     output.check(format)?;
     let db = &Db::open_for_report(db)?;
     let experts = db.experts()?;
     if experts.is_empty() {
         let sentence = format!(
             "no experts yet in {}; see `leadclicks experts import --help`",
-            db.path().display()
+            db.name()
         );
         print_error("leadclicks", &sentence);
     }

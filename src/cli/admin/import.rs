@@ -1,6 +1,6 @@
 //! `leadclicks import`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use crate::{
         self, ImportError, ImportStopped, ImportedClicks,
         clicks::{self, Format, ParsedClicks},
     },
-    storage::Db,
+    storage::{Db, DbLocation},
     text::spreadsheet::Cells,
     timestamp::Timestamp,
 };
@@ -43,7 +43,7 @@ pub(super) struct ImportArgs {
     dry_run: bool,
 }
 
-pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
             "--raw-csv is only for --format csv".to_owned(),

@@ -1,9 +1,6 @@
 //! `leadclicks purge`
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
 use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
@@ -22,8 +19,8 @@ use crate::{
         progress::{READING_CLICKS, timed},
     },
     render::{counted, table::Table},
-    storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection},
-    text::visible_path,
+    storage::{Db, DbLocation, Deletion, EmailFilter, Error, FoundClicks, Selection},
+    text::visible,
     timestamp::Timestamp,
 };
 
@@ -74,13 +71,13 @@ pub(super) struct PurgeArgs {
     confirm: ConfirmArgs,
 }
 
-pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
     let selection = args.selection(now)?;
     let db = args.confirm.open(db)?;
-    let path = visible_path(db.path());
+    let name = visible(&db.name()).into_owned();
     let Some(found) = timed(READING_CLICKS, || db.find_clicks(&selection))? else {
         let similar = similar_experts(&db, &selection)?;
-        let nothing = format!("no clicks {} in {path}{similar}", described(&selection));
+        let nothing = format!("no clicks {} in {name}{similar}", described(&selection));
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
@@ -155,7 +152,7 @@ fn show(db: &Db, selection: &Selection, found: &FoundClicks) -> Result<io::Resul
     let (first, last) = (found.first.rfc3339(), found.last.rfc3339());
     let print = || {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}\n", visible_path(db.path()))?;
+        writeln!(out, "{}\n", visible(&db.name()))?;
         writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
         if !is_only_old(selection) {
             writeln!(out)?;

@@ -1,6 +1,6 @@
 //! `leadclicks report`
 
-use std::{num::NonZeroU64, path::Path};
+use std::num::NonZeroU64;
 
 use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
@@ -21,7 +21,7 @@ use crate::{
         html::{Html, ROWS_MAX},
     },
     reports::{self, Gaps, RankBy, Subject},
-    storage::{Db, EmailFilter, Error, Selection, Window},
+    storage::{Db, DbLocation, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -111,7 +111,7 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
         .map_err(|_| "a limit is a whole number of at least 1")
 }
 
-pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
     let now = &args.zone.apply(now);
     let until = resolve("--until", args.until, now)?;
@@ -237,6 +237,6 @@ fn say_empty(db: &Db, selection: &Selection, hint: &str) {
     } else {
         "in this period"
     };
-    let sentence = format!("no clicks{which} {when} in {}{hint}", db.path().display());
+    let sentence = format!("no clicks{which} {when} in {}{hint}", db.name());
     print_error("leadclicks", &sentence);
 }

@@ -1,6 +1,6 @@
 //! `leadclicks reset`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use crate::{
         progress::{COPYING, with_bar},
     },
     render::counted,
-    storage::{Deletion, TABLES},
+    storage::{DbLocation, Deletion, TABLES},
     text::visible_path,
 };
 
@@ -46,7 +46,7 @@ pub(super) struct ResetArgs {
     backup: Option<PathBuf>,
 }
 
-pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ResetArgs) -> Result<(), Failure> {
     let db = args.confirm.open(db)?;
     let found = db.count_rows()?;
     let shown = show_tables(&db, &found);

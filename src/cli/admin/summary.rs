@@ -1,7 +1,5 @@
 //! `leadclicks summary`
 
-use std::path::Path;
-
 use clap::Args;
 use jiff::Zoned;
 
@@ -14,7 +12,7 @@ use crate::{
     },
     render::{json::Json, summary},
     reports,
-    storage::Db,
+    storage::{Db, DbLocation},
 };
 
 /// Show an overview on one screen
@@ -35,13 +33,13 @@ pub(super) struct SummaryArgs {
     format: Format,
 }
 
-pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
     let db = &Db::open_for_report(db)?;
     let summary = timed(READING_CLICKS, || reports::summary(db, now))?;
     let is_empty = summary.overall.totals.clicks == 0;
     if is_empty {
-        let sentence = format!("no clicks yet in {}", db.path().display());
+        let sentence = format!("no clicks yet in {}", db.name());
         print_error("leadclicks", &sentence);
     }
     output::write(db, None, |out| match args.format {

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
-    path::Path,
     time::Duration,
 };
 
@@ -19,7 +18,7 @@ use crate::{
     expert::ExpertNames,
     render::lines::{self, Edge},
     reports::ClickRow,
-    storage::{Db, Feed, NewClicks, Selection},
+    storage::{Db, DbLocation, Feed, NewClicks, Selection},
     timestamp::Timestamp,
 };
 
@@ -58,7 +57,7 @@ enum Format {
     Ndjson,
 }
 
-pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
     let mut selection = args.filter.selection(None, now)?;
     if selection.expert.is_some() {
@@ -66,10 +65,10 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     }
     let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
     if io::stdout().is_terminal() {
-        let path = feed.path().display();
+        let name = feed.name();
         print_error(
             "leadclicks",
-            &format!("waiting for clicks in {path}; stop with Ctrl-C"),
+            &format!("waiting for clicks in {name}; stop with Ctrl-C"),
         );
     }
     loop {
@@ -88,8 +87,8 @@ fn warn_of_unknown_expert(db: &Db, selection: &mut Selection) -> Result<(), Fail
     if let Some(hint) = find_expert(db, selection)?
         && let Some(expert) = &selection.expert
     {
-        let path = db.path().display();
-        let sentence = format!("no clicks on '{expert}' yet in {path}{hint}");
+        let name = db.name();
+        let sentence = format!("no clicks on '{expert}' yet in {name}{hint}");
         print_error("leadclicks", &sentence);
     }
     Ok(())

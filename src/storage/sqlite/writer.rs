@@ -10,10 +10,7 @@ use std::{
     hash::BuildHasher,
     mem,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -33,7 +30,7 @@ use super::{
 use crate::{
     click::ClickId,
     storage::{
-        Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
+        Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored, Writer, WriterCounts,
         disk::{DiskSpace, size},
         error::reason,
         queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
@@ -61,88 +58,55 @@ const ROW_BYTES: u64 = 150;
 
 const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
-/// What the writer has done since it started; read while it runs.
-#[derive(Debug, Default)]
-pub(crate) struct WriterCounts {
-    commits: AtomicU64,
-}
-
-impl WriterCounts {
-    /// Transactions committed, each with one fsync.
-    pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
-    }
-}
-
-/// The running writer thread.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    counts: Arc<WriterCounts>,
-    ended: oneshot::Receiver<Result<Checkpoint, Error>>,
-}
-
-impl Writer {
-    /// Starts the writer thread on `db`, which must have been opened for capture. It stores no clicks while there is less free
-    /// disk space than `reserve`. No other writer may share `pace`. `now` is the clock by which clicks arrive.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime, because a task passes on the answers.
-    ///
-    /// # Errors
-    /// If the newest clicks can't be read, or the thread can't be started.
-    pub(crate) fn start(
-        db: SqliteDb,
-        pace: Arc<Pace>,
-        reserve: DiskReserve,
-        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
-    ) -> Result<(Self, ClickQueue), Error> {
-        let path = db.path().to_owned();
-        let id_hasher = IdHasher::default();
-        let database = CaptureDatabase::new(db, &id_hasher, now())?;
-        let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
-        let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
-        tokio::spawn(pass_on(answered));
-        let (end, ended) = oneshot::channel();
-        let counts = Arc::new(WriterCounts::default());
-        let thread = WriterThread {
-            path: path.clone(),
-            database: Some(database),
-            id_hasher,
-            room: RoomCheck {
-                reserve,
-                refused_growth: 0,
-            },
-            now: now.clone(),
-            pace: Arc::clone(&pace),
-            answers,
-            counts: Arc::clone(&counts),
-            is_failing: false,
-            logged_rejections: Vec::new(),
-        };
-        let thread = thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || {
-                // The receiver may be gone.
-                let _ = end.send(thread.run(receiver));
-            })
-            .map_err(|source| Error::unusable(&path, source))?;
-        pace.set_writer(thread.thread().clone());
-        Ok((Self { counts, ended }, ClickQueue::new(sender, pace, now)))
-    }
-
-    /// What the writer has done so far.
-    pub(crate) fn counts(&self) -> &Arc<WriterCounts> {
-        &self.counts
-    }
-
-    /// Waits until every [`ClickQueue`] is dropped, the queued clicks are stored, and the WAL is checkpointed. Returns the
-    /// result of the checkpoint.
-    ///
-    /// # Errors
-    /// If the checkpoint fails. All acknowledged clicks are in the database or its WAL even then.
-    pub(crate) async fn ended(self) -> Result<Checkpoint, Error> {
-        self.ended.await.unwrap_or(Ok(Checkpoint::Busy))
-    }
+/// Starts the writer thread on `db`, which must have been opened for capture. It stores no clicks while there is less free
+/// disk space than `reserve`. No other writer may share `pace`. `now` is the clock by which clicks arrive.
+///
+/// # Panics
+/// Outside a Tokio runtime, because a task passes on the answers.
+///
+/// # Errors
+/// If the newest clicks can't be read, or the thread can't be started.
+pub(crate) fn start(
+    db: SqliteDb,
+    pace: Arc<Pace>,
+    reserve: DiskReserve,
+    now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+) -> Result<(Writer, ClickQueue), Error> {
+    let path = db.path().to_owned();
+    let id_hasher = IdHasher::default();
+    let database = CaptureDatabase::new(db, &id_hasher, now())?;
+    let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
+    let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
+    tokio::spawn(pass_on(answered));
+    let (end, ended) = oneshot::channel();
+    let counts = Arc::new(WriterCounts::default());
+    let thread = WriterThread {
+        path: path.clone(),
+        database: Some(database),
+        id_hasher,
+        room: RoomCheck {
+            reserve,
+            refused_growth: 0,
+        },
+        now: now.clone(),
+        pace: Arc::clone(&pace),
+        answers,
+        counts: Arc::clone(&counts),
+        is_failing: false,
+        logged_rejections: Vec::new(),
+    };
+    let thread = thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || {
+            // The receiver may be gone.
+            let _ = end.send(thread.run(receiver));
+        })
+        .map_err(|source| Error::unusable(&path, source))?;
+    pace.set_writer(thread.thread().clone());
+    Ok((
+        Writer::new(counts, ended),
+        ClickQueue::new(sender, pace, now),
+    ))
 }
 
 /// Passes on the answers of each batch. If the writer's thread woke the clicks' tasks itself, each would cost it a system
@@ -422,7 +386,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         let conn = database.tracked.db.conn();
         match done {
             Ok(()) => {
-                self.counts.commits.fetch_add(1, Ordering::Relaxed);
+                self.counts.add_commit();
                 database.remember(batch);
             }
             Err(_) if !conn.is_autocommit() => {

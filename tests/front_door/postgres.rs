@@ -1,0 +1,5 @@
+//! The second engine, on real servers of Debian's packages.
+
+mod capture;
+mod reports;
+mod server;
