@@ -10,11 +10,13 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Ran, Site};
+use crate::support::{Daemon, PATIENCE, Ran, Site};
 
 /// Settings of every server. It only listens on its socket, so that no port has to be free.
 const SETTINGS: &str = "
@@ -191,34 +193,68 @@ fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) 
 /// A database of its own on a server, which `leadclicks` and `leadclicksd` use in the directory of a [`Site`].
 pub struct ServerSite {
     pub site: Site,
-    server: &'static Server,
+    server: Held,
     name: String,
 }
 
-impl ServerSite {
-    /// An empty database on the shared server.
-    pub fn empty() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = Server::shared();
-        let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let created = Ran::of(createdb(server, &name));
-        assert!(created.status.success(), "{created}");
-        Self {
-            site: Site::new(),
-            server,
-            name,
-        }
-    }
+/// The server that most tests share, or one that only this test needs.
+enum Held {
+    Shared(&'static Server),
+    Own(Box<Server>),
+}
 
+impl ServerSite {
     /// A database with the tables that `leadclicks schema` prints.
     pub fn new() -> Self {
-        let new = Self::empty();
-        new.sql(&new.site.stdout_of(&["schema"]));
+        Self::empty().with_tables()
+    }
+
+    /// An empty database on the shared server.
+    pub fn empty() -> Self {
+        Self::create(Held::Shared(Server::shared()), &[])
+    }
+
+    /// A database without UTF-8, with tables.
+    pub fn with_encoding(encoding: &str) -> Self {
+        let encoding = format!("--encoding={encoding}");
+        let args = ["--template=template0", "--locale=C", &encoding];
+        Self::create(Held::Shared(Server::shared()), &args).with_tables()
+    }
+
+    /// A database with tables on this server.
+    pub fn on(server: Server) -> Self {
+        Self::create(Held::Own(Box::new(server)), &[]).with_tables()
+    }
+
+    fn create(server: Held, args: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let new = Self {
+            site: Site::new(),
+            server,
+            name: format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed)),
+        };
+        let mut command = new.server().program("createdb");
+        command.args(args).arg(&new.name);
+        let created = Ran::of(command);
+        assert!(created.status.success(), "{created}");
         new
     }
 
-    pub fn server(&self) -> &'static Server {
-        self.server
+    fn with_tables(self) -> Self {
+        self.sql(&self.site.stdout_of(&["schema"]));
+        self
+    }
+
+    pub fn server(&self) -> &Server {
+        match &self.server {
+            Held::Shared(server) => server,
+            Held::Own(server) => server,
+        }
+    }
+
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The URL for the superuser.
@@ -228,7 +264,7 @@ impl ServerSite {
 
     pub fn url_of(&self, user: &str) -> String {
         let socket = self
-            .server
+            .server()
             .socket()
             .display()
             .to_string()
@@ -240,21 +276,41 @@ impl ServerSite {
     pub fn shown(&self) -> String {
         format!(
             "postgres://admin@{}/{}",
-            self.server.socket().display(),
+            self.server().socket().display(),
             self.name
         )
     }
 
+    /// `psql` as the superuser.
+    pub fn psql(&self, args: &[&str]) -> Command {
+        let mut command = self.server().program("psql");
+        command
+            .args([
+                "--no-psqlrc",
+                "--set=ON_ERROR_STOP=1",
+                "--dbname",
+                &self.name,
+            ])
+            .args(args);
+        command
+    }
+
     /// Runs SQL as the superuser, and returns the values, one row a line.
     pub fn sql(&self, sql: &str) -> String {
-        let mut command = self.server.program("psql");
-        command
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--set=ON_ERROR_STOP=1", "--dbname", &self.name, "--file=-"])
-            .stdin(Stdio::piped());
+        let mut command = self.psql(&["--quiet", "--tuples-only", "--no-align", "--file=-"]);
+        command.stdin(Stdio::piped());
         let ran = Ran::finish(command, sql.as_bytes());
         assert!(ran.status.success(), "{ran}");
         ran.stdout
+    }
+
+    /// Waits until a query is true.
+    pub fn wait_until(&self, query: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.sql(query) != "t\n" {
+            assert!(Instant::now() < deadline, "never: {query}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// `leadclicks` on this database.
@@ -290,10 +346,4 @@ impl ServerSite {
         command.env("LEADCLICKS_DB", url);
         Daemon::start_on_own_database(command, &self.site, args)
     }
-}
-
-fn createdb(server: &Server, name: &str) -> Command {
-    let mut command = server.program("createdb");
-    command.arg(name);
-    command
 }
