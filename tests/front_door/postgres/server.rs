@@ -53,42 +53,117 @@ pub struct Server {
 impl Server {
     /// A new server with these settings in addition.
     pub fn start(settings: &str) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("pg")
-            .tempdir_in("/tmp")
-            .unwrap();
+        let directory = new_directory();
         let data = directory.path().join("data");
-        let user = user();
-        if let Some((uid, gid)) = user {
-            chown(directory.path(), Some(uid), Some(gid)).unwrap();
-        }
-        let initialized = Ran::finish(
-            as_user(
-                user,
-                "initdb",
-                &[
-                    "--no-sync",
-                    "--username=admin",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "-D",
-                ],
-                &data,
-            ),
-            b"",
-        );
+        let args = [
+            "--no-sync",
+            "--username=admin",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "-D",
+        ];
+        let initialized = Ran::finish(as_own_user("initdb", &args, &data), b"");
         assert!(initialized.status.success(), "{initialized}");
         let socket = directory.path().display();
         let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         configuration += &format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
-        Self::run(directory, &data)
+        Self::run(directory)
     }
 
-    fn run(directory: TempDir, data: &Path) -> Self {
-        let mut child = as_user(user(), "sh", &["-c", RUN], data)
+    /// A standby of this server, with these settings in addition.
+    pub fn start_standby(&self, settings: &str) -> Self {
+        let directory = new_directory();
+        let data = directory.path().join("data");
+        let args = [
+            "--host",
+            self.socket().to_str().unwrap(),
+            "--username=admin",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-D",
+        ];
+        let copied = Ran::finish(as_own_user("pg_basebackup", &args, &data), b"");
+        assert!(copied.status.success(), "{copied}");
+        let socket = directory.path().display();
+        let path = data.join("postgresql.conf");
+        let configuration = fs::read_to_string(&path).unwrap();
+        let own = format!("unix_socket_directories = '{socket}'\n{settings}\n");
+        fs::write(path, configuration + &own).unwrap();
+        Self::run(directory)
+    }
+
+    /// Makes the primary of a standby.
+    pub fn promote(&self) {
+        self.control(&["promote", "-w"]);
+    }
+
+    /// Restarts it with `fast` or `immediate`.
+    pub fn restart(&self, mode: &str) {
+        self.control(&["restart", "-w", "-m", mode]);
+    }
+
+    /// Starts it again after [`Server::kill`].
+    pub fn start_again(&self) {
+        self.control(&["start", "-w", "-t", "60"]);
+    }
+
+    fn control(&self, args: &[&str]) {
+        let log = self.data().join("log");
+        let args = [args, &["-l", log.to_str().unwrap(), "-D"]].concat();
+        let mut command = as_own_user("pg_ctl", &args, &self.data());
+        // The server would keep a pipe open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().unwrap();
+        assert!(status.success(), "{args:?}\n{}", self.log());
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(&self) {
+        self.signal("KILL");
+        let data = fs::canonicalize(self.data()).unwrap();
+        let runs = || {
+            fs::read_dir("/proc").unwrap().any(|process| {
+                let directory = fs::read_link(process.unwrap().path().join("cwd"));
+                directory.is_ok_and(|directory| directory == data)
+            })
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while runs() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The process is still known, because nobody waits for it. After a power cut it would not be.
+        fs::remove_file(self.data().join("postmaster.pid")).unwrap();
+        fs::remove_file(self.socket().join(".s.PGSQL.5432.lock")).unwrap();
+    }
+
+    /// Sends its first process a signal.
+    pub fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{signal}"), &self.pid()]);
+        assert!(kill.status().unwrap().success());
+    }
+
+    fn pid(&self) -> String {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().to_owned()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.data().join("log")).unwrap_or_default()
+    }
+
+    fn run(directory: TempDir) -> Self {
+        let data = directory.path().join("data");
+        let mut child = as_own_user("sh", &["-c", RUN], &data)
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
@@ -138,6 +213,18 @@ impl Drop for Server {
     }
 }
 
+/// A directory of the user who runs the servers.
+pub fn new_directory() -> TempDir {
+    let directory = tempfile::Builder::new()
+        .prefix("pg")
+        .tempdir_in("/tmp")
+        .unwrap();
+    if let Some((uid, gid)) = user() {
+        chown(directory.path(), Some(uid), Some(gid)).unwrap();
+    }
+    directory
+}
+
 /// A program of PostgreSQL. Debian has most of them only in a directory of the version.
 fn path_of(program: &str) -> PathBuf {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
@@ -161,8 +248,9 @@ fn user() -> Option<(u32, u32)> {
     Some((fields.next()?, fields.next()?))
 }
 
-fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) -> Command {
-    let mut command = match user {
+/// A program that runs as the user who runs the servers, with a path as its last argument.
+pub fn as_own_user(program: &str, args: &[&str], path: &Path) -> Command {
+    let mut command = match user() {
         None => Command::new(path_of(program)),
         Some((uid, gid)) => {
             let mut command = Command::new("setpriv");
@@ -172,15 +260,15 @@ fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) 
         }
     };
     let programs = path_of("pg_ctl");
-    let path = format!(
+    let search_path = format!(
         "{}:{}",
         programs.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
     command
         .args(args)
-        .arg(data)
-        .env("PATH", path)
+        .arg(path)
+        .env("PATH", search_path)
         .env("LC_ALL", "C.UTF-8")
         .env("HOME", "/")
         .current_dir("/")
@@ -260,6 +348,15 @@ impl ServerSite {
     /// The URL for the superuser.
     pub fn url(&self) -> String {
         self.url_of("admin")
+    }
+
+    /// The URL of this database on several servers.
+    pub fn url_on(&self, sockets: &[&Path]) -> String {
+        let hosts: Vec<String> = sockets
+            .iter()
+            .map(|socket| socket.display().to_string().replace('/', "%2F"))
+            .collect();
+        format!("postgres://admin@{}/{}", hosts.join(","), self.name)
     }
 
     pub fn url_of(&self, user: &str) -> String {
