@@ -14,6 +14,7 @@ pub(super) mod insert;
 pub(super) mod leftovers;
 mod location;
 mod open;
+mod owner;
 pub(super) mod pace;
 pub(super) mod purge;
 mod recent_ids;

@@ -1,7 +1,12 @@
-//! How the daemon starts: addresses, the variable `PORT`, what the first lines of the log and the ready line say. Also SIGHUP.
+//! How the daemon starts: addresses, the variable `PORT`, what the first lines of the log and the ready line say, and errors about
+//! files that belong to another user. Also SIGHUP.
 
 use std::{
-    os::unix::net::UnixStream,
+    fs,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        net::UnixStream,
+    },
     process::{Command, Stdio},
 };
 
@@ -255,4 +260,96 @@ fn sighup_is_logged_and_ignored() {
     // It is no first signal, after which a second would end the daemon at once.
     let (status, log) = daemon.stop();
     assert!(status.success() && log.ends_with("INFO stopped\n"), "{log}");
+}
+
+/// A user that need not exist.
+const USER: u32 = 64_001;
+
+/// The daemon, a copy of which is in the directory, as that user.
+fn as_user(site: &Site, db: &str) -> Ran {
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            &format!("--reuid={USER}"),
+            "--regid=64001",
+            "--clear-groups",
+        ])
+        .arg(site.path("leadclicksd"))
+        .args(["--listen", "127.0.0.1:0", "--db"])
+        .arg(site.path(db));
+    Ran::of(command)
+}
+
+#[test]
+fn an_error_about_permissions_says_whose_the_files_are_and_whose_they_must_be() {
+    let site = Site::new();
+    if chown(site.path(""), Some(0), Some(0)).is_err() {
+        eprintln!("not root: the daemon can't run as another user");
+        return;
+    }
+    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    // Copied to where this user may go, by another process: a program can't be started while a child that some test forks has it
+    // open for writing.
+    let mut copy = Command::new("cp");
+    copy.args([
+        env!("CARGO_BIN_EXE_leadclicksd"),
+        site.path("").to_str().unwrap(),
+    ]);
+    assert!(Ran::of(copy).status.success());
+    let make = |name: &str, owner: u32, mode: u32| {
+        let path = site.path(name);
+        if name.ends_with('/') {
+            fs::create_dir(&path).unwrap();
+        } else {
+            fs::write(&path, "").unwrap();
+        }
+        chown(&path, Some(owner), Some(owner)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    make("volume/", 0, 0o755);
+    make("read-only/", USER, 0o555);
+    make("closed/", 0, 0o700);
+    make("mine/", USER, 0o755);
+    make("mine/theirs.db", 0, 0o640);
+    make("mine/unwritable.db", USER, 0o440);
+    make("mine/side.db", USER, 0o640);
+    make("mine/side.db-wal", 0, 0o640);
+    let me = "leadclicksd runs as uid 64001 and may not";
+    let or = "as root, or start leadclicksd as its owner";
+    let root = |mode: &str| format!("which belongs to root (uid 0) and has mode {mode}");
+    let mine = |mode: &str| format!("which belongs to uid 64001 and has mode {mode}");
+    let path = |name: &str| site.path(name).display().to_string();
+    for (db, error) in [
+        (
+            "missing/x.db",
+            "its directory does not exist; create it for uid 64001, as whom leadclicksd runs, or check --db".to_owned(),
+        ),
+        (
+            "volume/x.db",
+            format!("{me} create files in the directory {0}, {1}; run `chown 64001 {0}` {or}", path("volume"), root("0755")),
+        ),
+        (
+            "read-only/x.db",
+            format!("{me} create files in the directory {0}, {1}; run `chmod u+wx {0}` {or}", path("read-only"), mine("0555")),
+        ),
+        (
+            "closed/x.db",
+            format!("{me} enter the directory {0}, {1}; run `chown 64001 {0}` {or}", path("closed"), root("0700")),
+        ),
+        (
+            "mine/theirs.db",
+            format!("{me} read and write the file {0}, {1}; run `chown 64001 {0}` {or}", path("mine/theirs.db"), root("0640")),
+        ),
+        (
+            "mine/unwritable.db",
+            format!("{me} read and write the file {0}, {1}; run `chmod u+rw {0}` {or}", path("mine/unwritable.db"), mine("0440")),
+        ),
+        (
+            "mine/side.db",
+            format!("{me} read and write the file {0}, {1}; run `chown 64001 {0}` {or}", path("mine/side.db-wal"), root("0640")),
+        ),
+    ] {
+        as_user(&site, db).assert(1, "", &format!("leadclicksd: {}: {error}\n", path(db)));
+    }
+    assert_eq!(fs::read_dir(site.path("volume")).unwrap().count(), 0);
 }
