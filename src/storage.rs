@@ -30,7 +30,7 @@ pub(crate) use disk::{DiskReserve, size};
 use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
-pub(crate) use health::{Depth, Finding, State};
+pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
 pub(crate) use rows::{Columns, OnInvalidTime, Order, Query, StoredClick};
 pub(crate) use selection::{EmailFilter, Selection, Window};
@@ -84,15 +84,9 @@ pub(crate) enum Db {
     Sqlite(SqliteDb),
 }
 
-/// Checks the database at `path` and the files next to it. `reserve` is that of the daemon; `now` decides which clicks are in
-/// the future. If the database can't be opened, the last finding contains the reason.
-pub(crate) fn check(
-    path: &Path,
-    depth: Depth,
-    reserve: DiskReserve,
-    now: Timestamp,
-) -> Vec<Finding> {
-    sqlite::health::check(path, depth, reserve, now)
+/// Checks the database at `path` and the files next to it. If the database can't be opened, the last finding contains the reason.
+pub(crate) fn check(path: &Path, checks: &Checks) -> Vec<Finding> {
+    sqlite::health::check(path, checks)
 }
 
 impl Db {

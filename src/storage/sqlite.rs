@@ -3,6 +3,7 @@
 pub(super) mod backup;
 mod batch;
 mod collation;
+mod daemon_lock;
 pub(super) mod erase;
 mod experts;
 pub(super) mod feed;

@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig, 
 use rustix::fs::{Access, access};
 
 use super::{
-    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files,
+    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, daemon_lock, has_wal_files,
     location::check_location, owner::check_owner,
 };
 use crate::storage::{Cause, Error, FILE_MODE};
@@ -57,6 +57,7 @@ impl SqliteDb {
     fn connect_for_capture(path: &Path) -> Result<Self, Error> {
         let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
         check_file_system(&path)?;
+        daemon_lock::check_free(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
         Ok(db)
