@@ -169,3 +169,14 @@ impl ClickQueue {
         self.sender.closed().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So the writer makes a batch of its jobs without copying the clicks to other memory.
+    #[test]
+    fn a_job_takes_no_more_memory_than_its_click() {
+        assert_eq!(size_of::<Job>(), size_of::<Pending>());
+    }
+}
