@@ -8,7 +8,7 @@ mod failure;
     not(fuzzing),
     expect(unreachable_pub, reason = "tests/fuzz uses this module")
 )]
-mod instant;
+mod period;
 mod output;
 mod progress;
 mod signals;
@@ -17,7 +17,7 @@ mod zone;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]
-pub use instant::{Instant, ParseInstantError};
+pub use period::{ParsePeriodError, Period};
 
 use std::{fmt, io::Write};
 

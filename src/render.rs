@@ -2,6 +2,7 @@
 //!
 //! A format is one file that implements [`Format`], and one line in `cli::admin::format`.
 
+mod asked;
 pub(crate) mod csv;
 pub(crate) mod html;
 mod ink;
@@ -24,6 +25,7 @@ use crate::{
 };
 use rows::List;
 
+pub(crate) use asked::{Asked, period};
 pub(crate) use ink::ColorMode;
 
 /// A report of any kind.
@@ -61,11 +63,11 @@ impl Report {
 
 /// An output format.
 pub(crate) trait Format {
-    /// Writes `report` and flushes `out`.
+    /// Writes `report` and flushes `out`. CSV and NDJSON have no place for what was `asked`.
     ///
     /// # Errors
     /// When `out` can't be written to.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()>;
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()>;
 }
 
 /// `1 lead`, `2 leads`, `2 searches`.

@@ -13,7 +13,7 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    Format, Report, plural,
+    Asked, Format, Report, period, plural,
     rows::Cell,
     table::{self, zone_name},
 };
@@ -60,9 +60,9 @@ pub(crate) struct Html {
 
 impl Format for Html {
     /// Writes the page row by row.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         head(report, out)?;
-        self.header(report, out)?;
+        self.header(report, asked, out)?;
         out.write_all(b"<main>\n")?;
         if report.is_empty() {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
@@ -164,7 +164,9 @@ impl Html {
     /// The time that the chart covers: the selected time, up to now, if that is not too long.
     fn chart_span(&self, days: &[Day]) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
-        let (newest, oldest) = (days.first()?, days.last()?);
+        let mut with_clicks = days.iter().filter(|day| day.clicks > 0);
+        let newest = with_clicks.next()?;
+        let oldest = with_clicks.next_back().unwrap_or(newest);
         // `until` is exclusive, and may be the beginning of a day.
         let until = until.map(|until| Timestamp::from_micros(until.micros() - 1));
         let end = until.map_or(self.made_at, |until| until.min(self.made_at));
@@ -176,7 +178,7 @@ impl Html {
     }
 
     /// Writes the title, the filters, when the page was created, and the totals.
-    fn header(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn header(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         let title = title(report, |subject| lists::text(subject, &self.zone));
         writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
         let mut fact =
@@ -185,7 +187,8 @@ impl Html {
         if !conditions.is_empty() {
             fact("Only clicks", &conditions)?;
         }
-        fact("Time", &self.window())?;
+        let time = period(asked.window, &self.zone).unwrap_or_else(|| "all".to_owned());
+        fact("Time", &Text(&time).to_string())?;
         let zone = zone_name(&self.zone).unwrap_or("local");
         fact("Time zone", &Text(zone).to_string())?;
         fact("Created", &lists::time(self.made_at, &self.zone))?;
@@ -229,16 +232,6 @@ impl Html {
             conditions.push(format!("after a search with “{}”", Isolated(query)));
         }
         conditions.join(" ")
-    }
-
-    fn window(&self) -> String {
-        let local = |at: Timestamp| lists::time(at, &self.zone);
-        match (self.selection.window.since, self.selection.window.until) {
-            (None, None) => "all".to_owned(),
-            (Some(since), None) => format!("from {} on", local(since)),
-            (None, Some(until)) => format!("before {}", local(until)),
-            (Some(since), Some(until)) => format!("from {} to {}", local(since), local(until)),
-        }
     }
 
     /// The totals, without those that are always 1 in this report.

@@ -5,18 +5,22 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Format, Report, rounded,
+    Asked, Format, Report, rounded,
     rows::{self, Column, List, Value},
 };
-use crate::reports::{ByLead, Summary};
+use crate::{
+    reports::{ByLead, Summary},
+    storage::Window,
+};
 
 /// The JSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Json;
 
 impl Format for Json {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         let mut object = Object::begin(out)?;
+        object.asked(asked)?;
         match report {
             Report::ByLead(report) => by_lead(&mut object, report)?,
             _ => object.list(&report.list())?,
@@ -125,6 +129,17 @@ impl<'a, W: Write> Object<'a, W> {
 
     fn columns(&mut self, columns: &[Column<'_>]) -> io::Result<()> {
         columns.iter().try_for_each(|column| self.column(column))
+    }
+
+    /// Writes what was asked for, if it was.
+    fn asked(&mut self, asked: &Asked) -> io::Result<()> {
+        let Window { since, until } = asked.window;
+        for (name, end) in [("since", since), ("until", until)] {
+            if let Some(end) = end {
+                self.value(name, &end)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the fields before a list, and the list.

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    ColorMode, Format, Report, counted, ink,
+    Asked, ColorMode, Format, Report, counted, ink,
     rows::{self, Cell, Column, List},
 };
 use crate::{
@@ -60,18 +60,25 @@ const STYLE: TableStyle =
 
 impl Format for Table {
     /// Writes nothing for a report without rows.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         match report {
             _ if report.is_empty() => return out.flush(),
-            Report::ByLead(report) => {
-                self.by_lead(report, out)?;
-                return out.flush();
+            Report::ByLead(report) => self.by_lead(report, out)?,
+            Report::ByDay(days) => {
+                self.sparkline(days, out)?;
+                self.list(&report.list(), out)?;
             }
-            Report::ByDay(report) => self.sparkline(report, out)?,
-            Report::Check { path, .. } => writeln!(out, "{}\n", visible_path(path))?,
-            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {}
+            Report::Check { path, .. } => {
+                writeln!(out, "{}\n", visible_path(path))?;
+                self.list(&report.list(), out)?;
+            }
+            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
+                self.list(&report.list(), out)?;
+            }
         }
-        self.list(&report.list(), out)?;
+        for note in asked.notes(&self.screen.zone) {
+            writeln!(out, "{}", self.screen.colors.aside(note))?;
+        }
         out.flush()
     }
 }

@@ -134,7 +134,7 @@ fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
 }
 
 fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
-    let counted = by_day(db, month, now.time_zone(), Gaps::LeftOut, None)?;
+    let counted = by_day(db, month, now, Gaps::LeftOut, None)?;
     let today = now.date();
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)

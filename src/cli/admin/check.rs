@@ -12,7 +12,7 @@ use crate::{
         output,
         progress::{CHECKING, timed},
     },
-    render::{Format as _, Report, json::Json, table::Table},
+    render::{Asked, Format as _, Report, json::Json, table::Table},
     storage::{self, Depth, DiskReserve, State},
     timestamp::Timestamp,
 };
@@ -58,10 +58,10 @@ pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failur
     let report = Report::Check { path, findings };
     output::print(|out| {
         if args.format == Format::Json {
-            Json.write(&report, out)
+            Json.write(&report, &Asked::default(), out)
         } else {
             let screen = output::screen(TimeZone::UTC);
-            Table { screen }.write(&report, out)
+            Table { screen }.write(&report, &Asked::default(), out)
         }
     })?;
     match worst {

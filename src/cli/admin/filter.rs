@@ -6,7 +6,7 @@ use jiff::{Zoned, tz::TimeZone};
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, resolve},
+        period::{Period, resolve_window},
         print_error,
         progress::{READING_CLICKS, timed},
         zone::{parse_time_zone, unknown_zone},
@@ -14,7 +14,6 @@ use crate::{
     render::counted,
     reports::{self, FoundExpert, NamedExpert},
     storage::{Db, EmailFilter, Selection, Window},
-    timestamp::Timestamp,
 };
 
 #[derive(Debug, Args)]
@@ -28,36 +27,49 @@ pub(super) struct FilterArgs {
     /// Only clicks after a search that contains this text, a case-insensitive substring
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     query: Option<String>,
-    /// Clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
-    /// 2026-11-01T09:30:00Z
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<Instant>,
+}
+
+/// The flags that select a time.
+#[derive(Debug, Args)]
+pub(super) struct WindowArgs {
+    /// Clicks from the beginning of this period on: today, yesterday, monday, 'this week', 'last month', 7d, 2w, 3mo (whole days),
+    /// 24h, 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    since: Option<Period>,
+    /// Clicks up to the end of this period, in the forms of --since: 2026-11-01 includes this day
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    until: Option<Period>,
+    /// Clicks in this period, in the forms of --since
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
+    period: Option<Period>,
+}
+
+impl WindowArgs {
+    /// The flags that were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Period)> {
+        [
+            ("--since", self.since),
+            ("--until", self.until),
+            ("--period", self.period),
+        ]
+        .into_iter()
+        .filter_map(|(flag, period)| Some((flag, period?)))
+    }
+
+    /// As [`resolve_window`].
+    pub(super) fn resolve(&self, now: &Zoned) -> Result<Window, Failure> {
+        resolve_window(self.since, self.until, self.period, now)
+    }
 }
 
 impl FilterArgs {
-    /// The argument of `--since`.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.since
-    }
-
-    /// The selected clicks from before `until`. Times are resolved as seen from `now`.
+    /// The selected clicks of `window`.
     ///
     /// # Errors
-    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when a text has no visible character, or `--email` is a
-    /// domain without a name.
-    pub(super) fn selection(
-        &self,
-        until: Option<Timestamp>,
-        now: &Zoned,
-    ) -> Result<Selection, Failure> {
-        let since = resolve("--since", self.since, now)?;
-        if let (Some(since), Some(until)) = (since, until)
-            && since >= until
-        {
-            return Err(Failure::Usage("--since must be before --until".to_owned()));
-        }
+    /// When a text has no visible character, or `--email` is a domain without a name.
+    pub(super) fn selection(&self, window: Window) -> Result<Selection, Failure> {
         let selection = Selection::new(
-            Window { since, until },
+            window,
             self.expert.as_deref(),
             self.email.as_deref(),
             self.query.as_deref(),
@@ -170,7 +182,7 @@ impl ZoneArgs {
     pub(super) fn apply_strictly(
         &self,
         flag: &str,
-        time: Instant,
+        time: Period,
         now: &Zoned,
     ) -> Result<Zoned, Failure> {
         match self.unknown(now) {

@@ -6,22 +6,22 @@ use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
 use super::{
-    filter::{FilterArgs, ZoneArgs, find_expert},
+    filter::{FilterArgs, WindowArgs, ZoneArgs, find_expert},
     format::{Format, OutputArgs},
 };
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, resolve},
         output, print_error,
         progress::{READING_CLICKS, timed},
     },
     render::{
-        Format as _, Report,
+        Asked, Format as _, Report,
         html::{Html, ROWS_MAX},
+        period,
     },
     reports::{self, Gaps, RankBy, Subject},
-    storage::{Db, EmailFilter, Error, Selection, Window},
+    storage::{Db, EmailFilter, Error, Selection},
     timestamp::Timestamp,
 };
 
@@ -90,9 +90,8 @@ pub(super) struct ReportArgs {
     by_day: bool,
     #[command(flatten, next_help_heading = FILTERS)]
     filter: FilterArgs,
-    /// Clicks before this time, in the forms of --since
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = FILTERS)]
-    until: Option<Instant>,
+    #[command(flatten, next_help_heading = FILTERS)]
+    window: WindowArgs,
     #[command(flatten, next_help_heading = FILTERS)]
     zone: ZoneArgs,
     /// Show at most this many leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at
@@ -114,14 +113,13 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
     let now = &args.zone.apply(now);
-    let until = resolve("--until", args.until, now)?;
-    let mut selection = args.filter.selection(until, now)?;
+    let mut selection = args.filter.selection(args.window.resolve(now)?)?;
     let db = &Db::open_for_report(db)?;
     let unknown_expert = find_expert(db, &mut selection)?;
     // In one snapshot, so that all parts of a page show the same clicks.
     let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
-            let report = args.read(db, &selection, now.time_zone())?;
+            let report = args.read(db, &selection, now)?;
             let page = match args.format {
                 Format::Html => Some(args.read_page(db, &report, &selection, now)?),
                 _ => None,
@@ -129,20 +127,28 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
             Ok((report, page))
         })
     })?;
+    let asked = Asked {
+        window: selection.window,
+    };
     if report.is_empty() {
-        say_empty(db, &selection, &unknown_expert.unwrap_or_default());
+        let hint = unknown_expert.unwrap_or_default();
+        say_empty(db, &selection, now.time_zone(), &hint);
+    } else if matches!(args.format, Format::Csv | Format::Ndjson) {
+        for note in asked.notes(now.time_zone()) {
+            print_error("leadclicks", &note);
+        }
     }
     output::write(db, args.output.output.as_deref(), |out| match page {
-        Some(page) => page.write(&report, out),
+        Some(page) => page.write(&report, &asked, out),
         None => args
             .output
-            .write(args.format, &report, now.time_zone(), out),
+            .write(args.format, &report, &asked, now.time_zone(), out),
     })
 }
 
 impl ReportArgs {
     /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
-    fn read(&self, db: &Db, selection: &Selection, zone: &TimeZone) -> Result<Report, Error> {
+    fn read(&self, db: &Db, selection: &Selection, now: &Zoned) -> Result<Report, Error> {
         let rows_max = self.limit(&ROWS);
         let ranking = |by| {
             Ok(Report::Ranking(reports::ranking(
@@ -168,7 +174,7 @@ impl ReportArgs {
             _ => Ok(Report::ByDay(reports::by_day(
                 db,
                 selection,
-                zone,
+                now,
                 self.gaps(),
                 rows_max,
             )?)),
@@ -209,7 +215,7 @@ impl ReportArgs {
             selection: selection.clone(),
             made_at: Timestamp::new(now.timestamp()),
             zone: now.time_zone().clone(),
-            days: reports::by_day(db, selection, now.time_zone(), Gaps::LeftOut, None)?,
+            days: reports::by_day(db, selection, now, Gaps::LeftOut, None)?,
             experts: ranking(RankBy::Expert)?,
             queries,
             // `--limit` counts leads, so it does not limit their clicks.
@@ -218,7 +224,7 @@ impl ReportArgs {
     }
 }
 
-fn say_empty(db: &Db, selection: &Selection, hint: &str) {
+fn say_empty(db: &Db, selection: &Selection, zone: &TimeZone, hint: &str) {
     // Without the email or domain and the search, because standard error may end in a log.
     let mut which = match &selection.expert {
         Some(expert) => format!(" on '{expert}'"),
@@ -232,10 +238,9 @@ fn say_empty(db: &Db, selection: &Selection, hint: &str) {
     if selection.query.is_some() {
         which += " with this search";
     }
-    let when = if selection.window == Window::default() {
-        "yet"
-    } else {
-        "in this period"
+    let when = match period(selection.window, zone) {
+        None => "yet".to_owned(),
+        Some(period) => format!("in this period ({period})"),
     };
     let sentence = format!("no clicks{which} {when} in {}{hint}", db.path().display());
     print_error("leadclicks", &sentence);

@@ -15,11 +15,16 @@ use rustix::{
 
 use super::filter::{FilterArgs, ZoneArgs, find_expert};
 use crate::{
-    cli::{failure::Failure, output, print_error},
+    cli::{
+        failure::Failure,
+        output,
+        period::{Period, resolve_since},
+        print_error,
+    },
     expert::ExpertNames,
     render::lines::{self, Edge},
     reports::ClickRow,
-    storage::{Db, Feed, NewClicks, Selection},
+    storage::{Db, Feed, NewClicks, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -43,6 +48,10 @@ terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Print the clicks from the beginning of this period on first: 90min, 24h, today, monday, 'this week', 7d (whole days),
+    /// 2026-11-01, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    since: Option<Period>,
     #[command(flatten)]
     zone: ZoneArgs,
     /// Output format
@@ -60,7 +69,8 @@ enum Format {
 
 pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
-    let mut selection = args.filter.selection(None, now)?;
+    let since = resolve_since(args.since, now)?;
+    let mut selection = args.filter.selection(Window { since, until: None })?;
     if selection.expert.is_some() {
         warn_of_unknown_expert(&Db::open_for_report(db)?, &mut selection)?;
     }

@@ -1,0 +1,43 @@
+//! What a report was asked for that is not in its rows: every format shows it.
+
+use jiff::tz::TimeZone;
+
+use crate::{storage::Window, timestamp::Timestamp};
+
+/// What was asked for. The formats for people and JSON contain it; for CSV and NDJSON it is printed to standard error.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) window: Window,
+}
+
+impl Asked {
+    /// A line for each part; none for a report on everything.
+    pub(crate) fn notes(&self, zone: &TimeZone) -> Vec<String> {
+        let period = period(self.window, zone).map(|period| format!("period: {period}"));
+        period.into_iter().collect()
+    }
+}
+
+/// The window for people; none if it has no end. Whole days are days: `Mon 2026-11-23 to Sun 2026-11-29`.
+pub(crate) fn period(window: Window, zone: &TimeZone) -> Option<String> {
+    let day = |at: Timestamp| Some(at.begun_day(zone)?.strftime("%a %Y-%m-%d").to_string());
+    let since = window
+        .since
+        .map(|since| day(since).unwrap_or_else(|| since.local(zone)));
+    // The last day inside, if the window ends with a day.
+    let last = window.until.and_then(|until| {
+        let last = until.begun_day(zone)?.yesterday().ok()?;
+        Some(last.strftime("%a %Y-%m-%d").to_string())
+    });
+    let before = window.until.map(|until| until.local(zone));
+    match (since, last, before) {
+        (None, None, None) => None,
+        (Some(since), None, None) => Some(format!("since {since}")),
+        (Some(since), Some(last), _) if since == last => Some(since),
+        (Some(since), Some(end), _) | (Some(since), None, Some(end)) => {
+            Some(format!("{since} to {end}"))
+        }
+        (None, Some(last), _) => Some(format!("until {last}")),
+        (None, None, Some(before)) => Some(format!("before {before}")),
+    }
+}
