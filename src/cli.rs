@@ -4,12 +4,12 @@ pub mod admin;
 pub mod daemon;
 mod db_path;
 mod failure;
+mod output;
 #[cfg_attr(
     not(fuzzing),
     expect(unreachable_pub, reason = "tests/fuzz uses this module")
 )]
 mod period;
-mod output;
 mod progress;
 mod signals;
 mod systemd;

@@ -161,7 +161,9 @@ impl Period {
     pub(super) fn ago(self, now: &Zoned) -> Result<Timestamp, ParsePeriodError> {
         match self {
             // To the second: as whole days, it would be up to a day less.
-            Self::LastDays(span) => within_range(now.checked_sub(span).map(|then| then.timestamp())),
+            Self::LastDays(span) => {
+                within_range(now.checked_sub(span).map(|then| then.timestamp()))
+            }
             _ => self.begin(now),
         }
     }
@@ -195,7 +197,9 @@ impl Period {
     }
 }
 
-fn within_range(instant: Result<jiff::Timestamp, jiff::Error>) -> Result<Timestamp, ParsePeriodError> {
+fn within_range(
+    instant: Result<jiff::Timestamp, jiff::Error>,
+) -> Result<Timestamp, ParsePeriodError> {
     let timestamp = Timestamp::new(instant.map_err(|_| UNKNOWN)?);
     if timestamp == Timestamp::new(jiff::Timestamp::MIN) {
         return Err(UNKNOWN);

@@ -268,7 +268,7 @@ impl Table {
                 .zip(days.iter().rev())
                 .map(|(column, day)| if day.days > 1 { '…' } else { column });
             let line = self.screen.colors.drawing(line.collect::<String>());
-            writeln!(out, " {} {line} {}\n", oldest.date, newest.date)?;
+            writeln!(out, " {} {line} {}\n", oldest.first(), newest.date)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, num::NonZeroU64};
 
-use jiff::{Zoned, civil::Date, tz::TimeZone};
+use jiff::{ToSpan, Zoned, civil::Date, tz::TimeZone};
 
 use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
@@ -171,6 +171,12 @@ fn newest_rows(
 }
 
 impl Day {
+    /// The first of the days.
+    pub(crate) fn first(&self) -> Date {
+        let first = self.date.checked_sub(i64::from(self.days - 1).days());
+        first.unwrap_or(self.date)
+    }
+
     /// A day without clicks.
     pub(crate) fn without_clicks(date: Date) -> Self {
         Self {

@@ -195,6 +195,14 @@ impl Site {
         assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
         ran.stdout
     }
+
+    /// As [`Site::stdout_of`], for a report in a format that has no place for the period: it is printed to standard error.
+    #[track_caller]
+    pub fn rows_of_period(&self, args: &[&str], period: &str) -> String {
+        let ran = self.run(args);
+        ran.assert(0, &ran.stdout, &format!("leadclicks: period: {period}\n"));
+        ran.stdout
+    }
 }
 
 /// A program that has ended.

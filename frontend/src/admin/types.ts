@@ -7,6 +7,14 @@
  * prints. The emails and searches came from visitors: escape them.
  */
 
+/** The period of the report, if one was given. RFC 3339 in UTC. */
+export interface ReportPeriod {
+  /** The first instant of the period; absent if it has no beginning. */
+  since?: string;
+  /** The first instant after the period; absent if it has no end. */
+  until?: string;
+}
+
 /** A lead's click on an expert. */
 export interface LeadClickEntry {
   expert_username: string;
@@ -25,7 +33,7 @@ export interface LeadClicksByEmail {
 }
 
 /** The leads that the report selects, the one with the latest click first. */
-export interface LeadClicksResponse {
+export interface LeadClicksResponse extends ReportPeriod {
   leads: LeadClicksByEmail[];
 }
 
@@ -39,7 +47,7 @@ export interface LeadClickOnExpert {
 }
 
 /** The clicks on one expert, newest first. */
-export interface LeadClicksByExpertResponse {
+export interface LeadClicksByExpertResponse extends ReportPeriod {
   expert_username: string;
   /** As in {@link LeadClickEntry}. */
   expert_name: string;
@@ -47,7 +55,7 @@ export interface LeadClicksByExpertResponse {
 }
 
 /** The clicks of one lead, newest first. */
-export interface LeadTimelineResponse {
+export interface LeadTimelineResponse extends ReportPeriod {
   email: string;
   clicks: LeadClickEntry[];
 }
@@ -58,7 +66,7 @@ export interface LeadClickAtDomain extends LeadClickEntry {
 }
 
 /** The clicks of all leads whose emails are of one domain, newest first. */
-export interface DomainTimelineResponse {
+export interface DomainTimelineResponse extends ReportPeriod {
   /** Without the `@`. */
   domain: string;
   clicks: LeadClickAtDomain[];
@@ -91,12 +99,12 @@ export interface RankedQuery extends RankedEntry {
 }
 
 /** Experts, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface ExpertRankingResponse extends ClickCounts {
+export interface ExpertRankingResponse extends ClickCounts, ReportPeriod {
   experts: RankedExpert[];
 }
 
 /** Searches, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface QueryRankingResponse extends ClickCounts {
+export interface QueryRankingResponse extends ClickCounts, ReportPeriod {
   queries: RankedQuery[];
 }
 
@@ -106,8 +114,11 @@ export interface DayCounts extends ClickCounts {
   day: string;
 }
 
-/** The days from the first click to the last, the newest first. The counts are of all clicks that the report selects. */
-export interface DailyClicksResponse extends ClickCounts {
+/**
+ * The days from the first click, or the beginning of the period, to the last, the newest first. The counts are of all clicks
+ * that the report selects.
+ */
+export interface DailyClicksResponse extends ClickCounts, ReportPeriod {
   days: DayCounts[];
 }
 
