@@ -32,6 +32,8 @@ pub(crate) use ink::ColorMode;
 #[derive(Debug)]
 pub(crate) enum Report {
     ByLead(ByLead),
+    /// A row for each lead.
+    Leads(ByLead),
     Timeline(Timeline),
     Ranking(Ranking),
     ByDay(ByDay),
@@ -52,6 +54,7 @@ impl Report {
     fn list(&self) -> List<'_> {
         match self {
             Self::ByLead(report) => rows::by_lead(report),
+            Self::Leads(report) => rows::leads(report),
             Self::Timeline(report) => rows::timeline(report),
             Self::Ranking(report) => rows::ranking(report),
             Self::ByDay(report) => rows::by_day(report),

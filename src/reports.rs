@@ -8,6 +8,7 @@ mod by_day;
 mod by_lead;
 mod clicks;
 mod find_expert;
+mod lead_order;
 mod leads_by_group;
 mod ranking;
 mod summary;
@@ -23,8 +24,9 @@ use crate::{
 };
 
 pub(crate) use by_day::{ByDay, Day, Gaps, by_day};
-pub(crate) use by_lead::{ByLead, Lead, by_lead};
+pub(crate) use by_lead::{ByLead, Lead, LeadOverview, by_lead};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
+pub(crate) use lead_order::LeadOrder;
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};

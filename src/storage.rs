@@ -33,7 +33,7 @@ pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
 pub(crate) use queue::{ClickQueue, NotStored};
 pub(crate) use rows::{Columns, OnInvalidTime, Order, Query, StoredClick};
-pub(crate) use selection::{EmailFilter, Selection, Window};
+pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
 pub(crate) use sqlite::{
     backup::BackupContent,
     feed::{Feed, NewClicks},

@@ -27,7 +27,7 @@ use text::{Domain, Email, Expert, Isolated, Number, Text};
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-6v09zSnziCLyFNyLC6KnUmdmixuGSqf60u6A69UDrlA=";
+const STYLE_HASH: &str = "sha256-jSqReMHJZx81vCqt4IehjAtC2dCUKCFOXj1HqL0PJwU=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-FEYXwuQ9W/L9Km/DwDO3xSkK5cA6Bv2ODYvVa945row=";
 
@@ -117,6 +117,7 @@ fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
         (_, Some(cell @ Cell::Domain(_))) => format!("Clicks by leads of {}", subject(&cell)),
         (_, Some(cell)) => format!("Clicks on {}", subject(&cell)),
         (Report::ByDay(_), _) => "Clicks by day".to_owned(),
+        (Report::Leads(_), _) => "Leads".to_owned(),
         (Report::Ranking(ranking), _) => format!("{} by clicks", ranking_text(ranking.by).heading),
         _ => "Clicks by lead".to_owned(),
     }
@@ -259,6 +260,7 @@ impl Html {
         let list = report.list();
         let (heading, search, side) = match report {
             Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
+            Report::Leads(_) => ("Leads", "Email, expert or search", None),
             Report::Ranking(ranking) => {
                 let RankingText {
                     heading, search, ..

@@ -50,6 +50,8 @@ const LEAD_CLICKS_MAX: u64 = 50;
 const TIME_AND_SPACES: u16 = 26;
 /// A table of at least this width has long bars.
 const WIDE: u16 = 100;
+/// A table of at least this width has all columns.
+const WIDE_COLUMNS: u16 = 120;
 
 /// The most lines of a row with text from visitors: a search may have 2,000 characters, and must not push all other rows off
 /// the screen. The formats for programs have the whole text.
@@ -72,7 +74,7 @@ impl Format for Table {
                 writeln!(out, "{}\n", visible_path(path))?;
                 self.list(&report.list(), out)?;
             }
-            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
+            Report::Leads(_) | Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
                 self.list(&report.list(), out)?;
             }
         }
@@ -125,7 +127,7 @@ impl Table {
         if let Some(subject) = &list.subject {
             writeln!(out, "{}\n", colors.heading(self.text(&subject.cell)))?;
         }
-        let columns = list.for_people(&list.sample);
+        let columns = self.columns(list, &list.sample);
         let mut grid = self.new_grid();
         grid.set_header(columns.iter().map(|column| column.info.header));
         self.add_rows(&mut grid, list)?;
@@ -141,12 +143,35 @@ impl Table {
             let rest = counted(list.all - list.shown, &rest);
             self.not_shown(&rest, list.all, out)?;
         }
-        Ok(())
+        self.left_out(list, out)
+    }
+
+    /// The columns for which there is room.
+    fn columns<'r, 'c>(&self, list: &List<'_>, row: &'r [Column<'c>]) -> Vec<&'r Column<'c>> {
+        let mut columns = list.for_people(row);
+        columns.retain(|column| !column.info.is_wide || self.screen.width >= WIDE_COLUMNS);
+        columns
+    }
+
+    /// Writes which columns have no room.
+    fn left_out(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+        let all = list.for_people(&list.sample);
+        let wide: Vec<_> = all
+            .iter()
+            .filter(|column| column.info.is_wide)
+            .map(|column| column.info.header)
+            .collect();
+        if wide.is_empty() || self.screen.width >= WIDE_COLUMNS {
+            return Ok(());
+        }
+        let wide = wide.join(" and ");
+        let line = format!("a window of {WIDE_COLUMNS} columns also shows: {wide}");
+        writeln!(out, "{}", self.screen.colors.aside(line))
     }
 
     fn add_rows(&self, grid: &mut Grid, list: &List<'_>) -> io::Result<()> {
         (list.rows)(&mut |row| {
-            let columns = list.for_people(row);
+            let columns = self.columns(list, row);
             let mut cells = Row::from(columns.iter().map(|column| self.text(&column.cell)));
             if columns.iter().any(|column| is_from_visitor(&column.cell)) {
                 cells.max_height(ROW_LINES_MAX);

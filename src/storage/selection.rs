@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use crate::{
     click::{canonical_email, canonical_username, fold, is_email, is_username},
     storage::StoredClick,
+    text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
@@ -15,7 +18,55 @@ pub(crate) struct Selection {
     pub(crate) email: Option<EmailFilter>,
     /// A substring of the search, compared as [`fold`] does.
     pub(crate) query: Option<String>,
+    /// The leads that a report has chosen by all their clicks.
+    pub(crate) leads: Option<LeadSet>,
 }
+
+/// Leads that were chosen in this snapshot of the database.
+#[derive(Debug, Clone)]
+pub(crate) struct LeadSet(Arc<Leads>);
+
+#[derive(Debug)]
+struct Leads {
+    emails: TextGroups,
+    /// By the number of the email.
+    are_in: Vec<bool>,
+    /// Whether leads without a number are in the set.
+    are_others_in: bool,
+}
+
+impl LeadSet {
+    /// The leads of those `emails` whose number is marked in `are_in`, and either all others or none.
+    pub(crate) fn new(emails: TextGroups, are_in: Vec<bool>, are_others_in: bool) -> Self {
+        Self(Arc::new(Leads {
+            emails,
+            are_in,
+            are_others_in,
+        }))
+    }
+
+    /// Whether it has the lead with this email, in any spelling.
+    fn contains(&self, stored: &str) -> bool {
+        let Leads {
+            emails,
+            are_in,
+            are_others_in,
+        } = &*self.0;
+        let email = emails
+            .find(stored)
+            .or_else(|| emails.find(&canonical_email(stored)));
+        email.map_or(*are_others_in, |email| are_in[email as usize])
+    }
+}
+
+/// Sets are the same only if they were made together.
+impl PartialEq for LeadSet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for LeadSet {}
 
 /// The emails of the leads, which are compared in their canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +119,7 @@ impl Selection {
             expert: expert.map(|text| canonical_username(text).into_owned()),
             email: email.map(EmailFilter::new),
             query: query.map(str::to_owned),
+            leads: None,
         }
     }
 
@@ -96,6 +148,7 @@ impl Selection {
     pub(super) fn matcher(&self) -> Matcher<'_> {
         Matcher {
             email: self.email.as_ref(),
+            leads: self.leads.as_ref(),
             expert: self.expert.as_deref(),
             query: self.query.as_deref().map(|query| fold(query).into_owned()),
         }
@@ -105,6 +158,7 @@ impl Selection {
 /// The conditions of a [`Selection`] for the texts of a click as they are stored, in any spelling.
 pub(super) struct Matcher<'a> {
     email: Option<&'a EmailFilter>,
+    leads: Option<&'a LeadSet>,
     expert: Option<&'a str>,
     /// Folded.
     query: Option<String>,
@@ -119,6 +173,7 @@ impl Matcher<'_> {
 
     pub(super) fn matches_email(&self, stored: &str) -> bool {
         self.email.is_none_or(|email| email.matches(stored))
+            && self.leads.is_none_or(|leads| leads.contains(stored))
     }
 
     pub(super) fn matches_expert(&self, stored: &str) -> bool {

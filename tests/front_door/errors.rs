@@ -153,7 +153,7 @@ fn a_click_without_a_time_is_reported_among_any_number_of_others() {
 fn invalid_flags_are_a_usage_error() {
     let site = Site::new();
     let usage = "\n\nFor more information, try '--help'.\n";
-    let question = "\n\nUsage: leadclicks report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
+    let question = "\n\nUsage: leadclicks report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
     let instant = "a period is today, yesterday, monday, 'this week', 'last week', 'this month', 'last month', 7d, 2w, 3mo, 24h or 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
     let window = "leadclicks: --since must be before --until\n".to_owned();
     let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
@@ -161,7 +161,7 @@ fn invalid_flags_are_a_usage_error() {
         (
             &["report"][..],
             format!(
-                "error: the following required arguments were not provided:\n  <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>{question}"
+                "error: the following required arguments were not provided:\n  <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>{question}"
             ),
         ),
         (

@@ -21,6 +21,7 @@ mod html;
 mod identity;
 mod import;
 mod interrupt;
+mod leads;
 mod leftovers;
 mod limits;
 mod location;

@@ -1,5 +1,5 @@
 /**
- * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`,
+ * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`, {@link LeadsResponse} with `--leads`,
  * {@link LeadClicksByExpertResponse} with `--expert`, {@link LeadTimelineResponse} with `--email`,
  * {@link DomainTimelineResponse} with `--email` and a domain,
  * {@link ExpertRankingResponse} with `--by-expert`, {@link QueryRankingResponse} with `--by-query` and
@@ -32,9 +32,32 @@ export interface LeadClicksByEmail {
   clicks: LeadClickEntry[];
 }
 
-/** The leads that the report selects, the one with the latest click first. */
+/** The leads that the report selects, in the order of `--sort`: by default, the one with the latest click first. */
 export interface LeadClicksResponse extends ReportPeriod {
   leads: LeadClicksByEmail[];
+}
+
+/** A lead in one row. */
+export interface LeadOverview {
+  email: string;
+  clicks: number;
+  /** The number of different experts with clicks of this lead. */
+  experts: number;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  first_click_at: string;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  latest_click_at: string;
+  /** The expert with the most clicks; of several, the one who was clicked last. */
+  top_expert_username: string;
+  /** As `expert_name` in {@link LeadClickEntry}. */
+  top_expert_name: string;
+  /** The latest search that is not blank; `""` without one. */
+  latest_search_query: string;
+}
+
+/** The leads that the report selects, in the order of `--sort`. */
+export interface LeadsResponse extends ReportPeriod {
+  leads: LeadOverview[];
 }
 
 /** A click on the expert that was asked for. */

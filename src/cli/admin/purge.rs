@@ -22,7 +22,7 @@ use crate::{
         progress::{READING_CLICKS, timed},
     },
     render::{counted, period, table::Table},
-    storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection},
+    storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection, Window},
     text::visible_path,
     timestamp::Timestamp,
 };
@@ -146,13 +146,11 @@ fn described(selection: &Selection) -> String {
 
 /// Whether all clicks from before a time are selected.
 fn is_only_old(selection: &Selection) -> bool {
-    let Selection {
-        window,
-        expert,
-        email,
-        query,
-    } = selection;
-    window.since.is_none() && expert.is_none() && email.is_none() && query.is_none()
+    let old = Selection::of(Window {
+        since: None,
+        ..selection.window
+    });
+    *selection == old
 }
 
 /// Prints the path of the database, and which clicks would be deleted. For retention, the time says that.

@@ -20,7 +20,7 @@ use crate::{
         html::{Html, ROWS_MAX},
         period,
     },
-    reports::{self, Gaps, RankBy, Subject},
+    reports::{self, Gaps, LeadOrder, RankBy, Subject},
     storage::{Db, EmailFilter, Error, Selection},
     timestamp::Timestamp,
 };
@@ -54,13 +54,15 @@ const OUTPUT: &str = "Output";
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("report").required(true).multiple(true)
-        .args(["by_email", "by_expert", "by_query", "by_day", "expert", "email"])),
-    group(ArgGroup::new("by").args(["by_email", "by_expert", "by_query", "by_day"])),
+        .args(["by_email", "leads", "by_expert", "by_query", "by_day", "expert", "email"])),
+    group(ArgGroup::new("by").args(["by_email", "leads", "by_expert", "by_query", "by_day"])),
     after_help = "\
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
   leadclicks report --by-email --since 30d --format html --output leads.html
+  leadclicks report --leads --period 'this week' --sort clicks
+  leadclicks report --leads --format csv --output contacts.csv
   leadclicks report --by-expert --since 30d
   leadclicks report --by-query --expert jdoe
   leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
@@ -76,9 +78,12 @@ and pages, and UTC in the other formats. Days are local in all formats."
     reason = "each is a flag, and clap lets only one be given"
 )]
 pub(super) struct ReportArgs {
-    /// All clicks, grouped by lead; the lead with the latest click first
+    /// All clicks, grouped by lead
     #[arg(long, help_heading = REPORTS)]
     by_email: bool,
+    /// A row for each lead: clicks, experts, first and latest click, most-clicked expert and latest search
+    #[arg(long, help_heading = REPORTS)]
+    leads: bool,
     /// The most-clicked experts
     #[arg(long, help_heading = REPORTS)]
     by_expert: bool,
@@ -94,6 +99,9 @@ pub(super) struct ReportArgs {
     window: WindowArgs,
     #[command(flatten, next_help_heading = FILTERS)]
     zone: ZoneArgs,
+    /// With --by-email or --leads: which leads come first; by default, those with the latest click
+    #[arg(long, value_name = "ORDER", value_enum, help_heading = OUTPUT)]
+    sort: Option<LeadOrder>,
     /// Show at most this many leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at
     /// 50 (200 clicks) and a page at 1000 (5000 clicks). A page has at most 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
@@ -112,6 +120,10 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
+    if args.sort.is_some() && !args.by_email && !args.leads {
+        let error = "--sort is only for --by-email and --leads";
+        return Err(Failure::Usage(error.to_owned()));
+    }
     let now = &args.zone.apply(now);
     let mut selection = args.filter.selection(args.window.resolve(now)?)?;
     let db = &Db::open_for_report(db)?;
@@ -150,6 +162,7 @@ impl ReportArgs {
     /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
     fn read(&self, db: &Db, selection: &Selection, now: &Zoned) -> Result<Report, Error> {
         let rows_max = self.limit(&ROWS);
+        let by_lead = || reports::by_lead(db, selection, self.sort.unwrap_or_default(), rows_max);
         let ranking = |by| {
             Ok(Report::Ranking(reports::ranking(
                 db, by, selection, rows_max,
@@ -161,7 +174,8 @@ impl ReportArgs {
             Ok(Report::Timeline(timeline))
         };
         match (&selection.email, &selection.expert) {
-            _ if self.by_email => Ok(Report::ByLead(reports::by_lead(db, selection, rows_max)?)),
+            _ if self.by_email => Ok(Report::ByLead(by_lead()?)),
+            _ if self.leads => Ok(Report::Leads(by_lead()?)),
             _ if self.by_expert => ranking(RankBy::Expert),
             _ if self.by_query => ranking(RankBy::Query),
             (Some(EmailFilter::Address(email)), _) if !self.by_day => {

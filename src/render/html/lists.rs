@@ -124,10 +124,17 @@ fn table_of(
     shown: impl Fn(&Cell<'_>) -> bool,
 ) -> io::Result<()> {
     out.write_all(b"<table>\n<thead><tr>")?;
-    for (number, column) in list.for_people(&list.sample).into_iter().enumerate() {
+    let columns = list.for_people(&list.sample);
+    let begins_with_lead =
+        matches!(columns.first(), Some(first) if matches!(first.cell, Cell::Email(_)));
+    for (number, column) in columns.into_iter().enumerate() {
         let class = match column.cell {
             Cell::Bar { .. } => continue,
-            Cell::Email(_) | Cell::Expert { .. } if number > 0 => " class=\"who\"",
+            Cell::Email(_) | Cell::Expert { .. } if number > 0 && !begins_with_lead => {
+                " class=\"who\""
+            }
+            Cell::Email(_) if begins_with_lead => " class=\"main\"",
+            _ if column.info.is_wide => " class=\"wide\"",
             Cell::Search(_) => "",
             ref cell => class(cell),
         };
@@ -139,11 +146,17 @@ fn table_of(
     (list.rows)(&mut |row| {
         out.write_all(b"<tr>")?;
         let bar = row.iter().find_map(|column| bar(&column.cell));
-        for (number, Column { cell, .. }) in list.for_people(row).into_iter().enumerate() {
+        for (number, Column { info, cell }) in list.for_people(row).into_iter().enumerate() {
             match &bar {
                 _ if matches!(cell, Cell::Bar { .. }) || !shown(cell) => {}
                 Some(bar) if number == 0 => {
                     write!(out, "<th scope=\"row\">{}{bar}</th>", text(cell, zone))?;
+                }
+                _ if info.is_wide && matches!(cell, Cell::Search(_)) => {
+                    write!(out, "<td class=\"search wide\">{}</td>", text(cell, zone))?;
+                }
+                _ if info.is_wide => {
+                    write!(out, "<td class=\"wide\">{}</td>", text(cell, zone))?;
                 }
                 _ => write!(out, "<td{}>{}</td>", class(cell), text(cell, zone))?,
             }

@@ -187,7 +187,7 @@ impl SqliteDb {
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let matcher = selection.matcher();
         let (has_email, has_expert, has_query) = (
-            selection.email.is_some(),
+            selection.email.is_some() || selection.leads.is_some(),
             selection.expert.is_some(),
             selection.query.is_some(),
         );
