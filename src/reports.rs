@@ -11,6 +11,7 @@ mod find_expert;
 mod lead_order;
 mod leads_by_group;
 mod ranking;
+mod segment;
 mod summary;
 mod timeline;
 
@@ -28,6 +29,7 @@ pub(crate) use by_lead::{ByLead, Lead, LeadOverview, by_lead};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
 pub(crate) use lead_order::LeadOrder;
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
+pub(crate) use segment::{History, Segment};
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};
 

@@ -1,4 +1,4 @@
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use jiff::{
     Span, ToSpan, Zoned,
@@ -166,6 +166,15 @@ impl Period {
             }
             _ => self.begin(now),
         }
+    }
+
+    /// How long it is, if it is a length of time: a month is as long as the last one.
+    pub(super) fn length(self, now: &Zoned) -> Option<Duration> {
+        let (Self::LastDays(span) | Self::LastHours(span)) = self else {
+            return None;
+        };
+        let begin = now.checked_sub(span).ok()?;
+        Duration::try_from(now.timestamp().duration_since(begin.timestamp())).ok()
     }
 
     /// The first day of a period of whole days, and otherwise today.

@@ -2,19 +2,36 @@
 
 use jiff::tz::TimeZone;
 
-use crate::{storage::Window, timestamp::Timestamp};
+use crate::{
+    reports::Segment,
+    storage::{EmailFilter, Window},
+    text::visible,
+    timestamp::Timestamp,
+};
 
 /// What was asked for. The formats for people and JSON contain it; for CSV and NDJSON it is printed to standard error.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
     pub(crate) window: Window,
+    pub(crate) segment: Segment,
+    /// The leads whose clicks are left out.
+    pub(crate) excluded: Vec<EmailFilter>,
 }
 
 impl Asked {
     /// A line for each part; none for a report on everything.
     pub(crate) fn notes(&self, zone: &TimeZone) -> Vec<String> {
         let period = period(self.window, zone).map(|period| format!("period: {period}"));
-        period.into_iter().collect()
+        let excluded = self.excluded().map(|emails| format!("excluded: {emails}"));
+        period.into_iter().chain(excluded).collect()
+    }
+}
+
+impl Asked {
+    /// The leads whose clicks are left out; none if there are none.
+    pub(super) fn excluded(&self) -> Option<String> {
+        let emails: Vec<String> = self.excluded.iter().map(EmailFilter::to_string).collect();
+        (!emails.is_empty()).then(|| visible(&emails.join(", ")).into_owned())
     }
 }
 

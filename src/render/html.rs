@@ -13,12 +13,12 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    Asked, Format, Report, period, plural,
+    Asked, Format, Report, counted, period, plural,
     rows::Cell,
     table::{self, zone_name},
 };
 use crate::{
-    reports::{ByDay, Day, RankBy, Ranking},
+    reports::{ByDay, Day, History, RankBy, Ranking},
     storage::{EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
@@ -184,12 +184,15 @@ impl Html {
         writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
         let mut fact =
             |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
-        let conditions = self.conditions(report);
+        let conditions = self.conditions(report, asked);
         if !conditions.is_empty() {
             fact("Only clicks", &conditions)?;
         }
         let time = period(asked.window, &self.zone).unwrap_or_else(|| "all".to_owned());
         fact("Time", &Text(&time).to_string())?;
+        if let Some(excluded) = asked.excluded() {
+            fact("Excluded", &Text(&excluded).to_string())?;
+        }
         let zone = zone_name(&self.zone).unwrap_or("local");
         fact("Time zone", &Text(zone).to_string())?;
         fact("Created", &lists::time(self.made_at, &self.zone))?;
@@ -206,20 +209,23 @@ impl Html {
     }
 
     /// The filters that are not in the title; empty if there are none.
-    fn conditions(&self, report: &Report) -> String {
+    fn conditions(&self, report: &Report, asked: &Asked) -> String {
         let Selection {
-            expert,
+            experts,
             email,
             query,
             ..
         } = &self.selection;
+        let expert = |username: &String| {
+            let name = self.experts.names.display_name(username);
+            Expert { username, name }.to_string()
+        };
+        let listed =
+            |experts: &[String]| experts.iter().map(expert).collect::<Vec<_>>().join(" or ");
         let subject = report.list().subject.map(|subject| subject.cell);
         let mut conditions = Vec::new();
-        if let Some(username) = expert
-            && !matches!(subject, Some(Cell::Expert { .. }))
-        {
-            let name = self.experts.names.display_name(username);
-            conditions.push(format!("on {}", Expert { username, name }));
+        if !experts.is_empty() && !matches!(subject, Some(Cell::Expert { .. })) {
+            conditions.push(format!("on {}", listed(experts)));
         }
         match email {
             Some(_) if matches!(subject, Some(Cell::Email(_) | Cell::Domain(_))) => {}
@@ -228,6 +234,18 @@ impl Html {
                 conditions.push(format!("by leads of {}", Domain(domain)));
             }
             None => {}
+        }
+        match asked.segment.history {
+            History::Any => {}
+            History::New => conditions.push("by new leads".to_owned()),
+            History::Returning(pause) => {
+                let days = counted(pause.as_secs() / (24 * 60 * 60), "day");
+                conditions.push(format!("by leads who came back after a pause of {days}"));
+            }
+        }
+        if !asked.segment.not_experts.is_empty() {
+            let others = listed(&asked.segment.not_experts);
+            conditions.push(format!("by leads without a click on {others}"));
         }
         if let Some(query) = query {
             conditions.push(format!("after a search with “{}”", Isolated(query)));
@@ -242,7 +260,7 @@ impl Html {
         if !matches!(self.selection.email, Some(EmailFilter::Address(_))) {
             totals.push((clicks.leads, "lead"));
         }
-        if self.selection.expert.is_none() {
+        if self.selection.experts.len() != 1 {
             totals.push((self.experts.ranked_in_all, "expert"));
         }
         let queries = match report {
@@ -268,9 +286,9 @@ impl Html {
                 (heading, search, None)
             }
             Report::Timeline(_) => {
-                let side = match self.selection.expert {
-                    Some(_) => self.queries.as_ref(),
-                    None => Some(&self.experts),
+                let side = match *self.selection.experts {
+                    [_] => self.queries.as_ref(),
+                    _ => Some(&self.experts),
                 };
                 let search = match list.subject.map(|subject| subject.cell) {
                     Some(Cell::Email(_)) => "Expert or search",

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     reports::{ByLead, Summary},
-    storage::Window,
+    storage::{EmailFilter, Window},
 };
 
 /// The JSON format. Text is exact.
@@ -34,9 +34,14 @@ impl Json {
     ///
     /// # Errors
     /// When `out` can't be written to.
-    pub(crate) fn summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    pub(crate) fn summary(
+        out: &mut impl Write,
+        summary: &Summary,
+        asked: &Asked,
+    ) -> io::Result<()> {
         let overall = &summary.overall;
         let mut object = Object::begin(out)?;
+        object.asked(asked)?;
         object.columns(&rows::totals(overall.totals))?;
         object.value("experts", &overall.experts)?;
         object.value("first_click_at", &overall.first_at)?;
@@ -138,6 +143,10 @@ impl<'a, W: Write> Object<'a, W> {
             if let Some(end) = end {
                 self.value(name, &end)?;
             }
+        }
+        if !asked.excluded.is_empty() {
+            let excluded = asked.excluded.iter().map(EmailFilter::to_string);
+            self.value("excluded", &excluded.collect::<Vec<_>>())?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    counted, ink,
+    Asked, counted, ink,
     table::{Screen, expert, search_subject, times},
 };
 use crate::{
@@ -30,12 +30,20 @@ const BAR_COLUMNS: u16 = 8;
 ///
 /// # Errors
 /// When `out` can't be written to.
-pub(crate) fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
+pub(crate) fn table(
+    mut out: impl Write,
+    summary: &Summary,
+    asked: &Asked,
+    screen: &Screen,
+) -> io::Result<()> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
     totals(&mut out, summary, columns, screen)?;
     chart(&mut out, summary, columns, screen)?;
     rankings(&mut out, summary, columns, screen)?;
     newest_leads(&mut out, summary, columns, screen)?;
+    for note in asked.notes(&screen.zone) {
+        writeln!(out, "{}", screen.colors.aside(note))?;
+    }
     out.flush()
 }
 

@@ -170,6 +170,7 @@ impl Site {
             .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
+            .env_remove("LEADCLICKS_EXCLUDE")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -7,12 +7,14 @@
  * prints. The emails and searches came from visitors: escape them.
  */
 
-/** The period of the report, if one was given. RFC 3339 in UTC. */
-export interface ReportPeriod {
-  /** The first instant of the period; absent if it has no beginning. */
+/** The period of the report, if one was given, and who is left out. */
+export interface ReportScope {
+  /** The first instant of the period, RFC 3339 in UTC; absent if it has no beginning. */
   since?: string;
   /** The first instant after the period; absent if it has no end. */
   until?: string;
+  /** The addresses and domains of `--exclude`, for instance `@example.com`; absent without any. */
+  excluded?: string[];
 }
 
 /** A lead's click on an expert. */
@@ -33,7 +35,7 @@ export interface LeadClicksByEmail {
 }
 
 /** The leads that the report selects, in the order of `--sort`: by default, the one with the latest click first. */
-export interface LeadClicksResponse extends ReportPeriod {
+export interface LeadClicksResponse extends ReportScope {
   leads: LeadClicksByEmail[];
 }
 
@@ -56,7 +58,7 @@ export interface LeadOverview {
 }
 
 /** The leads that the report selects, in the order of `--sort`. */
-export interface LeadsResponse extends ReportPeriod {
+export interface LeadsResponse extends ReportScope {
   leads: LeadOverview[];
 }
 
@@ -70,7 +72,7 @@ export interface LeadClickOnExpert {
 }
 
 /** The clicks on one expert, newest first. */
-export interface LeadClicksByExpertResponse extends ReportPeriod {
+export interface LeadClicksByExpertResponse extends ReportScope {
   expert_username: string;
   /** As in {@link LeadClickEntry}. */
   expert_name: string;
@@ -78,7 +80,7 @@ export interface LeadClicksByExpertResponse extends ReportPeriod {
 }
 
 /** The clicks of one lead, newest first. */
-export interface LeadTimelineResponse extends ReportPeriod {
+export interface LeadTimelineResponse extends ReportScope {
   email: string;
   clicks: LeadClickEntry[];
 }
@@ -89,7 +91,7 @@ export interface LeadClickAtDomain extends LeadClickEntry {
 }
 
 /** The clicks of all leads whose emails are of one domain, newest first. */
-export interface DomainTimelineResponse extends ReportPeriod {
+export interface DomainTimelineResponse extends ReportScope {
   /** Without the `@`. */
   domain: string;
   clicks: LeadClickAtDomain[];
@@ -122,12 +124,12 @@ export interface RankedQuery extends RankedEntry {
 }
 
 /** Experts, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface ExpertRankingResponse extends ClickCounts, ReportPeriod {
+export interface ExpertRankingResponse extends ClickCounts, ReportScope {
   experts: RankedExpert[];
 }
 
 /** Searches, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface QueryRankingResponse extends ClickCounts, ReportPeriod {
+export interface QueryRankingResponse extends ClickCounts, ReportScope {
   queries: RankedQuery[];
 }
 
@@ -141,7 +143,7 @@ export interface DayCounts extends ClickCounts {
  * The days from the first click, or the beginning of the period, to the last, the newest first. The counts are of all clicks
  * that the report selects.
  */
-export interface DailyClicksResponse extends ClickCounts, ReportPeriod {
+export interface DailyClicksResponse extends ClickCounts, ReportScope {
   days: DayCounts[];
 }
 
@@ -179,7 +181,7 @@ export interface NewLead {
 }
 
 /** The overview. */
-export interface SummaryResponse extends ClickCounts {
+export interface SummaryResponse extends ClickCounts, Pick<ReportScope, "excluded"> {
   /** The number of different experts with clicks. */
   experts: number;
   /** `null` without clicks. */

@@ -6,7 +6,9 @@ use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
 
 use super::{
-    filter::{FilterArgs, WindowArgs, ZoneArgs, find_expert},
+    filter::{
+        ExcludeArgs, FilterArgs, SegmentArgs, UnknownExpert, WindowArgs, ZoneArgs, find_experts,
+    },
     format::{Format, OutputArgs},
 };
 use crate::{
@@ -20,8 +22,8 @@ use crate::{
         html::{Html, ROWS_MAX},
         period,
     },
-    reports::{self, Gaps, LeadOrder, RankBy, Subject},
-    storage::{Db, EmailFilter, Error, Selection},
+    reports::{self, Gaps, History, LeadOrder, RankBy, Subject},
+    storage::{Db, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -62,6 +64,8 @@ Examples:
   leadclicks report --by-email --since 7d --format csv --output week.csv
   leadclicks report --by-email --since 30d --format html --output leads.html
   leadclicks report --leads --period 'this week' --sort clicks
+  leadclicks report --leads --expert jdoe --not-expert zoe --period 'last month'
+  leadclicks report --leads --returning 14d --since monday --exclude @example.com
   leadclicks report --leads --format csv --output contacts.csv
   leadclicks report --by-expert --since 30d
   leadclicks report --by-query --expert jdoe
@@ -98,6 +102,10 @@ pub(super) struct ReportArgs {
     #[command(flatten, next_help_heading = FILTERS)]
     window: WindowArgs,
     #[command(flatten, next_help_heading = FILTERS)]
+    segment: SegmentArgs,
+    #[command(flatten, next_help_heading = FILTERS)]
+    exclude: ExcludeArgs,
+    #[command(flatten, next_help_heading = FILTERS)]
     zone: ZoneArgs,
     /// With --by-email or --leads: which leads come first; by default, those with the latest click
     #[arg(long, value_name = "ORDER", value_enum, help_heading = OUTPUT)]
@@ -126,11 +134,18 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     }
     let now = &args.zone.apply(now);
     let mut selection = args.filter.selection(args.window.resolve(now)?)?;
+    selection.excluded = args.exclude.emails()?;
     let db = &Db::open_for_report(db)?;
-    let unknown_expert = find_expert(db, &mut selection)?;
+    let unknown = find_experts(db, "--expert", &mut selection.experts)?;
+    if selection.experts.len() > 1 && !args.is_grouped() && selection.email.is_none() {
+        let error = "several --expert need another report, for instance --leads or --by-email";
+        return Err(Failure::Usage(error.to_owned()));
+    }
+    let segment = args.segment.resolve(db, selection.window, now)?;
     // In one snapshot, so that all parts of a page show the same clicks.
     let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
+            let selection = segment.select(db, &selection)?;
             let report = args.read(db, &selection, now)?;
             let page = match args.format {
                 Format::Html => Some(args.read_page(db, &report, &selection, now)?),
@@ -141,12 +156,35 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     })?;
     let asked = Asked {
         window: selection.window,
+        excluded: selection.excluded.clone(),
+        segment,
+    };
+    let hint = match &*unknown {
+        [only] if report.is_empty() && selection.experts.len() == 1 => &*only.hint,
+        _ => {
+            for UnknownExpert { text, hint } in &unknown {
+                let sentence = format!("--expert '{text}' has no clicks yet{hint}");
+                print_error("leadclicks", &sentence);
+            }
+            ""
+        }
     };
     if report.is_empty() {
-        let hint = unknown_expert.unwrap_or_default();
-        say_empty(db, &selection, now.time_zone(), &hint);
-    } else if matches!(args.format, Format::Csv | Format::Ndjson) {
-        for note in asked.notes(now.time_zone()) {
+        say_empty(db, &selection, &asked, now.time_zone(), hint);
+    }
+    if matches!(args.format, Format::Csv | Format::Ndjson)
+        || (report.is_empty() && args.format == Format::Table)
+    {
+        // An empty report has its period in the sentence about that.
+        let window = match report.is_empty() {
+            true => Window::default(),
+            false => asked.window,
+        };
+        let shown = Asked {
+            window,
+            ..asked.clone()
+        };
+        for note in shown.notes(now.time_zone()) {
             print_error("leadclicks", &note);
         }
     }
@@ -173,7 +211,7 @@ impl ReportArgs {
             let timeline = reports::timeline(db, subject, selection, clicks_max)?;
             Ok(Report::Timeline(timeline))
         };
-        match (&selection.email, &selection.expert) {
+        match (&selection.email, &*selection.experts) {
             _ if self.by_email => Ok(Report::ByLead(by_lead()?)),
             _ if self.leads => Ok(Report::Leads(by_lead()?)),
             _ if self.by_expert => ranking(RankBy::Expert),
@@ -184,7 +222,7 @@ impl ReportArgs {
             (Some(EmailFilter::Domain(domain)), _) if !self.by_day => {
                 timeline(Subject::Domain(domain.clone()))
             }
-            (None, Some(username)) if !self.by_day => timeline(Subject::Expert(username.clone())),
+            (None, [username]) if !self.by_day => timeline(Subject::Expert(username.clone())),
             _ => Ok(Report::ByDay(reports::by_day(
                 db,
                 selection,
@@ -193,6 +231,11 @@ impl ReportArgs {
                 rows_max,
             )?)),
         }
+    }
+
+    /// Whether the report is not a list of clicks.
+    fn is_grouped(&self) -> bool {
+        self.by_email || self.leads || self.by_expert || self.by_query || self.by_day
     }
 
     /// Tables and pages have a default limit, because people and browsers read them. Programs get everything.
@@ -238,17 +281,26 @@ impl ReportArgs {
     }
 }
 
-fn say_empty(db: &Db, selection: &Selection, zone: &TimeZone, hint: &str) {
+fn say_empty(db: &Db, selection: &Selection, asked: &Asked, zone: &TimeZone, hint: &str) {
     // Without the email or domain and the search, because standard error may end in a log.
-    let mut which = match &selection.expert {
-        Some(expert) => format!(" on '{expert}'"),
-        None => String::new(),
+    let mut which = match &*selection.experts {
+        [] => String::new(),
+        experts => format!(" on {}", either(experts)),
     };
     which += match selection.email {
         Some(EmailFilter::Address(_)) => " by this lead",
         Some(EmailFilter::Domain(_)) => " by leads of this domain",
         None => "",
     };
+    which += match asked.segment.history {
+        History::Any => "",
+        History::New => " by new leads",
+        History::Returning(_) => " by leads who came back",
+    };
+    if !asked.segment.not_experts.is_empty() {
+        let others = either(&asked.segment.not_experts);
+        which += &format!(" by leads without a click on {others}");
+    }
     if selection.query.is_some() {
         which += " with this search";
     }
@@ -258,4 +310,10 @@ fn say_empty(db: &Db, selection: &Selection, zone: &TimeZone, hint: &str) {
     };
     let sentence = format!("no clicks{which} {when} in {}{hint}", db.path().display());
     print_error("leadclicks", &sentence);
+}
+
+/// `'jdoe' or 'zoe'`.
+fn either(experts: &[String]) -> String {
+    let experts: Vec<String> = experts.iter().map(|expert| format!("'{expert}'")).collect();
+    experts.join(" or ")
 }

@@ -5,16 +5,19 @@ use std::path::Path;
 use clap::Args;
 use jiff::Zoned;
 
-use super::{filter::ZoneArgs, format::Format};
+use super::{
+    filter::{ExcludeArgs, ZoneArgs},
+    format::Format,
+};
 use crate::{
     cli::{
         failure::Failure,
         output, print_error,
         progress::{READING_CLICKS, timed},
     },
-    render::{json::Json, summary},
+    render::{Asked, json::Json, summary},
     reports,
-    storage::Db,
+    storage::{Db, Selection},
 };
 
 /// Show an overview on one screen
@@ -29,6 +32,8 @@ Examples:
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
     #[command(flatten)]
+    exclude: ExcludeArgs,
+    #[command(flatten)]
     zone: ZoneArgs,
     /// Output format
     #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
@@ -37,16 +42,32 @@ pub(super) struct SummaryArgs {
 
 pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
+    let selection = Selection {
+        excluded: args.exclude.emails()?,
+        ..Selection::default()
+    };
     let db = &Db::open_for_report(db)?;
-    let summary = timed(READING_CLICKS, || reports::summary(db, now))?;
+    let summary = timed(READING_CLICKS, || reports::summary(db, &selection, now))?;
+    let asked = Asked {
+        excluded: selection.excluded,
+        ..Asked::default()
+    };
     let is_empty = summary.overall.totals.clicks == 0;
     if is_empty {
         let sentence = format!("no clicks yet in {}", db.path().display());
         print_error("leadclicks", &sentence);
+        for note in asked.notes(now.time_zone()) {
+            print_error("leadclicks", &note);
+        }
     }
     output::write(db, None, |out| match args.format {
-        Format::Json => Json::summary(out, &summary),
+        Format::Json => Json::summary(out, &summary, &asked),
         _ if is_empty => Ok(()),
-        _ => summary::table(out, &summary, &output::screen(now.time_zone().clone())),
+        _ => summary::table(
+            out,
+            &summary,
+            &asked,
+            &output::screen(now.time_zone().clone()),
+        ),
     })
 }

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::filter::{FilterArgs, ZoneArgs, find_expert};
+use super::filter::{ExcludeArgs, FilterArgs, UnknownExpert, ZoneArgs, find_experts};
 use crate::{
     cli::{
         failure::Failure,
@@ -22,7 +22,10 @@ use crate::{
         print_error,
     },
     expert::ExpertNames,
-    render::lines::{self, Edge},
+    render::{
+        Asked,
+        lines::{self, Edge},
+    },
     reports::ClickRow,
     storage::{Db, Feed, NewClicks, Selection, Window},
     timestamp::Timestamp,
@@ -53,6 +56,8 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     since: Option<Period>,
     #[command(flatten)]
+    exclude: ExcludeArgs,
+    #[command(flatten)]
     zone: ZoneArgs,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -71,8 +76,16 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     let now = &args.zone.apply(now);
     let since = resolve_since(args.since, now)?;
     let mut selection = args.filter.selection(Window { since, until: None })?;
-    if selection.expert.is_some() {
-        warn_of_unknown_expert(&Db::open_for_report(db)?, &mut selection)?;
+    selection.excluded = args.exclude.emails()?;
+    if !selection.experts.is_empty() {
+        warn_of_unknown_experts(&Db::open_for_report(db)?, &mut selection)?;
+    }
+    let asked = Asked {
+        excluded: selection.excluded.clone(),
+        ..Asked::default()
+    };
+    for note in asked.notes(now.time_zone()) {
+        print_error("leadclicks", &note);
     }
     let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
     if io::stdout().is_terminal() {
@@ -94,12 +107,10 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     }
 }
 
-fn warn_of_unknown_expert(db: &Db, selection: &mut Selection) -> Result<(), Failure> {
-    if let Some(hint) = find_expert(db, selection)?
-        && let Some(expert) = &selection.expert
-    {
-        let path = db.path().display();
-        let sentence = format!("no clicks on '{expert}' yet in {path}{hint}");
+fn warn_of_unknown_experts(db: &Db, selection: &mut Selection) -> Result<(), Failure> {
+    let path = db.path().display();
+    for UnknownExpert { text, hint } in find_experts(db, "--expert", &mut selection.experts)? {
+        let sentence = format!("no clicks on '{text}' yet in {path}{hint}");
         print_error("leadclicks", &sentence);
     }
     Ok(())
