@@ -2,8 +2,9 @@
 
 use jiff::tz::TimeZone;
 
+use super::{change, counted};
 use crate::{
-    reports::Segment,
+    reports::{Comparison, Segment},
     storage::{EmailFilter, Window},
     text::visible,
     timestamp::Timestamp,
@@ -16,6 +17,8 @@ pub(crate) struct Asked {
     pub(crate) segment: Segment,
     /// The leads whose clicks are left out.
     pub(crate) excluded: Vec<EmailFilter>,
+    /// The period before, if the report is compared with it.
+    pub(crate) comparison: Option<Comparison>,
 }
 
 impl Asked {
@@ -23,15 +26,42 @@ impl Asked {
     pub(crate) fn notes(&self, zone: &TimeZone) -> Vec<String> {
         let period = period(self.window, zone).map(|period| format!("period: {period}"));
         let excluded = self.excluded().map(|emails| format!("excluded: {emails}"));
-        period.into_iter().chain(excluded).collect()
+        let before = self
+            .before(zone)
+            .map(|before| format!("period before: {before}"));
+        [period, before, excluded].into_iter().flatten().collect()
     }
 }
 
 impl Asked {
+    /// The period before with its totals, and how they have changed; none if the report is not compared.
+    pub(super) fn before(&self, zone: &TimeZone) -> Option<String> {
+        let comparison = self.comparison?;
+        let window = period(comparison.window, zone)?;
+        Some(format!("{window}, {}", totals_before(comparison)))
+    }
+
     /// The leads whose clicks are left out; none if there are none.
     pub(super) fn excluded(&self) -> Option<String> {
         let emails: Vec<String> = self.excluded.iter().map(EmailFilter::to_string).collect();
         (!emails.is_empty()).then(|| visible(&emails.join(", ")).into_owned())
+    }
+}
+
+/// The totals of the period before, and how they have changed.
+pub(super) fn totals_before(comparison: Comparison) -> String {
+    let Comparison { now, before, .. } = comparison;
+    let clicks = counted(before.clicks, "click");
+    let leads = counted(before.leads, "lead");
+    let change = |now, before, noun: &str| Some(format!("{} {noun}", change(now, before)?));
+    let changes = [
+        change(now.clicks, before.clicks, "clicks"),
+        change(now.leads, before.leads, "leads"),
+    ];
+    let changes: Vec<String> = changes.into_iter().flatten().collect();
+    match &*changes {
+        [] => format!("{clicks} by {leads}"),
+        changes => format!("{clicks} by {leads}; now {}", changes.join(", ")),
     }
 }
 

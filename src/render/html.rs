@@ -27,7 +27,7 @@ use text::{Domain, Email, Expert, Isolated, Number, Text};
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-jSqReMHJZx81vCqt4IehjAtC2dCUKCFOXj1HqL0PJwU=";
+const STYLE_HASH: &str = "sha256-Dst/LyALcm1VhS4kmZGyXPLNaBCwLB2WuBXkpmp7Eug=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-FEYXwuQ9W/L9Km/DwDO3xSkK5cA6Bv2ODYvVa945row=";
 
@@ -190,6 +190,9 @@ impl Html {
         }
         let time = period(asked.window, &self.zone).unwrap_or_else(|| "all".to_owned());
         fact("Time", &Text(&time).to_string())?;
+        if let Some(before) = asked.before(&self.zone) {
+            fact("Before", &Text(&before).to_string())?;
+        }
         if let Some(excluded) = asked.excluded() {
             fact("Excluded", &Text(&excluded).to_string())?;
         }

@@ -144,6 +144,15 @@ impl<'a, W: Write> Object<'a, W> {
                 self.value(name, &end)?;
             }
         }
+        if let Some(comparison) = asked.comparison {
+            self.name("before")?;
+            let mut object = Object::begin(self.out)?;
+            let Window { since, until } = comparison.window;
+            object.value("since", &since)?;
+            object.value("until", &until)?;
+            object.columns(&rows::totals(comparison.before))?;
+            object.end()?;
+        }
         if !asked.excluded.is_empty() {
             let excluded = asked.excluded.iter().map(EmailFilter::to_string);
             self.value("excluded", &excluded.collect::<Vec<_>>())?;

@@ -58,6 +58,11 @@ pub(super) enum Cell<'a> {
         next: Option<&'a str>,
     },
     Count(u64),
+    /// A count in the period before, which people see with the change since.
+    Before {
+        now: u64,
+        before: u64,
+    },
     /// From 0 to 1.
     Share(f64),
     Time(Timestamp),
@@ -125,7 +130,7 @@ impl<'a> Column<'a> {
                 second = next.map_or(Value::Nothing, Value::Text);
                 Value::Text(found)
             }
-            Cell::Count(count) => Value::Count(count),
+            Cell::Count(count) | Cell::Before { before: count, .. } => Value::Count(count),
             Cell::Share(share) => Value::Share(share),
             Cell::Time(time) => Value::Time(time),
             Cell::Day(date) => Value::Day(date),
@@ -217,6 +222,7 @@ impl Ranking {
         const SEARCH: ColumnInfo = ColumnInfo::new("Search", 1, &["search_query"]);
         const SHARE: ColumnInfo = ColumnInfo::new("Share", 3, &["share"]);
         const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
+        const BEFORE: ColumnInfo = ColumnInfo::new("Before", 2, &["clicks_before"]);
         let subject = match self.by {
             RankBy::Expert => expert(&row.subject, self.names.display_name(&row.subject)),
             RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(&row.subject)),
@@ -227,7 +233,12 @@ impl Ranking {
             lead_count(row.leads),
             Column::new(&SHARE, Cell::Share(self.share(row.clicks))),
             Column::new(&LATEST, Cell::Time(row.latest_at)),
-            bar(row.clicks, self.clicks_max(), [5, 10]),
+            if self.is_compared {
+                let (now, before) = (row.clicks, row.clicks_before);
+                Column::new(&BEFORE, Cell::Before { now, before })
+            } else {
+                bar(row.clicks, self.clicks_max(), [5, 10])
+            },
         ]
     }
 }
@@ -483,6 +494,7 @@ pub(super) fn ranking(report: &Ranking) -> List<'_> {
         clicks: 0,
         leads: 0,
         latest_at: Timestamp::EPOCH,
+        clicks_before: 0,
     };
     let (name, noun) = match report.by {
         RankBy::Expert => ("experts", "expert"),

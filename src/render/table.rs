@@ -194,7 +194,7 @@ impl Table {
                 Cell::Email(_) | Cell::Expert { .. } if has_search => {
                     grid_column.set_constraint(exactly(width.min(name_max)));
                 }
-                Cell::Count(_) | Cell::Share(_) => {
+                Cell::Count(_) | Cell::Before { .. } | Cell::Share(_) => {
                     grid_column.set_cell_alignment(CellAlignment::Right);
                     grid_column.set_constraint(ColumnConstraint::ContentWidth);
                 }
@@ -321,6 +321,7 @@ impl Table {
                 visible(&text).into_owned()
             }
             Cell::Count(count) => count.to_string(),
+            Cell::Before { now, before } => super::before(now, before),
             Cell::Share(share) => percent(share),
             Cell::Time(time) => time.local(&self.screen.zone),
             Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),

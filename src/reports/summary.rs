@@ -2,7 +2,9 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
+use super::{
+    Comparison, Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking, window_before,
+};
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
@@ -75,13 +77,7 @@ pub(crate) fn summary(db: &Db, all: &Selection, now: &Zoned) -> Result<Summary, 
         let today = now.date();
         // Clicks with a time after today count in no week and no day.
         let tomorrow = begin_of(today, 1, now);
-        let month = Selection {
-            window: Window {
-                since: begin_of(today, 1 - days(SUMMARY_DAYS), now),
-                until: tomorrow,
-            },
-            ..all.clone()
-        };
+        let month = within(all, month(now));
         let monday = 0 - i32::from(today.weekday().to_monday_zero_offset());
         let this_week = Window {
             since: begin_of(today, monday, now),
@@ -103,6 +99,36 @@ pub(crate) fn summary(db: &Db, all: &Selection, now: &Zoned) -> Result<Summary, 
             top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
         })
     })
+}
+
+impl Summary {
+    /// Compares the last [`SUMMARY_DAYS`] days with as many before. `all` and `now` are those of the summary.
+    ///
+    /// # Errors
+    /// As [`Ranking::compare`].
+    pub(crate) fn compare(
+        &mut self,
+        db: &Db,
+        all: &Selection,
+        now: &Zoned,
+    ) -> Result<Option<Comparison>, Error> {
+        let month = within(all, month(now));
+        let Some(window) = window_before(month.window, now) else {
+            return Ok(None);
+        };
+        let before = within(all, window);
+        self.top_experts.compare(db, &before)?;
+        self.top_queries.compare(db, &before)?;
+        Comparison::of(db, &month, &before).map(Some)
+    }
+}
+
+/// The last [`SUMMARY_DAYS`] days, ending with today.
+fn month(now: &Zoned) -> Window {
+    Window {
+        since: begin_of(now.date(), 1 - days(SUMMARY_DAYS), now),
+        until: begin_of(now.date(), 1, now),
+    }
 }
 
 fn days(number: usize) -> i32 {

@@ -483,6 +483,118 @@ dry run: nothing was deleted
 }
 
 #[test]
+fn a_report_is_compared_with_the_period_before_in_every_format() {
+    let site = fixture();
+    site.run(&[
+        "report",
+        "--by-expert",
+        "--period",
+        "2026-11-01",
+        "--compare",
+    ])
+    .assert(
+        0,
+        " Expert            Clicks      Before   Share   Leads   Latest click
+─────────────────────────────────────────────────────────────────────────
+ Jane Doe (jdoe)        2   1 (+100%)   40.0%       2   2026-11-01 23:59
+ ghost                  2           0   40.0%       2   2026-11-01 09:00
+ blank                  1           0   20.0%       1   2026-11-01 10:00
+
+3 experts, 3 leads, 5 clicks; times in UTC
+period: Sun 2026-11-01
+period before: Sat 2026-10-31, 1 click by 1 lead; now +400% clicks, +200% leads
+",
+        "",
+    );
+    let note = "leadclicks: period: Sun 2026-11-01\nleadclicks: period before: Sat 2026-10-31, 1 click by 1 lead; now +400% clicks, +200% leads\n";
+    let report = |by: &str, format: &str| {
+        let args = [
+            "report",
+            by,
+            "--period",
+            "2026-11-01",
+            "--compare",
+            "--format",
+            format,
+        ];
+        site.run(&args)
+    };
+    report("--by-expert", "csv").assert(
+        0,
+        "expert_username,expert_name,clicks,leads,share,latest_click_at,clicks_before
+jdoe,Jane Doe,2,2,0.4,2026-11-01T23:59:59.999999Z,1
+ghost,ghost,2,2,0.4,2026-11-01T09:00:00.000000Z,0
+blank,blank,1,1,0.2,2026-11-01T10:00:00.000000Z,0
+",
+        note,
+    );
+    let before = "\"before\":{\"since\":\"2026-10-31T00:00:00.000000Z\",\"until\":\"2026-11-01T00:00:00.000000Z\",\"clicks\":1,\"leads\":1}";
+    for by in [
+        "--by-expert",
+        "--by-query",
+        "--by-day",
+        "--by-email",
+        "--leads",
+        "--expert=jdoe",
+    ] {
+        let json = report(by, "json").stdout;
+        // On jdoe, there are as many clicks before.
+        assert!(json.contains(before), "{json}");
+        let page = report(by, "html").stdout;
+        assert!(
+            page.contains("<dt>Before</dt><dd>Sat 2026-10-31, 1 click by 1 lead; now +"),
+            "{page}"
+        );
+        let table = report(by, "table").stdout;
+        assert!(
+            table.contains("\nperiod before: Sat 2026-10-31, 1 click by 1 lead; now +"),
+            "{table}"
+        );
+    }
+    let page = report("--by-email", "html").stdout;
+    assert!(
+        page.contains("<td class=\"number before\">1 (+100%)</td>"),
+        "{page}"
+    );
+    // A search in another case is the same.
+    let searches = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+            ('a@example.com', 'jdoe', 'Tax', '2026-10-31 09:00:00.000000'),
+            ('b@example.com', 'jdoe', 'TAX ', '2026-10-31 09:00:00.000000'),
+            ('b@example.com', 'zoe', ' ', '2026-10-31 09:00:00.000000'),
+            ('new@example.com', 'zoe', 'tax', '2026-11-01 09:00:00.000000'),
+            ('b@example.com', 'zoe', 'tax', '2026-11-01 09:00:00.000000'),
+            ('a@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');",
+    );
+    let period = [
+        "report",
+        "--by-query",
+        "--compare",
+        "--format",
+        "csv",
+        "--period",
+        "2026-11-01",
+    ];
+    assert_eq!(
+        searches.run(&period).stdout,
+        "search_query,clicks,leads,share,latest_click_at,clicks_before\n\
+         tax,2,2,0.6667,2026-11-01T09:00:00.000000Z,2\n\
+         ,1,1,0.3333,2026-11-01T09:00:00.000000Z,1\n"
+    );
+    // A segment is that of each period: whoever was new the day before.
+    assert_eq!(
+        searches.run(&[&period[..], &["--new"]].concat()).stderr,
+        "leadclicks: period: Sun 2026-11-01\n\
+         leadclicks: period before: Sat 2026-10-31, 3 clicks by 2 leads; now -67% clicks, -50% leads\n"
+    );
+    site.run(&["report", "--by-expert", "--compare"]).assert(
+        2,
+        "",
+        "leadclicks: --compare needs the beginning of a period: add --since or --period\n",
+    );
+}
+
+#[test]
 fn the_clicks_of_one_lead_are_listed_with_their_experts_newest_first() {
     let site = fixture();
     site.run(&["report", "--email", "Amy@Example.com"]).assert(
@@ -645,6 +757,35 @@ fn the_summary_is_one_screen() {
         .filter_map(|day| count(&format!("/days/{day}/clicks")))
         .sum();
     assert!((230..=240).contains(&days), "{days}");
+
+    let (code, screen) = site
+        .on_terminal("stty rows 24 columns 80; leadclicks summary --compare")
+        .finish();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(screen.lines().count(), 23, "{screen}");
+    for line in screen.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let json = site.stdout_of(&["summary", "--compare", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let before = json["before"]["clicks"].as_u64().unwrap();
+    // Eight clicks a day since 50 days, and 30 days until now.
+    assert!((159..=168).contains(&before), "{before}");
+    let last = screen.lines().last().unwrap();
+    let note = format!("30 days before: {before} clicks by 90 leads; now +");
+    assert!(last.starts_with(&note), "{screen}");
+    for row in ["top_experts", "top_queries"] {
+        let rows = json[row].as_array().unwrap();
+        assert!(
+            rows.iter()
+                .all(|row| row["clicks_before"].as_u64() > Some(10)),
+            "{json}"
+        );
+    }
+    let marked = screen
+        .lines()
+        .filter(|line| line.starts_with(" e") && line.matches('%').count() == 2);
+    assert_eq!(marked.count(), 5, "{screen}");
 }
 
 /// The output of a command run at noon UTC on Wednesday, 2026-11-18.

@@ -7,12 +7,14 @@
  * prints. The emails and searches came from visitors: escape them.
  */
 
-/** The period of the report, if one was given, and who is left out. */
+/** The period of the report, if one was given, the period before, and who is left out. */
 export interface ReportScope {
   /** The first instant of the period, RFC 3339 in UTC; absent if it has no beginning. */
   since?: string;
   /** The first instant after the period; absent if it has no end. */
   until?: string;
+  /** The period before, with `--compare`. */
+  before?: ClickCounts & { since: string; until: string };
   /** The addresses and domains of `--exclude`, for instance `@example.com`; absent without any. */
   excluded?: string[];
 }
@@ -109,6 +111,8 @@ export interface RankedEntry extends ClickCounts {
   share: number;
   /** As `created_at` in {@link LeadClickEntry}. */
   latest_click_at: string;
+  /** The clicks in the period before; only with `--compare`. */
+  clicks_before?: number;
 }
 
 /** An expert in a ranking. */
@@ -181,7 +185,7 @@ export interface NewLead {
 }
 
 /** The overview. */
-export interface SummaryResponse extends ClickCounts, Pick<ReportScope, "excluded"> {
+export interface SummaryResponse extends ClickCounts, Pick<ReportScope, "before" | "excluded"> {
   /** The number of different experts with clicks. */
   experts: number;
   /** `null` without clicks. */

@@ -16,8 +16,9 @@ use crate::{
     },
     click::canonical_username,
     render::counted,
-    reports::{self, FoundExpert, History, NamedExpert, Segment},
+    reports::{self, FoundExpert, History, NamedExpert, Segment, window_before},
     storage::{Db, EmailFilter, Selection, Window},
+    timestamp::Timestamp,
 };
 
 #[derive(Debug, Args)]
@@ -59,6 +60,24 @@ impl WindowArgs {
         ]
         .into_iter()
         .filter_map(|(flag, period)| Some((flag, period?)))
+    }
+
+    /// The period before that of `window`, which these flags have resolved to.
+    ///
+    /// # Errors
+    /// When it has no beginning, or is outside the calendar.
+    pub(super) fn before(&self, window: Window, now: &Zoned) -> Result<Window, Failure> {
+        // A period that has begun and not ended, such as `--since 'this month'`, is compared as a whole.
+        let end = self.since.and_then(|since| since.end(now).ok());
+        let end = end.filter(|end| *end > Timestamp::new(now.timestamp()));
+        let window = Window {
+            until: window.until.or(end),
+            ..window
+        };
+        window_before(window, now).ok_or_else(|| {
+            let error = "--compare needs the beginning of a period: add --since or --period";
+            Failure::Usage(error.to_owned())
+        })
     }
 
     /// As [`resolve_window`].

@@ -22,7 +22,7 @@ use crate::{
         html::{Html, ROWS_MAX},
         period,
     },
-    reports::{self, Gaps, History, LeadOrder, RankBy, Subject},
+    reports::{self, Comparison, Gaps, History, LeadOrder, RankBy, Ranking, Subject},
     storage::{Db, EmailFilter, Error, Selection, Window},
     timestamp::Timestamp,
 };
@@ -67,7 +67,7 @@ Examples:
   leadclicks report --leads --expert jdoe --not-expert zoe --period 'last month'
   leadclicks report --leads --returning 14d --since monday --exclude @example.com
   leadclicks report --leads --format csv --output contacts.csv
-  leadclicks report --by-expert --since 30d
+  leadclicks report --by-expert --period 'this month' --compare
   leadclicks report --by-query --expert jdoe
   leadclicks report --by-day --since 2026-11-01 --tz Europe/Berlin
   leadclicks report --expert jdoe --limit 20
@@ -101,6 +101,9 @@ pub(super) struct ReportArgs {
     filter: FilterArgs,
     #[command(flatten, next_help_heading = FILTERS)]
     window: WindowArgs,
+    /// Compare with the period before, which is as long
+    #[arg(long, help_heading = FILTERS)]
+    compare: bool,
     #[command(flatten, next_help_heading = FILTERS)]
     segment: SegmentArgs,
     #[command(flatten, next_help_heading = FILTERS)]
@@ -141,23 +144,41 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
         let error = "several --expert need another report, for instance --leads or --by-email";
         return Err(Failure::Usage(error.to_owned()));
     }
+    let before = match args.compare {
+        true => Some(Selection {
+            window: args.window.before(selection.window, now)?,
+            ..selection.clone()
+        }),
+        false => None,
+    };
     let segment = args.segment.resolve(db, selection.window, now)?;
     // In one snapshot, so that all parts of a page show the same clicks.
-    let (report, page) = timed(READING_CLICKS, || {
+    let (report, page, comparison) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
-            let selection = segment.select(db, &selection)?;
-            let report = args.read(db, &selection, now)?;
+            let asked = Selections {
+                now: segment.select(db, &selection)?,
+                before: match &before {
+                    Some(before) => Some(segment.select(db, before)?),
+                    None => None,
+                },
+            };
+            let report = args.read(db, &asked, now)?;
             let page = match args.format {
-                Format::Html => Some(args.read_page(db, &report, &selection, now)?),
+                Format::Html => Some(args.read_page(db, &report, &asked, now)?),
                 _ => None,
             };
-            Ok((report, page))
+            let comparison = match &asked.before {
+                Some(before) => Some(Comparison::of(db, &asked.now, before)?),
+                None => None,
+            };
+            Ok((report, page, comparison))
         })
     })?;
     let asked = Asked {
         window: selection.window,
         excluded: selection.excluded.clone(),
         segment,
+        comparison,
     };
     let hint = match &*unknown {
         [only] if report.is_empty() && selection.experts.len() == 1 => &*only.hint,
@@ -196,16 +217,29 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     })
 }
 
+/// The clicks of a report, and those of the period before if it is compared.
+struct Selections {
+    now: Selection,
+    before: Option<Selection>,
+}
+
+impl Selections {
+    fn ranking(&self, db: &Db, by: RankBy, rows_max: Option<NonZeroU64>) -> Result<Ranking, Error> {
+        let mut ranking = reports::ranking(db, by, &self.now, rows_max)?;
+        if let Some(before) = &self.before {
+            ranking.compare(db, before)?;
+        }
+        Ok(ranking)
+    }
+}
+
 impl ReportArgs {
     /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
-    fn read(&self, db: &Db, selection: &Selection, now: &Zoned) -> Result<Report, Error> {
+    fn read(&self, db: &Db, asked: &Selections, now: &Zoned) -> Result<Report, Error> {
+        let selection = &asked.now;
         let rows_max = self.limit(&ROWS);
         let by_lead = || reports::by_lead(db, selection, self.sort.unwrap_or_default(), rows_max);
-        let ranking = |by| {
-            Ok(Report::Ranking(reports::ranking(
-                db, by, selection, rows_max,
-            )?))
-        };
+        let ranking = |by| Ok(Report::Ranking(asked.ranking(db, by, rows_max)?));
         let timeline = |subject| {
             let clicks_max = self.limit(&CLICKS);
             let timeline = reports::timeline(db, subject, selection, clicks_max)?;
@@ -260,10 +294,11 @@ impl ReportArgs {
         &self,
         db: &Db,
         report: &Report,
-        selection: &Selection,
+        asked: &Selections,
         now: &Zoned,
     ) -> Result<Html, Error> {
-        let ranking = |by| reports::ranking(db, by, selection, Some(SIDE_ROWS));
+        let selection = &asked.now;
+        let ranking = |by| asked.ranking(db, by, Some(SIDE_ROWS));
         let queries = match report {
             Report::Timeline(_) => Some(ranking(RankBy::Query)?),
             _ => None,

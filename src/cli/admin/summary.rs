@@ -28,9 +28,12 @@ use crate::{
 #[command(after_help = "\
 Examples:
   leadclicks summary
-  leadclicks summary --tz Europe/Berlin
+  leadclicks summary --compare --tz Europe/Berlin
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
+    /// Compare the last 30 days with the 30 days before
+    #[arg(long)]
+    compare: bool,
     #[command(flatten)]
     exclude: ExcludeArgs,
     #[command(flatten)]
@@ -47,9 +50,19 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
         ..Selection::default()
     };
     let db = &Db::open_for_report(db)?;
-    let summary = timed(READING_CLICKS, || reports::summary(db, &selection, now))?;
+    let (summary, comparison) = timed(READING_CLICKS, || {
+        db.snapshot(|db| {
+            let mut summary = reports::summary(db, &selection, now)?;
+            let comparison = match args.compare {
+                true => summary.compare(db, &selection, now)?,
+                false => None,
+            };
+            Ok((summary, comparison))
+        })
+    })?;
     let asked = Asked {
         excluded: selection.excluded,
+        comparison,
         ..Asked::default()
     };
     let is_empty = summary.overall.totals.clicks == 0;

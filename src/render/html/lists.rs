@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     render::{
+        self,
         rows::{self, Cell, Column, List},
         table::percent,
     },
@@ -169,6 +170,7 @@ fn table_of(
 fn class(cell: &Cell<'_>) -> &'static str {
     match cell {
         Cell::Count(_) => " class=\"number\"",
+        Cell::Before { .. } => " class=\"number before\"",
         Cell::Share(_) => " class=\"number share\"",
         Cell::Search(_) => " class=\"search\"",
         _ => "",
@@ -189,6 +191,7 @@ pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
         Cell::SearchSubject(query) => format!("<span class=\"search\">{}</span>", Search(query)),
         Cell::Finding { found, .. } => Text(found).to_string(),
         Cell::Count(count) => Number(count).to_string(),
+        Cell::Before { now, before } => render::before(now, before),
         Cell::Share(share) => Text(&percent(share)).to_string(),
         Cell::Time(at) => time(at, zone),
         Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),
