@@ -242,6 +242,26 @@ fn clicks_of_days(seed: u64) -> Vec<DayClick> {
     clicks
 }
 
+fn site_with(clicks: &[DayClick], index: &str) -> Site {
+    let site = Site::new().with_schema(index);
+    let mut inserting = "BEGIN;".to_owned();
+    for (number, (day, lead, expert)) in clicks.iter().enumerate() {
+        // Some are stored in another spelling.
+        let spelling = if number % 4 == 0 { "LEAD" } else { "lead" };
+        write!(
+            inserting,
+            "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
+                ('{spelling}{lead}@example{}.com', 'e{expert}', date('2026-09-01', '+{day} days') || ' 09:00:00.000000');",
+            lead % 3
+        )
+        .unwrap();
+    }
+    site.connect()
+        .execute_batch(&format!("{inserting} COMMIT;"))
+        .unwrap();
+    site
+}
+
 fn emails(leads: impl IntoIterator<Item = u64>) -> BTreeSet<String> {
     let email = |lead| format!("lead{lead}@example{}.com", lead % 3);
     leads.into_iter().map(email).collect()
@@ -251,22 +271,7 @@ fn emails(leads: impl IntoIterator<Item = u64>) -> BTreeSet<String> {
 fn segments_have_the_right_leads_whatever_the_clicks_and_the_indexes() {
     for (seed, index) in [(1, ""), (2, "DROP INDEX lead_clicks_created_at")] {
         let clicks = clicks_of_days(seed);
-        let site = Site::new().with_schema(index);
-        let mut inserting = "BEGIN;".to_owned();
-        for (number, (day, lead, expert)) in clicks.iter().enumerate() {
-            // Some are stored in another spelling.
-            let spelling = if number % 4 == 0 { "LEAD" } else { "lead" };
-            write!(
-                inserting,
-                "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
-                    ('{spelling}{lead}@example{}.com', 'e{expert}', date('2026-09-01', '+{day} days') || ' 09:00:00.000000');",
-                lead % 3
-            )
-            .unwrap();
-        }
-        site.connect()
-            .execute_batch(&format!("{inserting} COMMIT;"))
-            .unwrap();
+        let site = site_with(&clicks, index);
         // Days 30 to 44.
         let window = ["--since", "2026-10-01", "--until", "2026-10-15"];
         let is_within = |day: &i64| (30..=44).contains(day);

@@ -556,7 +556,15 @@ blank,blank,1,1,0.2,2026-11-01T10:00:00.000000Z,0
         page.contains("<td class=\"number before\">1 (+100%)</td>"),
         "{page}"
     );
-    // A search in another case is the same.
+    site.run(&["report", "--by-expert", "--compare"]).assert(
+        2,
+        "",
+        "leadclicks: --compare needs the beginning of a period: add --since or --period\n",
+    );
+}
+
+#[test]
+fn searches_are_compared_in_any_spelling_and_segments_in_each_period() {
     let searches = Site::new().with_schema(
         "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
             ('a@example.com', 'jdoe', 'Tax', '2026-10-31 09:00:00.000000'),
@@ -586,11 +594,6 @@ blank,blank,1,1,0.2,2026-11-01T10:00:00.000000Z,0
         searches.run(&[&period[..], &["--new"]].concat()).stderr,
         "leadclicks: period: Sun 2026-11-01\n\
          leadclicks: period before: Sat 2026-10-31, 3 clicks by 2 leads; now -67% clicks, -50% leads\n"
-    );
-    site.run(&["report", "--by-expert", "--compare"]).assert(
-        2,
-        "",
-        "leadclicks: --compare needs the beginning of a period: add --since or --period\n",
     );
 }
 

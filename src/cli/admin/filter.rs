@@ -178,8 +178,9 @@ pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, 
         match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
             FoundExpert::Exact => {}
             FoundExpert::One(found) => similar.push(found),
-            FoundExpert::Several(found) => similar.extend(found),
-            FoundExpert::None { similar: found, .. } => similar.extend(found),
+            FoundExpert::Several(found) | FoundExpert::None { similar: found, .. } => {
+                similar.extend(found);
+            }
         }
     }
     Ok(match similar.get(..LISTED_MAX).unwrap_or(&similar) {

@@ -89,7 +89,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
     let period = args.period(&selection, now.time_zone());
-    let shown = show(&db, &selection, period, &found)?;
+    let shown = show(&db, &selection, period.as_deref(), &found)?;
     let confirmed = args
         .confirm
         .confirm(&db, Deletion::Steps, shown, WORD, "")?;
@@ -157,7 +157,7 @@ fn is_only_old(selection: &Selection) -> bool {
 fn show(
     db: &Db,
     selection: &Selection,
-    period: Option<String>,
+    period: Option<&str>,
     found: &FoundClicks,
 ) -> Result<io::Result<()>, Error> {
     let names = db.expert_names()?;
@@ -168,7 +168,7 @@ fn show(
         let mut out = io::stdout().lock();
         writeln!(out, "{}\n", visible_path(db.path()))?;
         writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
-        if let Some(period) = &period {
+        if let Some(period) = period {
             writeln!(out, "period: {period}")?;
         }
         if !is_only_old(selection) {

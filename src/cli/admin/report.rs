@@ -144,12 +144,13 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
         let error = "several --expert need another report, for instance --leads or --by-email";
         return Err(Failure::Usage(error.to_owned()));
     }
-    let before = match args.compare {
-        true => Some(Selection {
+    let before = if args.compare {
+        Some(Selection {
             window: args.window.before(selection.window, now)?,
             ..selection.clone()
-        }),
-        false => None,
+        })
+    } else {
+        None
     };
     let segment = args.segment.resolve(db, selection.window, now)?;
     // In one snapshot, so that all parts of a page show the same clicks.
@@ -180,35 +181,11 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
         segment,
         comparison,
     };
-    let hint = match &*unknown {
-        [only] if report.is_empty() && selection.experts.len() == 1 => &*only.hint,
-        _ => {
-            for UnknownExpert { text, hint } in &unknown {
-                let sentence = format!("--expert '{text}' has no clicks yet{hint}");
-                print_error("leadclicks", &sentence);
-            }
-            ""
-        }
-    };
+    let hint = say_unknown(&unknown, report.is_empty() && selection.experts.len() == 1);
     if report.is_empty() {
         say_empty(db, &selection, &asked, now.time_zone(), hint);
     }
-    if matches!(args.format, Format::Csv | Format::Ndjson)
-        || (report.is_empty() && args.format == Format::Table)
-    {
-        // An empty report has its period in the sentence about that.
-        let window = match report.is_empty() {
-            true => Window::default(),
-            false => asked.window,
-        };
-        let shown = Asked {
-            window,
-            ..asked.clone()
-        };
-        for note in shown.notes(now.time_zone()) {
-            print_error("leadclicks", &note);
-        }
-    }
+    say_notes(args.format, &report, &asked, now.time_zone());
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, &asked, out),
         None => args
@@ -316,6 +293,38 @@ impl ReportArgs {
     }
 }
 
+/// Prints which experts are unknown. If the only one is why the report is empty, returns how to go on for the sentence about that
+/// instead.
+fn say_unknown(unknown: &[UnknownExpert], is_reason: bool) -> &str {
+    match unknown {
+        [only] if is_reason => return &only.hint,
+        _ => {}
+    }
+    for UnknownExpert { text, hint } in unknown {
+        let sentence = format!("--expert '{text}' has no clicks yet{hint}");
+        print_error("leadclicks", &sentence);
+    }
+    ""
+}
+
+/// Prints what was asked for, if the output has no place for it: CSV and NDJSON never, and an empty table.
+fn say_notes(format: Format, report: &Report, asked: &Asked, zone: &TimeZone) {
+    let is_empty = report.is_empty();
+    match format {
+        Format::Csv | Format::Ndjson => {}
+        Format::Table if is_empty => {}
+        _ => return,
+    }
+    let mut asked = asked.clone();
+    if is_empty {
+        // The sentence about that has it.
+        asked.window = Window::default();
+    }
+    for note in asked.notes(zone) {
+        print_error("leadclicks", &note);
+    }
+}
+
 fn say_empty(db: &Db, selection: &Selection, asked: &Asked, zone: &TimeZone, hint: &str) {
     // Without the email or domain and the search, because standard error may end in a log.
     let mut which = match &*selection.experts {
@@ -334,7 +343,7 @@ fn say_empty(db: &Db, selection: &Selection, asked: &Asked, zone: &TimeZone, hin
     };
     if !asked.segment.not_experts.is_empty() {
         let others = either(&asked.segment.not_experts);
-        which += &format!(" by leads without a click on {others}");
+        which = format!("{which} by leads without a click on {others}");
     }
     if selection.query.is_some() {
         which += " with this search";

@@ -53,9 +53,10 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
     let (summary, comparison) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
             let mut summary = reports::summary(db, &selection, now)?;
-            let comparison = match args.compare {
-                true => summary.compare(db, &selection, now)?,
-                false => None,
+            let comparison = if args.compare {
+                summary.compare(db, &selection, now)?
+            } else {
+                None
             };
             Ok((summary, comparison))
         })
