@@ -57,7 +57,8 @@ impl LeadSet {
         let email = emails
             .find(stored)
             .or_else(|| emails.find(&canonical_email(stored)));
-        email.map_or(*are_others_in, |email| are_in[email as usize])
+        let is_in = email.and_then(|email| are_in.get(email as usize));
+        is_in.copied().unwrap_or(*are_others_in)
     }
 }
 
