@@ -37,7 +37,7 @@ pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
-pub(crate) use selection::{EmailFilter, Selection, Window};
+pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
 pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
 
 #[cfg(feature = "postgres")]
