@@ -3,6 +3,8 @@
 
 mod chart;
 mod lists;
+mod mail;
+mod summary;
 mod text;
 
 use std::{
@@ -22,22 +24,93 @@ use crate::{
     storage::{EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
+use lists::{Ids, Links};
+use mail::Mail;
 use text::{Domain, Email, Expert, Isolated, Number, Text};
+
+pub(crate) use summary::summary;
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-Dst/LyALcm1VhS4kmZGyXPLNaBCwLB2WuBXkpmp7Eug=";
+const STYLE_HASH: &str = "sha256-t/vLLcmBEPB4Wi3t0JrdQijK1T8TmUTuh6ka9oBvzng=";
 /// The SHA-256 of [`SCRIPT`].
-const SCRIPT_HASH: &str = "sha256-FEYXwuQ9W/L9Km/DwDO3xSkK5cA6Bv2ODYvVa945row=";
+const SCRIPT_HASH: &str = "sha256-50lixQtqmH8YbTEgRGahfc8I5R8Z4kwDL066a9xHWq4=";
 
 /// The most clicks, or rows of a ranking or of days, that a page lists, whatever the limit: 5 to 8 MB, which can be mailed
 /// and opens within two seconds. With a million clicks (285 MB), Chromium showed nothing within 110 seconds. The formats for
 /// programs have no such limit.
 pub(crate) const ROWS_MAX: NonZeroU64 = NonZeroU64::new(20_000).unwrap();
 
+/// The colour of a bar, where the style does not choose one: in a mail, or in a page whose style a mail program removed.
+const BAR_COLOR: &str = "#5b9bf3";
+
+/// The most experts or searches that a mail ranks before the list.
+const MAIL_ROWS: usize = 10;
+
 /// If the selected time has more days, the chart begins at the first click, so that empty days don't force a coarser unit.
 const CHART_DAYS_MAX: u64 = 120;
+
+/// What a page is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A browser.
+    Page,
+    /// The body of a mail.
+    Mail,
+}
+
+/// How a page looks, whatever it shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) form: Form,
+    /// Instead of the title of the report.
+    pub(crate) title: Option<String>,
+}
+
+impl Look {
+    /// The title as HTML, where that of the report would be `usual`.
+    fn title(&self, usual: String) -> String {
+        match &self.title {
+            Some(title) => Text(title).to_string(),
+            None => usual,
+        }
+    }
+
+    /// The title of the window.
+    fn page_title(&self, usual: &str) -> String {
+        self.title(format!("{usual} · leadclicks"))
+    }
+}
+
+/// What is above the lists of a page: all as HTML.
+struct Heading {
+    title: String,
+    /// The title of the window.
+    page_title: String,
+    /// The filters, and when the page was created.
+    facts: Vec<(&'static str, String)>,
+    /// Numbers, and what they count.
+    totals: Vec<(u64, String)>,
+}
+
+impl Heading {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "<header>\n<h1>{}</h1>\n<dl class=\"asked\">",
+            self.title
+        )?;
+        for (term, what) in &self.facts {
+            writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>")?;
+        }
+        out.write_all(b"</dl>\n<ul class=\"totals\">\n")?;
+        for (number, what) in &self.totals {
+            writeln!(out, "<li><strong>{}</strong> {what}</li>", Number(*number))?;
+        }
+        out.write_all(b"</ul>\n</header>\n")
+    }
+}
 
 /// The page format, with what a page shows in addition to the report, for the same clicks.
 #[derive(Debug)]
@@ -56,13 +129,18 @@ pub(crate) struct Html {
     pub(crate) queries: Option<Ranking>,
     /// A list of leads ends after so many clicks.
     pub(crate) clicks_max: NonZeroU64,
+    pub(crate) look: Look,
 }
 
 impl Format for Html {
     /// Writes the page row by row.
     fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
-        head(report, out)?;
-        self.header(report, asked, out)?;
+        let heading = self.heading(report, asked);
+        if self.look.form == Form::Mail {
+            return self.mail(report, &heading, out);
+        }
+        head(out, &heading)?;
+        heading.write(out)?;
         out.write_all(b"<main>\n")?;
         if report.is_empty() {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
@@ -74,22 +152,18 @@ impl Format for Html {
             self.lists(report, out)?;
         }
         out.write_all(b"</main>\n")?;
-        writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")?;
-        out.flush()
+        foot(out)
     }
 }
 
+fn foot(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "<script>{SCRIPT}</script>\n</body>\n</html>")?;
+    out.flush()
+}
+
 /// The policy comes first, because it applies only to what follows.
-fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    let title = title(report, |subject| {
-        Text(&match *subject {
-            Cell::Expert { username, name } => table::expert(username, name),
-            Cell::Email(email) => email.to_owned(),
-            Cell::Domain(domain) => table::at_domain(domain),
-            _ => String::new(),
-        })
-        .to_string()
-    });
+fn head(out: &mut impl Write, heading: &Heading) -> io::Result<()> {
+    let title = &heading.page_title;
     write!(
         out,
         "<!doctype html>
@@ -97,7 +171,7 @@ fn head(report: &Report, out: &mut impl Write) -> io::Result<()> {
 <head>
 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{STYLE_HASH}'; script-src '{SCRIPT_HASH}'; base-uri 'none'; form-action 'none'\">
 <meta charset=\"utf-8\">
-<title>{title} · leadclicks</title>
+<title>{title}</title>
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <meta name=\"color-scheme\" content=\"light dark\">
 <meta name=\"referrer\" content=\"no-referrer\">
@@ -130,6 +204,14 @@ struct RankingText {
     search: &'static str,
     /// The flag of the full ranking.
     flag: &'static str,
+}
+
+/// The texts of a list, and the ranking next to it.
+struct Texts<'a> {
+    heading: &'static str,
+    /// The placeholder of the search box.
+    search: &'static str,
+    side: Option<(&'a Ranking, RankingText)>,
 }
 
 fn ranking_text(by: RankBy) -> RankingText {
@@ -178,37 +260,73 @@ impl Html {
         Some((first.min(oldest.date), last))
     }
 
-    /// Writes the title, the filters, when the page was created, and the totals.
-    fn header(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
+    /// The title, the filters, when the page was created, and the totals.
+    fn heading(&self, report: &Report, asked: &Asked) -> Heading {
         let title = title(report, |subject| lists::text(subject, &self.zone));
-        writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
-        let mut fact =
-            |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
+        let plain = self::title(report, |subject| {
+            Text(&match *subject {
+                Cell::Expert { username, name } => table::expert(username, name),
+                Cell::Email(email) => email.to_owned(),
+                Cell::Domain(domain) => table::at_domain(domain),
+                _ => String::new(),
+            })
+            .to_string()
+        });
+        let mut facts = Vec::new();
+        if self.look.title.is_some() {
+            facts.push(("Report", title.clone()));
+        }
         let conditions = self.conditions(report, asked);
         if !conditions.is_empty() {
-            fact("Only clicks", &conditions)?;
+            facts.push(("Only clicks", conditions));
         }
         let time = period(asked.window, &self.zone).unwrap_or_else(|| "all".to_owned());
-        fact("Time", &Text(&time).to_string())?;
+        facts.push(("Time", Text(&time).to_string()));
         if let Some(before) = asked.before(&self.zone) {
-            fact("Before", &Text(&before).to_string())?;
+            facts.push(("Before", Text(&before).to_string()));
         }
         if let Some(excluded) = asked.excluded() {
-            fact("Excluded", &Text(&excluded).to_string())?;
+            facts.push(("Excluded", Text(&excluded).to_string()));
         }
         let zone = zone_name(&self.zone).unwrap_or("local");
-        fact("Time zone", &Text(zone).to_string())?;
-        fact("Created", &lists::time(self.made_at, &self.zone))?;
-        out.write_all(b"</dl>\n<ul class=\"totals\">\n")?;
-        for (number, noun) in self.totals(report) {
-            writeln!(
-                out,
-                "<li><strong>{}</strong> {}</li>",
-                Number(number),
-                plural(number, noun)
-            )?;
+        facts.push(("Time zone", Text(zone).to_string()));
+        facts.push(("Created", lists::time(self.made_at, &self.zone)));
+        let totals = self.totals(report).into_iter();
+        Heading {
+            title: self.look.title(title),
+            page_title: self.look.page_title(&plain),
+            facts,
+            totals: totals
+                .map(|(number, noun)| (number, plural(number, noun)))
+                .collect(),
         }
-        out.write_all(b"</ul>\n</header>\n")
+    }
+
+    /// Writes the report as a mail: what is short first, then the list for which there is room.
+    fn mail(&self, report: &Report, heading: &Heading, out: &mut impl Write) -> io::Result<()> {
+        let mut mail = Mail::new(heading, &self.zone);
+        if report.is_empty() {
+            mail.nothing();
+            return mail.finish(out);
+        }
+        let days = self.chart_days();
+        match self.chart_span(days) {
+            Some((first, last)) if !matches!(report, Report::ByDay(_)) => {
+                mail.chart(days, first, last);
+            }
+            _ => {}
+        }
+        let Texts { heading, side, .. } = self.texts(report);
+        if let Some((ranking, RankingText { heading, .. })) = side {
+            mail.heading(&format!("{heading} by clicks"));
+            mail.ranking(ranking, MAIL_ROWS)?;
+        }
+        mail.heading(heading);
+        match report {
+            Report::ByLead(report) => mail.leads(report)?,
+            _ => mail.list(&report.list())?,
+        }
+        mail.finish(out)
     }
 
     /// The filters that are not in the title; empty if there are none.
@@ -276,12 +394,10 @@ impl Html {
         totals
     }
 
-    /// Writes the list with a search box, and a ranking next to it.
-    fn lists(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
-        let list = report.list();
+    fn texts(&self, report: &Report) -> Texts<'_> {
         let (heading, search, side) = match report {
             Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
-            Report::Leads(_) => ("Leads", "Email, expert or search", None),
+            Report::Leads(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
             Report::Ranking(ranking) => {
                 let RankingText {
                     heading, search, ..
@@ -293,7 +409,7 @@ impl Html {
                     [_] => self.queries.as_ref(),
                     _ => Some(&self.experts),
                 };
-                let search = match list.subject.map(|subject| subject.cell) {
+                let search = match report.list().subject.map(|subject| subject.cell) {
                     Some(Cell::Email(_)) => "Expert or search",
                     Some(Cell::Domain(_)) => "Lead, expert or search",
                     _ => "Lead or search",
@@ -302,15 +418,42 @@ impl Html {
             }
             _ => ("Days", "2026-11 or Sun", None),
         };
+        Texts {
+            heading,
+            search,
+            side: side.map(|ranking| (ranking, ranking_text(ranking.by))),
+        }
+    }
+
+    /// Writes the list with a search box, and a ranking next to it.
+    fn lists(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        let list = report.list();
+        let Texts {
+            heading,
+            search,
+            side,
+        } = self.texts(report);
+        let (links, ids) = match (report, &side) {
+            (Report::ByLead(report), _) => (Links::of_clicks(report, &self.experts), Ids::None),
+            (Report::Leads(report), _) => (Links::of_leads(report, &self.experts), Ids::Leads),
+            (Report::Timeline(_), Some((ranking, _))) if ranking.by == RankBy::Expert => {
+                (Links::to_experts(ranking), Ids::None)
+            }
+            _ => (Links::default(), Ids::None),
+        };
         let name = heading.to_lowercase();
-        let side = side.map(|ranking| (ranking, ranking_text(ranking.by)));
+        // A row for each lead needs the whole width.
+        let class = match (report, &side) {
+            (Report::Leads(_), _) | (_, None) => "lists one",
+            _ => "lists",
+        };
         match &side {
             Some((_, RankingText { heading, .. })) => writeln!(
                 out,
-                "<p class=\"jump\"><a href=\"#{}\">{heading} by clicks</a></p>\n<div class=\"lists\">",
+                "<p class=\"jump\"><a href=\"#{}\">{heading} by clicks</a></p>\n<div class=\"{class}\">",
                 heading.to_lowercase()
             )?,
-            None => out.write_all(b"<div class=\"lists one\">\n")?,
+            None => writeln!(out, "<div class=\"{class}\">")?,
         }
         write!(
             out,
@@ -325,8 +468,10 @@ impl Html {
         }
         out.write_all(b"<output id=\"found\" for=\"search\"></output>\n</div>\n")?;
         match report {
-            Report::ByLead(report) => lists::leads(out, report, self.clicks_max, &self.zone)?,
-            _ => lists::list(out, &list, &self.zone)?,
+            Report::ByLead(report) => {
+                lists::leads(out, report, self.clicks_max, &links, &self.zone)?;
+            }
+            _ => lists::list(out, &list, &links, ids, &self.zone)?,
         }
         out.write_all(b"</section>\n")?;
         if let Some((ranking, RankingText { heading, flag, .. })) = side {
@@ -335,7 +480,7 @@ impl Html {
                 "<section id=\"{}\">\n<h2>{heading} by clicks</h2>",
                 heading.to_lowercase()
             )?;
-            lists::short_ranking(out, ranking, flag)?;
+            lists::short_ranking(out, ranking, &links, flag)?;
             out.write_all(b"</section>\n")?;
         }
         out.write_all(b"</div>\n")

@@ -14,8 +14,6 @@ use crate::{
 
 /// The number of days that the chart and the rankings of a summary cover, including today.
 pub(crate) const SUMMARY_DAYS: usize = 30;
-/// The number of experts, searches and leads that a summary names: as many as fit on one screen.
-pub(crate) const SUMMARY_ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
 
 /// An overview.
 #[derive(Debug)]
@@ -66,13 +64,19 @@ pub(crate) struct NewLead {
 }
 
 /// Summarises the clicks of `all`, which has no window, in one snapshot of the database. Weeks and days are in the time zone of `now`.
+/// Names at most `rows_max` experts, searches and leads.
 ///
 /// Reads all clicks once, and those of the last 30 days three more times. Needs 80 bytes of memory for each lead, and what the
 /// reports of those days need; no text is in memory but those that are shown.
 ///
 /// # Errors
 /// As [`by_day`].
-pub(crate) fn summary(db: &Db, all: &Selection, now: &Zoned) -> Result<Summary, Error> {
+pub(crate) fn summary(
+    db: &Db,
+    all: &Selection,
+    now: &Zoned,
+    rows_max: NonZeroU64,
+) -> Result<Summary, Error> {
     db.snapshot(|db| {
         let today = now.date();
         // Clicks with a time after today count in no week and no day.
@@ -91,12 +95,12 @@ pub(crate) fn summary(db: &Db, all: &Selection, now: &Zoned) -> Result<Summary, 
                 .map(|then| Timestamp::new(then.timestamp())),
         };
         Ok(Summary {
-            overall: read_all(db, all)?,
+            overall: read_all(db, all, rows_max)?,
             this_week: totals(db, &within(all, this_week))?,
             last_week: totals(db, &within(all, last_week))?,
             days: last_days(db, &month, now)?,
-            top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
-            top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
+            top_experts: ranking(db, RankBy::Expert, &month, Some(rows_max))?,
+            top_queries: ranking(db, RankBy::Query, &month, Some(rows_max))?,
         })
     })
 }
@@ -193,7 +197,7 @@ struct LeadEntry {
     clicks: u64,
 }
 
-fn read_all(db: &Db, all: &Selection) -> Result<Overall, Error> {
+fn read_all(db: &Db, all: &Selection, rows_max: NonZeroU64) -> Result<Overall, Error> {
     let mut emails = TextGroups::new(canonical_email);
     let mut experts = TextGroups::new(canonical_username);
     let mut leads: Vec<LeadEntry> = Vec::new();
@@ -232,7 +236,7 @@ fn read_all(db: &Db, all: &Selection) -> Result<Overall, Error> {
     };
     let first_at = leads.iter().map(|lead| lead.first_at).min();
     leads.sort_unstable_by_key(|lead| Reverse((lead.first_at, lead.first)));
-    leads.truncate(usize::try_from(SUMMARY_ROWS.get()).unwrap_or(usize::MAX));
+    leads.truncate(usize::try_from(rows_max.get()).unwrap_or(usize::MAX));
     Ok(Overall {
         totals,
         experts: experts.len(),

@@ -110,16 +110,16 @@ fn a_page_by_email_is_one_file_with_everything() {
 <main>
 <figure class="chart few">
 <figcaption>Clicks per day</figcaption>
-<div class="scale" aria-hidden="true"><span>2</span><span>1</span><span>0</span></div>
-<svg viewBox="0 0 30 1000" preserveAspectRatio="none" role="img" aria-labelledby="chart-title chart-text">
+<div class="scale" aria-hidden="true" hidden><span>2</span><span>1</span><span>0</span></div>
+<svg viewBox="0 0 30 1000" width="100%" height="144" fill="#5b9bf3" preserveAspectRatio="none" role="img" aria-labelledby="chart-title chart-text">
 <title id="chart-title">Clicks per day</title>
 <desc id="chart-text">From Sun 2020-11-01 to Tue 2020-11-03. Maximum: Sun 2020-11-01, 2 clicks.</desc>
-<path class="grid" d="M0 0H30M0 500H30M0 1000H30"/>
-<g><title>Sun 2020-11-01: 2 clicks by 2 leads</title><rect class="place" x="0" width="10" height="1000"/><rect x="2" y="0" width="6" height="1000"/></g>
-<g><title>Mon 2020-11-02: 0 clicks</title><rect class="place" x="10" width="10" height="1000"/></g>
-<g><title>Tue 2020-11-03: 1 click by 1 lead</title><rect class="place" x="20" width="10" height="1000"/><rect x="22" y="500" width="6" height="500"/></g>
+<path class="grid" fill="none" stroke="#999" vector-effect="non-scaling-stroke" d="M0 0H30M0 500H30M0 1000H30"/>
+<g><title>Sun 2020-11-01: 2 clicks by 2 leads</title><rect class="place" fill="none" x="0" width="10" height="1000"/><rect x="2" y="0" width="6" height="1000"/></g>
+<g><title>Mon 2020-11-02: 0 clicks</title><rect class="place" fill="none" x="10" width="10" height="1000"/></g>
+<g><title>Tue 2020-11-03: 1 click by 1 lead</title><rect class="place" fill="none" x="20" width="10" height="1000"/><rect x="22" y="500" width="6" height="500"/></g>
 </svg>
-<div class="axis" aria-hidden="true"><span>2020-11-01</span><span>2020-11-03</span></div>
+<div class="axis" aria-hidden="true"><span>2020-11-01</span> <span>2020-11-03</span> </div>
 </figure>
 <p class="jump"><a href="#experts">Experts by clicks</a></p>
 <div class="lists">
@@ -132,22 +132,22 @@ fn a_page_by_email_is_one_file_with_everything() {
 <output id="found" for="search"></output>
 </div>
 <div class="leads">
-<details class="lead">
+<details class="lead" id="lead-1">
 <summary><span class="email"><bdi>max<wbr>@example.com</bdi></span> <span class="count">2 clicks</span> <time datetime="2020-11-03T10:00:00.000000Z"><span>2020-11-03</span> <span>10:00</span></time></summary>
 <table>
 <thead><tr><th scope="col">Time</th><th scope="col" class="who">Expert</th><th scope="col">Search</th></tr></thead>
 <tbody>
-<tr><td><time datetime="2020-11-03T10:00:00.000000Z"><span>2020-11-03</span> <span>10:00</span></time></td><td><bdi>John Doe</bdi> <span class="username"><bdi>jdoe</bdi></span></td><td class="search"><bdi>&lt;/script&gt; &amp; &quot;co&quot;\n</bdi></td></tr>
-<tr><td><time datetime="2020-11-01T09:00:00.000000Z"><span>2020-11-01</span> <span>09:00</span></time></td><td><bdi>John Doe</bdi> <span class="username"><bdi>jdoe</bdi></span></td><td class="search"><bdi>Pricing</bdi></td></tr>
+<tr><td><time datetime="2020-11-03T10:00:00.000000Z"><span>2020-11-03</span> <span>10:00</span></time></td><td><a href="#expert-1"><bdi>John Doe</bdi> <span class="username">(<bdi>jdoe</bdi>)</span></a></td><td class="search"><bdi>&lt;/script&gt; &amp; &quot;co&quot;\n</bdi></td></tr>
+<tr><td><time datetime="2020-11-01T09:00:00.000000Z"><span>2020-11-01</span> <span>09:00</span></time></td><td><a href="#expert-1"><bdi>John Doe</bdi> <span class="username">(<bdi>jdoe</bdi>)</span></a></td><td class="search"><bdi>Pricing</bdi></td></tr>
 </tbody>
 </table>
 </details>
-<details class="lead">
+<details class="lead" id="lead-2">
 <summary><span class="email"><bdi>jane<wbr>@example.com</bdi></span> <span class="count">1 click</span> <time datetime="2020-11-01T09:30:00.000000Z"><span>2020-11-01</span> <span>09:30</span></time></summary>
 <table>
 <thead><tr><th scope="col">Time</th><th scope="col" class="who">Expert</th><th scope="col">Search</th></tr></thead>
 <tbody>
-<tr><td><time datetime="2020-11-01T09:30:00.000000Z"><span>2020-11-01</span> <span>09:30</span></time></td><td><bdi>&lt;b&gt;</bdi></td><td class="search"><bdi></bdi></td></tr>
+<tr><td><time datetime="2020-11-01T09:30:00.000000Z"><span>2020-11-01</span> <span>09:30</span></time></td><td><a href="#expert-2"><bdi>&lt;b&gt;</bdi></a></td><td class="search"><bdi></bdi></td></tr>
 </tbody>
 </table>
 </details>
@@ -158,8 +158,8 @@ fn a_page_by_email_is_one_file_with_everything() {
 <table>
 <thead><tr><th scope="col">Expert</th><th scope="col" class="number">Clicks</th><th scope="col" class="number">Leads</th></tr></thead>
 <tbody>
-<tr><th scope="row"><bdi>John Doe</bdi> <span class="username"><bdi>jdoe</bdi></span><svg class="bar" viewBox="0 0 1000 1" preserveAspectRatio="none" aria-hidden="true"><rect width="1000" height="1"/></svg></th><td class="number">2</td><td class="number">1</td></tr>
-<tr><th scope="row"><bdi>&lt;b&gt;</bdi><svg class="bar" viewBox="0 0 1000 1" preserveAspectRatio="none" aria-hidden="true"><rect width="500" height="1"/></svg></th><td class="number">1</td><td class="number">1</td></tr>
+<tr id="expert-1"><th scope="row"><a class="find" href="#lead-1"><bdi>John Doe</bdi> <span class="username">(<bdi>jdoe</bdi>)</span></a><svg class="bar" width="100%" height="6" fill="#5b9bf3" viewBox="0 0 1000 1" preserveAspectRatio="none" aria-hidden="true"><rect width="1000" height="1"/></svg></th><td class="number">2</td><td class="number">1</td></tr>
+<tr id="expert-2"><th scope="row"><a class="find" href="#lead-2"><bdi>&lt;b&gt;</bdi></a><svg class="bar" width="100%" height="6" fill="#5b9bf3" viewBox="0 0 1000 1" preserveAspectRatio="none" aria-hidden="true"><rect width="500" height="1"/></svg></th><td class="number">1</td><td class="number">1</td></tr>
 </tbody>
 </table>
 </section>
@@ -222,7 +222,7 @@ fn rankings_and_days_have_a_page() {
             &[
                 "Experts",
                 "Expert|Clicks|Share|Leads|Latest click|",
-                "John Doe jdoe|2|100.0%|1|2020-11-03 10:00|",
+                "John Doe (jdoe)|2|100.0%|1|2020-11-03 10:00|",
             ][..],
         ),
         (
@@ -272,7 +272,7 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
         (
             &["--expert", "jdoe"][..],
             &[
-                "Clicks on John Doe jdoe",
+                "Clicks on John Doe (jdoe)",
                 "Timeall",
                 "2 clicks",
                 "1 lead",
@@ -302,10 +302,10 @@ fn the_clicks_on_an_expert_or_of_a_lead_have_a_page() {
             &[
                 "Clicks",
                 "Time|Expert|Search|",
-                "2020-11-01 09:00|John Doe jdoe|Pricing|",
+                "2020-11-01 09:00|John Doe (jdoe)|Pricing|",
                 "Experts by clicks",
                 "Expert|Clicks|Leads|",
-                "John Doe jdoe|1|1|",
+                "John Doe (jdoe)|1|1|",
             ],
         ),
     ] {
@@ -523,6 +523,221 @@ fn a_page_too_large_for_a_browser_is_refused_whatever_the_limit() {
             "15,010 more clicks not shown; a page holds at most 20,000 clicks; {csv}"
         )],
     );
+}
+
+/// A mail, after checks of what mail programs and servers demand.
+#[track_caller]
+fn mail(site: &Site, args: &[&str]) -> String {
+    let ran = site.run(&[args, &["--format", "html", "--mail"]].concat());
+    assert!(ran.status.success(), "{ran}");
+    let mail = ran.stdout;
+    assert!(mail.len() <= 100_000, "{} bytes", mail.len());
+    assert!(mail.is_ascii());
+    assert!(mail.lines().all(|line| line.len() < 998));
+    for absent in [
+        "<script",
+        "<style",
+        "<svg",
+        "<img",
+        "<a ",
+        " id=",
+        " class=\"lead",
+    ] {
+        assert!(!mail.contains(absent), "{absent}");
+    }
+    mail
+}
+
+/// The lines of a mail's body that a reader sees, without the one about when it was created.
+fn mail_text(mail: &str) -> Vec<String> {
+    let body = between(mail, "<div", "</div>").replace('\n', " ");
+    let body = ["</tr>", "<br>", "</h1>", "</h2>", "</p>"]
+        .into_iter()
+        .fold(body, |body, end| body.replace(end, &format!("{end}\n")));
+    let lines = text(&format!("<div{body}"));
+    let lines = lines
+        .iter()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.filter(|line| !line.starts_with("Created")).collect()
+}
+
+#[test]
+fn a_mail_says_all_without_style_and_script() {
+    let site = Site::new().with_schema(FIXTURE);
+    let by_email = ["report", "--by-email", "--until", "2020-11-03"];
+    let report = mail(
+        &site,
+        &[&by_email[..], &["--title", "Zo\u{eb} & <co>"]].concat(),
+    );
+    assert_eq!(
+        mail_text(&report),
+        [
+            "Zo&#235; &amp; &lt;co&gt;",
+            "Report: Clicks by lead",
+            "Time: until Tue 2020-11-03",
+            "Time zone: UTC",
+            "3 clicks, 2 leads, 2 experts",
+            "Clicks per day",
+            "Tue 2020-11-03|1||",
+            "|",
+            "Mon 2020-11-02|0||",
+            "Sun 2020-11-01|2||",
+            "|",
+            "Experts by clicks",
+            "Expert| Clicks| Leads|",
+            "John Doe (jdoe)| 2| 1|",
+            "&lt;b&gt;| 1| 1|",
+            "Leads",
+            "max@example.com 2 clicks|",
+            "2020-11-03",
+            r"10:00| John Doe (jdoe)| &lt;/script&gt; &amp; &quot;co&quot;\n|",
+            "2020-11-01",
+            "09:00| John Doe (jdoe)| Pricing|",
+            "jane@example.com 1 click|",
+            "2020-11-01",
+            "09:30| &lt;b&gt;| |",
+        ]
+    );
+    // The chart: a bar as long as the maximum, one half as long, and none.
+    let widths: Vec<_> = report.split("<table width=\"").skip(1).collect();
+    let widths: Vec<_> = widths
+        .iter()
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert_eq!(widths, ["100%", "50%", "100%", "100%", "100%"]);
+    let leads = mail(
+        &site,
+        &[
+            "report",
+            "--leads",
+            "--sort",
+            "clicks",
+            "--until",
+            "2020-11-03",
+        ],
+    );
+    let leads = mail_text(&leads);
+    assert_eq!(
+        leads[leads.len() - 5..],
+        [
+            "Leads",
+            "max@example.com",
+            r"Clicks: 2 &#183; Experts: 1 &#183; First click: 2020-11-01 09:00 &#183; Latest click: 2020-11-03 10:00 &#183; Most clicked: John Doe (jdoe) &#183; Latest search: &lt;/script&gt; &amp; &quot;co&quot;\n|",
+            "jane@example.com",
+            "Clicks: 1 &#183; Experts: 1 &#183; First click: 2020-11-01 09:30 &#183; Latest click: 2020-11-01 09:30 &#183; Most clicked: &lt;b&gt;|",
+        ]
+    );
+}
+
+#[test]
+fn a_mail_stays_small_and_says_what_it_leaves_out() {
+    let site = many_clicks();
+    for (args, note) in [
+        (&["report", "--by-email"][..], " more leads with "),
+        (&["report", "--leads"], " more leads not shown"),
+        (&["report", "--by-expert"], " more experts not shown"),
+        (
+            &["report", "--by-day", "--until", "2018-01-04"],
+            " earlier days not shown",
+        ),
+        (&["report", "--expert", "jdoe"], " more clicks not shown"),
+        (&["summary"], "Clicks per day"),
+    ] {
+        let mail = mail(&site, args);
+        assert!(mail.contains(note), "{args:?}\n{mail}");
+        assert!(mail.ends_with("</div>\n</body>\n</html>\n"));
+    }
+    let empty = mail(&Site::new().with_schema(""), &["summary"]);
+    assert!(empty.contains("No clicks."), "{empty}");
+}
+
+#[test]
+fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('jdoe', 'John', 'Doe');
+         INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+             (1, 'max@example.com', 'jdoe', 'Pricing', strftime('%Y-%m-%d 00:00:00.000000', 'now')),
+             (2, 'max@example.com', 'jdoe', 'Pricing', strftime('%Y-%m-%d 00:00:00.000000', 'now')),
+             (3, 'jane@example.com', '<b>', 'b2b', strftime('%Y-%m-%d 00:00:00.000000', 'now', '-40 days'));",
+    );
+    let args = ["summary", "--compare", "--exclude", "qa@example.com"];
+    let ran = site.run(&[&args[..], &["--format", "html"]].concat());
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+    let page = without_the_usual(&ran.stdout);
+    assert_eq!(
+        between(&page, "<title>", "</title>"),
+        "Summary \u{b7} leadclicks"
+    );
+    let header = text(between(&page, "<header>", "</header>"));
+    let header: Vec<_> = header.iter().map(|line| &**line).collect();
+    let [_, since, last_week, rest @ ..] = &*header else {
+        panic!("{header:?}")
+    };
+    assert!(since.starts_with("Since20") && last_week.starts_with("Last week by now0 clicks"));
+    assert_eq!(
+        rest,
+        [
+            "30 days before1 click by 1 lead; now +100% clicks, +0% leads",
+            "Excludedqa@example.com",
+            "Time zoneUTC",
+            "Created",
+            "2 clicks this week",
+            "1 lead this week",
+            "3 clicks in all",
+            "2 leads in all",
+            "2 experts in all",
+        ]
+    );
+    assert_eq!(page.matches("<g><title>").count(), 30);
+    let lists = text(between(&page, "<div class=\"lists two\">", "</main>"));
+    assert_eq!(
+        lists[..lists.len() - 2],
+        [
+            "Top experts of the last 30 days",
+            "Expert|Clicks|Before|Leads|",
+            "John Doe (jdoe)|2|0|1|",
+            "Top searches of the last 30 days",
+            "Search|Clicks|Before|Leads|",
+            "Pricing|2|0|1|",
+            "Newest leads and their first clicks",
+            "First click|Lead|Expert|Search|Clicks|",
+        ]
+    );
+    assert!(
+        page.contains("<tr id=\"expert-1\"><th scope=\"row\"><a href=\"#lead-1\">")
+            || page.contains("<tr id=\"expert-1\"><td><a href=\"#lead-1\">"),
+        "{page}"
+    );
+    assert!(page.contains("<td><a href=\"#expert-1\">"), "{page}");
+    let mail = mail(&site, &[&args[..], &["--title", "Weekly"]].concat());
+    for part in [
+        "Weekly",
+        "30 days before: 1 click by 1 lead; now +100% clicks, +0% leads",
+        "<b>jane<wbr>",
+        "Clicks per day",
+    ] {
+        assert!(mail.replace("<bdi>", "").contains(part), "{part}\n{mail}");
+    }
+    let file = site.path("summary.html");
+    site.run(&[
+        "summary",
+        "--format",
+        "html",
+        "--output",
+        file.to_str().unwrap(),
+        "--title",
+        "<b>",
+    ])
+    .assert(0, "", "");
+    let page = String::from_utf8(site.read("summary.html")).unwrap();
+    assert!(page.contains("<title>&lt;b&gt;</title>") && page.contains("<h1>&lt;b&gt;</h1>"));
+    for flag in [&["--mail"][..], &["--title", "x"]] {
+        let error = format!("leadclicks: {} is only for --format html\n", flag[0]);
+        site.run(&[&["summary"], flag].concat())
+            .assert(2, "", &error);
+        site.run(&[&["report", "--leads", "--format", "csv"], flag].concat())
+            .assert(2, "", &error);
+    }
 }
 
 #[test]

@@ -160,6 +160,56 @@ fn since_prints_stored_clicks_but_none_from_before_it() {
 }
 
 #[test]
+fn after_resumes_where_an_earlier_watch_ended() {
+    // The third arrived late, and the fourth happened at the same time as the second.
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at) VALUES
+            (1, 'a@example.com', 'jdoe', '', '2026-11-01 09:00:00.000001'),
+            (2, 'b@example.com', 'jdoe', '', '2026-11-01 09:00:00.000002'),
+            (3, 'late@example.com', 'jdoe', '', '2026-10-31 10:00:00.000000'),
+            (4, 'tie@example.com', 'jdoe', '', '2026-11-01 09:00:00.000002'),
+            (5, 'c@example.com', 'zoe', '', '2026-11-02 09:00:00.000000');",
+    );
+    for (after, filter, emails) in [
+        (
+            "2026-11-01T09:00:00.000001Z",
+            None,
+            &["b", "late", "tie", "c"][..],
+        ),
+        // A click may be printed again rather than not at all.
+        (
+            "2026-11-01T10:00:00.000002+01:00",
+            None,
+            &["late", "tie", "c"],
+        ),
+        ("2026-10-31T10:00:00Z", None, &["tie", "c"]),
+        ("2026-11-01T09:00:00.000001Z", Some("zoe"), &["c"]),
+        // No click has this time.
+        ("2026-11-01T09:00:00.000003Z", None, &["c"]),
+    ] {
+        let mut args = vec!["watch", "--format", "ndjson", "--after", after];
+        if let Some(expert) = filter {
+            args.extend(["--expert", expert]);
+        }
+        let watcher = Watcher::start(site.command(&args));
+        for email in emails {
+            let line = watcher.line();
+            let begin = format!("{{\"email\":\"{email}@example.com\"");
+            assert!(line.starts_with(&begin), "{after}: {line}, not {email}");
+        }
+    }
+    let daemon = Daemon::start(&site, &[]);
+    let watcher = Watcher::start(site.command(&["watch", "--after", "2026-11-02T09:00:00Z"]));
+    daemon.post("new@example.com", "jdoe", "");
+    assert!(watcher.click().contains("new@example.com"));
+    site.run(&["watch", "--after", "7d"]).assert(
+        2,
+        "",
+        "error: invalid value '7d' for '--after <TIME>': give the created_at of a click, as in 2026-11-01T09:30:00.123456Z\n\nFor more information, try '--help'.\n",
+    );
+}
+
+#[test]
 fn only_selected_clicks_are_printed() {
     for (filter, email) in [
         (["--expert", "jdoe"], "amy@example.com"),

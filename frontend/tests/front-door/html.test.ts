@@ -179,7 +179,7 @@ async function difference(page: Page, like: Page): Promise<string | undefined> {
 
 /** The expert of a click as a page shows it. */
 function expertOf({ expert_name, expert_username }: { expert_name: string; expert_username: string }): string {
-  return expert_name === expert_username ? expert_username : `${expert_name} ${expert_username}`;
+  return expert_name === expert_username ? expert_username : `${expert_name} (${expert_username})`;
 }
 
 /** The cells of each row that can be seen within what a selector finds. */
@@ -305,7 +305,8 @@ describe.each(BROWSERS)("in %s", (browserName) => {
         clicks.map((click) => [shown(expertOf(click)), shownSearch(click.search_query)]),
       );
       expect((await visibleRows(page, "#list")).map((cells) => seen(cells.slice(1)))).toEqual(rows);
-      expect(await page.$$eval("script, style, img, iframe, form, link, base, a", (tags) => tags.length)).toBe(3);
+      const outside = "script, style, img, iframe, form, link, base, a:not([href^='#'])";
+      expect(await page.$$eval(outside, (tags) => tags.length)).toBe(2);
       expect(incidents).toEqual([]);
       await page.close();
     } finally {
@@ -367,14 +368,14 @@ describe.each(BROWSERS)("in %s", (browserName) => {
   test("the search finds leads by their email, and by their clicks, which it unfolds", async () => {
     const { page, incidents } = await open(browser, await plain.page("--by-email"));
     const found = () => page.$eval("#found", (output) => output.textContent);
-    const max = ["2026-11-03 09:00", "John Doe jdoe", ""];
+    const max = ["2026-11-03 09:00", "John Doe (jdoe)", ""];
     expect(await visibleLeads(page)).toEqual(["pricing@example.com", "max@example.com", "jane@example.com"]);
     expect(await visibleRows(page, "#list")).toEqual([]);
 
     await page.keyboard.press("/");
     await page.keyboard.type("PRICING");
     expect(await visibleLeads(page)).toEqual(["pricing@example.com", "jane@example.com"]);
-    expect(await visibleRows(page, "#list")).toEqual([["2026-11-01 09:00", "John Doe jdoe", "pricing, οδόσημα"]]);
+    expect(await visibleRows(page, "#list")).toEqual([["2026-11-01 09:00", "John Doe (jdoe)", "pricing, οδόσημα"]]);
     expect(await found()).toBe("2 of 3 leads, 2 of 4 clicks");
 
     await page.keyboard.press("Escape");
@@ -404,10 +405,69 @@ describe.each(BROWSERS)("in %s", (browserName) => {
     await page.close();
   });
 
+  test("leads link to the experts, and experts to their leads", async () => {
+    const { page, incidents } = await open(browser, await plain.page("--by-email"));
+    await page.click("summary");
+    await page.click("#lead-1 a");
+    expect(await page.$eval("tr:target", (row) => row.textContent)).toContain("Zoë Tan (zoe)");
+    await page.click("#experts #expert-1 a");
+    expect(await page.$eval("#search", (search) => (search as HTMLInputElement).value)).toBe("Zoë Tan (zoe)");
+    expect(await visibleLeads(page)).toEqual(["pricing@example.com", "max@example.com"]);
+    // The address leads to a lead that the search has hidden.
+    await page.evaluate(() => {
+      location.hash = "lead-3";
+    });
+    await expect.poll(() => visibleLeads(page)).toHaveLength(3);
+    expect(await page.$eval("#lead-3", (lead) => (lead as HTMLDetailsElement).open)).toBe(true);
+
+    await page.goto(await plain.page("--leads"));
+    await page.click("#expert-1 a");
+    expect(await page.$eval("tr:target", (row) => row.textContent)).toContain("pricing@example.com");
+    await page.click("tr:target a");
+    expect(await page.$eval("tr:target", (row) => row.id)).toBe("expert-1");
+    expect(incidents.filter((incident) => !incident.startsWith("request: file:"))).toEqual([]);
+    await page.close();
+  });
+
+  test("a mail loads nothing, runs nothing, and shows only text, whole and without its styles", async () => {
+    for (const question of [["--by-email"], ["--leads"]]) {
+      const { page, incidents } = await open(browser, await naughty.page(...question, "--mail", "--title", "</title><b>"));
+      const like = await open(browser, await harmless.page(...question, "--mail", "--title", "x"));
+      const names = ({ page }: { page: Page }) =>
+        page.$$eval("*", (all) => [...new Set(all.map((element) => element.localName))].sort());
+      expect([question, await names({ page })]).toEqual([question, await names(like)]);
+      expect(await page.$eval("h1", (heading) => heading.textContent)).toBe("</title><b>");
+      await page.setViewport(PHONE);
+      expect([question, await isTooWide(page)]).toEqual([question, false]);
+      expect([incidents, like.incidents]).toEqual([[], []]);
+      await Promise.all([page.close(), like.page.close()]);
+    }
+    const { page } = await open(browser, await plain.page("--by-day", "--mail"));
+    await page.$$eval("[style]", (styled) => {
+      for (const element of styled) element.removeAttribute("style");
+    });
+    const bars = await page.$$eval("[bgcolor]", (cells) =>
+      cells.map((cell) => [cell.clientWidth > 100, cell.clientHeight]),
+    );
+    expect(bars).toEqual([1, 2, 3, 4].map(() => [true, 10]));
+    await page.close();
+  });
+
+  test("the chart of a page is a chart without the style", async () => {
+    const { page } = await open(browser, await plain.page("--by-email"));
+    await page.$eval("style", (style) => style.remove());
+    const shapes = await page.$$eval("figure svg rect", (all) => all.map((shape) => getComputedStyle(shape).fill));
+    expect([...new Set(shapes)].sort()).toEqual(["none", "rgb(91, 155, 243)"]);
+    const { height } = await page.$eval("figure svg", (svg) => svg.getBoundingClientRect().toJSON());
+    expect(height).toBe(144);
+    expect(await page.$$eval(".scale span", (scale) => scale.filter((label) => label.checkVisibility()))).toEqual([]);
+    await page.close();
+  });
+
   test("the search filters a table", async () => {
     const { page, incidents } = await open(browser, await plain.page("--by-expert"));
     await page.type("#search", "ZOË");
-    expect(await visibleRows(page, "#list")).toEqual([["Zoë Tan zoe", "2", "50.0%", "2", "2026-11-04 09:00"]]);
+    expect(await visibleRows(page, "#list")).toEqual([["Zoë Tan (zoe)", "2", "50.0%", "2", "2026-11-04 09:00"]]);
     expect(await page.$eval("#found", (output) => output.textContent)).toBe("1 of 2 experts");
     expect(incidents).toEqual([]);
     await page.close();
@@ -417,7 +477,14 @@ describe.each(BROWSERS)("in %s", (browserName) => {
   if (browserName !== "chrome") return;
 
   test("has nothing for axe to find, on a phone or a desktop, light or dark", async () => {
-    for (const question of [["--by-email"], ["--by-query"], ["--expert", "jdoe"], ["--email", "nobody"]]) {
+    for (const question of [
+      ["--by-email"],
+      ["--leads"],
+      ["--by-query"],
+      ["--expert", "jdoe"],
+      ["--email", "nobody"],
+      ["summary"],
+    ]) {
       const { page } = await open(browser, await plain.page(...question));
       await page.$$eval("details", (all) => {
         for (const details of all) details.open = true;

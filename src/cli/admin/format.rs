@@ -16,6 +16,7 @@ use crate::{
     render::{
         Asked, ColorMode, Format as _, Report,
         csv::Csv,
+        html::{Form, Look},
         json::Json,
         ndjson::Ndjson,
         table::{Screen, Table},
@@ -46,8 +47,8 @@ impl Format {
         &[Self::Table, Self::Html, Self::Csv, Self::Json, Self::Ndjson];
     /// The formats of other lists.
     pub(super) const LIST: &'static [Self] = &[Self::Table, Self::Csv, Self::Json, Self::Ndjson];
-    /// The formats of what is not a list of rows.
-    pub(super) const TABLE_OR_JSON: &'static [Self] = &[Self::Table, Self::Json];
+    /// The formats of the summary.
+    pub(super) const SUMMARY: &'static [Self] = &[Self::Table, Self::Html, Self::Json];
 
     /// The formats of the health check.
     pub(super) const CHECK: &'static [Self] = &[Self::Table, Self::Json, Self::Prometheus];
@@ -67,6 +68,33 @@ pub(super) struct OutputArgs {
     /// With --format csv: no leading ' in cells that a spreadsheet would run as formulas
     #[arg(long)]
     raw_csv: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PageArgs {
+    /// With --format html: the title, instead of that of the report
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// With --format html: for the body of a mail, without script and style sheet, and at most 100 KB
+    #[arg(long)]
+    mail: bool,
+}
+
+impl PageArgs {
+    pub(super) fn look(&self, format: Format) -> Result<Look, Failure> {
+        let flag = match self {
+            Self { mail: true, .. } => Some("--mail"),
+            Self { title: Some(_), .. } => Some("--title"),
+            _ => None,
+        };
+        if let Some(flag) = flag.filter(|_| format != Format::Html) {
+            return Err(Failure::Usage(format!("{flag} is only for --format html")));
+        }
+        Ok(Look {
+            form: if self.mail { Form::Mail } else { Form::Page },
+            title: self.title.clone(),
+        })
+    }
 }
 
 impl OutputArgs {

@@ -9,7 +9,7 @@ use super::{
     filter::{
         ExcludeArgs, FilterArgs, SegmentArgs, UnknownExpert, WindowArgs, ZoneArgs, find_experts,
     },
-    format::{Format, OutputArgs},
+    format::{Format, OutputArgs, PageArgs},
 };
 use crate::{
     cli::{
@@ -19,7 +19,7 @@ use crate::{
     },
     render::{
         Asked, Format as _, Report,
-        html::{Html, ROWS_MAX},
+        html::{Html, Look, ROWS_MAX},
         period,
     },
     reports::{self, Comparison, Gaps, History, LeadOrder, RankBy, Ranking, Subject},
@@ -64,6 +64,7 @@ Examples:
   leadclicks report --by-email --since 7d --format csv --output week.csv
   leadclicks report --by-email --since 30d --format html --output leads.html
   leadclicks report --leads --period 'this week' --sort clicks
+  leadclicks report --leads --new --period 'last week' --format html --mail
   leadclicks report --leads --expert jdoe --not-expert zoe --period 'last month'
   leadclicks report --leads --returning 14d --since monday --exclude @example.com
   leadclicks report --leads --format csv --output contacts.csv
@@ -121,6 +122,8 @@ pub(super) struct ReportArgs {
     #[arg(long, value_parser = Format::parser(Format::REPORT), default_value = "table", help_heading = OUTPUT)]
     format: Format,
     #[command(flatten, next_help_heading = OUTPUT)]
+    page: PageArgs,
+    #[command(flatten, next_help_heading = OUTPUT)]
     output: OutputArgs,
 }
 
@@ -131,6 +134,7 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 
 pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
     args.output.check(args.format)?;
+    let look = &args.page.look(args.format)?;
     if args.sort.is_some() && !args.by_email && !args.leads {
         let error = "--sort is only for --by-email and --leads";
         return Err(Failure::Usage(error.to_owned()));
@@ -165,7 +169,7 @@ pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(),
             };
             let report = args.read(db, &asked, now)?;
             let page = match args.format {
-                Format::Html => Some(args.read_page(db, &report, &asked, now)?),
+                Format::Html => Some(args.read_page(db, &report, &asked, look, now)?),
                 _ => None,
             };
             let comparison = match &asked.before {
@@ -272,6 +276,7 @@ impl ReportArgs {
         db: &Db,
         report: &Report,
         asked: &Selections,
+        look: &Look,
         now: &Zoned,
     ) -> Result<Html, Error> {
         let selection = &asked.now;
@@ -289,6 +294,7 @@ impl ReportArgs {
             queries,
             // `--limit` counts leads, so it does not limit their clicks.
             clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
+            look: look.clone(),
         })
     }
 }

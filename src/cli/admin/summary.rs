@@ -1,11 +1,13 @@
 //! `leadclicks summary`
 
+use std::{num::NonZeroU64, path::PathBuf};
+
 use clap::Args;
 use jiff::Zoned;
 
 use super::{
     filter::{ExcludeArgs, ZoneArgs},
-    format::Format,
+    format::{Format, PageArgs},
 };
 use crate::{
     cli::{
@@ -13,9 +15,10 @@ use crate::{
         output, print_error,
         progress::{READING_CLICKS, timed},
     },
-    render::{Asked, json::Json, summary},
+    render::{Asked, html, json::Json, summary},
     reports,
     storage::{Db, DbLocation, Selection},
+    timestamp::Timestamp,
 };
 
 /// Show an overview on one screen
@@ -27,6 +30,8 @@ use crate::{
 Examples:
   leadclicks summary
   leadclicks summary --compare --tz Europe/Berlin
+  leadclicks summary --compare --format html --output summary.html
+  leadclicks summary --format html --mail --title 'Leads of the week'
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
     /// Compare the last 30 days with the 30 days before
@@ -37,11 +42,26 @@ pub(super) struct SummaryArgs {
     #[command(flatten)]
     zone: ZoneArgs,
     /// Output format
-    #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
+    #[arg(long, value_parser = Format::parser(Format::SUMMARY), default_value = "table")]
     format: Format,
+    #[command(flatten)]
+    page: PageArgs,
+    /// Write to this file, which appears complete or not at all; - for standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
+/// The number of experts, searches and leads: as many as fit on one screen.
+const ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
+/// In a page or a mail, which scroll.
+const PAGE_ROWS: NonZeroU64 = NonZeroU64::new(10).unwrap();
+
 pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
+    let look = &args.page.look(args.format)?;
+    let rows_max = match args.format {
+        Format::Html => PAGE_ROWS,
+        _ => ROWS,
+    };
     let now = &args.zone.apply(now);
     let selection = Selection {
         excluded: args.exclude.emails()?,
@@ -50,7 +70,7 @@ pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<()
     let db = &Db::open_for_report(db)?;
     let (summary, comparison) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
-            let mut summary = reports::summary(db, &selection, now)?;
+            let mut summary = reports::summary(db, &selection, now, rows_max)?;
             let comparison = if args.compare {
                 summary.compare(db, &selection, now)?
             } else {
@@ -72,8 +92,12 @@ pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<()
             print_error("leadclicks", &note);
         }
     }
-    output::write(db, None, |out| match args.format {
+    output::write(db, args.output.as_deref(), |out| match args.format {
         Format::Json => Json::summary(out, &summary, &asked),
+        Format::Html => {
+            let made_at = Timestamp::new(now.timestamp());
+            html::summary(out, &summary, &asked, look, made_at, now.time_zone())
+        }
         _ if is_empty => Ok(()),
         _ => summary::table(
             out,

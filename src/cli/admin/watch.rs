@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
+    ops::ControlFlow,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ use crate::{
         lines::{self, Edge},
     },
     reports::ClickRow,
-    storage::{Db, DbLocation, Feed, NewClicks, Selection, Window},
+    storage::{Columns, Db, DbLocation, Feed, NewClicks, Query, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -36,7 +37,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Show clicks as they arrive
 ///
 /// Prints one line for each new click, until Ctrl-C or until the reader of a pipe ends. With --since, it prints earlier
-/// clicks first. It continues through a reset, a restart of the daemon, and the restore of a backup.
+/// clicks first, and with --after it continues where an earlier watch ended. It continues through a reset, a restart of the daemon, and the restore of a backup.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,8 +45,9 @@ Examples:
   leadclicks watch --since 1h
   leadclicks watch --expert jdoe
   leadclicks watch --format ndjson >> clicks.ndjson
+  leadclicks watch --format ndjson --after 2026-11-01T09:30:00.123456Z >> clicks.ndjson
 
-Without --since, only new clicks are printed. Times are local in text, and UTC in ndjson. On a
+Without --since or --after, only new clicks are printed. Times are local in text, and UTC in ndjson. On a
 terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
@@ -54,6 +56,10 @@ pub(super) struct WatchArgs {
     /// 2026-11-01, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     since: Option<Period>,
+    /// Print the clicks that were stored after the click of this time, which is the created_at of the last line of an earlier
+    /// watch in ndjson: 2026-11-01T09:30:00.123456Z
+    #[arg(long, value_name = "TIME", value_parser = parse_after, conflicts_with = "since")]
+    after: Option<Timestamp>,
     #[command(flatten)]
     exclude: ExcludeArgs,
     #[command(flatten)]
@@ -71,6 +77,11 @@ enum Format {
     Ndjson,
 }
 
+fn parse_after(text: &str) -> Result<Timestamp, &'static str> {
+    Timestamp::parse_rfc3339(text)
+        .ok_or("give the created_at of a click, as in 2026-11-01T09:30:00.123456Z")
+}
+
 pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
     let since = resolve_since(args.since, now)?;
@@ -86,7 +97,11 @@ pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), 
     for note in asked.notes(now.time_zone()) {
         print_error("leadclicks", &note);
     }
-    let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
+    let started = Timestamp::new(now.timestamp());
+    let (mut feed, mut resume) = match args.after {
+        Some(after) => Resume::start(db, selection, after, started)?,
+        None => (Feed::start(db, selection, started)?, None),
+    };
     if io::stdout().is_terminal() {
         let name = feed.name();
         print_error(
@@ -95,7 +110,10 @@ pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), 
         );
     }
     loop {
-        let batch = feed.next_batch()?;
+        let mut batch = feed.next_batch()?;
+        if let Some(missing) = resume.take() {
+            resume = missing.skip(&mut batch);
+        }
         match print(&batch, feed.names(), args.format, now.time_zone()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed?,
@@ -103,6 +121,72 @@ pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), 
         if !batch.has_more && is_closed_within(POLL_INTERVAL)? {
             return Ok(());
         }
+    }
+}
+
+/// A click may be stored so long after it happened. It is a day, and an hour for clocks that differ.
+const LATE_MAX: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// The click after which a watch resumes, while it was not yet read.
+struct Resume {
+    after: Timestamp,
+}
+
+impl Resume {
+    /// Reads the clicks of the last day before `after` again, in the order in which they were stored, to find the one with that time:
+    /// a click that was stored later may have happened earlier. If there is none, for instance because it was deleted,
+    /// the clicks that happened later are printed.
+    fn start(
+        db: &DbLocation,
+        selection: Selection,
+        after: Timestamp,
+        started: Timestamp,
+    ) -> Result<(Feed, Option<Self>), Failure> {
+        let mut exists = false;
+        let opened = Db::open_for_report(db)?;
+        let query = Query::of(&selection, Columns::CREATED_AT);
+        opened.read_clicks_at(&query, &[after], |_| {
+            exists = true;
+            Ok(ControlFlow::Break(()))
+        })?;
+        let since = if exists {
+            Some(after.before(LATE_MAX))
+        } else {
+            let name = opened.name();
+            let time = &*after.rfc3339();
+            let sentence = format!(
+                "no click of {time} in {name}; starting with the first that happened later"
+            );
+            print_error("leadclicks", &sentence);
+            after.next()
+        };
+        let selection = Selection {
+            window: Window { since, until: None },
+            ..selection
+        };
+        let feed = Feed::start(db, selection, started)?;
+        Ok((feed, exists.then_some(Self { after })))
+    }
+
+    /// Removes the clicks up to the first with the time, after which another with the same time may be printed a second time.
+    /// Returns itself if the click may be in a later batch.
+    fn skip(self, batch: &mut NewClicks) -> Option<Self> {
+        let Self { after } = self;
+        if let Some(at) = batch
+            .clicks
+            .iter()
+            .position(|click| click.created_at == after)
+        {
+            batch.clicks.drain(..=at);
+            return None;
+        }
+        if batch.has_more || batch.clicks.is_empty() {
+            batch.clicks.clear();
+            return Some(self);
+        }
+        // It was deleted just now.
+        batch.clicks.retain(|click| click.created_at > after);
+        None
     }
 }
 

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use jiff::{Span, ToSpan, civil::Date};
 
-use super::text::{Number, counted};
+use super::{
+    BAR_COLOR,
+    text::{Number, counted},
+};
 use crate::reports::Day;
 
 /// More columns would be narrower than two pixels on a phone.
@@ -113,6 +116,7 @@ impl Unit {
     }
 }
 
+#[derive(Clone)]
 struct Column {
     begin: Date,
     clicks: u64,
@@ -122,10 +126,7 @@ struct Column {
 
 /// Writes a chart that covers `first` to `last` and all of `days`, which are newest first.
 pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date) -> io::Result<()> {
-    let first = days.last().map_or(first, |day| day.date.min(first));
-    let last = days.first().map_or(last, |day| day.date.max(last));
-    let unit = unit(first, last);
-    let columns = columns(unit, days, first, last);
+    let (unit, columns) = chart(days, first, last, COLUMNS_MAX);
     let most = columns.iter().map(|column| column.clicks).max();
     let top = round_top(most.unwrap_or_default());
     let few = if columns.len() <= COLUMNS_FEW {
@@ -140,13 +141,13 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     )?;
     writeln!(
         out,
-        "<div class=\"scale\" aria-hidden=\"true\"><span>{}</span><span>{}</span><span>0</span></div>",
+        "<div class=\"scale\" aria-hidden=\"true\" hidden><span>{}</span><span>{}</span><span>0</span></div>",
         Number(top),
         Number(top / 2)
     )?;
     writeln!(
         out,
-        "<svg viewBox=\"0 0 {} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"chart-title chart-text\">",
+        "<svg viewBox=\"0 0 {} {HEIGHT}\" width=\"100%\" height=\"144\" fill=\"{BAR_COLOR}\" preserveAspectRatio=\"none\" role=\"img\" aria-labelledby=\"chart-title chart-text\">",
         columns.len() * SLOT_WIDTH
     )?;
     writeln!(out, "<title id=\"chart-title\">{caption}</title>")?;
@@ -158,7 +159,7 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     let half = HEIGHT / 2;
     writeln!(
         out,
-        "<path class=\"grid\" d=\"M0 0H{0}M0 {half}H{0}M0 {HEIGHT}H{0}\"/>",
+        "<path class=\"grid\" fill=\"none\" stroke=\"#999\" vector-effect=\"non-scaling-stroke\" d=\"M0 0H{0}M0 {half}H{0}M0 {HEIGHT}H{0}\"/>",
         columns.len() * SLOT_WIDTH
     )?;
     for (number, column) in columns.iter().enumerate() {
@@ -169,6 +170,28 @@ pub(super) fn write(out: &mut impl Write, days: &[Day], first: Date, last: Date)
     out.write_all(b"</figure>\n")
 }
 
+/// The unit of a chart of at most `columns_max` columns, and the columns.
+fn chart(days: &[Day], first: Date, last: Date, columns_max: usize) -> (Unit, Vec<Column>) {
+    let first = days.last().map_or(first, |day| day.date.min(first));
+    let last = days.first().map_or(last, |day| day.date.max(last));
+    let unit = unit(first, last, columns_max);
+    (unit, columns(unit, days, first, last))
+}
+
+/// The caption of a chart of at most `rows_max` rows, and the names and clicks of the rows.
+pub(super) fn rows(
+    days: &[Day],
+    first: Date,
+    last: Date,
+    rows_max: usize,
+) -> (String, impl Iterator<Item = (String, u64)> + Clone) {
+    let (unit, columns) = chart(days, first, last, rows_max);
+    let named = columns
+        .into_iter()
+        .map(move |column| (unit.name(column.begin), column.clicks));
+    (unit.caption(), named)
+}
+
 /// Writes the labels of the first and the last column, and one in the middle if there is room.
 fn write_axis(out: &mut impl Write, unit: Unit, columns: &[Column]) -> io::Result<()> {
     let middle = columns
@@ -177,14 +200,14 @@ fn write_axis(out: &mut impl Write, unit: Unit, columns: &[Column]) -> io::Resul
     let last = columns.last().filter(|_| columns.len() > 1);
     out.write_all(b"<div class=\"axis\" aria-hidden=\"true\">")?;
     for column in [columns.first(), middle, last].into_iter().flatten() {
-        write!(out, "<span>{}</span>", unit.label(column.begin))?;
+        write!(out, "<span>{}</span> ", unit.label(column.begin))?;
     }
     out.write_all(b"</div>\n")
 }
 
-/// The smallest unit that needs no more than [`COLUMNS_MAX`] columns.
-fn unit(first: Date, last: Date) -> Unit {
-    let fits = |unit: &Unit| unit.begins(first, last).nth(COLUMNS_MAX).is_none();
+/// The smallest unit that needs no more than `columns_max` columns.
+fn unit(first: Date, last: Date, columns_max: usize) -> Unit {
+    let fits = |unit: &Unit| unit.begins(first, last).nth(columns_max).is_none();
     UNITS.into_iter().find(fits).unwrap_or(Unit::Years(100))
 }
 
@@ -238,7 +261,7 @@ fn write_column(
     }
     write!(
         out,
-        "</title><rect class=\"place\" x=\"{left}\" width=\"{SLOT_WIDTH}\" height=\"{HEIGHT}\"/>"
+        "</title><rect class=\"place\" fill=\"none\" x=\"{left}\" width=\"{SLOT_WIDTH}\" height=\"{HEIGHT}\"/>"
     )?;
     if column.clicks > 0 {
         let part = u128::from(column.clicks) * u128::from(HEIGHT);
@@ -306,7 +329,7 @@ mod tests {
             ("1000-01-01", "2010-01-01", Unit::Years(10), 102),
             ("0000-01-01", "9999-12-31", Unit::Years(100), 100),
         ] {
-            let unit = unit(date(first), date(last));
+            let unit = unit(date(first), date(last), COLUMNS_MAX);
             let begins = unit.begins(date(first), date(last)).count();
             assert_eq!((unit, begins), (expected, count), "{first} to {last}");
         }

@@ -1,6 +1,7 @@
 //! The lists of a page: leads with their clicks, or rows.
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
     num::NonZeroU64,
 };
@@ -8,7 +9,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    ROWS_MAX,
+    BAR_COLOR, ROWS_MAX,
     text::{Domain, Email, Expert, Number, Search, Text, counted},
 };
 use crate::{
@@ -17,15 +18,112 @@ use crate::{
         rows::{self, Cell, Column, List},
         table::percent,
     },
-    reports::{ByLead, Lead, Ranking},
+    reports::{ByLead, Lead, NewLead, RankBy, Ranking},
     timestamp::Timestamp,
 };
+
+/// The links between the leads of a page and its ranked experts, by the experts' usernames. The ids are numbers, so that visitors
+/// do not choose them.
+#[derive(Default)]
+pub(super) struct Links<'a> {
+    /// The row of an expert in the ranking.
+    experts: HashMap<&'a str, usize>,
+    /// The first lead of an expert in the list.
+    leads: HashMap<&'a str, usize>,
+    /// Whether the search box finds all leads of an expert.
+    are_found: bool,
+}
+
+impl<'a> Links<'a> {
+    fn to(experts: &'a Ranking, leads: impl Iterator<Item = (&'a str, usize)>) -> Self {
+        let rows = experts.ranked.iter().map(|row| &*row.subject).zip(1..);
+        let experts: HashMap<&str, usize> = rows.collect();
+        let mut first = HashMap::new();
+        for (username, lead) in leads.filter(|(username, _)| experts.contains_key(username)) {
+            first.entry(username).or_insert(lead);
+        }
+        Self {
+            experts,
+            leads: first,
+            are_found: false,
+        }
+    }
+
+    /// Between the leads with all their clicks and the experts.
+    pub(super) fn of_clicks(report: &'a ByLead, experts: &'a Ranking) -> Self {
+        let leads = report.leads().zip(1..).flat_map(|(lead, number)| {
+            lead.clicks()
+                .map(move |click| (click.expert_username, number))
+        });
+        Self {
+            are_found: true,
+            ..Self::to(experts, leads)
+        }
+    }
+
+    /// Between the leads and the experts whom they clicked most.
+    pub(super) fn of_leads(report: &'a ByLead, experts: &'a Ranking) -> Self {
+        let leads = report.leads().zip(1..);
+        Self::to(
+            experts,
+            leads.map(|(lead, number)| (lead.overview().top_username, number)),
+        )
+    }
+
+    /// Between new leads and the experts whom they clicked first.
+    pub(super) fn of_new_leads(leads: &'a [NewLead], experts: &'a Ranking) -> Self {
+        let leads = leads.iter().zip(1..);
+        Self::to(
+            experts,
+            leads.map(|(lead, number)| (&*lead.expert_username, number)),
+        )
+    }
+
+    /// From the clicks in a list to the experts.
+    pub(super) fn to_experts(experts: &'a Ranking) -> Self {
+        Self::to(experts, std::iter::empty())
+    }
+
+    /// The cell of an expert, in a list or in the ranking itself.
+    fn cell(&self, cell: &Cell<'_>, ids: Ids, zone: &TimeZone) -> String {
+        let text = text(cell, zone);
+        let Cell::Expert { username, .. } = cell else {
+            return text;
+        };
+        match ids {
+            Ids::Experts => match self.leads.get(username) {
+                Some(lead) => {
+                    let class = if self.are_found {
+                        " class=\"find\""
+                    } else {
+                        ""
+                    };
+                    format!("<a{class} href=\"#lead-{lead}\">{text}</a>")
+                }
+                None => text,
+            },
+            Ids::Leads | Ids::None => match self.experts.get(username) {
+                Some(expert) => format!("<a href=\"#expert-{expert}\">{text}</a>"),
+                None => text,
+            },
+        }
+    }
+}
+
+/// What the rows of a table are, if links lead to them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ids {
+    None,
+    Leads,
+    Experts,
+}
 
 /// Writes the leads, folded, up to `clicks_max` clicks in total.
 pub(super) fn leads(
     out: &mut impl Write,
     report: &ByLead,
     clicks_max: NonZeroU64,
+    links: &Links<'_>,
     zone: &TimeZone,
 ) -> io::Result<()> {
     let mut clicks_left = clicks_max.get();
@@ -36,7 +134,7 @@ pub(super) fn leads(
         if clicks_left == 0 {
             break;
         }
-        write_lead(out, &lead, clicks_left, zone)?;
+        write_lead(out, &lead, shown + 1, clicks_left, links, zone)?;
         clicks_left = clicks_left.saturating_sub(lead.click_count());
         clicks_of_shown += lead.click_count();
         shown += 1;
@@ -58,7 +156,9 @@ pub(super) fn leads(
 fn write_lead(
     out: &mut impl Write,
     lead: &Lead<'_>,
+    number: u64,
     clicks_max: u64,
+    links: &Links<'_>,
     zone: &TimeZone,
 ) -> io::Result<()> {
     let Some(latest) = lead.clicks().next() else {
@@ -66,12 +166,18 @@ fn write_lead(
     };
     writeln!(
         out,
-        "<details class=\"lead\">\n<summary><span class=\"email\">{}</span> <span class=\"count\">{}</span> {}</summary>",
+        "<details class=\"lead\" id=\"lead-{number}\">\n<summary><span class=\"email\">{}</span> <span class=\"count\">{}</span> {}</summary>",
         Email(lead.email()),
         counted(lead.click_count(), "click"),
         time(latest.created_at, zone)
     )?;
-    table(out, &rows::of_lead(lead, clicks_max), zone)?;
+    table(
+        out,
+        &rows::of_lead(lead, clicks_max),
+        links,
+        Ids::None,
+        zone,
+    )?;
     let more = lead.click_count().saturating_sub(clicks_max);
     if more > 0 {
         writeln!(
@@ -84,8 +190,14 @@ fn write_lead(
 }
 
 /// Writes the rows of a list, and the number of rows that are not shown.
-pub(super) fn list(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<()> {
-    table(out, list, zone)?;
+pub(super) fn list(
+    out: &mut impl Write,
+    list: &List<'_>,
+    links: &Links<'_>,
+    ids: Ids,
+    zone: &TimeZone,
+) -> io::Result<()> {
+    table(out, list, links, ids, zone)?;
     match list.all - list.shown {
         0 => Ok(()),
         more => {
@@ -96,11 +208,18 @@ pub(super) fn list(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io
 }
 
 /// Writes the first rows of a ranking without share and time, next to another list. `flag` is that of the full ranking.
-pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking, flag: &str) -> io::Result<()> {
+pub(super) fn short_ranking(
+    out: &mut impl Write,
+    report: &Ranking,
+    links: &Links<'_>,
+    flag: &str,
+) -> io::Result<()> {
     let list = rows::ranking(report);
-    table_of(out, &list, &TimeZone::UTC, |cell| {
-        !matches!(cell, Cell::Share(_) | Cell::Time(_))
-    })?;
+    let ids = match report.by {
+        RankBy::Expert => Ids::Experts,
+        RankBy::Query => Ids::None,
+    };
+    table_of(out, &list, links, ids, &TimeZone::UTC, is_short)?;
     match list.all - list.shown {
         0 => Ok(()),
         more => {
@@ -113,14 +232,27 @@ pub(super) fn short_ranking(out: &mut impl Write, report: &Ranking, flag: &str) 
     }
 }
 
-fn table(out: &mut impl Write, list: &List<'_>, zone: &TimeZone) -> io::Result<()> {
-    table_of(out, list, zone, |_| true)
+/// Whether a ranking next to another list has the column.
+pub(super) fn is_short(cell: &Cell<'_>) -> bool {
+    !matches!(cell, Cell::Share(_) | Cell::Time(_))
+}
+
+fn table(
+    out: &mut impl Write,
+    list: &List<'_>,
+    links: &Links<'_>,
+    ids: Ids,
+    zone: &TimeZone,
+) -> io::Result<()> {
+    table_of(out, list, links, ids, zone, |_| true)
 }
 
 /// Writes the columns that are `shown`. If a row has a bar, it is under the first cell, which is then the heading of the row.
 fn table_of(
     out: &mut impl Write,
     list: &List<'_>,
+    links: &Links<'_>,
+    ids: Ids,
     zone: &TimeZone,
     shown: impl Fn(&Cell<'_>) -> bool,
 ) -> io::Result<()> {
@@ -128,11 +260,17 @@ fn table_of(
     let columns = list.for_people(&list.sample);
     let begins_with_lead =
         matches!(columns.first(), Some(first) if matches!(first.cell, Cell::Email(_)));
+    let is_who = |cell: &Cell<'_>| matches!(cell, Cell::Email(_) | Cell::Expert { .. });
+    let are_two = columns.iter().filter(|column| is_who(&column.cell)).count() > 1;
     for (number, column) in columns.into_iter().enumerate() {
         let class = match column.cell {
             Cell::Bar { .. } => continue,
             Cell::Email(_) | Cell::Expert { .. } if number > 0 && !begins_with_lead => {
-                " class=\"who\""
+                if are_two {
+                    " class=\"who two\""
+                } else {
+                    " class=\"who\""
+                }
             }
             Cell::Email(_) if begins_with_lead => " class=\"main\"",
             _ if column.info.is_wide => " class=\"wide\"",
@@ -144,22 +282,29 @@ fn table_of(
         }
     }
     out.write_all(b"</tr></thead>\n<tbody>\n")?;
+    let mut number = 0_usize;
     (list.rows)(&mut |row| {
-        out.write_all(b"<tr>")?;
+        number += 1;
+        match ids {
+            Ids::None => out.write_all(b"<tr>")?,
+            Ids::Leads => write!(out, "<tr id=\"lead-{number}\">")?,
+            Ids::Experts => write!(out, "<tr id=\"expert-{number}\">")?,
+        }
+        let text = |cell: &Cell<'_>| links.cell(cell, ids, zone);
         let bar = row.iter().find_map(|column| bar(&column.cell));
         for (number, Column { info, cell }) in list.for_people(row).into_iter().enumerate() {
             match &bar {
                 _ if matches!(cell, Cell::Bar { .. }) || !shown(cell) => {}
                 Some(bar) if number == 0 => {
-                    write!(out, "<th scope=\"row\">{}{bar}</th>", text(cell, zone))?;
+                    write!(out, "<th scope=\"row\">{}{bar}</th>", text(cell))?;
                 }
                 _ if info.is_wide && matches!(cell, Cell::Search(_)) => {
-                    write!(out, "<td class=\"search wide\">{}</td>", text(cell, zone))?;
+                    write!(out, "<td class=\"search wide\">{}</td>", text(cell))?;
                 }
                 _ if info.is_wide => {
-                    write!(out, "<td class=\"wide\">{}</td>", text(cell, zone))?;
+                    write!(out, "<td class=\"wide\">{}</td>", text(cell))?;
                 }
-                _ => write!(out, "<td{}>{}</td>", class(cell), text(cell, zone))?,
+                _ => write!(out, "<td{}>{}</td>", class(cell), text(cell))?,
             }
         }
         out.write_all(b"</tr>\n")
@@ -207,7 +352,7 @@ fn bar(cell: &Cell<'_>) -> Option<String> {
     };
     let width = (u128::from(value) * 1000).div_ceil(u128::from(max.max(1)));
     Some(format!(
-        "<svg class=\"bar\" viewBox=\"0 0 1000 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{width}\" height=\"1\"/></svg>"
+        "<svg class=\"bar\" width=\"100%\" height=\"6\" fill=\"{BAR_COLOR}\" viewBox=\"0 0 1000 1\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"{width}\" height=\"1\"/></svg>"
     ))
 }
 

@@ -92,6 +92,27 @@
     });
   }
 
+  // A lead that a link leads to is unfolded, also if the search has hidden it.
+  addEventListener("hashchange", () => {
+    const target = element(location.hash.slice(1));
+    if (target?.closest("[hidden]")) clear();
+    if (leads.includes(target)) target.open = true;
+    target?.scrollIntoView();
+  });
+
+  // An expert of the ranking leads to all leads who clicked this expert.
+  if (tools) {
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("a.find");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      search.value = link.textContent;
+      filter();
+      list.scrollIntoView();
+      search.focus({ preventScroll: true });
+    });
+  }
+
   // Nothing can be unfolded on paper. Newer browsers need only the style for this.
   let folded = [];
   addEventListener("beforeprint", () => {

@@ -87,7 +87,7 @@ impl Display for Expert<'_> {
         if self.name != self.username {
             write!(
                 f,
-                " <span class=\"username\">{}</span>",
+                " <span class=\"username\">({})</span>",
                 Isolated(self.username)
             )?;
         }
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(expert("zoe", "zoe"), "<bdi>zoe</bdi>");
         assert_eq!(
             expert("<i>", "Zoë"),
-            r#"<bdi>Zoë</bdi> <span class="username"><bdi>&lt;i&gt;</bdi></span>"#
+            r#"<bdi>Zoë</bdi> <span class="username">(<bdi>&lt;i&gt;</bdi>)</span>"#
         );
     }
 

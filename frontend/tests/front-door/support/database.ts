@@ -51,10 +51,11 @@ export class Database {
     return join(this.directory, "leadclicks.db");
   }
 
-  /** The address of a page that a report has written, in UTC. */
+  /** The address of a page that a report has written, in UTC; or the summary, if that is the first word. */
   async page(...question: string[]): Promise<string> {
     const file = await mkdtemp(join(this.directory, "page-")).then((directory) => join(directory, "report.html"));
-    const args = ["--db", this.#db, "report", ...question, "--tz", "UTC", "--format", "html", "--output", file];
+    const report = question[0]?.startsWith("--") ? ["report", ...question] : question;
+    const args = ["--db", this.#db, ...report, "--tz", "UTC", "--format", "html", "--output", file];
     await promisify(execFile)(join(BIN_DIR, "leadclicks"), args);
     return pathToFileURL(file).href;
   }
