@@ -154,6 +154,11 @@ pub(crate) enum Cause {
         reason: String,
         consequence: &'static str,
     },
+    /// The file is too large for the scrubber: more than 128 GiB with pages of 4 KiB.
+    #[error(
+        "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
+    )]
+    TooManyPages,
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"

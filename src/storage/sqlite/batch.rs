@@ -10,7 +10,7 @@ use super::{SqliteDb, erase::ForeignKeys};
 use crate::storage::{Error, disk::DiskSpace};
 
 /// How long one transaction deletes rows. Clicks wait for it, and for its commit.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+pub(super) const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The most rows that one transaction deletes.
 const BATCH_ROWS_MAX: u64 = 5_000;
@@ -54,7 +54,7 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 /// overwrites them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Frames {
-    number: u64,
+    pub(super) number: u64,
     are_copied: bool,
 }
 
