@@ -771,6 +771,51 @@ fn rows_that_a_host_app_deleted_are_overwritten_too() {
     }
 }
 
+/// A host app without `secure_delete` has left so many copies after long values that they take several transactions.
+#[test]
+#[ignore = "needs strace; tests/run runs it"]
+fn the_search_for_copies_holds_no_lock() {
+    let site = Site::new().with_database(
+        "PRAGMA journal_mode = wal;
+         CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);",
+    );
+    site.connect()
+        .execute_batch(
+            "PRAGMA secure_delete = OFF;
+             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+                 SELECT i || '@example.com', 'jdoe', 'copy-' || hex(zeroblob(5000)) || '-copy', '2026-11-01 09:00:00.000000'
+                 FROM n;
+             UPDATE lead_clicks SET search_query = substr(search_query, 6, 8320);
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
+    let pages: usize = site.value("PRAGMA page_count");
+    assert!(is_in_files(&site, "-copy"));
+    let script =
+        "exec strace -qq -o trace -e trace=fcntl,pread64 leadclicks forget nobody@example.com";
+    let ran = Ran::finish(site.shell(script), b"");
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert!(!is_in_files(&site, "-copy"));
+    // The byte of the -shm file by which SQLite locks a database for a write.
+    const WRITE_LOCK: &str = "l_start=120, ";
+    let (mut reads, mut reads_max, mut locks) = (None, 0, 0);
+    for line in String::from_utf8(site.read("trace")).unwrap().lines() {
+        if line.contains(WRITE_LOCK) {
+            reads = line.contains("F_WRLCK").then_some(0);
+            locks += usize::from(reads.is_some());
+        } else if let Some(reads) = &mut reads
+            && line.starts_with("pread64")
+        {
+            *reads += 1;
+            reads_max = reads_max.max(*reads);
+        }
+    }
+    assert!(locks > 3, "{locks}");
+    assert!(reads_max < pages / 2, "{reads_max} of {pages}");
+    assert_whole(&site);
+}
+
 #[test]
 fn pages_that_other_programs_truncate_meanwhile_are_not_an_error() {
     for (auto_vacuum, page_size) in [("full", 512), ("incremental", 65536)] {
