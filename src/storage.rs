@@ -27,7 +27,6 @@ use crate::{
 };
 
 pub(crate) use disk::{DiskReserve, size};
-use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Depth, Finding, State};
@@ -345,8 +344,7 @@ impl Db {
         sqlite::forget::forget(db, found, after_batch)
     }
 
-    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
-    /// the first million.
+    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 8 bytes of memory for each.
     ///
     /// # Errors
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't

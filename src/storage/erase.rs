@@ -61,20 +61,10 @@ pub(crate) struct FoundClicks {
     pub(crate) top_experts: Vec<ClicksOf>,
     /// The number of clicks.
     pub(crate) count: u64,
-    /// The first of the clicks, in the order in which they are deleted. There may be millions, which would take too much
-    /// memory, so the others are read again by the selection.
-    pub(super) clicks: Vec<FoundClick>,
+    /// The hash of the id and of all columns of each click, in ascending order. By these they are recognized when they are read
+    /// again by the selection.
+    pub(super) hashes: Vec<u64>,
     pub(super) selection: Selection,
-    /// The largest id of all.
-    pub(super) last_id: i64,
-}
-
-/// A click, as it was found.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FoundClick {
-    pub(super) id: i64,
-    /// Of all its columns.
-    pub(super) hash: u64,
 }
 
 /// How many clicks an expert or a lead has.
