@@ -16,6 +16,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -231,6 +232,16 @@ impl Db {
         db.lock_imports()
     }
 
+    /// Whether an import of about so many clicks, with so many bytes of text, leaves free what the daemon leaves free by
+    /// default.
+    ///
+    /// # Errors
+    /// If it does not, or if the database can't be read.
+    pub(crate) fn check_import_room(&self, clicks: u64, text_bytes: u64) -> Result<(), Error> {
+        let Self::Sqlite(db) = self;
+        db.check_import_room(clicks, text_bytes)
+    }
+
     /// Inserts the first of `clicks`, with their times and numbers, in one transaction that is so short that the clicks of pages
     /// can wait for it. Returns their number, and leaves the others in the iterator. `line` returns the line in a file of the
     /// click with a number, for the error. Then it leaves the lock to other programs for as long.
@@ -268,13 +279,15 @@ impl Db {
     /// Reports progress in bytes.
     ///
     /// # Errors
-    /// If the file exists already or can't be written, or the database can't be read.
+    /// If the file exists already or can't be written, if it would use the disk space that clicks leave free by default, or if
+    /// the database can't be read.
     pub(crate) fn backup(
         &self,
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BackupContent, Error> {
         let Self::Sqlite(db) = self;
+        sqlite::backup::check_room(db, path, "")?;
         sqlite::backup::write(db, path, progress)
     }
 
@@ -374,20 +387,38 @@ impl Db {
     /// changes are written to the WAL first.
     ///
     /// # Errors
-    /// If the database can't be read, or if there is less free space.
-    pub(crate) fn disk_need(&self, deletion: Deletion) -> Result<u64, Error> {
+    /// If the database can't be read, or if there is less free space. With a backup on the same disk, what clicks leave free by
+    /// default must be left besides.
+    pub(crate) fn disk_need(&self, deletion: Deletion<'_>) -> Result<u64, Error> {
+        const NOTHING: &str = ", so nothing was deleted";
         let Self::Sqlite(db) = self;
         let needed = match deletion {
             Deletion::Steps => db.steps_need()?,
-            Deletion::Everything => sqlite::reset::disk_need(db)?,
+            Deletion::Everything { backup } => {
+                if let Some(path) = backup {
+                    sqlite::backup::check_room(db, path, NOTHING)?;
+                }
+                sqlite::reset::disk_need(db)?
+            }
         };
         match disk::DiskSpace::known_at(db.path()) {
-            Some(space) if space.free < needed => {
-                let free = space.free;
-                Err(db.error(Cause::NoRoom { needed, free }))
-            }
+            Some(space) if space.free < needed => Err(db.error(Cause::NoRoom {
+                needed,
+                kept: 0,
+                free: space.free,
+                consequence: NOTHING,
+            })),
             _ => Ok(needed),
         }
+    }
+
+    /// How long a reset keeps clicks waiting, with or without a backup: an estimate for a disk that is not fast.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn reset_time(&self, backup: Option<&Path>) -> Result<Duration, Error> {
+        let Self::Sqlite(db) = self;
+        sqlite::reset::time(db, backup)
     }
 
     /// Overwrites what deleted rows of `tables` left in indexes and in unused parts of the file. The WAL contains the

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::Selection;
 use crate::timestamp::Timestamp;
 
@@ -76,9 +78,9 @@ pub(crate) struct ClicksOf {
 
 /// What a command deletes, by which the disk space that it needs is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deletion {
+pub(crate) enum Deletion<'a> {
     /// Rows, in many transactions.
     Steps,
-    /// All rows of [`TABLES`], in one transaction.
-    Everything,
+    /// All rows of [`TABLES`], in one transaction, after a copy to `backup`.
+    Everything { backup: Option<&'a Path> },
 }

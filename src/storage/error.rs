@@ -133,12 +133,18 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
-    /// The disk has less free space than a deletion needs.
+    /// The disk has less free space than something needs, besides the `kept` bytes that it leaves to clicks.
     #[error(
-        "this needs about {} of free disk space, and {} are free, so nothing was deleted; free some, or make the disk larger",
-        size(*.needed), size(*.free)
+        "this needs about {} of free disk space{}, and {} are free{consequence}; free some, or make the disk larger",
+        size(*.needed), besides(*.kept), size(*.free)
     )]
-    NoRoom { needed: u64, free: u64 },
+    NoRoom {
+        needed: u64,
+        kept: u64,
+        free: u64,
+        /// Follows a comma, or is empty.
+        consequence: &'static str,
+    },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"
@@ -216,6 +222,13 @@ fn its_file(suffix: &str) -> String {
     match suffix {
         "" => "the file".to_owned(),
         suffix => format!("its {suffix} file"),
+    }
+}
+
+fn besides(kept: u64) -> String {
+    match kept {
+        0 => String::new(),
+        kept => format!(" besides the {} that leadclicksd leaves free", size(kept)),
     }
 }
 

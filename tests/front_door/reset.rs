@@ -10,10 +10,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{
-    forget::NEEDS,
-    support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request},
-};
+use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request};
 
 /// Three clicks, one of them with a query that fills more than a page of the file.
 const CLICKS: &str = "
@@ -21,6 +18,10 @@ const CLICKS: &str = "
         (1, 'wipe-amy@example.com', 'jdoe', 'wipe-rust', '2026-11-01 09:00:00.000000'),
         (2, 'wipe-bob@example.com', 'jdoe', 'wipe-' || hex(zeroblob(900)) || '-wipe', '2026-11-01 09:00:01.000000'),
         (3, 'wipe-amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
+
+/// What a reset of a small database needs.
+const NEEDS: &str =
+    "\nneeds about 1 MiB of free disk space\nclicks wait for about a second meanwhile\n";
 
 fn site() -> Site {
     Site::new().with_schema(CLICKS)

@@ -66,11 +66,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, search(&db, email, &[]));
     }
     let shown = show(&db, &found);
-    if args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?
-        == Confirmed::DryRun
-    {
+    if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
         return search(&db, email, &found);
     }
     let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {

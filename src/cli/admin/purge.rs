@@ -90,9 +90,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
     let shown = show(&db, &selection, &found)?;
-    let confirmed = args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?;
+    let confirmed = args.confirm.confirm(&db, Deletion::Steps, shown, WORD)?;
     if confirmed == Confirmed::DryRun {
         return Ok(());
     }
