@@ -223,13 +223,13 @@ impl Db {
         db.import_experts(experts)
     }
 
-    /// Waits until no other import stores clicks, and keeps others waiting.
+    /// Waits until no other import stores clicks, and keeps others waiting. Calls `on_wait` before it waits.
     ///
     /// # Errors
     /// When the directory of the database can't be read or locked.
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
         let Self::Sqlite(db) = self;
-        db.lock_imports()
+        db.lock_imports(on_wait)
     }
 
     /// Whether an import of about so many clicks, with so many bytes of text, leaves free what the daemon leaves free by

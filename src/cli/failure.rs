@@ -60,6 +60,9 @@ pub(super) enum Failure {
         again: &'static str,
         error: Box<StorageError>,
     },
+    /// A table could not be searched.
+    #[error("{}: the file is damaged, so not all of it was searched; restore a backup, then run this again", .0.display())]
+    Damaged(PathBuf),
     /// Manual pages.
     #[error("cannot write {}: {error}; choose another directory", .path.display())]
     Pages { path: PathBuf, error: io::Error },

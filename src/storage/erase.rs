@@ -46,6 +46,8 @@ pub(crate) enum Remains {
     },
     /// Only the host app can read this table.
     Unreadable { table: String },
+    /// This table can't be read because the file is damaged.
+    Damaged { table: String },
 }
 
 /// The clicks that a purge would delete; at least one.

@@ -188,6 +188,23 @@ impl Error {
         matches!(self.cause, Cause::WalMissing)
     }
 
+    /// Whether the file is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether SQLite does not understand a statement or a schema.
+    pub(super) fn is_about_sql(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::Unknown)
+    }
+
+    fn sqlite_code(&self) -> Option<ErrorCode> {
+        match &self.cause {
+            Cause::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
     /// Adds to a failed backup that the deletion after it did not happen.
     pub(crate) fn nothing_deleted(mut self) -> Self {
         if let Cause::Backup { consequence, .. } = &mut self.cause {

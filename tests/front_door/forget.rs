@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::FileExt, process::ExitStatusExt},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -974,6 +974,36 @@ fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_na
             + "\ndeleted 2 rows for good\n"
             + &searched("experts, lead_clicks, people", remains)
     );
+}
+
+#[test]
+fn a_damaged_table_is_named_as_that_and_the_others_are_searched() {
+    let site = site().with_database(
+        "CREATE TABLE customers (email);
+         INSERT INTO customers VALUES ('gone@example.com');
+         CREATE TABLE messages (text);
+         INSERT INTO messages VALUES ('to gone@example.com');
+         PRAGMA wal_checkpoint(TRUNCATE);",
+    );
+    let root: u64 = site.value("SELECT rootpage FROM sqlite_schema WHERE name = 'messages'");
+    let page_bytes: u64 = site.value("PRAGMA page_size");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(site.db_path())
+        .unwrap();
+    let zeros = vec![0; usize::try_from(page_bytes).unwrap()];
+    file.write_all_at(&zeros, (root - 1) * page_bytes).unwrap();
+    let remains = "still in the table customers, column email: 1 row\n\
+                   not searched: the table messages, which is damaged\n";
+    let expected = found(&site, 2)
+        + "\ndeleted 2 rows for good\n"
+        + &searched("customers, experts, lead_clicks", remains);
+    let error = format!(
+        "leadclicks: {}: the file is damaged, so not all of it was searched; restore a backup, then run this again\n",
+        site.db_path().display()
+    );
+    site.run(&["forget", "gone@example.com", "--yes"])
+        .assert(1, &expected, &error);
 }
 
 /// As in a thread of messages: each row refers to the one before.

@@ -65,8 +65,10 @@ pub(crate) fn search(
                 remains.extend(found);
                 searched.push(table);
             }
+            Err(error) if error.is_damage() => remains.push(Remains::Damaged { table }),
             // It needs a module or a function that only the host app has.
-            Err(_) => remains.push(Remains::Unreadable { table }),
+            Err(error) if error.is_about_sql() => remains.push(Remains::Unreadable { table }),
+            Err(error) => return Err(error),
         }
     }
     Ok((searched, remains))
