@@ -61,6 +61,11 @@ pub enum Event {
         backup: bool,
         killed: Option<Killed>,
     },
+    /// `forget` or `purge` without a window, ended by SIGKILL after each of these milliseconds, and repeated until it is done.
+    Erase {
+        erasure: Erasure,
+        kills_ms: [Option<u64>; 2],
+    },
     /// `experts import` of names of this edition.
     Import { edition: usize },
     /// Another program holds the write lock.
@@ -248,6 +253,13 @@ impl Plan {
                 }
             });
             events.push(Event::Reset { backup, killed });
+        } else if self.one_in(2) {
+            let erasure = Erasure {
+                window: None,
+                ..self.erasure()
+            };
+            let kills_ms = [(); 2].map(|()| self.rng.bool().then(|| self.rng.u64(1..80)));
+            events.push(Event::Erase { erasure, kills_ms });
         }
         if self.one_in(8) {
             self.editions += 1;
