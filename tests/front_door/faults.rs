@@ -405,18 +405,18 @@ fn an_import_or_a_backup_that_would_use_the_disk_reserve_is_refused_before_it_be
     let disk = SmallDisk::start(&site, "24m", &[]);
     assert_eq!(disk.daemon.post("kept@example.com", "jdoe", "").status, 202);
     let mut filler = File::create(disk.path("filler")).unwrap();
-    let filled = disk.free() - 9 * MIB / 2;
-    filler
-        .write_all(&vec![0; usize::try_from(filled).unwrap()])
-        .unwrap();
-    let rows: String = (0..500)
-        .map(|number| {
-            let search = "x".repeat(2000);
-            format!("lead{number}@example.com,jdoe,{search},2025-11-01T09:00:00Z\n")
-        })
-        .collect();
-    let file = format!("email,expert_username,search_query,created_at\n{rows}");
-    site.write("clicks.csv", &file);
+    let mut leave = |bytes: u64| {
+        let more = usize::try_from(disk.free() - bytes).unwrap();
+        filler.write_all(&vec![0; more]).unwrap();
+    };
+    leave(9 * MIB / 2);
+    let mut rows = vec!["email,expert_username,search_query,created_at".to_owned()];
+    let search = "x".repeat(2000);
+    rows.extend(
+        (0..500)
+            .map(|number| format!("lead{number}@example.com,jdoe,{search},2025-11-01T09:00:00Z")),
+    );
+    site.write("clicks.csv", rows.join("\n"));
     let clicks = site.path("clicks.csv").display().to_string();
     let refused = |args: &[&str], [needed, free]: [&str; 2], consequence: &str| {
         let ran = disk.run(&site, args);
@@ -445,10 +445,7 @@ fn an_import_or_a_backup_that_would_use_the_disk_reserve_is_refused_before_it_be
     // Empties the WAL.
     disk.run(&site, &["purge", "--older-than", "2000-01-01"]);
     let backup = disk.directory.join("backup.db").display().to_string();
-    let left = disk.free() - 33 * MIB / 10;
-    filler
-        .write_all(&vec![0; usize::try_from(left).unwrap()])
-        .unwrap();
+    leave(33 * MIB / 10);
     refused(&["backup", &backup], ["1 MiB", "3 MiB"], next);
     let not_deleted = format!(", so nothing was deleted{next}");
     refused(

@@ -771,6 +771,9 @@ fn rows_that_a_host_app_deleted_are_overwritten_too() {
     }
 }
 
+/// The byte of the -shm file by which SQLite locks a database for a write.
+const WRITE_LOCK: &str = "l_start=120, ";
+
 /// A host app without `secure_delete` has left so many copies after long values that they take several transactions.
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
@@ -797,8 +800,6 @@ fn the_search_for_copies_holds_no_lock() {
     let ran = Ran::finish(site.shell(script), b"");
     assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
     assert!(!is_in_files(&site, "-copy"));
-    // The byte of the -shm file by which SQLite locks a database for a write.
-    const WRITE_LOCK: &str = "l_start=120, ";
     let (mut reads, mut reads_max, mut locks) = (None, 0, 0);
     for line in String::from_utf8(site.read("trace")).unwrap().lines() {
         if line.contains(WRITE_LOCK) {

@@ -579,7 +579,9 @@ impl World {
         let ended = self.tick();
         let outcome = match ran.status.code() {
             Some(0) => Wiped::Rows(deleted(&ran)),
-            Some(1) if ran.stderr.contains("the rows are deleted, but") => Wiped::Uncounted,
+            Some(1) if ran.stderr.contains("bytes of deleted rows may still be in") => {
+                Wiped::Uncounted
+            }
             Some(1) if ran.stderr.contains("database is locked") => Wiped::Nothing,
             _ if killed.is_some() => Wiped::Unknown,
             _ => panic!("{ran}"),

@@ -282,12 +282,11 @@ fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<
         let growth = batch_growth(db, 1, 0).ok()?;
         ClickRoom::of(db, reserve, growth).ok()?
     });
-    let (space, kept) = match room {
-        Some(room) => (room.space, room.kept),
-        None => {
-            let space = DiskSpace::at(path)?;
-            (space, space.reserved(reserve))
-        }
+    let (space, kept) = if let Some(room) = room {
+        (room.space, room.kept)
+    } else {
+        let space = DiskSpace::at(path)?;
+        (space, space.reserved(reserve))
     };
     let found = format!("{} free", mib(space.free));
     let next = format!(

@@ -18,6 +18,7 @@ use std::{
     io, iter,
     ops::Range,
     os::unix::fs::FileExt,
+    slice,
     time::Instant,
 };
 
@@ -183,7 +184,7 @@ struct WalTail {
 
 impl WalTail {
     /// The sizes of [the format](https://sqlite.org/fileformat.html#the_write_ahead_log).
-    const HEADER_BYTES: u64 = 32;
+    const HEADER_BYTES: usize = 32;
     const FRAME_HEADER_BYTES: usize = 24;
 
     fn open(db: &SqliteDb) -> io::Result<Self> {
@@ -200,7 +201,7 @@ impl WalTail {
     /// number of frames that the WAL has had between the last call and this one: others after these may be of a transaction that
     /// was rolled back, and the next one overwrites them.
     fn changed_pages(&mut self, committed: u64) -> io::Result<Pages> {
-        let mut header = [0; Self::HEADER_BYTES as usize];
+        let mut header = [0; Self::HEADER_BYTES];
         let mut pages = Pages::new();
         if self.file.read_at(&mut header, 0)? < header.len() {
             // It is empty.
@@ -216,7 +217,7 @@ impl WalTail {
         let mut frame = [0; Self::FRAME_HEADER_BYTES];
         let frame_bytes = frame.len() as u64 + self.page_bytes;
         for number in self.read.. {
-            let at = Self::HEADER_BYTES + number * frame_bytes;
+            let at = header.len() as u64 + number * frame_bytes;
             let is_whole = self.file.read_at(&mut frame, at)? == frame.len();
             if !is_whole || frame[8..].first_chunk() != salts.as_ref() {
                 break;
@@ -348,15 +349,15 @@ impl Layout {
     ) -> Result<(), Cause> {
         match self.kind(number, page) {
             None => Ok(()),
-            Some(Kind::Free) => work(number, page, &[0..self.usable]),
-            Some(Kind::Trunk { used }) => work(number, page, &[used..self.usable]),
+            Some(Kind::Free) => work(number, page, slice::from_ref(&(0..self.usable))),
+            Some(Kind::Trunk { used }) => work(number, page, slice::from_ref(&(used..self.usable))),
             Some(Kind::Tree) => {
-                let tree = TreePage::new(page, number, self.usable).ok_or_else(damaged)?;
+                let tree = TreePage::new(page, number, self.usable)?;
                 work(number, page, &tree.unused().ok_or_else(damaged)?)?;
                 for cell in 0..tree.cells {
-                    if let Some(long) = tree.long_value(cell).ok_or_else(damaged)? {
+                    if let Some(long) = tree.long_value(cell)? {
                         let (last, page, unused) = self.end_of(conn, long)?;
-                        work(last, &page, &[unused])?;
+                        work(last, &page, slice::from_ref(&unused))?;
                     }
                 }
                 Ok(())
@@ -467,13 +468,15 @@ fn read_page(conn: &Connection, number: u32) -> rusqlite::Result<Option<Vec<u8>>
         .optional()
 }
 
-/// A page of a table or an index. Its methods return None if it does not follow the format.
+/// A page of a table or an index.
 struct TreePage<'a> {
     page: &'a [u8],
     usable: usize,
     /// Where its header begins: after that of the file on the first page.
     header: usize,
     kind: u8,
+    /// Where the list of its cells begins.
+    list: usize,
     cells: usize,
 }
 
@@ -490,31 +493,29 @@ impl<'a> TreePage<'a> {
     const TABLE_LEAF: u8 = 13;
 
     /// The longest value of SQLite.
-    const VALUE_BYTES_MAX: u64 = 0x7fff_ffff;
+    const VALUE_BYTES_MAX: usize = 0x7fff_ffff;
 
-    fn new(page: &'a [u8], number: u32, usable: usize) -> Option<Self> {
+    fn new(page: &'a [u8], number: u32, usable: usize) -> Result<Self, Cause> {
         const FILE_HEADER_BYTES: usize = 100;
         let header = if number == 1 { FILE_HEADER_BYTES } else { 0 };
-        Some(Self {
+        let kind = *page.get(header).ok_or_else(damaged)?;
+        let list = match kind {
+            Self::INDEX_INTERIOR | Self::TABLE_INTERIOR => header + 12,
+            Self::INDEX_LEAF | Self::TABLE_LEAF => header + 8,
+            _ => return Err(damaged()),
+        };
+        Ok(Self {
             page,
             usable,
             header,
-            kind: *page.get(header)?,
-            cells: u16_at(page, header + 3)?,
+            kind,
+            list,
+            cells: u16_at(page, header + 3).ok_or_else(damaged)?,
         })
     }
 
-    /// Where the list of the cells begins.
-    fn list(&self) -> Option<usize> {
-        match self.kind {
-            Self::INDEX_INTERIOR | Self::TABLE_INTERIOR => Some(self.header + 12),
-            Self::INDEX_LEAF | Self::TABLE_LEAF => Some(self.header + 8),
-            _ => None,
-        }
-    }
-
     /// The gap between the list of the cells and the cells, and the free blocks among these, except the 4 bytes that link
-    /// each block to the next.
+    /// each block to the next. None if the page does not follow the format.
     fn unused(&self) -> Option<Vec<Range<usize>>> {
         const LINK_BYTES: usize = 4;
         let Self {
@@ -523,7 +524,7 @@ impl<'a> TreePage<'a> {
             header,
             ..
         } = *self;
-        let gap_begin = self.list()? + 2 * self.cells;
+        let gap_begin = self.list + 2 * self.cells;
         let gap_end = match u16_at(page, header + 5)? {
             0 => 0x1_0000,
             end => end,
@@ -547,35 +548,34 @@ impl<'a> TreePage<'a> {
     }
 
     /// The [part of a cell's value](https://sqlite.org/fileformat.html#b_tree_pages) that is on other pages, if there is one.
-    fn long_value(&self, cell: usize) -> Option<Option<LongValue>> {
+    fn long_value(&self, cell: usize) -> Result<Option<LongValue>, Cause> {
         const CHILD_BYTES: usize = 4;
-        let mut at = u16_at(self.page, self.list()? + 2 * cell)?;
+        let mut at = u16_at(self.page, self.list + 2 * cell).ok_or_else(damaged)?;
         match self.kind {
-            Self::TABLE_INTERIOR => return Some(None),
+            Self::TABLE_INTERIOR => return Ok(None),
             Self::INDEX_INTERIOR => at += CHILD_BYTES,
             _ => {}
         }
-        let (bytes, mut at) = varint_at(self.page, at)?;
-        if bytes > Self::VALUE_BYTES_MAX {
-            return None;
-        }
-        let bytes = usize::try_from(bytes).ok()?;
+        let (bytes, mut at) = varint_at(self.page, at).ok_or_else(damaged)?;
+        let bytes = usize::try_from(bytes).ok();
+        let bytes = bytes.filter(|bytes| *bytes <= Self::VALUE_BYTES_MAX);
+        let bytes = bytes.ok_or_else(damaged)?;
         let local_min = (self.usable - 12) * 32 / 255 - 23;
         let local_max = if self.kind == Self::TABLE_LEAF {
-            at = varint_at(self.page, at)?.1;
+            (_, at) = varint_at(self.page, at).ok_or_else(damaged)?;
             self.usable - 35
         } else {
             (self.usable - 12) * 64 / 255 - 23
         };
         if bytes <= local_max {
-            return Some(None);
+            return Ok(None);
         }
         let local = match local_min + (bytes - local_min) % (self.usable - 4) {
             local if local <= local_max => local,
             _ => local_min,
         };
-        Some(Some(LongValue {
-            first: u32_at(self.page, at + local)?,
+        Ok(Some(LongValue {
+            first: u32_at(self.page, at + local).ok_or_else(damaged)?,
             bytes: bytes - local,
         }))
     }
