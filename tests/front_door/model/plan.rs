@@ -227,12 +227,13 @@ impl Plan {
                 (self.rng.u64(10..60), reset),
             ];
         }
-        if self.one_in(25) {
+        let must_restart = self.steps == STEPS_MIN;
+        if !must_restart && self.one_in(25) {
             let ms = self.rng.u64(1..100);
             return vec![(self.rng.u64(..20), Event::Move { ms })];
         }
         let mut events = Vec::new();
-        if self.one_in(3) {
+        if must_restart || self.one_in(3) {
             let down_ms = self.rng.u64(..40);
             events.push(if self.rng.bool() {
                 Event::Kill { down_ms }
