@@ -90,32 +90,37 @@ impl SqliteDb {
     /// rows have left copies. The WAL contains the overwritten bytes until [`SqliteDb::empty_wal`].
     ///
     /// Other programs can read and write meanwhile, because the search takes no lock, and each transaction takes at most some
-    /// 50 ms and 4 MiB, and less if the disk is nearly full. Without a WAL they wait for the search too.
+    /// 50 ms and 4 MiB, and less if the disk is nearly full. Without a WAL they wait for a search too.
     ///
     /// # Errors
     /// If the database can't be written to, or is damaged. Earlier transactions are not rolled back.
     pub(crate) fn clear_unused(&self) -> Result<(), Error> {
         let mode: String =
             self.run(|conn| conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
-        if mode != "wal" {
-            return self.clear_without_wal();
-        }
+        let has_wal = mode == "wal";
         // A connection of its own, because its snapshot stays while this one writes.
         let searching = Self::open_for_report(&self.path)?;
         for round in 1.. {
             let many = searching.snapshot(|searching| {
                 let found = searching.read(find)?;
-                if found.len() <= self.scrub_pages()? || round == ROUNDS_MAX {
-                    return self.clear_with_changed(found).map(|()| None);
+                if found.len() > self.scrub_pages()? && round < ROUNDS_MAX {
+                    return Ok(Some(found));
                 }
-                Ok(Some(found))
+                if has_wal {
+                    self.clear_with_changed(found)?;
+                }
+                Ok(None)
             })?;
             let Some(mut left) = many else { break };
             while !left.is_empty() {
                 self.clear_some(&mut left, |_| Ok(()))?;
             }
         }
-        Ok(())
+        if has_wal {
+            Ok(())
+        } else {
+            self.clear_without_wal()
+        }
     }
 
     /// Clears the pages that were `found` in a snapshot that another connection keeps open, and those that were changed since.
