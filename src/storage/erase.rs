@@ -67,6 +67,8 @@ pub(crate) struct FoundClicks {
     pub(super) selection: Selection,
     /// The largest id of all.
     pub(super) last_id: i64,
+    /// On a server, the first transaction that had not ended.
+    pub(super) first_unseen: u64,
 }
 
 /// A click, as it was found.

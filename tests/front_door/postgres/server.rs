@@ -257,6 +257,16 @@ impl ServerSite {
         ran.stdout
     }
 
+    /// `psql` as the superuser, which runs what is written to it until its input is closed.
+    pub fn psql(&self) -> Child {
+        let mut command = self.server.program("psql");
+        command
+            .args(["--no-psqlrc", "--quiet", "--dbname", &self.name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        command.spawn().unwrap()
+    }
+
     /// `leadclicks` on this database.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.site.command(args);
