@@ -162,7 +162,7 @@ pub(super) fn print_leftovers(db: &Db, deleted_from: &[&str]) {
         output::say_done(&format!(
             "their bytes remain on the server: in its files until you run {rewrite}, and in its WAL, standbys, archives \
              and backups until those are deleted\n\
-             while a table is rewritten, clicks wait, and after 5 seconds are answered 503; their pages send them again"
+             VACUUM FULL locks a table while it rewrites it: clicks wait, and after 5 seconds are answered 503; pages send them again"
         ));
     }
     let Leftovers { wal, copies } = db.leftovers();
