@@ -171,6 +171,7 @@ impl PostgresDb {
     fn delete<T>(&self, work: impl Fn(&Self) -> Result<T, Error>) -> Result<T, Error> {
         let once = || {
             self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE", |db| {
+                db.run(|| db.forbid_row_security())?;
                 let done = work(db)?;
                 CriticalSection::begin().hold_until_reported();
                 Ok(done)
@@ -183,6 +184,12 @@ impl PostgresDb {
             }
         }
         once()
+    }
+
+    /// Makes it an error for the rest of the transaction if a policy of the table hides rows from this user. Otherwise they would
+    /// be left, and nothing would say so.
+    fn forbid_row_security(&self) -> Result<(), Cause> {
+        self.batch("SET LOCAL row_security = off")
     }
 
     fn transaction<T>(

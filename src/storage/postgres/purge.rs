@@ -98,6 +98,7 @@ impl Seen {
 
 impl PostgresDb {
     fn find_clicks(&self, selection: &Selection) -> Result<Option<FoundClicks>, Cause> {
+        self.forbid_row_security()?;
         self.check_id_is_unique()?;
         if selection.window != Window::default() {
             // A window would leave them out or not by chance.

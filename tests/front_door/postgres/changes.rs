@@ -937,5 +937,30 @@ fn a_right_that_is_missing_is_named_and_nothing_is_changed() {
         assert!(ran.status.success(), "{ran}");
     }
     assert_eq!(server.sql("SELECT count(*) FROM lead_clicks"), "4\n");
+
+    // A policy that hides rows would leave them, and nothing would say so.
+    server.sql(
+        "GRANT ALL ON lead_clicks TO changes_reader; ALTER TABLE lead_clicks ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY partly ON lead_clicks USING (id > 2); CREATE TABLE notes (text text);
+         ALTER TABLE notes ENABLE ROW LEVEL SECURITY; GRANT SELECT ON notes TO changes_reader;",
+    );
+    let error = format!(
+        "leadclicks: {shown}: query would be affected by row-level security policy for table \"lead_clicks\"; grant it as \
+         docs/postgresql.md shows\n"
+    );
+    for args in [
+        &["reset", "--yes"][..],
+        &["purge", "--older-than", "2025-01-01", "--yes"],
+        &["forget", "gone@example.com", "--yes"],
+    ] {
+        Ran::of(command(args)).assert(1, "", &error);
+    }
+    server.sql("ALTER TABLE lead_clicks DISABLE ROW LEVEL SECURITY");
+    let ran = Ran::of(command(&["forget", "nobody@example.com"]));
+    assert!(
+        ran.stdout
+            .contains("\nnot searched: the table notes, which"),
+        "{ran}"
+    );
     server.sql("DROP OWNED BY changes_reader; DROP ROLE changes_reader");
 }
