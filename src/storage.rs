@@ -33,7 +33,7 @@ pub(crate) use disk::{DiskReserve, size};
 use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
-pub(crate) use health::{Depth, Finding, State};
+pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
@@ -87,7 +87,7 @@ pub(crate) enum Db {
     Sqlite(SqliteDb),
     /// A database of a PostgreSQL server, which is usually shared with a host app.
     #[cfg(feature = "postgres")]
-    Postgres(PostgresDb),
+    Postgres(Box<PostgresDb>),
 }
 
 /// Does the same with a database of either engine; `$engine` is the engine's module.
@@ -114,18 +114,12 @@ macro_rules! with_engine {
     };
 }
 
-/// Checks the database at `location`, and the files next to it. `reserve` is that of the daemon; `now` decides which clicks
-/// are in the future. If the database can't be opened, the last finding contains the reason.
-pub(crate) fn check(
-    location: &DbLocation,
-    depth: Depth,
-    reserve: DiskReserve,
-    now: Timestamp,
-) -> Vec<Finding> {
+/// Checks the database at `location`, and the files next to it. If it can't be opened, the last finding contains the reason.
+pub(crate) fn check(location: &DbLocation, checks: &Checks) -> Vec<Finding> {
     match location {
-        DbLocation::File(path) => sqlite::health::check(path, depth, reserve, now),
+        DbLocation::File(path) => sqlite::health::check(path, checks),
         #[cfg(feature = "postgres")]
-        DbLocation::Server(server) => postgres::health::check(server, depth, now),
+        DbLocation::Server(server) => postgres::health::check(server, checks),
     }
 }
 
@@ -134,7 +128,7 @@ pub(crate) fn check(
 pub(crate) enum CaptureDb {
     Sqlite(SqliteDb),
     #[cfg(feature = "postgres")]
-    Postgres(postgres::capture::CaptureServer),
+    Postgres(Box<postgres::capture::CaptureServer>),
 }
 
 impl CaptureDb {
@@ -154,7 +148,7 @@ impl CaptureDb {
             #[cfg(feature = "postgres")]
             DbLocation::Server(server) => postgres::capture::CaptureServer::connect(server)
                 .await
-                .map(Self::Postgres),
+                .map(|server| Self::Postgres(Box::new(server))),
         }
     }
 
@@ -196,7 +190,7 @@ pub(crate) enum ImportLock {
         #[expect(dead_code, reason = "dropping it releases the lock")] sqlite::insert::ImportLock,
     ),
     #[cfg(feature = "postgres")]
-    Postgres(#[expect(dead_code, reason = "dropping it releases the lock")] PostgresDb),
+    Postgres(#[expect(dead_code, reason = "dropping it releases the lock")] Box<PostgresDb>),
 }
 
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
@@ -263,6 +257,11 @@ impl Feed {
 }
 
 impl Db {
+    #[cfg(feature = "postgres")]
+    fn postgres(db: PostgresDb) -> Self {
+        Self::Postgres(Box::new(db))
+    }
+
     /// Opens an existing database to read it. Creates no database.
     ///
     /// # Errors
@@ -271,7 +270,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_report(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_report(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_report(server).map(Self::postgres),
         }
     }
 
@@ -283,7 +282,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_change(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_change(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_change(server).map(Self::postgres),
         }
     }
 
@@ -295,7 +294,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_import(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_import(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_import(server).map(Self::postgres),
         }
     }
 
@@ -304,7 +303,7 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.path().display().to_string(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(db) => db.name().to_owned(),
+            Self::Postgres(db) => db.name(),
         }
     }
 
@@ -400,7 +399,9 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.lock_imports().map(ImportLock::Sqlite),
             #[cfg(feature = "postgres")]
-            Self::Postgres(db) => db.lock_imports().map(ImportLock::Postgres),
+            Self::Postgres(db) => db
+                .lock_imports()
+                .map(|lock| ImportLock::Postgres(Box::new(lock))),
         }
     }
 

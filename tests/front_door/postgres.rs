@@ -2,5 +2,6 @@
 
 mod capture;
 mod changes;
+mod failover;
 mod reports;
 mod server;

@@ -1,9 +1,6 @@
 use super::ServerUrl;
-use crate::{
-    storage::{Depth, Finding},
-    timestamp::Timestamp,
-};
+use crate::storage::{Checks, Finding};
 
-pub(crate) fn check(_url: &ServerUrl, _depth: Depth, _now: Timestamp) -> Vec<Finding> {
+pub(crate) fn check(_url: &ServerUrl, _checks: &Checks) -> Vec<Finding> {
     todo!()
 }

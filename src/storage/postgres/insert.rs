@@ -1,5 +1,7 @@
 //! Storing the clicks of a file.
 
+use std::{thread, time::Duration};
+
 use tokio_postgres::{
     error::SqlState,
     types::{ToSql, Type},
@@ -23,6 +25,10 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The number of the lock by which imports wait for each other: `leadclck` in ASCII, in two halves.
 const LOCK: (u32, u32) = (0x6c65_6164, 0x636c_636b);
 
+/// How often an import that waits tries to get the lock. In between it has no transaction, and so none of a pooler's
+/// connections, which the other import may need.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why a click was not stored although the server reported success.
 const IGNORED: &str = "ignored by a trigger or rule";
 
@@ -41,18 +47,26 @@ impl PostgresDb {
     pub(crate) fn lock_imports(&self) -> Result<PostgresDb, Error> {
         let lock = Self::open_for_change(&self.url)?;
         let process = lock.run(|| {
-            lock.batch("BEGIN")?;
-            // The server would end a transaction that waits for longer. Not every version has each of these settings.
-            lock.query(
-                "SELECT set_config(name, '0', true) FROM pg_settings
-                 WHERE name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout',
-                                'transaction_timeout')",
-                &[],
-            )?;
             let (high, low) = LOCK;
             let key = u64::from(high) << 32 | u64::from(low);
-            lock.batch(&format!("SELECT pg_advisory_xact_lock({key})"))?;
-            Ok(lock.query_one("SELECT pg_backend_pid()", &[])?.try_get(0)?)
+            let sql = format!("SELECT pg_try_advisory_xact_lock({key}), pg_backend_pid()");
+            loop {
+                lock.batch("BEGIN")?;
+                let row = lock.query_one(&sql, &[])?;
+                if row.try_get(0)? {
+                    return Ok(row.try_get(1)?);
+                }
+                lock.batch("ROLLBACK")?;
+                thread::sleep(LOCK_PAUSE);
+            }
+        })?;
+        // The server would end a transaction that idles for longer. Not every version has both settings.
+        lock.run(|| {
+            lock.query(
+                "SELECT set_config(name, '0', true) FROM pg_settings
+                 WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')",
+                &[],
+            )
         })?;
         self.import_lock.set(Some(process));
         Ok(lock)
