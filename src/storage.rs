@@ -492,6 +492,10 @@ impl Db {
     ///
     /// # Errors
     /// When the database can't be read.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server is asked")
+    )]
     pub(crate) fn unsearched_schemas(&self) -> Result<Vec<String>, Error> {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
@@ -609,13 +613,15 @@ impl Db {
 
     /// The statement by which a server rewrites `tables` without the rows that were deleted from them; none if no such rows are
     /// left there.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "only a server keeps such rows")
+    )]
     pub(crate) fn rewrite_statement(&self, tables: &[&str]) -> Option<String> {
         match self {
             Self::Sqlite(_) => None,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) if tables.is_empty() => None,
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Some(postgres::erase::rewrite(tables)),
+            Self::Postgres(_) => (!tables.is_empty()).then(|| postgres::erase::rewrite(tables)),
         }
     }
 

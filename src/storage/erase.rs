@@ -67,7 +67,8 @@ pub(crate) struct FoundClicks {
     pub(super) selection: Selection,
     /// The largest id of all.
     pub(super) last_id: i64,
-    /// On a server, the first transaction that had not ended.
+    /// The first transaction of the server that had not ended.
+    #[cfg(feature = "postgres")]
     pub(super) first_unseen: u64,
 }
 

@@ -128,22 +128,23 @@ impl ServerUrl {
     /// The command that copies the database into `file`. It asks for the password.
     pub(crate) fn dump_command(&self, file: &Path) -> String {
         let names: Vec<&str> = self.hosts.iter().map(|host| &*host.name).collect();
-        let mut command = format!("pg_dump --host={}", shell_word(&names.join(",")));
-        if self.hosts.iter().any(|host| host.port != PORT) {
-            let ports: Vec<String> = self
-                .hosts
-                .iter()
-                .map(|host| host.port.to_string())
-                .collect();
-            command += &format!(" --port={}", ports.join(","));
-        }
-        command
-            + &format!(
-                " --username={} --format=custom --file={} {}",
-                shell_word(&self.user),
-                shell_word(&file.display().to_string()),
-                shell_word(&self.database)
-            )
+        let ports: Vec<String> = self
+            .hosts
+            .iter()
+            .map(|host| host.port.to_string())
+            .collect();
+        let ports = if self.hosts.iter().all(|host| host.port == PORT) {
+            String::new()
+        } else {
+            format!(" --port={}", ports.join(","))
+        };
+        format!(
+            "pg_dump --host={}{ports} --username={} --format=custom --file={} {}",
+            shell_word(&names.join(",")),
+            shell_word(&self.user),
+            shell_word(&file.display().to_string()),
+            shell_word(&self.database)
+        )
     }
 
     /// Connects to a host that is accepted. They are tried in their order, beginning with the number `first`; after the last

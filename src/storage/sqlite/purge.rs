@@ -76,6 +76,7 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
                 clicks: Vec::new(),
                 selection: selection.clone(),
                 last_id: id,
+                #[cfg(feature = "postgres")]
                 first_unseen: 0,
             });
             found.first = found.first.min(at);
