@@ -197,6 +197,23 @@ pub(crate) enum Cause {
          `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
     )]
     NoUniqueId,
+    /// The table has rows with the next ids of its sequence. Contains the next step.
+    #[cfg(feature = "postgres")]
+    #[error("{0}")]
+    SequenceBehind(&'static str),
+    /// `lead_clicks.id` may occur twice.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.id has no unique index, so no click can be deleted alone; make it the primary key in the program \
+         that owns the database"
+    )]
+    IdNotUnique,
+    /// Another import could run at the same time, and store the same clicks.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the connection that keeps other imports waiting was closed; check the timeouts of the server and the pooler"
+    )]
+    ImportUnlocked,
     /// The user has no right to do this. Contains the server's sentence.
     #[cfg(feature = "postgres")]
     #[error("{0}; grant it as docs/postgresql.md shows")]
@@ -264,6 +281,20 @@ impl Error {
             *consequence = "; nothing was deleted";
         }
         self
+    }
+
+    /// Whether another program has changed the same rows at the same moment, so that trying again helps.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_conflict(&self) -> bool {
+        use tokio_postgres::error::SqlState;
+        let Cause::Postgres(error) = &self.cause else {
+            return false;
+        };
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        error.code().is_some_and(|code| conflicts.contains(code))
     }
 
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {

@@ -36,6 +36,11 @@ pub(super) fn run(db: &DbLocation, args: &BackupArgs) -> Result<(), Failure> {
             "a backup cannot go to standard output; give the path of a new file".to_owned(),
         ));
     }
+    if let Some(command) = db.dump_command(&args.file) {
+        return Err(Failure::Usage(format!(
+            "leadclicks copies a database file, not that of a server; run `{command}`"
+        )));
+    }
     let db = Db::open_for_report(db)?;
     let copied = with_bar(COPYING, |progress| db.backup(&args.file, progress))?;
     output::say_done(&format!(

@@ -63,19 +63,24 @@ pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
         } else {
             erase_remains(&db, &TABLES, RUN_AGAIN)
         };
-        return Failure::of_both(erased, search(&db, email, &[]));
+        return Failure::of_both(erased, search(&db, email, &[], &[]));
     }
     let shown = show(&db, &found);
     if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
-        return search(&db, email, &found);
+        return search(&db, email, &found, &[]);
     }
-    let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
+    let (rows, deleted) = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
         db.forget(&found, after_batch)
     });
     if interrupt::is_ending() {
         return deleted;
     }
-    Failure::of_both(deleted, search(&db, email, &[]))
+    let mut deleted_from: Vec<&str> = Vec::new();
+    if rows > 0 {
+        deleted_from.extend(found.iter().map(|rows| rows.table));
+        deleted_from.dedup();
+    }
+    Failure::of_both(deleted, search(&db, email, &[], &deleted_from))
 }
 
 /// Prints the path of the database, and the rows that would be deleted.
@@ -87,7 +92,12 @@ fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
 
 /// Searches for the email wherever this command can look, apart from the rows `left_out`, and prints what it found, where
 /// it looked, and where it can't look.
-fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure> {
+fn search(
+    db: &Db,
+    email: &str,
+    left_out: &[SpellingRows],
+    deleted_from: &[&str],
+) -> Result<(), Failure> {
     let (searched, remains) = db.search(email, left_out)?;
     let mut damaged = Ok(());
     output::say_done(&format!(
@@ -120,7 +130,15 @@ fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure
             }
         });
     }
-    print_leftovers(db);
+    print_leftovers(db, deleted_from);
+    let schemas = db.unsearched_schemas()?;
+    if !schemas.is_empty() {
+        output::say_done(&format!(
+            "not searched: {} outside the search_path ({})",
+            counted(schemas.len() as u64, "schema"),
+            visible(&schemas.join(", "))
+        ));
+    }
     output::say_done("not searched: backups, exported reports and other files");
     damaged
 }
