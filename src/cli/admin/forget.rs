@@ -66,11 +66,7 @@ pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, search(&db, email, &[], &[]));
     }
     let shown = show(&db, &found);
-    if args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?
-        == Confirmed::DryRun
-    {
+    if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
         return search(&db, email, &found, &[]);
     }
     let (rows, deleted) = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
@@ -103,6 +99,7 @@ fn search(
     deleted_from: &[&str],
 ) -> Result<(), Failure> {
     let (searched, remains) = db.search(email, left_out)?;
+    let mut damaged = Ok(());
     output::say_done(&format!(
         "\nsearched in every spelling: all columns of {} ({})",
         counted(searched.len() as u64, "table"),
@@ -124,6 +121,13 @@ fn search(
                 "not searched: the table {}, which only the program that owns the database can read",
                 visible(&table)
             ),
+            Remains::Damaged { table } => {
+                damaged = Err(Failure::Damaged(db.name()));
+                format!(
+                    "not searched: the table {}, which is damaged",
+                    visible(&table)
+                )
+            }
         });
     }
     print_leftovers(db, deleted_from);
@@ -136,5 +140,5 @@ fn search(
         ));
     }
     output::say_done("not searched: backups, exported reports and other files");
-    Ok(())
+    damaged
 }

@@ -44,8 +44,9 @@ impl PostgresDb {
     ///
     /// # Errors
     /// If no server accepts a second connection.
-    pub(crate) fn lock_imports(&self) -> Result<PostgresDb, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<PostgresDb, Error> {
         let lock = Self::open_for_change(&self.url)?;
+        let mut on_wait = Some(on_wait);
         let process = lock.run(|| {
             let (high, low) = LOCK;
             let key = u64::from(high) << 32 | u64::from(low);
@@ -57,6 +58,9 @@ impl PostgresDb {
                     return Ok(row.try_get(1)?);
                 }
                 lock.batch("ROLLBACK")?;
+                if let Some(on_wait) = on_wait.take() {
+                    on_wait();
+                }
                 thread::sleep(LOCK_PAUSE);
             }
         })?;

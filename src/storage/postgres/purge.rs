@@ -18,8 +18,8 @@ use super::{
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{
-        Cause, ClicksOf, Columns, Error, FoundClick, FoundClicks, Order, Query, Selection,
-        StoredClick, Window,
+        Cause, ClicksOf, Columns, Error, FoundClicks, Order, Query, Selection, StoredClick, Window,
+        erase::{FoundClick, OnServer},
     },
     text::{
         groups::TextGroups,
@@ -60,7 +60,7 @@ pub(crate) fn purge(
     let keys = db.run(|| db.foreign_keys(&CLICKS))?;
     let mut deleted = 0;
     let mut next;
-    let mut clicks = &found.clicks;
+    let mut clicks = &found.on_server.clicks;
     let mut is_last = found.count <= CLICKS_MAX as u64;
     loop {
         for batch in clicks.chunks(BATCH_CLICKS_MAX) {
@@ -129,25 +129,26 @@ impl PostgresDb {
                 top_leads: Vec::new(),
                 top_experts: Vec::new(),
                 count: 0,
-                clicks: Vec::new(),
+                hashes: Vec::new(),
                 selection: selection.clone(),
-                last_id: id,
-                first_unseen: seen.first,
+                on_server: OnServer {
+                    clicks: Vec::new(),
+                    first_unseen: seen.first,
+                },
             });
             found.first = found.first.min(at);
             found.last = found.last.max(at);
-            found.last_id = found.last_id.max(id);
             found.count += 1;
-            let click = FoundClick { id, hash: version };
-            if found.clicks.len() < CLICKS_MAX {
-                memory::push(&mut found.clicks, click)?;
+            let click = FoundClick { id, version };
+            if found.on_server.clicks.len() < CLICKS_MAX {
+                memory::push(&mut found.on_server.clicks, click)?;
             } else if version >= seen.first && recent.len() < CLICKS_MAX {
                 memory::push(&mut recent, click)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
         if let Some(found) = &mut found {
-            found.clicks.append(&mut recent);
+            found.on_server.clicks.append(&mut recent);
             found.leads = leads.groups.len();
             found.top_leads =
                 leads.top(self, |click| canonical_email(&click.email).into_owned())?;
@@ -166,9 +167,9 @@ impl PostgresDb {
         let mut clicks = Vec::new();
         self.read_clicks_with_versions(&query, |row, _| {
             let version = seen.whole(read_version(row)?);
-            if version < found.first_unseen {
+            if version < found.on_server.first_unseen {
                 let id = read_id(row)?;
-                memory::push(&mut clicks, FoundClick { id, hash: version })?;
+                memory::push(&mut clicks, FoundClick { id, version })?;
             }
             Ok(if clicks.len() < CLICKS_MAX {
                 ControlFlow::Continue(())
@@ -214,7 +215,7 @@ impl PostgresDb {
         let ids: Vec<i64> = clicks.iter().map(|click| click.id).collect();
         let versions: Vec<i64> = clicks
             .iter()
-            .map(|click| i64::try_from(click.hash % TRANSACTIONS).unwrap_or_default())
+            .map(|click| i64::try_from(click.version % TRANSACTIONS).unwrap_or_default())
             .collect();
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&ids, Type::INT8_ARRAY), (&versions, Type::INT8_ARRAY)];
