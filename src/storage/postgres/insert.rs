@@ -45,8 +45,8 @@ impl PostgresDb {
     /// # Errors
     /// If no server accepts a second connection.
     pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<PostgresDb, Error> {
-        let mut on_wait = Some(on_wait);
         let lock = Self::open_for_change(&self.url)?;
+        let mut on_wait = Some(on_wait);
         let process = lock.run(|| {
             let (high, low) = LOCK;
             let key = u64::from(high) << 32 | u64::from(low);
