@@ -121,7 +121,7 @@ pub(crate) struct Cli {
     )]
     rate_limit: RateLimit,
     /// Disk space to leave free, such as 64MiB, 1GB or off; by default 16MiB, or a tenth of the file system if that is less.
-    /// Below it clicks are answered 503, so that there is room to delete old ones
+    /// Below it clicks are answered 503, so that there is room to delete old ones. Not for a server
     #[arg(
         long,
         value_name = "SIZE",
@@ -211,6 +211,7 @@ enum Failure {
 pub fn main() -> ExitCode {
     let cli = parse();
     let db = location(&cli.db);
+    let reserve = usage(db_path::disk_reserve(&db, cli.disk_reserve));
     start_log(cli.log_format);
     let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
@@ -221,7 +222,7 @@ pub fn main() -> ExitCode {
         })
         .build()
         .map_err(Failure::Runtime)
-        .and_then(|runtime| runtime.block_on(run(cli, &db, pace)));
+        .and_then(|runtime| runtime.block_on(run(cli, &db, reserve, pace)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -245,7 +246,11 @@ fn parse() -> Cli {
 
 fn location(db: &Path) -> DbLocation {
     // Not in clap, whose error would repeat a URL with its password.
-    db_path::location(db).unwrap_or_else(|fault| {
+    usage(db_path::location(db))
+}
+
+fn usage<T>(value: Result<T, String>) -> T {
+    value.unwrap_or_else(|fault| {
         print_error("leadclicksd", &fault);
         process::exit(WRONG_USAGE)
     })
@@ -276,7 +281,12 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn run(cli: Cli, db: &DbLocation, pace: Arc<Pace>) -> Result<(), Failure> {
+async fn run(
+    cli: Cli,
+    db: &DbLocation,
+    reserve: DiskReserve,
+    pace: Arc<Pace>,
+) -> Result<(), Failure> {
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         return Err(Failure::Clock);
     }
@@ -294,7 +304,6 @@ async fn run(cli: Cli, db: &DbLocation, pace: Arc<Pace>) -> Result<(), Failure> 
         None => Listener::bind(&cli.listen).await.map_err(listen_failed)?,
     };
     let address = listener.address().map_err(listen_failed)?;
-    let reserve = cli.disk_reserve.unwrap_or_default();
     let (writer, clicks) =
         db.start_writer(pace, reserve, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {

@@ -2,7 +2,7 @@
 
 use std::{env, path::Path};
 
-use crate::storage::DbLocation;
+use crate::storage::{DbLocation, DiskReserve};
 
 /// The schemes of URLs that PostgreSQL's own programs take.
 const SERVER_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -30,6 +30,27 @@ pub(super) fn location(db: &Path) -> Result<DbLocation, String> {
     match fault(db) {
         Some(fault) => Err(fault),
         None => Ok(DbLocation::file(db)),
+    }
+}
+
+/// The disk reserve of a database, which is that of a file.
+///
+/// # Errors
+/// If one is given for a server.
+pub(super) fn disk_reserve(
+    db: &DbLocation,
+    given: Option<DiskReserve>,
+) -> Result<DiskReserve, String> {
+    match db {
+        DbLocation::File(_) => Ok(given.unwrap_or_default()),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) if given.is_some() => Err(
+            "--disk-reserve is for a database file, and a server watches its own disk; leave it and the variable \
+             LEADCLICKS_DISK_RESERVE out"
+                .to_owned(),
+        ),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) => Ok(DiskReserve::default()),
     }
 }
 

@@ -3,3 +3,4 @@
 mod capture;
 mod reports;
 mod server;
+mod watch;

@@ -8,6 +8,7 @@ use jiff::{Zoned, tz::TimeZone};
 use super::format::Format;
 use crate::{
     cli::{
+        db_path,
         failure::Failure,
         output,
         progress::{CHECKING, timed},
@@ -19,9 +20,9 @@ use crate::{
 
 /// Check database health
 ///
-/// Checks the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop leadclicksd.
-/// Each problem is reported with the next step. The check is strictly read-only: every user who may run reports may run
-/// it, and clicks do not wait for it.
+/// Checks the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop leadclicksd; of a
+/// server its settings, standbys and rights. Each problem is reported with the next step. The check is strictly read-only:
+/// every user who may run reports may run it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,10 +31,10 @@ Examples:
 
 Exit codes: 0 healthy, 1 a problem, 2 wrong usage, 4 warnings only")]
 pub(super) struct CheckArgs {
-    /// Skip the checks that read the whole file: integrity, foreign keys, times of clicks and number of leads
+    /// Skip the checks that read the whole database: integrity, foreign keys, times of clicks and number of leads
     #[arg(long)]
     quick: bool,
-    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem
+    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem. Not for a server
     #[arg(long, value_name = "SIZE")]
     disk_reserve: Option<DiskReserve>,
     /// Output format
@@ -42,6 +43,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
+    let reserve = db_path::disk_reserve(db, args.disk_reserve).map_err(Failure::Usage)?;
     let depth = if args.quick {
         Depth::Quick
     } else {
@@ -57,7 +59,6 @@ pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), 
         DbLocation::Server(_) => db.to_string(),
     };
     let now = Timestamp::new(now.timestamp());
-    let reserve = args.disk_reserve.unwrap_or_default();
     let findings = timed(CHECKING, || storage::check(db, depth, reserve, now));
     let worst = State::worst(&findings);
     let are_worst = findings.iter().filter(|finding| finding.state == worst);
