@@ -1,6 +1,7 @@
 //! The second engine, on real servers of Debian's packages.
 
 mod capture;
+mod failover;
 mod reports;
 mod server;
 mod watch;

@@ -44,6 +44,10 @@ const LATER_WAIT: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// What becomes of the clicks while there is no connection, and while the server refuses them.
+const DISCONNECTED: &str = "waiting up to 5 seconds for the server, then answering 503";
+const REFUSED: &str = "answering 503 until they can";
+
 /// The next step if the table has the next id of its sequence already.
 pub(super) const SEQUENCE_BEHIND: &str = "the sequence of lead_clicks.id is behind its rows; run SELECT \
     setval(pg_get_serial_sequence('lead_clicks', 'id'), max(id)) FROM lead_clicks";
@@ -265,8 +269,12 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                     ranges.push(middle..range.end);
                     ranges.push(range.start..middle);
                 }
-                Err(Failure::Retry(reason) | Failure::Lost(reason) | Failure::Lasting(reason)) => {
-                    self.log_outage(&reason);
+                Err(Failure::Lost(reason)) => {
+                    self.log_outage(&reason, DISCONNECTED);
+                    break;
+                }
+                Err(Failure::Retry(reason) | Failure::Lasting(reason)) => {
+                    self.log_outage(&reason, REFUSED);
                     break;
                 }
             }
@@ -301,7 +309,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                 if session.is_some_and(|session| session.table.click_id.is_none()) {
                     return Err(failure);
                 }
-                self.log_outage(reason);
+                self.log_outage(reason, DISCONNECTED);
             }
             if Instant::now() + pause >= deadline {
                 return Err(failure);
@@ -340,12 +348,9 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
     }
 
     /// Logs one line when storing begins to fail, so that an outage does not fill the log.
-    fn log_outage(&mut self, reason: &str) {
+    fn log_outage(&mut self, reason: &str, consequence: &str) {
         if !mem::replace(&mut self.is_failing, true) {
-            tracing::error!(
-                reason,
-                "clicks can't be stored; they wait for up to 5 seconds, then are answered 503"
-            );
+            tracing::error!(reason, "clicks can't be stored, {consequence}");
         }
     }
 

@@ -10,11 +10,13 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
-use crate::support::{Daemon, Ran, Site};
+use crate::support::{Daemon, PATIENCE, Ran, Site};
 
 /// Settings of every server. It only listens on its socket, so that no port has to be free.
 const SETTINGS: &str = "
@@ -51,42 +53,117 @@ pub struct Server {
 impl Server {
     /// A new server with these settings in addition.
     pub fn start(settings: &str) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("pg")
-            .tempdir_in("/tmp")
-            .unwrap();
+        let directory = new_directory();
         let data = directory.path().join("data");
-        let user = user();
-        if let Some((uid, gid)) = user {
-            chown(directory.path(), Some(uid), Some(gid)).unwrap();
-        }
-        let initialized = Ran::finish(
-            as_user(
-                user,
-                "initdb",
-                &[
-                    "--no-sync",
-                    "--username=admin",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "-D",
-                ],
-                &data,
-            ),
-            b"",
-        );
+        let args = [
+            "--no-sync",
+            "--username=admin",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "-D",
+        ];
+        let initialized = Ran::finish(as_own_user("initdb", &args, &data), b"");
         assert!(initialized.status.success(), "{initialized}");
         let socket = directory.path().display();
         let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         configuration += &format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
-        Self::run(directory, &data)
+        Self::run(directory)
     }
 
-    fn run(directory: TempDir, data: &Path) -> Self {
-        let mut child = as_user(user(), "sh", &["-c", RUN], data)
+    /// A standby of this server, with these settings in addition.
+    pub fn start_standby(&self, settings: &str) -> Self {
+        let directory = new_directory();
+        let data = directory.path().join("data");
+        let args = [
+            "--host",
+            self.socket().to_str().unwrap(),
+            "--username=admin",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "-D",
+        ];
+        let copied = Ran::finish(as_own_user("pg_basebackup", &args, &data), b"");
+        assert!(copied.status.success(), "{copied}");
+        let socket = directory.path().display();
+        let path = data.join("postgresql.conf");
+        let configuration = fs::read_to_string(&path).unwrap();
+        let own = format!("unix_socket_directories = '{socket}'\n{settings}\n");
+        fs::write(path, configuration + &own).unwrap();
+        Self::run(directory)
+    }
+
+    /// Makes the primary of a standby.
+    pub fn promote(&self) {
+        self.control(&["promote", "-w"]);
+    }
+
+    /// Restarts it with `fast` or `immediate`.
+    pub fn restart(&self, mode: &str) {
+        self.control(&["restart", "-w", "-m", mode]);
+    }
+
+    /// Starts it again after [`Server::kill`].
+    pub fn start_again(&self) {
+        self.control(&["start", "-w", "-t", "60"]);
+    }
+
+    fn control(&self, args: &[&str]) {
+        let log = self.data().join("log");
+        let args = [args, &["-l", log.to_str().unwrap(), "-D"]].concat();
+        let mut command = as_own_user("pg_ctl", &args, &self.data());
+        // The server would keep a pipe open.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().unwrap();
+        assert!(status.success(), "{args:?}\n{}", self.log());
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(&self) {
+        self.signal("KILL");
+        let data = fs::canonicalize(self.data()).unwrap();
+        let runs = || {
+            fs::read_dir("/proc").unwrap().any(|process| {
+                let directory = fs::read_link(process.unwrap().path().join("cwd"));
+                directory.is_ok_and(|directory| directory == data)
+            })
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while runs() {
+            assert!(Instant::now() < deadline);
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The process is still known, because nobody waits for it. After a power cut it would not be.
+        fs::remove_file(self.data().join("postmaster.pid")).unwrap();
+        fs::remove_file(self.socket().join(".s.PGSQL.5432.lock")).unwrap();
+    }
+
+    /// Sends its first process a signal.
+    pub fn signal(&self, signal: &str) {
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{signal}"), &self.pid()]);
+        assert!(kill.status().unwrap().success());
+    }
+
+    fn pid(&self) -> String {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().to_owned()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.data().join("log")).unwrap_or_default()
+    }
+
+    fn run(directory: TempDir) -> Self {
+        let data = directory.path().join("data");
+        let mut child = as_own_user("sh", &["-c", RUN], &data)
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
@@ -136,6 +213,18 @@ impl Drop for Server {
     }
 }
 
+/// A directory of the user who runs the servers.
+pub fn new_directory() -> TempDir {
+    let directory = tempfile::Builder::new()
+        .prefix("pg")
+        .tempdir_in("/tmp")
+        .unwrap();
+    if let Some((uid, gid)) = user() {
+        chown(directory.path(), Some(uid), Some(gid)).unwrap();
+    }
+    directory
+}
+
 /// A program of PostgreSQL. Debian has most of them only in a directory of the version.
 fn path_of(program: &str) -> PathBuf {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
@@ -159,8 +248,9 @@ fn user() -> Option<(u32, u32)> {
     Some((fields.next()?, fields.next()?))
 }
 
-fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) -> Command {
-    let mut command = match user {
+/// A program that runs as the user who runs the servers, with a path as its last argument.
+pub fn as_own_user(program: &str, args: &[&str], path: &Path) -> Command {
+    let mut command = match user() {
         None => Command::new(path_of(program)),
         Some((uid, gid)) => {
             let mut command = Command::new("setpriv");
@@ -170,15 +260,15 @@ fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) 
         }
     };
     let programs = path_of("pg_ctl");
-    let path = format!(
+    let search_path = format!(
         "{}:{}",
         programs.parent().unwrap().display(),
         std::env::var("PATH").unwrap()
     );
     command
         .args(args)
-        .arg(data)
-        .env("PATH", path)
+        .arg(path)
+        .env("PATH", search_path)
         .env("LC_ALL", "C.UTF-8")
         .env("HOME", "/")
         .current_dir("/")
@@ -191,34 +281,68 @@ fn as_user(user: Option<(u32, u32)>, program: &str, args: &[&str], data: &Path) 
 /// A database of its own on a server, which `leadclicks` and `leadclicksd` use in the directory of a [`Site`].
 pub struct ServerSite {
     pub site: Site,
-    server: &'static Server,
+    server: Held,
     name: String,
 }
 
-impl ServerSite {
-    /// An empty database on the shared server.
-    pub fn empty() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let server = Server::shared();
-        let name = format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let created = Ran::of(createdb(server, &name));
-        assert!(created.status.success(), "{created}");
-        Self {
-            site: Site::new(),
-            server,
-            name,
-        }
-    }
+/// The server that most tests share, or one that only this test needs.
+enum Held {
+    Shared(&'static Server),
+    Own(Box<Server>),
+}
 
+impl ServerSite {
     /// A database with the tables that `leadclicks schema` prints.
     pub fn new() -> Self {
-        let new = Self::empty();
-        new.sql(&new.site.stdout_of(&["schema"]));
+        Self::empty().with_tables()
+    }
+
+    /// An empty database on the shared server.
+    pub fn empty() -> Self {
+        Self::create(Held::Shared(Server::shared()), &[])
+    }
+
+    /// A database without UTF-8, with tables.
+    pub fn with_encoding(encoding: &str) -> Self {
+        let encoding = format!("--encoding={encoding}");
+        let args = ["--template=template0", "--locale=C", &encoding];
+        Self::create(Held::Shared(Server::shared()), &args).with_tables()
+    }
+
+    /// A database with tables on this server.
+    pub fn on(server: Server) -> Self {
+        Self::create(Held::Own(Box::new(server)), &[]).with_tables()
+    }
+
+    fn create(server: Held, args: &[&str]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let new = Self {
+            site: Site::new(),
+            server,
+            name: format!("test{}", COUNT.fetch_add(1, Ordering::Relaxed)),
+        };
+        let mut command = new.server().program("createdb");
+        command.args(args).arg(&new.name);
+        let created = Ran::of(command);
+        assert!(created.status.success(), "{created}");
         new
     }
 
-    pub fn server(&self) -> &'static Server {
-        self.server
+    fn with_tables(self) -> Self {
+        self.sql(&self.site.stdout_of(&["schema"]));
+        self
+    }
+
+    pub fn server(&self) -> &Server {
+        match &self.server {
+            Held::Shared(server) => server,
+            Held::Own(server) => server,
+        }
+    }
+
+    /// The name of the database.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The URL for the superuser.
@@ -226,9 +350,18 @@ impl ServerSite {
         self.url_of("admin")
     }
 
+    /// The URL of this database on several servers.
+    pub fn url_on(&self, sockets: &[&Path]) -> String {
+        let hosts: Vec<String> = sockets
+            .iter()
+            .map(|socket| socket.display().to_string().replace('/', "%2F"))
+            .collect();
+        format!("postgres://admin@{}/{}", hosts.join(","), self.name)
+    }
+
     pub fn url_of(&self, user: &str) -> String {
         let socket = self
-            .server
+            .server()
             .socket()
             .display()
             .to_string()
@@ -240,21 +373,41 @@ impl ServerSite {
     pub fn shown(&self) -> String {
         format!(
             "postgres://admin@{}/{}",
-            self.server.socket().display(),
+            self.server().socket().display(),
             self.name
         )
     }
 
+    /// `psql` as the superuser.
+    pub fn psql(&self, args: &[&str]) -> Command {
+        let mut command = self.server().program("psql");
+        command
+            .args([
+                "--no-psqlrc",
+                "--set=ON_ERROR_STOP=1",
+                "--dbname",
+                &self.name,
+            ])
+            .args(args);
+        command
+    }
+
     /// Runs SQL as the superuser, and returns the values, one row a line.
     pub fn sql(&self, sql: &str) -> String {
-        let mut command = self.server.program("psql");
-        command
-            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--set=ON_ERROR_STOP=1", "--dbname", &self.name, "--file=-"])
-            .stdin(Stdio::piped());
+        let mut command = self.psql(&["--quiet", "--tuples-only", "--no-align", "--file=-"]);
+        command.stdin(Stdio::piped());
         let ran = Ran::finish(command, sql.as_bytes());
         assert!(ran.status.success(), "{ran}");
         ran.stdout
+    }
+
+    /// Waits until a query is true.
+    pub fn wait_until(&self, query: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.sql(query) != "t\n" {
+            assert!(Instant::now() < deadline, "never: {query}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// `leadclicks` on this database.
@@ -290,10 +443,4 @@ impl ServerSite {
         command.env("LEADCLICKS_DB", url);
         Daemon::start_on_own_database(command, &self.site, args)
     }
-}
-
-fn createdb(server: &Server, name: &str) -> Command {
-    let mut command = server.program("createdb");
-    command.arg(name);
-    command
 }
