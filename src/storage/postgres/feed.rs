@@ -197,7 +197,8 @@ impl Feed {
         };
         let matcher = self.selection.matcher();
         let mut batch = NewClicks::default();
-        let (mut arrived, mut found) = (0, 0);
+        let (read_up_to, newest) = (self.last_id, self.newest);
+        let (mut arrived, mut found) = (0, Vec::new());
         for row in &rows {
             let Some(id) = row.try_get::<_, Option<i64>>(ID)? else {
                 break;
@@ -221,7 +222,7 @@ impl Feed {
             }
             if is_in_gap {
                 self.gaps.remove(id);
-                found += 1;
+                found.push(id);
             } else {
                 let after = self.last_id.saturating_add(1);
                 self.gaps.add(after, id - 1, Some(snapshot.xmax), None);
@@ -230,13 +231,13 @@ impl Feed {
             }
             self.newest = self.newest.max(created_at);
         }
-        batch.has_more |= arrived == BATCH_CLICKS_MAX || found == BATCH_CLICKS_MAX;
+        batch.has_more |= arrived == BATCH_CLICKS_MAX || found.len() == BATCH_CLICKS_MAX;
         if !batch.has_more {
             self.arrivals_after_id = i64::MIN;
             self.gaps.grow_old(&snapshot);
         }
         if snapshot.largest_id < self.largest_id {
-            self.find_reused_ids(snapshot.largest_id)?;
+            self.find_reused_ids(snapshot.largest_id, read_up_to, newest, &found)?;
         }
         self.largest_id = snapshot.largest_id;
         self.gaps.limit();
@@ -251,9 +252,16 @@ impl Feed {
     }
 
     /// Looks for clicks whose ids were used before: the sequence may have been reset, a backup restored, or a standby promoted
-    /// that lacked the newest clicks. They happened after all clicks that were read.
-    fn find_reused_ids(&mut self, largest_id: i64) -> Result<(), Cause> {
-        let (Some(db), Some(newest)) = (&self.db, self.newest) else {
+    /// that lacked the newest clicks. They happened after `newest`, the latest of those that were read, and have ids up to
+    /// `read_up_to`. Those just `found` in gaps are known.
+    fn find_reused_ids(
+        &mut self,
+        largest_id: i64,
+        read_up_to: i64,
+        newest: Option<Timestamp>,
+        found: &[i64],
+    ) -> Result<(), Cause> {
+        let (Some(db), Some(newest)) = (&self.db, newest) else {
             return Ok(());
         };
         let sql = format!(
@@ -264,15 +272,18 @@ impl Feed {
             &sql,
             &[
                 (&WireTime::new(newest), db.clicks.time.wire_type()),
-                (&largest_id.min(self.last_id), Type::INT8),
+                (&largest_id.min(read_up_to), Type::INT8),
             ],
         )?;
         for row in rows {
             let id = row.try_get(0)?;
-            self.gaps.add_to_seen(id, id, newest);
+            // They are in the order of their ids.
+            if found.binary_search(&id).is_err() {
+                self.gaps.add_to_seen(id, id, newest);
+            }
         }
         let after = largest_id.saturating_add(1);
-        self.gaps.add_to_seen(after, self.last_id, newest);
+        self.gaps.add_to_seen(after, read_up_to, newest);
         Ok(())
     }
 }

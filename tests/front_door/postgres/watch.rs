@@ -114,14 +114,14 @@ fn clicks_with_ids_below_those_that_were_printed_are_printed_too() {
     let server = ServerSite::new();
     server.sql(
         "INSERT INTO lead_clicks (id, email, expert_username, search_query) VALUES
-        (900, 'jane@example.com', 'jdoe', 'a'), (1000, 'JANE@example.com', 'JDoe', 'b')",
+        (900, 'jane@example.com', 'jdoe', 'a'), (1000, 'JANE@example.com', 'jdoe', 'b')",
     );
     let watcher = Watcher::start(server.command(&["watch"]));
     // What happened before is not printed, so the first click shows that it has begun.
     let insert = |id: i64, search: &str, more: &str| {
         server.sql(&format!(
             "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
-             VALUES ({id}, 'Jane@Example.com', 'JDoe', '{search}', now() {more})"
+             VALUES ({id}, 'Jane@Example.com', 'jdoe', '{search}', now() {more})"
         ));
     };
     let printed = |search: &str| {
@@ -249,10 +249,7 @@ fn it_continues_after_a_lost_connection_and_a_restart_of_the_server() {
     }
     let mut rest: Vec<String> = (0..4).map(|_| watcher.click()).collect();
     rest.sort();
-    let expected: Vec<String> = ["d", "e", "f", "g"]
-        .iter()
-        .map(|search| format!("jane@example.com  jdoe  {search}"))
-        .collect();
+    let expected = ["d", "e", "f", "g"].map(|search| format!("jane@example.com  jdoe  {search}"));
     assert_eq!(rest, expected);
     assert_eq!(watcher.click_within(Duration::from_secs(6)), None);
 }
