@@ -8,6 +8,7 @@ mod ink;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ndjson;
+pub(crate) mod prometheus;
 mod rows;
 pub(crate) mod summary;
 pub(crate) mod table;

@@ -33,7 +33,7 @@ pub(crate) use disk::{DiskReserve, size};
 use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
-pub(crate) use health::{Depth, Finding, State};
+pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
@@ -114,18 +114,12 @@ macro_rules! with_engine {
     };
 }
 
-/// Checks the database at `location`, and the files next to it. `reserve` is that of the daemon; `now` decides which clicks
-/// are in the future. If the database can't be opened, the last finding contains the reason.
-pub(crate) fn check(
-    location: &DbLocation,
-    depth: Depth,
-    reserve: DiskReserve,
-    now: Timestamp,
-) -> Vec<Finding> {
+/// Checks the database at `location`, and the files next to it. If it can't be opened, the last finding contains the reason.
+pub(crate) fn check(location: &DbLocation, checks: &Checks) -> Vec<Finding> {
     match location {
-        DbLocation::File(path) => sqlite::health::check(path, depth, reserve, now),
+        DbLocation::File(path) => sqlite::health::check(path, checks),
         #[cfg(feature = "postgres")]
-        DbLocation::Server(server) => postgres::health::check(server, depth, now),
+        DbLocation::Server(server) => postgres::health::check(server, checks),
     }
 }
 

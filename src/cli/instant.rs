@@ -84,6 +84,29 @@ impl Instant {
     }
 }
 
+/// A time before now, such as `6h`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age(Span);
+
+/// The text is not an age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an age is a whole number with a unit: 30s, 90m, 6h, 2d or 1w")]
+pub(super) struct ParseAgeError;
+
+impl FromStr for Age {
+    type Err = ParseAgeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseAgeError> {
+        parse_span(text).map(Self).ok_or(ParseAgeError)
+    }
+}
+
+impl Age {
+    pub(super) fn instant(self) -> Instant {
+        Instant::Ago(self.0)
+    }
+}
+
 /// The instant that was given to `flag`, relative to `now`; none if the flag was not given.
 ///
 /// # Errors

@@ -530,6 +530,7 @@ pub(super) fn experts(experts: &[Expert]) -> List<'_> {
 
 pub(super) fn findings(findings: &[Finding]) -> List<'_> {
     static SAMPLE: Finding = Finding {
+        measured: None,
         check: "",
         state: State::Ok,
         found: String::new(),

@@ -58,6 +58,14 @@ pub(crate) enum Cause {
     },
     #[error("cannot use WAL mode; move the database to a local disk")]
     NoWal,
+    /// Another program has the lock of the daemons for itself.
+    #[error(
+        "another program, such as a restore, keeps leadclicksd away from it; start again when it has finished"
+    )]
+    HeldAlone,
+    /// The daemon may not use the file or its directory. The text says whose it is.
+    #[error("{0}")]
+    NotOwned(String),
     #[error("not an SQLite database; check --db")]
     NotADatabase,
     #[error("no table {0}; check --db, or create the table with `sqlite3 FILE < schema.sql`")]

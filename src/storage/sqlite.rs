@@ -3,6 +3,7 @@
 pub(super) mod backup;
 mod batch;
 mod collation;
+mod daemon_lock;
 pub(super) mod erase;
 mod experts;
 pub(super) mod feed;
@@ -14,6 +15,7 @@ pub(super) mod insert;
 pub(super) mod leftovers;
 mod location;
 mod open;
+mod owner;
 pub(super) mod pace;
 pub(super) mod purge;
 mod recent_ids;

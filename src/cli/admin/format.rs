@@ -36,6 +36,8 @@ pub(super) enum Format {
     Json,
     /// One JSON object per line
     Ndjson,
+    /// For monitoring: metrics for the textfile collector of Prometheus's node_exporter
+    Prometheus,
 }
 
 impl Format {
@@ -46,6 +48,9 @@ impl Format {
     pub(super) const LIST: &'static [Self] = &[Self::Table, Self::Csv, Self::Json, Self::Ndjson];
     /// The formats of what is not a list of rows.
     pub(super) const TABLE_OR_JSON: &'static [Self] = &[Self::Table, Self::Json];
+
+    /// The formats of the health check.
+    pub(super) const CHECK: &'static [Self] = &[Self::Table, Self::Json, Self::Prometheus];
 
     /// Accepts the names of `formats`.
     pub(super) fn parser(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {
@@ -75,7 +80,7 @@ impl OutputArgs {
     }
 
     /// Writes `report` in `format`. Not for [`Format::Html`], which needs more than the
-    /// report; see [`crate::render::html::Html`].
+    /// report (see [`crate::render::html::Html`]), nor for [`Format::Prometheus`], which has metrics only.
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -88,7 +93,7 @@ impl OutputArgs {
     ) -> io::Result<()> {
         match format {
             Format::Table => self.table(zone).write(report, out),
-            Format::Html => Err(io::ErrorKind::Unsupported.into()),
+            Format::Html | Format::Prometheus => Err(io::ErrorKind::Unsupported.into()),
             Format::Csv => self.csv().write(report, out),
             Format::Json => Json.write(report, out),
             Format::Ndjson => Ndjson.write(report, out),

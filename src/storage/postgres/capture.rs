@@ -3,10 +3,10 @@
 //! Group commit as in the SQLite engine: while one batch is committed, clicks queue, and together become the next one. Each
 //! batch is one statement, which needs no prepared statement and no setting of a session.
 
-use std::{collections::HashSet, mem, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
     time::{self, Instant},
 };
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     storage::{
         Cause, Checkpoint, ClickQueue, Error, NotStored, Pace, Writer, WriterCounts,
-        queue::{Answer, Pending, QUEUE_CLICKS_MAX},
+        queue::{Answer, Job, Outcome, Pending, QUEUE_CLICKS_MAX},
     },
     timestamp::Timestamp,
 };
@@ -51,6 +51,10 @@ const REFUSED: &str = "answering 503 until they can";
 /// The next step if the table has the next id of its sequence already.
 pub(super) const SEQUENCE_BEHIND: &str = "the sequence of lead_clicks.id is behind its rows; run SELECT \
     setval(pg_get_serial_sequence('lead_clicks', 'id'), max(id)) FROM lead_clicks";
+
+/// Writes a few bytes to the server's log of changes, which no other program reads:
+/// [PostgreSQL on it](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION).
+const TRIAL: &str = "SELECT pg_logical_emit_message(true, 'leadclicks', '')";
 
 /// Why a click was not stored although the server reported success.
 const IGNORED: &str = "ignored by a trigger or rule";
@@ -160,6 +164,7 @@ impl CaptureServer {
         now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
     ) -> (Writer, ClickQueue) {
         let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
+        let (outcome, outcomes) = watch::channel(Outcome::default());
         let (end, ended) = oneshot::channel();
         let counts = Arc::new(WriterCounts::default());
         let task = WriterTask {
@@ -169,7 +174,7 @@ impl CaptureServer {
             now: now.clone(),
             pace: Arc::clone(&pace),
             counts: Arc::clone(&counts),
-            is_failing: false,
+            outcome,
             logged_rejections: HashSet::new(),
         };
         tokio::spawn(async move {
@@ -179,7 +184,7 @@ impl CaptureServer {
         });
         (
             Writer::new(counts, ended),
-            ClickQueue::new(sender, pace, now),
+            ClickQueue::new(sender, outcomes, pace, now),
         )
     }
 }
@@ -193,8 +198,7 @@ struct WriterTask<Now> {
     now: Now,
     pace: Arc<Pace>,
     counts: Arc<WriterCounts>,
-    /// Whether it was logged that clicks can't be stored, and not yet that they are stored again.
-    is_failing: bool,
+    outcome: watch::Sender<Outcome>,
     /// The reasons that were logged for rejected clicks. Each is logged once, so that clients can't fill the log.
     logged_rejections: HashSet<String>,
 }
@@ -213,17 +217,42 @@ enum Failure {
 }
 
 impl<Now: Fn() -> Timestamp> WriterTask<Now> {
-    async fn run(mut self, mut receiver: mpsc::Receiver<Pending>) {
+    async fn run(mut self, mut receiver: mpsc::Receiver<Job>) {
         loop {
-            let mut batch = Vec::with_capacity(receiver.len());
-            if receiver.recv_many(&mut batch, BATCH_CLICKS_MAX).await == 0 {
+            let mut jobs = Vec::with_capacity(receiver.len());
+            let taken = receiver.recv_many(&mut jobs, BATCH_CLICKS_MAX).await;
+            if taken == 0 {
                 break;
             }
-            self.pace.remove_clicks(batch.len());
+            self.pace.remove_clicks(taken);
+            let clicks = |job| match job {
+                Job::Click(pending) => Some(pending),
+                Job::Trial => None,
+            };
+            let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
+            let has_trial = batch.len() < taken;
             let answers = self.store(&batch).await;
             for (pending, answer) in batch.into_iter().zip(answers) {
                 // The client may have disconnected.
                 let _ = pending.answer.send(answer);
+            }
+            // Unless the clicks have shown it already.
+            if has_trial && !self.outcome.borrow().is_new() {
+                self.try_out().await;
+            }
+        }
+    }
+
+    /// Finds out whether a commit succeeds and is confirmed, without storing a click.
+    async fn try_out(&mut self) {
+        let done = self
+            .insert_until(Instant::now() + LATER_WAIT, &[], &[])
+            .await;
+        match done {
+            Ok(_) => self.note_success(),
+            Err(Failure::Lost(reason)) => self.note_failure(&reason, DISCONNECTED),
+            Err(Failure::Row(reason) | Failure::Retry(reason) | Failure::Lasting(reason)) => {
+                self.note_failure(&reason, REFUSED);
             }
         }
     }
@@ -240,13 +269,16 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             })
             .collect();
         let mut answers = vec![Err(NotStored::Unavailable); batch.len()];
-        let wait = if self.is_failing {
+        let wait = if self.outcome.borrow().is_failure {
             LATER_WAIT
         } else {
             OUTAGE_WAIT
         };
         let deadline = Instant::now() + wait;
-        let mut ranges = vec![0..batch.len()];
+        let mut ranges = Vec::new();
+        if !batch.is_empty() {
+            ranges.push(0..batch.len());
+        }
         while let Some(range) = ranges.pop() {
             let clicks = &batch[range.clone()];
             match self
@@ -255,7 +287,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             {
                 Ok(ignored) => {
                     self.counts.add_commit();
-                    self.log_recovery();
+                    self.note_success();
                     answers[range.clone()].fill(Ok(()));
                     for number in ignored {
                         answers[range.start + number] = self.reject(IGNORED);
@@ -270,11 +302,11 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                     ranges.push(range.start..middle);
                 }
                 Err(Failure::Lost(reason)) => {
-                    self.log_outage(&reason, DISCONNECTED);
+                    self.note_failure(&reason, DISCONNECTED);
                     break;
                 }
                 Err(Failure::Retry(reason) | Failure::Lasting(reason)) => {
-                    self.log_outage(&reason, REFUSED);
+                    self.note_failure(&reason, REFUSED);
                     break;
                 }
             }
@@ -309,7 +341,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                 if session.is_some_and(|session| session.table.click_id.is_none()) {
                     return Err(failure);
                 }
-                self.log_outage(reason, DISCONNECTED);
+                self.note_failure(reason, DISCONNECTED);
             }
             if Instant::now() + pause >= deadline {
                 return Err(failure);
@@ -348,27 +380,41 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
     }
 
     /// Logs one line when storing begins to fail, so that an outage does not fill the log.
-    fn log_outage(&mut self, reason: &str, consequence: &str) {
-        if !mem::replace(&mut self.is_failing, true) {
+    fn note_failure(&mut self, reason: &str, consequence: &str) {
+        if !self.note_outcome(true) {
             tracing::error!(reason, "clicks can't be stored, {consequence}");
         }
     }
 
-    fn log_recovery(&mut self) {
-        if mem::replace(&mut self.is_failing, false) {
+    fn note_success(&mut self) {
+        if self.note_outcome(false) {
             tracing::info!("clicks are stored again");
         }
+    }
+
+    /// Returns whether the outcome before was a failure.
+    fn note_outcome(&mut self, is_failure: bool) -> bool {
+        let outcome = Outcome {
+            is_failure,
+            at: Some(std::time::Instant::now()),
+        };
+        self.outcome.send_replace(outcome).is_failure
     }
 }
 
 impl CaptureSession {
-    /// Inserts clicks in one transaction. Returns the numbers of those that the table's trigger or rule ignored.
+    /// Inserts clicks in one transaction. Returns the numbers of those that the table's trigger or rule ignored. Without clicks,
+    /// it commits something else that has to be on the server's disk.
     async fn insert(
         &self,
         clicks: &[Pending],
         ids: &[String],
         now: Timestamp,
     ) -> Result<Vec<usize>, Failure> {
+        if clicks.is_empty() {
+            self.run(self.client.query_typed(TRIAL, &[])).await?;
+            return Ok(Vec::new());
+        }
         let emails: Vec<&str> = clicks.iter().map(|pending| pending.click.email()).collect();
         let experts: Vec<&str> = clicks
             .iter()

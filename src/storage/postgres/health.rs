@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     click::canonical_email,
-    storage::{Cause, Columns, Depth, Error, Finding, State, disk::mib},
+    storage::{Cause, Checks, Columns, Depth, Error, Finding, State, disk::mib},
     text::groups::TextGroups,
     timestamp::Timestamp,
 };
@@ -31,11 +31,11 @@ const LAG_BYTES_HIGH: u64 = 64 * 1024 * 1024;
 const SEE_REPLICATION: &str = "visible to members of pg_monitor";
 
 /// As [`crate::storage::check`].
-pub(crate) fn check(url: &ServerUrl, depth: Depth, now: Timestamp) -> Vec<Finding> {
+pub(crate) fn check(url: &ServerUrl, checks: &Checks) -> Vec<Finding> {
     match connect(url) {
         Ok(mut db) => {
-            let mut findings = server(&db, now);
-            findings.extend(contents(&mut db, depth, now));
+            let mut findings = server(&db, checks.now);
+            findings.extend(contents(&mut db, checks));
             findings
         }
         Err(cause) => {
@@ -71,7 +71,7 @@ fn server(db: &PostgresDb, now: Timestamp) -> Vec<Finding> {
     findings
 }
 
-fn contents(db: &mut PostgresDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
+fn contents(db: &mut PostgresDb, checks: &Checks) -> Vec<Finding> {
     let table = db.runtime.block_on(ClicksTable::read(&db.client));
     match db.run(|| table) {
         Ok(table) => db.clicks = table,
@@ -101,14 +101,14 @@ fn contents(db: &mut PostgresDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
         return findings;
     }
     findings.push(Finding::of_result("ids", db.run(|| ids(db))));
-    let clicks = match depth {
+    let clicks = match checks.depth {
         Depth::Full => db.snapshot(|db| db.run(|| clicks(db))),
         Depth::Quick => db.run(|| estimate_clicks(db)),
     };
     findings.push(Finding::of_result("clicks", clicks));
-    findings.push(match (depth, index_name) {
+    findings.push(match (checks.depth, index_name) {
         (Depth::Quick, None) => Finding::ok("newest", "skipped: no index on created_at"),
-        _ => Finding::of_result("newest", db.run(|| newest(db, now))),
+        _ => Finding::of_result("newest", db.run(|| newest(db, checks))),
     });
     let experts = db
         .experts()
@@ -582,41 +582,49 @@ fn clicks(db: &PostgresDb) -> Result<Finding, Cause> {
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(match unreadable {
+    let finding = match unreadable {
         None => Finding::ok(CHECK, format!("{clicks} of {} leads", leads.len())),
         Some((rows, first)) => Finding::problem(
             CHECK,
             format!("{rows} of {clicks} have an invalid created_at, one of them with id {first}"),
             CHANGE_TIME,
         ),
-    })
+    };
+    Ok(finding.with_count(clicks))
 }
 
-fn newest(db: &PostgresDb, now: Timestamp) -> Result<Finding, Cause> {
+fn newest(db: &PostgresDb, checks: &Checks) -> Result<Finding, Cause> {
     const CHECK: &str = "newest";
+    const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
     let row = db.query_one("SELECT max(created_at) FROM lead_clicks", &[])?;
     let Some(newest) = row.try_get::<_, Option<WireTime>>(0)? else {
-        return Ok(Finding::ok(CHECK, "no clicks yet"));
+        const NONE: &str = "no clicks yet";
+        return Ok(match checks.newest_since {
+            None => Finding::ok(CHECK, NONE),
+            Some(_) => Finding::warning(CHECK, NONE, NEXT),
+        });
     };
     let Some(newest) = newest.timestamp() else {
         let found = "the newest click has an invalid created_at";
         return Ok(Finding::problem(CHECK, found, CHANGE_TIME));
     };
-    let bound = now.after(CLOCKS_DIFFER_MAX);
-    if newest <= bound {
-        return Ok(Finding::ok(CHECK, &*newest.rfc3339()));
-    }
-    let row = db.query_one(
-        "SELECT count(*) FROM lead_clicks WHERE created_at > $1",
-        &[(&WireTime::new(bound), db.clicks.time.wire_type())],
-    )?;
-    let future: i64 = row.try_get(0)?;
-    Ok(Finding::warning(
-        CHECK,
-        format!(
-            "{}, in the future; clicks of the future: {future}",
-            newest.rfc3339()
-        ),
-        "set the clock if it is behind; else correct their created_at, or delete them",
-    ))
+    let found = newest.rfc3339().to_string();
+    let bound = checks.now.after(CLOCKS_DIFFER_MAX);
+    let finding = if newest > bound {
+        let row = db.query_one(
+            "SELECT count(*) FROM lead_clicks WHERE created_at > $1",
+            &[(&WireTime::new(bound), db.clicks.time.wire_type())],
+        )?;
+        let future: i64 = row.try_get(0)?;
+        Finding::warning(
+            CHECK,
+            format!("{found}, in the future; clicks of the future: {future}"),
+            "set the clock if it is behind; else correct their created_at, or delete them",
+        )
+    } else if checks.newest_since.is_some_and(|since| newest < since) {
+        Finding::warning(CHECK, format!("{found}, longer ago than --max-age"), NEXT)
+    } else {
+        Finding::ok(CHECK, found)
+    };
+    Ok(finding.with_number(newest.micros()))
 }

@@ -8,7 +8,6 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fs,
     hash::BuildHasher,
-    mem,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -16,7 +15,7 @@ use std::{
 };
 
 use rusqlite::{CachedStatement, Connection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     SqliteDb,
@@ -33,7 +32,7 @@ use crate::{
         Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored, Writer, WriterCounts,
         disk::{DiskSpace, size},
         error::reason,
-        queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
+        queue::{Answer, Job, Outcome, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
     timestamp::Timestamp,
 };
@@ -78,6 +77,7 @@ pub(crate) fn start(
     let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
     let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
     tokio::spawn(pass_on(answered));
+    let (outcome, outcomes) = watch::channel(Outcome::default());
     let (end, ended) = oneshot::channel();
     let counts = Arc::new(WriterCounts::default());
     let thread = WriterThread {
@@ -92,7 +92,7 @@ pub(crate) fn start(
         pace: Arc::clone(&pace),
         answers,
         counts: Arc::clone(&counts),
-        is_failing: false,
+        outcome,
         logged_rejections: Vec::new(),
     };
     let thread = thread::Builder::new()
@@ -105,7 +105,7 @@ pub(crate) fn start(
     pace.set_writer(thread.thread().clone());
     Ok((
         Writer::new(counts, ended),
-        ClickQueue::new(sender, pace, now),
+        ClickQueue::new(sender, outcomes, pace, now),
     ))
 }
 
@@ -130,7 +130,8 @@ struct WriterThread<Now> {
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
     counts: Arc<WriterCounts>,
-    is_failing: bool,
+    /// Whether the last attempt to store clicks succeeded.
+    outcome: watch::Sender<Outcome>,
     /// The reasons that were logged for rejected clicks. Each is logged once, so that clients can't fill the log.
     logged_rejections: Vec<String>,
 }
@@ -247,7 +248,7 @@ impl From<rusqlite::Error> for CommitError {
 }
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
-    fn run(mut self, mut receiver: mpsc::Receiver<Pending>) -> Result<Checkpoint, Error> {
+    fn run(mut self, mut receiver: mpsc::Receiver<Job>) -> Result<Checkpoint, Error> {
         if let Some(database) = &mut self.database {
             // Not before the daemon accepts clicks, because it may take long. An error shows again at the first batch.
             let _ = database.update_schema();
@@ -255,12 +256,25 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         loop {
             self.pace.wait(|| receiver.is_closed());
             self.pace.begin_batch();
-            let mut batch = Vec::with_capacity(receiver.len());
-            if receiver.blocking_recv_many(&mut batch, BATCH_CLICKS_MAX) == 0 {
+            let mut jobs = Vec::with_capacity(receiver.len());
+            let taken = receiver.blocking_recv_many(&mut jobs, BATCH_CLICKS_MAX);
+            if taken == 0 {
                 break;
             }
-            self.pace.remove_clicks(batch.len());
-            self.store(batch);
+            self.pace.remove_clicks(taken);
+            let clicks = |job| match job {
+                Job::Click(pending) => Some(pending),
+                Job::Trial => None,
+            };
+            let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
+            let has_trial = batch.len() < taken;
+            if !batch.is_empty() {
+                self.store(batch);
+            }
+            // Unless the clicks have shown it already.
+            if has_trial && !self.outcome.borrow().is_new() {
+                self.store(Vec::new());
+            }
         }
         // A shutdown does not wait for other programs' reads: clicks are as durable in the WAL.
         self.database
@@ -268,7 +282,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     }
 
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite rejects is left out, and the
-    /// others are stored.
+    /// others are stored. A batch without clicks finds out whether any could be stored.
     fn store(&mut self, mut batch: Vec<Pending>) {
         mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
@@ -311,7 +325,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         };
         // Without new clicks it is unknown whether clicks can be stored.
         if committed != Ok(Commit::NotNeeded) {
-            self.log_change(committed.as_ref().err());
+            self.note_outcome(committed.as_ref().err());
         }
         let committed = committed.map(|_| ()).map_err(|_| NotStored::Unavailable);
         let answers: Vec<Answer> = (0..batch.len())
@@ -379,12 +393,17 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             .tracked
             .check_name()
             .map_err(CommitError::Database)?;
-        if !database.find_stored(batch) {
+        if !database.find_stored(batch) && !batch.is_empty() {
             return Ok(Commit::NotNeeded);
         }
-        let done = insert_all(database, batch, &mut self.room, &mut self.logged_rejections);
+        let done = if batch.is_empty() {
+            try_out(database, &mut self.room, *self.outcome.borrow())
+        } else {
+            insert_all(database, batch, &mut self.room, &mut self.logged_rejections)
+        };
         let conn = database.tracked.db.conn();
         match done {
+            Ok(()) if batch.is_empty() => {}
             Ok(()) => {
                 self.counts.add_commit();
                 database.remember(batch);
@@ -400,8 +419,12 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     }
 
     /// Logs one line when storing begins to fail and one when it works again, so that a full disk does not fill the log.
-    fn log_change(&mut self, reason: Option<&String>) {
-        let failed_before = mem::replace(&mut self.is_failing, reason.is_some());
+    fn note_outcome(&mut self, reason: Option<&String>) {
+        let outcome = Outcome {
+            is_failure: reason.is_some(),
+            at: Some(Instant::now()),
+        };
+        let failed_before = self.outcome.send_replace(outcome).is_failure;
         match reason {
             Some(reason) if !failed_before => tracing::error!(
                 reason,
@@ -450,13 +473,7 @@ fn insert_all(
     room: &mut RoomCheck,
     logged_rejections: &mut Vec<String>,
 ) -> Result<(), CommitError> {
-    let conn = database.tracked.db.conn();
-    let execute = |sql| conn.prepare_cached(sql)?.execute([]);
-    execute("BEGIN IMMEDIATE")?;
-    if Some(schema_version(conn)?) != database.schema_version {
-        return Err(CommitError::NewSchema);
-    }
-    room.check(&database.tracked.db, batch)?;
+    let conn = begin(database, batch, room)?;
     let mut insert = Insert::prepare(conn, database.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
@@ -487,8 +504,43 @@ fn insert_all(
         }
     }
     drop(insert);
-    execute("COMMIT")?;
+    commit(conn)
+}
+
+/// Begins a transaction in which the new clicks of a batch can be stored.
+fn begin<'db>(
+    database: &'db CaptureDatabase,
+    batch: &[Pending],
+    room: &mut RoomCheck,
+) -> Result<&'db Connection, CommitError> {
+    let conn = database.tracked.db.conn();
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    if Some(schema_version(conn)?) != database.schema_version {
+        return Err(CommitError::NewSchema);
+    }
+    room.check(&database.tracked.db, batch)?;
+    Ok(conn)
+}
+
+fn commit(conn: &Connection) -> Result<(), CommitError> {
+    conn.prepare_cached("COMMIT")?.execute([])?;
     Ok(())
+}
+
+/// Finds out whether a click could be stored. After a failure it writes and syncs a page, because a broken disk shows only then:
+/// it sets the host app's own number in the header to the value that it has.
+fn try_out(
+    database: &CaptureDatabase,
+    room: &mut RoomCheck,
+    last: Outcome,
+) -> Result<(), CommitError> {
+    const NUMBER: &str = "user_version";
+    let conn = begin(database, &[], room)?;
+    if last.is_failure {
+        let number: i64 = conn.pragma_query_value(None, NUMBER, |row| row.get(0))?;
+        conn.pragma_update(None, NUMBER, number)?;
+    }
+    commit(conn)
 }
 
 /// How much more than a batch needs must be free until an outage ends, at most, in bytes: room for some hundred clicks.

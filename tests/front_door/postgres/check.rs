@@ -82,6 +82,16 @@ fn a_healthy_database_is_in_order() {
     server.sql("ANALYZE lead_clicks");
     expected[12] = "clicks ok: about 3, by the last ANALYZE".to_owned();
     assert_eq!(findings(&server.run(&quick)), expected);
+    let ran = server.run(&["check", "--max-age", "1h", "--format", "json"]);
+    let (code, fault) = (
+        Some(4),
+        "newest warning: 2026-11-03T10:00:00.500000Z, longer ago than --max-age; check that the pages reach leadclicksd, with a \
+         click of your own",
+    );
+    assert_eq!(faults(&ran), (code, vec![fault.to_owned()]), "{ran}");
+    let metrics = server.stdout_of(&["check", "--format", "prometheus"]);
+    let clicks = format!("leadclicks_clicks{{db=\"{}\"}} 3\n", server.shown());
+    assert!(metrics.contains(&clicks), "{metrics}");
     let usage = "--disk-reserve is for a database file, and a server watches its own disk; leave it and the variable \
                  LEADCLICKS_DISK_RESERVE out\n";
     let ran = server.run(&["check", "--disk-reserve", "1GB"]);

@@ -448,3 +448,34 @@ fn random_kills_of_servers_and_daemons_lose_nothing_and_store_nothing_twice() {
     assert!(outcomes.count(202) > 50);
     outcomes.check(&server, server.server());
 }
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn the_health_path_follows_the_server_without_any_click() {
+    let server = ServerSite::on(Server::start(""));
+    let daemon = server.daemon(&["--health-path", "/healthz"]);
+    let wait_for_health = |status: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = crate::support::request("GET", "/healthz", "", "");
+            if daemon.connect().send(&request).status == status {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "never {status}: {}",
+                daemon.log()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    };
+    wait_for_health(200);
+    server.server().kill();
+    wait_for_health(503);
+    server.server().start_again();
+    wait_for_health(200);
+    assert_eq!(server.sql("SELECT count(*) FROM lead_clicks"), "0\n");
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    assert_eq!(log.matches(WORKING).count(), 1, "{log}");
+}
