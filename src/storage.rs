@@ -199,7 +199,7 @@ pub(crate) enum ImportLock {
 pub(crate) enum Feed {
     Sqlite(sqlite::feed::Feed),
     #[cfg(feature = "postgres")]
-    Postgres(postgres::feed::Feed),
+    Postgres(Box<postgres::feed::Feed>),
 }
 
 impl Feed {
@@ -220,7 +220,8 @@ impl Feed {
             }
             #[cfg(feature = "postgres")]
             DbLocation::Server(server) => {
-                postgres::feed::Feed::start(server, selection).map(Self::Postgres)
+                let feed = postgres::feed::Feed::start(server, selection)?;
+                Ok(Self::Postgres(Box::new(feed)))
             }
         }
     }

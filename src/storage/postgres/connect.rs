@@ -343,7 +343,7 @@ fn why(error: &tokio_postgres::Error) -> String {
     }
     let next = if reason.contains("not valid for name") {
         // The names in it are not those of the user.
-        reason = "the certificate is for another host name".to_owned();
+        reason = String::from("the certificate is for another host name");
         "write the host of the certificate, or sslmode=verify-ca in the URL"
     } else if reason.contains("does not support TLS") {
         "turn ssl on in postgresql.conf, or write sslmode=disable in the URL"

@@ -31,19 +31,22 @@ const BATCH_CLICKS_MAX: usize = 1_000;
 const POLL_MAX: Duration = Duration::from_secs(30);
 
 /// How long the database may be missing or unreadable before that is an error: a failover takes up to a minute.
-const MISSING_MAX: Duration = Duration::from_secs(60);
+const MISSING_MAX: Duration = Duration::from_mins(1);
 
 /// Between how many of the newest clicks gaps are looked for at the start. A click that is stored later with an id below
 /// those is missed.
 const START_CLICKS: u32 = 10_000;
 
-/// The most gaps that are remembered. Looking for so many takes the server some 10 ms. Beyond that, the oldest are forgotten,
-/// first those in which no transaction can store any more.
+/// The most gaps that are remembered. Looking into so many takes the server a tenth of a second. Beyond that, the oldest are
+/// forgotten, first those in which no transaction can store any more.
 const GAPS_MAX: usize = 10_000;
 
 /// How long clicks are looked for in a gap at every poll, at least. A transaction takes an id just before it becomes visible as
 /// one that writes.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// The longest share of the time in which clicks are looked for in gaps: a tenth.
+const PAUSE_PER_SEARCH: u32 = 10;
 
 /// How often they are looked for in older gaps: a session may take a whole block of ids from a sequence, and use them later.
 const OLD_PAUSE: Duration = Duration::from_secs(5);
@@ -191,7 +194,12 @@ impl Feed {
         let Some(db) = &self.db else {
             return Ok(NewClicks::default());
         };
-        let rows = poll(db, self.last_id, &self.gaps.due(Instant::now()))?;
+        let begun = Instant::now();
+        let gaps = self.gaps.due(begun);
+        let rows = poll(db, self.last_id, gaps.as_deref().unwrap_or_default())?;
+        if gaps.is_some() {
+            self.gaps.next_search = Some(Instant::now() + begun.elapsed() * PAUSE_PER_SEARCH);
+        }
         let Some(snapshot) = rows.first().map(Snapshot::read).transpose()? else {
             return Ok(NewClicks::default());
         };
@@ -234,7 +242,9 @@ impl Feed {
         batch.has_more |= arrived == BATCH_CLICKS_MAX || found.len() == BATCH_CLICKS_MAX;
         if !batch.has_more {
             self.arrivals_after_id = i64::MIN;
-            self.gaps.grow_old(&snapshot);
+            if gaps.is_some() {
+                self.gaps.grow_old(&snapshot);
+            }
         }
         if snapshot.largest_id < self.largest_id {
             self.find_reused_ids(snapshot.largest_id, read_up_to, newest, &found)?;
@@ -367,6 +377,8 @@ impl Snapshot {
 #[derive(Debug, Default)]
 struct Gaps {
     ranges: BTreeMap<i64, Gap>,
+    /// When clicks are looked for in gaps again.
+    next_search: Option<Instant>,
     /// When clicks are looked for in old gaps again.
     next_old: Option<Instant>,
 }
@@ -449,17 +461,19 @@ impl Gaps {
         }
     }
 
-    /// The first and last ids of the gaps in which clicks are looked for now.
-    fn due(&mut self, now: Instant) -> Vec<(i64, i64)> {
-        let are_old_due = self.next_old.is_none_or(|next| now >= next);
+    /// The first and last ids of the gaps in which clicks are looked for now; none if it is too early for any.
+    fn due(&mut self, now: Instant) -> Option<Vec<(i64, i64)>> {
+        let is_due = |next: Option<Instant>| next.is_none_or(|next| now >= next);
+        if !is_due(self.next_search) {
+            return None;
+        }
+        let are_old_due = is_due(self.next_old);
         if are_old_due {
             self.next_old = Some(now + OLD_PAUSE);
         }
-        self.ranges
-            .iter()
-            .filter(|(_, gap)| are_old_due || !gap.is_old)
-            .map(|(low, gap)| (*low, gap.high))
-            .collect()
+        let gaps = self.ranges.iter();
+        let due = gaps.filter(|(_, gap)| are_old_due || !gap.is_old);
+        Some(due.map(|(low, gap)| (*low, gap.high)).collect())
     }
 
     /// Call with the snapshot of a poll that has looked into all gaps that were due.
@@ -496,5 +510,72 @@ impl Gaps {
         for (_, _, low) in by_use.into_iter().take(surplus) {
             self.ranges.remove(&low);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The ids in gaps, each with the time after which a click is new.
+    fn ids(gaps: &Gaps) -> Vec<(i64, Option<Timestamp>)> {
+        let each = gaps.ranges.iter();
+        each.flat_map(|(low, gap)| (*low..=gap.high).map(|id| (id, gap.after)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_are_a_set_of_ids(
+            begins in prop::collection::vec((0_i64..60, 0_i64..6), 0..8),
+            steps in prop::collection::vec((any::<bool>(), 0_i64..60, 0_i64..20), 0..40),
+        ) {
+            let mut gaps = Gaps::default();
+            let mut expected = BTreeMap::new();
+            let mut next = 0;
+            for (skipped, length) in begins {
+                let low = next + skipped;
+                gaps.add(low, low + length - 1, None, None);
+                expected.extend((low..low + length).map(|id| (id, None)));
+                next = low + length;
+            }
+            for (is_removed, id, length) in steps {
+                if is_removed {
+                    gaps.remove(id);
+                    expected.remove(&id);
+                } else {
+                    gaps.add_to_seen(id, id + length - 1, Timestamp::EPOCH);
+                    for id in id..id + length {
+                        expected.entry(id).or_insert(Some(Timestamp::EPOCH));
+                    }
+                }
+                prop_assert_eq!(ids(&gaps), Vec::from_iter(expected.clone()));
+            }
+            for id in 0..60 {
+                prop_assert_eq!(gaps.may_have(id, None), expected.get(&id) == Some(&None));
+                let later = Timestamp::EPOCH.next();
+                prop_assert_eq!(gaps.may_have(id, later), expected.contains_key(&id));
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_limit_the_gaps_that_nobody_can_fill_are_forgotten_first() {
+        let mut gaps = Gaps::default();
+        let most = i64::try_from(GAPS_MAX).unwrap();
+        for id in 0..=most {
+            gaps.add(2 * id, 2 * id, Some(1), None);
+        }
+        for gap in gaps.ranges.values_mut().skip(7).take(2) {
+            gap.is_old = true;
+        }
+        gaps.limit();
+        assert_eq!(gaps.ranges.len(), GAPS_MAX);
+        assert!(!gaps.ranges.contains_key(&14) && gaps.ranges.contains_key(&0));
+        gaps.add(-2, -2, Some(1), None);
+        gaps.limit();
+        assert!(!gaps.ranges.contains_key(&16) && gaps.ranges.contains_key(&0));
     }
 }

@@ -1,6 +1,6 @@
 //! The health check of a database on a server, for monitoring. Only reads.
 
-use std::{cell::Cell, net::IpAddr, ops::ControlFlow, time::Duration};
+use std::{cell::Cell, cmp::Ordering, net::IpAddr, ops::ControlFlow, time::Duration};
 
 use tokio::runtime;
 use tokio_postgres::types::Type;
@@ -335,20 +335,18 @@ fn synchronous(db: &PostgresDb, standbys: &[Standby]) -> Result<Finding, Cause> 
         .filter(|standby| standby.is_synchronous)
         .count();
     let found = format!("{connected} synchronous connected, and commits wait for {needed}");
-    Ok(if connected < needed {
-        Finding::problem(
+    Ok(match connected.cmp(&needed) {
+        Ordering::Less => Finding::problem(
             CHECK,
             format!("{found}, so clicks are answered 503"),
             "start a standby, or shorten synchronous_standby_names",
-        )
-    } else if connected == needed {
-        Finding::warning(
+        ),
+        Ordering::Equal => Finding::warning(
             CHECK,
             format!("{found}: if one is gone, clicks are answered 503"),
             "add a standby to synchronous_standby_names",
-        )
-    } else {
-        Finding::ok(CHECK, found)
+        ),
+        Ordering::Greater => Finding::ok(CHECK, found),
     })
 }
 

@@ -125,7 +125,7 @@ fn a_table_of_sqlalchemy_works_unaltered_in_any_time_zone() {
     }
     assert_eq!(watcher.click(), "amy@example.com  Jane (jdoe)  law");
 
-    let ran = server.run(&["check"]);
+    let ran = server.run(&["check", "--format", "json"]);
     assert_eq!(ran.status.code(), Some(0), "{ran}");
     for line in [
         "no such column, so a click that is sent again may be stored twice",

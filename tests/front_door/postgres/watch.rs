@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::server::{Server, ServerSite};
+use super::{
+    failover::Pooler,
+    server::{Server, ServerSite},
+};
 use crate::{
-    support::{body, post_request},
+    support::{Ran, body, post_request},
     watch::Watcher,
 };
 
@@ -252,4 +255,29 @@ fn it_continues_after_a_lost_connection_and_a_restart_of_the_server() {
     let expected = ["d", "e", "f", "g"].map(|search| format!("jane@example.com  jdoe  {search}"));
     assert_eq!(rest, expected);
     assert_eq!(watcher.click_within(Duration::from_secs(6)), None);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL and pgbouncer; tests/run runs it"]
+fn watch_and_check_work_behind_a_pooler() {
+    let server = ServerSite::new();
+    let pooler = Pooler::start(server.server());
+    let url = server.url_on(&[pooler.directory.path()]);
+    let command = |args: &[&str]| {
+        let mut command = server.site.command(args);
+        command.env("LEADCLICKS_DB", &url);
+        command
+    };
+    let watchers = [(); 3].map(|()| Watcher::start(command(&["watch", "--since", "2000-01-01"])));
+    // More watches than the pooler has connections.
+    for search in ["a", "b", "c"] {
+        server.sql(&format!(
+            "INSERT INTO lead_clicks (email, expert_username, search_query) VALUES ('jane@example.com', 'jdoe', '{search}')"
+        ));
+        for watcher in &watchers {
+            assert_eq!(watcher.click(), format!("jane@example.com  jdoe  {search}"));
+        }
+    }
+    let ran = Ran::of(command(&["check", "--format", "json"]));
+    assert_eq!(ran.status.code(), Some(0), "{ran}");
 }
