@@ -4,12 +4,12 @@ pub mod admin;
 pub mod daemon;
 mod db_path;
 mod failure;
+mod output;
 #[cfg_attr(
     not(fuzzing),
     expect(unreachable_pub, reason = "tests/fuzz uses this module")
 )]
-mod instant;
-mod output;
+mod period;
 mod progress;
 mod signals;
 mod systemd;
@@ -17,7 +17,7 @@ mod zone;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]
-pub use instant::{Instant, ParseInstantError};
+pub use period::{ParsePeriodError, Period};
 
 use std::{fmt, io::Write};
 

@@ -37,7 +37,7 @@ pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
-pub(crate) use selection::{EmailFilter, Selection, Window};
+pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
 pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
 
 #[cfg(feature = "postgres")]
@@ -87,7 +87,7 @@ pub(crate) enum Db {
     Sqlite(SqliteDb),
     /// A database of a PostgreSQL server, which is usually shared with a host app.
     #[cfg(feature = "postgres")]
-    Postgres(PostgresDb),
+    Postgres(Box<PostgresDb>),
 }
 
 /// Does the same with a database of either engine; `$engine` is the engine's module.
@@ -128,7 +128,7 @@ pub(crate) fn check(location: &DbLocation, checks: &Checks) -> Vec<Finding> {
 pub(crate) enum CaptureDb {
     Sqlite(SqliteDb),
     #[cfg(feature = "postgres")]
-    Postgres(postgres::capture::CaptureServer),
+    Postgres(Box<postgres::capture::CaptureServer>),
 }
 
 impl CaptureDb {
@@ -148,7 +148,7 @@ impl CaptureDb {
             #[cfg(feature = "postgres")]
             DbLocation::Server(server) => postgres::capture::CaptureServer::connect(server)
                 .await
-                .map(Self::Postgres),
+                .map(|server| Self::Postgres(Box::new(server))),
         }
     }
 
@@ -190,7 +190,7 @@ pub(crate) enum ImportLock {
         #[expect(dead_code, reason = "dropping it releases the lock")] sqlite::insert::ImportLock,
     ),
     #[cfg(feature = "postgres")]
-    Postgres(#[expect(dead_code, reason = "dropping it releases the lock")] PostgresDb),
+    Postgres(#[expect(dead_code, reason = "dropping it releases the lock")] Box<PostgresDb>),
 }
 
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
@@ -258,6 +258,11 @@ impl Feed {
 }
 
 impl Db {
+    #[cfg(feature = "postgres")]
+    fn postgres(db: PostgresDb) -> Self {
+        Self::Postgres(Box::new(db))
+    }
+
     /// Opens an existing database to read it. Creates no database.
     ///
     /// # Errors
@@ -266,7 +271,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_report(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_report(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_report(server).map(Self::postgres),
         }
     }
 
@@ -278,7 +283,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_change(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_change(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_change(server).map(Self::postgres),
         }
     }
 
@@ -290,7 +295,7 @@ impl Db {
         match location {
             DbLocation::File(path) => SqliteDb::open_for_import(path).map(Self::Sqlite),
             #[cfg(feature = "postgres")]
-            DbLocation::Server(server) => PostgresDb::open_for_import(server).map(Self::Postgres),
+            DbLocation::Server(server) => PostgresDb::open_for_import(server).map(Self::postgres),
         }
     }
 
@@ -299,7 +304,7 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.path().display().to_string(),
             #[cfg(feature = "postgres")]
-            Self::Postgres(db) => db.name().to_owned(),
+            Self::Postgres(db) => db.name(),
         }
     }
 
@@ -395,7 +400,9 @@ impl Db {
         match self {
             Self::Sqlite(db) => db.lock_imports().map(ImportLock::Sqlite),
             #[cfg(feature = "postgres")]
-            Self::Postgres(db) => db.lock_imports().map(ImportLock::Postgres),
+            Self::Postgres(db) => db
+                .lock_imports()
+                .map(|lock| ImportLock::Postgres(Box::new(lock))),
         }
     }
 

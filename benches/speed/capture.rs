@@ -88,7 +88,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
                 let empty = tempfile::tempdir_in(scratch.path())?;
                 let server = match subject {
                     Subject::Bare => start_bare()?,
-                    Subject::Empty | Subject::Ids => start_daemon(&empty.path().join("empty.db"))?,
+                    Subject::Empty | Subject::Ids => start_daemon(empty.path().join("empty.db"))?,
                     Subject::Large { .. } => start_daemon(&large)?,
                 };
                 samples.push(load(plan, subject, connections, &server)?);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Format, Report, rounded,
+    Asked, Format, Report, rounded,
     rows::{Column, Value},
 };
 use crate::text::spreadsheet::Cells;
@@ -15,7 +15,7 @@ pub(crate) struct Csv {
 }
 
 impl Format for Csv {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, _: &Asked, out: &mut impl Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         let list = report.list();
         for column in &list.sample {

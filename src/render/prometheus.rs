@@ -6,7 +6,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Format, Report};
+use super::{Asked, Format, Report};
 use crate::storage::{Finding, State};
 
 /// Metrics of the health check. Any other report has none.
@@ -56,7 +56,7 @@ const GAUGES: [Gauge; 5] = [
 ];
 
 impl Format for Prometheus {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, _: &Asked, out: &mut impl Write) -> io::Result<()> {
         let Report::Check { name, findings } = report else {
             return Err(io::ErrorKind::Unsupported.into());
         };

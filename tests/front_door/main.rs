@@ -22,6 +22,7 @@ mod html;
 mod identity;
 mod import;
 mod interrupt;
+mod leads;
 mod leftovers;
 mod limits;
 mod location;

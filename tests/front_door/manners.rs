@@ -55,8 +55,7 @@ fn every_example_is_a_valid_command_line() {
 fn a_typing_error_gets_a_suggestion() {
     let site = Site::new();
     let more = "\n\nFor more information, try '--help'.\n";
-    let report =
-        "report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>";
+    let report = "report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>";
     for (args, message) in [
         (
             &["experts", "lst"][..],

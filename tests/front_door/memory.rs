@@ -13,6 +13,8 @@ const FRUGAL: &[&str] = &[
     "report --by-expert",
     "report --by-query",
     "report --by-day",
+    "report --leads",
+    "report --leads --sort experts",
     "report --by-day --format csv",
     "report --expert expert1",
     "report --by-query --format html --output page.html",

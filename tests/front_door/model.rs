@@ -572,7 +572,10 @@ impl World {
     fn report(&self, arguments: &[String]) -> String {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = self.run(&arguments);
-        let is_quiet = ran.stderr.is_empty() || ran.stderr.starts_with("leadclicks: no clicks ");
+        let is_quiet = ["leadclicks: no clicks ", "leadclicks: period: "]
+            .iter()
+            .any(|expected| ran.stderr.starts_with(expected));
+        let is_quiet = is_quiet || ran.stderr.is_empty();
         assert!(ran.status.success() && is_quiet, "{ran}");
         ran.stdout
     }

@@ -170,6 +170,7 @@ impl Site {
             .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
+            .env_remove("LEADCLICKS_EXCLUDE")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -193,6 +194,14 @@ impl Site {
     pub fn stdout_of(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+        ran.stdout
+    }
+
+    /// As [`Site::stdout_of`], for a report in a format that has no place for the period: it is printed to standard error.
+    #[track_caller]
+    pub fn rows_of_period(&self, args: &[&str], period: &str) -> String {
+        let ran = self.run(args);
+        ran.assert(0, &ran.stdout, &format!("leadclicks: period: {period}\n"));
         ran.stdout
     }
 }

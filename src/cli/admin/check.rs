@@ -10,11 +10,11 @@ use crate::{
     cli::{
         db_path,
         failure::Failure,
-        instant::{Age, resolve},
         output,
+        period::{Age, resolve},
         progress::{CHECKING, timed},
     },
-    render::{Format as _, Report, json::Json, prometheus::Prometheus, table::Table},
+    render::{Asked, Format as _, Report, json::Json, prometheus::Prometheus, table::Table},
     storage::{self, Checks, DaemonCheck, DbLocation, Depth, DiskReserve, State},
     timestamp::Timestamp,
 };
@@ -40,7 +40,7 @@ pub(super) struct CheckArgs {
     /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem. Not for a server
     #[arg(long, value_name = "SIZE")]
     disk_reserve: Option<DiskReserve>,
-    /// Warn if the newest click is older than this, such as 90m, 6h or 2d
+    /// Warn if the newest click is older than this, such as 90min, 6h or 2d
     #[arg(long, value_name = "TIME")]
     max_age: Option<Age>,
     /// Do not check that leadclicksd runs on the database, which is never checked on a server. A backup, which has no -wal file, is recognized without this
@@ -70,7 +70,9 @@ pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), 
         depth,
         reserve: db_path::disk_reserve(db, args.disk_reserve).map_err(Failure::Usage)?,
         now: Timestamp::new(now.timestamp()),
-        newest_since: resolve("--max-age", args.max_age.map(Age::instant), now)?,
+        newest_since: resolve("--max-age", args.max_age.map(Age::period), |age| {
+            age.ago(now)
+        })?,
         daemon: if args.offline {
             DaemonCheck::Skipped
         } else {
@@ -83,11 +85,11 @@ pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), 
     let count = are_worst.count() as u64;
     let report = Report::Check { name, findings };
     output::print(|out| match args.format {
-        Format::Json => Json.write(&report, out),
-        Format::Prometheus => Prometheus.write(&report, out),
+        Format::Json => Json.write(&report, &Asked::default(), out),
+        Format::Prometheus => Prometheus.write(&report, &Asked::default(), out),
         _ => {
             let screen = output::screen(TimeZone::UTC);
-            Table { screen }.write(&report, out)
+            Table { screen }.write(&report, &Asked::default(), out)
         }
     })?;
     match worst {

@@ -9,7 +9,7 @@ use super::format::{Format, OutputArgs};
 use crate::{
     cli::{failure::Failure, output, print_error},
     import::{self, experts::parse},
-    render::Report,
+    render::{Asked, Report},
     storage::{Db, DbLocation},
 };
 
@@ -89,6 +89,6 @@ fn list(db: &DbLocation, format: Format, output: &OutputArgs) -> Result<(), Fail
     }
     let report = Report::Experts(experts);
     output::write(db, output.output.as_deref(), |out| {
-        output.write(format, &report, &TimeZone::UTC, out)
+        output.write(format, &report, &Asked::default(), &TimeZone::UTC, out)
     })
 }

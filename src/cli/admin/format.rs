@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use crate::{
     cli::{failure::Failure, output},
     render::{
-        ColorMode, Format as _, Report,
+        Asked, ColorMode, Format as _, Report,
         csv::Csv,
         json::Json,
         ndjson::Ndjson,
@@ -79,8 +79,8 @@ impl OutputArgs {
         Ok(())
     }
 
-    /// Writes `report` in `format`. Not for [`Format::Html`], which needs more than the
-    /// report (see [`crate::render::html::Html`]), nor for [`Format::Prometheus`], which has metrics only.
+    /// Writes `report`, which was `asked` for, in `format`. Not for [`Format::Html`], which needs more than the report (see
+    /// [`crate::render::html::Html`]), nor for [`Format::Prometheus`], which has metrics only.
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -88,15 +88,16 @@ impl OutputArgs {
         &self,
         format: Format,
         report: &Report,
+        asked: &Asked,
         zone: &TimeZone,
         out: &mut impl Write,
     ) -> io::Result<()> {
         match format {
-            Format::Table => self.table(zone).write(report, out),
+            Format::Table => self.table(zone).write(report, asked, out),
             Format::Html | Format::Prometheus => Err(io::ErrorKind::Unsupported.into()),
-            Format::Csv => self.csv().write(report, out),
-            Format::Json => Json.write(report, out),
-            Format::Ndjson => Ndjson.write(report, out),
+            Format::Csv => self.csv().write(report, asked, out),
+            Format::Json => Json.write(report, asked, out),
+            Format::Ndjson => Ndjson.write(report, asked, out),
         }
     }
 

@@ -9,17 +9,17 @@ use super::{
     confirm::{
         ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
     },
-    filter::{FilterArgs, ZoneArgs, similar_experts},
+    filter::{FilterArgs, WindowArgs, ZoneArgs, similar_experts},
 };
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, resolve},
         output,
+        period::{Period, resolve},
         progress::{READING_CLICKS, timed},
     },
-    render::{counted, table::Table},
-    storage::{Db, DbLocation, Deletion, EmailFilter, Error, FoundClicks, Selection},
+    render::{counted, period, table::Table},
+    storage::{Db, DbLocation, Deletion, EmailFilter, Error, FoundClicks, Selection, Window},
     text::visible,
     timestamp::Timestamp,
 };
@@ -40,7 +40,7 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("which").required(true).multiple(true)
-        .args(["older_than", "since", "until", "expert", "email", "query"])),
+        .args(["older_than", "since", "until", "period", "expert", "email", "query"])),
     mut_arg("expert", |arg| arg.help("Only clicks on the expert with this username, in any spelling")),
     after_help = "\
 Examples:
@@ -48,23 +48,22 @@ Examples:
   leadclicks purge --older-than 365d --yes
   leadclicks purge --older-than 2026-01-01 --tz Europe/Berlin
   leadclicks purge --email @spam.example --since 2d
-  leadclicks purge --expert jdoe --query 'buy now' --since 2026-11-01 --until 2026-11-02"
+  leadclicks purge --expert jdoe --query 'buy now' --period 2026-11-01"
 )]
 pub(super) struct PurgeArgs {
-    /// Delete clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
-    /// 2026-11-01T09:30:00Z
+    /// Delete clicks of at least this age: 365d, 52w, 12mo (to the second), or those from before 2026-11-01,
+    /// '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
     #[arg(
         long,
         value_name = "TIME",
         allow_hyphen_values = true,
-        conflicts_with = "until"
+        conflicts_with_all = ["until", "period"]
     )]
-    older_than: Option<Instant>,
+    older_than: Option<Period>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Clicks before this time, in the forms of --since
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<Instant>,
+    #[command(flatten)]
+    window: WindowArgs,
     #[command(flatten)]
     zone: ZoneArgs,
     #[command(flatten)]
@@ -72,7 +71,7 @@ pub(super) struct PurgeArgs {
 }
 
 pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
-    let selection = args.selection(now)?;
+    let (selection, now) = args.selection(now)?;
     let db = args.confirm.open(db)?;
     let name = visible(&db.name()).into_owned();
     let Some(found) = timed(READING_CLICKS, || db.find_clicks(&selection))? else {
@@ -86,7 +85,8 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = show(&db, &selection, &found)?;
+    let period = args.period(&selection, now.time_zone());
+    let shown = show(&db, &selection, period.as_deref(), &found)?;
     let confirmed = args
         .confirm
         .confirm(&db, Deletion::Steps, shown, WORD, "")?;
@@ -101,27 +101,35 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
 }
 
 impl PurgeArgs {
-    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
+    /// The selection, and `now` in the time zone in which it was resolved.
+    fn selection(&self, now: &Zoned) -> Result<(Selection, Zoned), Failure> {
         let mut zoned = now.clone();
-        for (flag, time) in [
-            ("--older-than", self.older_than),
-            ("--since", self.filter.since()),
-            ("--until", self.until),
-        ] {
-            if let Some(time) = time {
-                zoned = self.zone.apply_strictly(flag, time, now)?;
-            }
+        let older_than = self.older_than.map(|time| ("--older-than", time));
+        for (flag, time) in older_than.into_iter().chain(self.window.given()) {
+            zoned = self.zone.apply_strictly(flag, time, now)?;
         }
-        let until = match resolve("--older-than", self.older_than, &zoned)? {
-            Some(before) if before > Timestamp::new(now.timestamp()) => {
-                return Err(Failure::Usage(
-                    "--older-than is in the future; give a time in the past".to_owned(),
-                ));
-            }
-            Some(before) => Some(before),
-            None => resolve("--until", self.until, &zoned)?,
-        };
-        self.filter.selection(until, &zoned)
+        let mut window = self.window.resolve(&zoned)?;
+        let before = resolve("--older-than", self.older_than, |time| time.ago(&zoned))?;
+        if before > Some(Timestamp::new(now.timestamp())) {
+            return Err(Failure::Usage(
+                "--older-than is in the future; give a time in the past".to_owned(),
+            ));
+        }
+        if let (Some(since), Some(before)) = (window.since, before)
+            && since >= before
+        {
+            return Err(Failure::Usage(
+                "--since must be before --older-than".to_owned(),
+            ));
+        }
+        window.until = window.until.or(before);
+        Ok((self.filter.selection(window)?, zoned))
+    }
+
+    /// The period of the flags that reports have too.
+    fn period(&self, selection: &Selection, zone: &TimeZone) -> Option<String> {
+        self.window.given().next()?;
+        period(selection.window, zone)
     }
 }
 
@@ -135,17 +143,20 @@ fn described(selection: &Selection) -> String {
 
 /// Whether all clicks from before a time are selected.
 fn is_only_old(selection: &Selection) -> bool {
-    let Selection {
-        window,
-        expert,
-        email,
-        query,
-    } = selection;
-    window.since.is_none() && expert.is_none() && email.is_none() && query.is_none()
+    let old = Selection::of(Window {
+        since: None,
+        ..selection.window
+    });
+    *selection == old
 }
 
 /// Prints the path of the database, and which clicks would be deleted. For retention, the time says that.
-fn show(db: &Db, selection: &Selection, found: &FoundClicks) -> Result<io::Result<()>, Error> {
+fn show(
+    db: &Db,
+    selection: &Selection,
+    period: Option<&str>,
+    found: &FoundClicks,
+) -> Result<io::Result<()>, Error> {
     let names = db.expert_names()?;
     let clicks = counted(found.count, "click");
     let leads = counted(found.leads, "lead");
@@ -154,6 +165,9 @@ fn show(db: &Db, selection: &Selection, found: &FoundClicks) -> Result<io::Resul
         let mut out = io::stdout().lock();
         writeln!(out, "{}\n", visible(&db.name()))?;
         writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
+        if let Some(period) = period {
+            writeln!(out, "period: {period}")?;
+        }
         if !is_only_old(selection) {
             writeln!(out)?;
             let screen = output::screen(TimeZone::UTC);

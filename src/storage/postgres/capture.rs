@@ -437,36 +437,30 @@ impl CaptureSession {
             (&ids, Type::TEXT_ARRAY),
         ];
         let statement = self.table.insert();
-        match self.table.click_id {
-            Some(id_type) => {
-                let inserted = self
-                    .run(self.client.execute_typed(&statement, &parameters))
-                    .await?;
-                if inserted == clicks.len() as u64 {
-                    return Ok(Vec::new());
-                }
-                self.find_missing(ids, id_type).await
+        if let Some(id_type) = self.table.click_id {
+            let inserted = self
+                .run(self.client.execute_typed(&statement, &parameters))
+                .await?;
+            if inserted == clicks.len() as u64 {
+                return Ok(Vec::new());
             }
-            // Each is stored alone if one is ignored, because nothing tells which one.
-            None => {
-                self.run(self.client.batch_execute("BEGIN")).await?;
-                let inserted = self
-                    .run(self.client.execute_typed(&statement, &parameters[..4]))
-                    .await;
-                let end = match inserted {
-                    Ok(rows) if rows == clicks.len() as u64 => {
-                        return self
-                            .run(self.client.batch_execute("COMMIT"))
-                            .await
-                            .map(|()| Vec::new());
-                    }
-                    Ok(_) => Failure::Row(IGNORED.to_owned()),
-                    Err(failure) => failure,
-                };
-                self.run(self.client.batch_execute("ROLLBACK")).await?;
-                Err(end)
-            }
+            return self.find_missing(ids, id_type).await;
         }
+        // Nothing tells which one a trigger ignored, so then each is stored alone.
+        self.run(self.client.batch_execute("BEGIN")).await?;
+        let inserted = self
+            .run(self.client.execute_typed(&statement, &parameters[..4]))
+            .await;
+        let failure = match inserted {
+            Ok(rows) if rows == clicks.len() as u64 => {
+                let committed = self.run(self.client.batch_execute("COMMIT")).await;
+                return committed.map(|()| Vec::new());
+            }
+            Ok(_) => Failure::Row(IGNORED.to_owned()),
+            Err(failure) => failure,
+        };
+        self.run(self.client.batch_execute("ROLLBACK")).await?;
+        Err(failure)
     }
 
     /// The numbers of the ids that are not stored.

@@ -171,7 +171,7 @@ impl PostgresDb {
                 self.spellings("lead_clicks", "email", |text| matcher.matches_email(text))?;
             clause.add("email = ANY(?)", spellings, Type::TEXT_ARRAY);
         }
-        if selection.expert.is_some() {
+        if !selection.experts.is_empty() {
             let spellings = self.spellings("lead_clicks", "expert_username", |text| {
                 matcher.matches_expert(text)
             })?;
@@ -267,7 +267,7 @@ impl PostgresDb {
     ) -> Result<(), Cause> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
-        if selection.expert.is_some() {
+        if !selection.experts.is_empty() {
             columns = columns | Columns::EXPERT_USERNAME;
         }
         if selection.query.is_some() {

@@ -126,7 +126,8 @@ impl SqliteDb {
                     Some(spellings.values()),
                 );
             }
-            if selection.expert.is_some() && self.index_on(CLICKS, "expert_username")?.is_some() {
+            if !selection.experts.is_empty() && self.index_on(CLICKS, "expert_username")?.is_some()
+            {
                 let spellings = Spellings::find(self, CLICKS, "expert_username", |text| {
                     matcher.matches_expert(text)
                 })?;
@@ -163,7 +164,7 @@ impl SqliteDb {
     ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
-        if selection.expert.is_some() {
+        if !selection.experts.is_empty() {
             columns = columns | Columns::EXPERT_USERNAME;
         }
         if selection.query.is_some() {
@@ -187,8 +188,8 @@ impl SqliteDb {
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let matcher = selection.matcher();
         let (has_email, has_expert, has_query) = (
-            selection.email.is_some(),
-            selection.expert.is_some(),
+            selection.has_email_condition(),
+            !selection.experts.is_empty(),
             selection.query.is_some(),
         );
         self.read(|conn| {

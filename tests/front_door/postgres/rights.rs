@@ -291,6 +291,7 @@ fn a_password_comes_from_a_variable_or_a_passfile_and_is_never_shown() {
 }
 
 #[test]
+#[ignore = "tests/run runs it with the others of PostgreSQL"]
 fn a_password_in_an_argument_is_wrong_usage() {
     let site = Site::new();
     let error = "--db has a password, which every user of this machine can read in the list of processes; put it into the \

@@ -67,7 +67,8 @@ impl Server {
         assert!(initialized.status.success(), "{initialized}");
         let socket = directory.path().display();
         let mut configuration = fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        configuration += &format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
+        let own = format!("{SETTINGS}unix_socket_directories = '{socket}'\n{settings}\n");
+        configuration += &own;
         fs::write(data.join("postgresql.conf"), configuration).unwrap();
         fs::write(data.join("pg_hba.conf"), HBA).unwrap();
         Self::run(directory)
