@@ -194,14 +194,16 @@ fn filters_and_since_select_what_is_printed() {
     let watcher = Watcher::start(server.command(&["watch", "--since", "2026-11-02 09:00:01"]));
     assert_eq!(watcher.click(), "bob@example.com  ghost");
     // As text and in ndjson, whatever the session's time zone.
-    let report = server.stdout_of(&[
-        "report",
-        "--by-email",
-        "--format",
-        "ndjson",
-        "--since",
-        "2026-11-02 09:00:01",
-    ]);
+    let report = server
+        .run(&[
+            "report",
+            "--by-email",
+            "--format",
+            "ndjson",
+            "--since",
+            "2026-11-02 09:00:01",
+        ])
+        .stdout;
     let watch = [
         "watch",
         "--since",
