@@ -196,10 +196,17 @@ pub(crate) enum ImportLock {
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
 /// be missed.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "postgres",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a process has one, which it never moves"
+    )
+)]
 pub(crate) enum Feed {
     Sqlite(sqlite::feed::Feed),
     #[cfg(feature = "postgres")]
-    Postgres(Box<postgres::feed::Feed>),
+    Postgres(postgres::feed::Feed),
 }
 
 impl Feed {
@@ -220,8 +227,7 @@ impl Feed {
             }
             #[cfg(feature = "postgres")]
             DbLocation::Server(server) => {
-                let feed = postgres::feed::Feed::start(server, selection)?;
-                Ok(Self::Postgres(Box::new(feed)))
+                postgres::feed::Feed::start(server, selection).map(Self::Postgres)
             }
         }
     }

@@ -78,6 +78,15 @@ fn fault(db: &Path) -> Option<String> {
             return Some(instead("--db has quotes around the path", inner));
         }
     }
+    let is_setting = |word: &str| {
+        CONNECTION_SETTINGS
+            .iter()
+            .any(|name| word.starts_with(name))
+    };
+    if text.split(' ').any(is_setting) {
+        // Without the rest, which may contain a password.
+        return Some(NOT_A_SERVER_URL.to_owned());
+    }
     let (scheme, rest) = text.split_once(':')?;
     // SQLAlchemy names a driver after a plus.
     let dialect = scheme.split('+').next().unwrap_or(scheme).to_lowercase();
@@ -90,14 +99,17 @@ fn fault(db: &Path) -> Option<String> {
             rest.strip_prefix("sqlite:").unwrap_or_default(),
         )),
         // Without the rest, which may contain a password.
-        "postgres" | "postgresql" => Some(
-            "--db is not the URL of a PostgreSQL database; write postgres://USER@HOST/NAME"
-                .to_owned(),
-        ),
+        "postgres" | "postgresql" => Some(NOT_A_SERVER_URL.to_owned()),
         _ if rest.starts_with("//") => Some(instead(URL, "")),
         _ => None,
     }
 }
+
+/// The other form in which PostgreSQL's own programs take a database: `host=db.example.com user=jane dbname=app`.
+const CONNECTION_SETTINGS: [&str; 5] = ["host=", "hostaddr=", "dbname=", "user=", "password="];
+
+const NOT_A_SERVER_URL: &str =
+    "--db is not the URL of a PostgreSQL database; write postgres://USER@HOST/NAME";
 
 const URL: &str = "--db takes the path of a file, not a URL";
 
@@ -167,6 +179,8 @@ mod tests {
         for given in [
             "postgresql+psycopg://jane:secret@db.example.com/app",
             "postgres:jane:secret@db.example.com/app",
+            "host=db.example.com user=jane password=secret dbname=app",
+            "dbname=app password=secret",
         ] {
             assert_eq!(
                 fault(Path::new(given)).as_deref(),
@@ -189,6 +203,8 @@ mod tests {
             "2026-11-01T10:00.db",
             "c:app.db",
             "postgres.db",
+            "./host=db.example.com",
+            "user.db",
             "",
         ] {
             assert_eq!(fault(Path::new(path)), None, "{path}");

@@ -1,6 +1,6 @@
 //! `leadclicks check` on servers.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::server::{Server, ServerSite};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 
 /// The findings, as "check state: found; next".
 fn findings(ran: &Ran) -> Vec<String> {
-    let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.to_string());
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.stdout);
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let lines = json["checks"].as_array().unwrap().iter().map(|check| {
         let next = text(&check["next"]).map_or(String::new(), |next| format!("; {next}"));
@@ -193,6 +193,11 @@ fn each_fault_of_the_tables_is_found() {
             server.shown()
         )
     );
+}
+
+#[test]
+#[ignore = "tests/run runs it with the others of PostgreSQL"]
+fn a_server_that_is_not_there_is_a_problem() {
     let site = Site::new();
     let nowhere = site.path("nowhere").display().to_string();
     let url = format!("postgres://admin@{}/app", nowhere.replace('/', "%2F"));
@@ -210,28 +215,37 @@ fn each_fault_of_the_tables_is_found() {
     );
 }
 
+/// Changes a setting of the server.
+fn set(server: &ServerSite, name: &str, value: &str) {
+    server.sql(&format!("ALTER SYSTEM SET {name} = {value}"));
+    server.sql("SELECT pg_reload_conf()");
+    server.wait_until(&format!("SELECT current_setting('{name}') = {value}"));
+}
+
 #[test]
 #[ignore = "needs PostgreSQL; tests/run runs it"]
 fn settings_and_standbys_are_checked_and_a_standby_can_be_watched() {
-    let server = ServerSite::on(Server::start(""));
+    let server = &ServerSite::on(Server::start(""));
     server.sql(CLICKS);
-    let set = |name: &str, value: &str| {
-        server.sql(&format!("ALTER SYSTEM SET {name} = {value}"));
-        server.sql("SELECT pg_reload_conf()");
-        server.wait_until(&format!("SELECT current_setting('{name}') = {value}"));
-    };
-    set("full_page_writes", "'off'");
+    check_settings(server);
+    let standby = server.server().start_standby("");
+    check_standbys(server);
+    check_and_watch_the_standby(server, &standby);
+}
+
+fn check_settings(server: &ServerSite) {
+    set(server, "full_page_writes", "'off'");
     assert_fault(
-        &server,
+        server,
         4,
         "durability warning: full_page_writes is off, so a crash of the machine can damage the database; set it to on in \
          postgresql.conf, unless the file system writes whole pages",
     );
-    set("full_page_writes", "'on'");
+    set(server, "full_page_writes", "'on'");
     for setting in ["fsync", "synchronous_commit"] {
-        set(setting, "'off'");
+        set(server, setting, "'off'");
         assert_fault(
-            &server,
+            server,
             1,
             &format!(
                 "durability problem: {}: {setting} is off, so a click that was answered 202 could be lost; set it to on in \
@@ -239,10 +253,11 @@ fn settings_and_standbys_are_checked_and_a_standby_can_be_watched() {
                 server.shown()
             ),
         );
-        set(setting, "'on'");
+        set(server, setting, "'on'");
     }
+}
 
-    let standby = server.server().start_standby("");
+fn check_standbys(server: &ServerSite) {
     let streaming = "SELECT count(*) = 1 FROM pg_stat_replication WHERE state = 'streaming'
         AND replay_lsn >= pg_current_wal_lsn()";
     server.wait_until(streaming);
@@ -251,10 +266,10 @@ fn settings_and_standbys_are_checked_and_a_standby_can_be_watched() {
         findings(&ran).contains(&"replication ok: walreceiver is 0 MiB behind".to_owned()),
         "{ran}"
     );
-    set("synchronous_standby_names", "'*'");
+    set(server, "synchronous_standby_names", "'*'");
     server.wait_until("SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'");
     assert_fault(
-        &server,
+        server,
         4,
         "standbys warning: 1 synchronous connected, and commits wait for 1: if one is gone, clicks are answered 503; add a \
          standby to synchronous_standby_names",
@@ -278,13 +293,15 @@ fn settings_and_standbys_are_checked_and_a_standby_can_be_watched() {
     }
     server.sql("ALTER ROLE admin SET synchronous_commit = local");
     assert_fault(
-        &server,
+        server,
         4,
         "standbys warning: synchronous_commit is local, so no commit waits for a standby, and a failover can lose the newest \
          clicks; set it to on for the user of leadclicksd with ALTER ROLE",
     );
     server.sql("SET synchronous_commit = local; ALTER ROLE admin RESET synchronous_commit");
+}
 
+fn check_and_watch_the_standby(server: &ServerSite, standby: &Server) {
     // The standby alone, and before the primary in a URL.
     let on_standby = |args: &[&str], sockets: &[&Path]| {
         let mut command = server.command(args);
@@ -323,12 +340,30 @@ fn settings_and_standbys_are_checked_and_a_standby_can_be_watched() {
         .sql("INSERT INTO lead_clicks (email, expert_username) VALUES ('new@example.com', 'jdoe')");
     assert_eq!(watcher.click(), "new@example.com  Jane Doe (jdoe)");
 
+    // The primary ends, and the standby takes its place.
+    let sockets = [server.server().socket(), standby.socket()];
+    let watch = ["watch", "--since", "2026-11-03", "--email", "@example.com"];
+    let watcher = Watcher::start(on_standby(&watch, &sockets));
+    assert_eq!(watcher.click(), "joe@example.com  Jane Doe (jdoe)");
+    assert_eq!(watcher.click(), "new@example.com  Jane Doe (jdoe)");
+
     // Commits would wait from here on.
-    set("synchronous_standby_names", "'FIRST 2 (*)'");
+    set(server, "synchronous_standby_names", "'FIRST 2 (*)'");
     assert_fault(
-        &server,
+        server,
         1,
         "standbys problem: 1 synchronous connected, and commits wait for 2, so clicks are answered 503; start a standby, or \
          shorten synchronous_standby_names",
     );
+
+    server.server().kill();
+    standby.promote();
+    let mut psql = standby.program("psql");
+    psql.args(["--dbname", server.name(), "--command"]).arg(
+        "INSERT INTO lead_clicks (email, expert_username) VALUES ('after@example.com', 'jdoe')",
+    );
+    let inserted = Ran::of(psql);
+    assert!(inserted.status.success(), "{inserted}");
+    assert_eq!(watcher.click(), "after@example.com  Jane Doe (jdoe)");
+    assert_eq!(watcher.click_within(Duration::from_secs(6)), None);
 }
