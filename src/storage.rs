@@ -19,6 +19,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
 };
 
 pub(crate) use disk::{DiskReserve, size};
-use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
@@ -398,17 +398,30 @@ impl Db {
         with_engine!(self, |db| db.import_experts(experts))
     }
 
-    /// Waits until no other import stores clicks, and keeps others waiting.
+    /// Waits until no other import stores clicks, and keeps others waiting. Calls `on_wait` before it waits.
     ///
     /// # Errors
     /// When the directory of the database can't be read or locked.
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
         match self {
-            Self::Sqlite(db) => db.lock_imports().map(ImportLock::Sqlite),
+            Self::Sqlite(db) => db.lock_imports(on_wait).map(ImportLock::Sqlite),
             #[cfg(feature = "postgres")]
             Self::Postgres(db) => db
-                .lock_imports()
+                .lock_imports(on_wait)
                 .map(|lock| ImportLock::Postgres(Box::new(lock))),
+        }
+    }
+
+    /// Whether an import of about so many clicks, with so many bytes of text, leaves free what the daemon leaves free by
+    /// default. The disk of a server is not known.
+    ///
+    /// # Errors
+    /// If it does not, or if the database can't be read.
+    pub(crate) fn check_import_room(&self, clicks: u64, text_bytes: u64) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(db) => db.check_import_room(clicks, text_bytes),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -430,13 +443,21 @@ impl Db {
     /// Reports progress in bytes.
     ///
     /// # Errors
-    /// If the file exists already or can't be written, or the database can't be read.
+    /// If the file exists already or can't be written, if it would use the disk space that clicks leave free by default, or if
+    /// the database can't be read.
     pub(crate) fn backup(
         &self,
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BackupContent, Error> {
-        with_engine!(self, |db, engine| engine::backup::write(db, path, progress))
+        match self {
+            Self::Sqlite(db) => {
+                sqlite::backup::check_room(db, path, "")?;
+                sqlite::backup::write(db, path, progress)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::backup::write(db, path, progress),
+        }
     }
 
     /// The number of rows in each of [`TABLES`] that the database has.
@@ -508,8 +529,7 @@ impl Db {
         ))
     }
 
-    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
-    /// the first million.
+    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 8 bytes of memory for each.
     ///
     /// # Errors
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't
@@ -541,22 +561,44 @@ impl Db {
     /// before they free any, because changes are written to the WAL first.
     ///
     /// # Errors
-    /// If the database can't be read, or if there is less free space.
-    pub(crate) fn disk_need(&self, deletion: Deletion) -> Result<Option<u64>, Error> {
+    /// If the database can't be read, or if there is less free space. With a backup on the same disk, what clicks leave free by
+    /// default must be left besides.
+    pub(crate) fn disk_need(&self, deletion: Deletion<'_>) -> Result<Option<u64>, Error> {
+        const NOTHING: &str = ", so nothing was deleted";
         match self {
             Self::Sqlite(db) => {
                 let needed = match deletion {
                     Deletion::Steps => db.steps_need()?,
-                    Deletion::Everything => sqlite::reset::disk_need(db)?,
+                    Deletion::Everything { backup } => {
+                        if let Some(path) = backup {
+                            sqlite::backup::check_room(db, path, NOTHING)?;
+                        }
+                        sqlite::reset::disk_need(db)?
+                    }
                 };
                 match disk::DiskSpace::known_at(db.path()) {
-                    Some(space) if space.free < needed => {
-                        let free = space.free;
-                        Err(db.error(Cause::NoRoom { needed, free }))
-                    }
+                    Some(space) if space.free < needed => Err(db.error(Cause::NoRoom {
+                        needed,
+                        kept: 0,
+                        free: space.free,
+                        consequence: NOTHING,
+                    })),
                     _ => Ok(Some(needed)),
                 }
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// How long a reset keeps clicks waiting, with or without a backup: an estimate for a disk that is not fast. None on a server,
+    /// where clicks do not wait.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn reset_time(&self, backup: Option<&Path>) -> Result<Option<Duration>, Error> {
+        match self {
+            Self::Sqlite(db) => sqlite::reset::time(db, backup).map(Some),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(None),
         }

@@ -62,6 +62,11 @@ pub(super) enum Failure {
         again: &'static str,
         error: Box<StorageError>,
     },
+    /// A table could not be searched.
+    #[error(
+        "{0}: the file is damaged, so not all of it was searched; restore a backup, then run this again"
+    )]
+    Damaged(String),
     /// Manual pages.
     #[error("cannot write {}: {error}; choose another directory", .path.display())]
     Pages { path: PathBuf, error: io::Error },

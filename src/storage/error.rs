@@ -141,12 +141,18 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
-    /// The disk has less free space than a deletion needs.
+    /// The disk has less free space than something needs, besides the `kept` bytes that it leaves to clicks.
     #[error(
-        "this needs about {} of free disk space, and {} are free, so nothing was deleted; free some, or make the disk larger",
-        size(*.needed), size(*.free)
+        "this needs about {} of free disk space{}, and {} are free{consequence}; free some, or make the disk larger",
+        size(*.needed), besides(*.kept), size(*.free)
     )]
-    NoRoom { needed: u64, free: u64 },
+    NoRoom {
+        needed: u64,
+        kept: u64,
+        free: u64,
+        /// Follows a comma, or is empty.
+        consequence: &'static str,
+    },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"
@@ -205,6 +211,11 @@ pub(crate) enum Cause {
         reason: String,
         consequence: &'static str,
     },
+    /// The file is too large for the scrubber: more than 128 GiB with pages of 4 KiB.
+    #[error(
+        "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
+    )]
+    TooManyPages,
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -228,6 +239,23 @@ impl Error {
     /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
     pub(crate) fn is_wal_missing(&self) -> bool {
         matches!(self.cause, Cause::WalMissing)
+    }
+
+    /// Whether the file is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether SQLite does not understand a statement or a schema.
+    pub(super) fn is_about_sql(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::Unknown)
+    }
+
+    fn sqlite_code(&self) -> Option<ErrorCode> {
+        match &self.cause {
+            Cause::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
     }
 
     /// Adds to a failed backup that the deletion after it did not happen.
@@ -303,6 +331,13 @@ fn its_file(suffix: &str) -> String {
     match suffix {
         "" => "the file".to_owned(),
         suffix => format!("its {suffix} file"),
+    }
+}
+
+fn besides(kept: u64) -> String {
+    match kept {
+        0 => String::new(),
+        kept => format!(" besides the {} that leadclicksd leaves free", size(kept)),
     }
 }
 

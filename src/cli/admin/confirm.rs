@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
+    time::Duration,
 };
 
 use clap::Args;
@@ -20,6 +21,9 @@ use crate::{
     storage::{Checkpoint, Db, DbLocation, Deletion, Error, Leftovers, TableRows, size},
     text::{visible, visible_path},
 };
+
+/// How long the daemon lets clicks wait for another program's lock.
+const ANSWERED_503_AFTER: Duration = Duration::from_secs(5);
 
 /// The next step if copies of rows are left, and if deleting again deletes nothing else.
 pub(super) const RUN_AGAIN: &str = "run this again";
@@ -55,25 +59,33 @@ impl ConfirmArgs {
         }
     }
 
-    /// Shows how much disk space the `deletion` needs, and asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is
-    /// the result of showing what would be deleted. `also_skipped` ends the line of a dry run: what else was not done.
+    /// Shows how much disk space the `deletion` needs, and how long clicks wait for it if that may be long, and asks for `word`,
+    /// unless `--yes` or `--dry-run` is given. `shown` is the result of showing what would be deleted.
     ///
     /// # Errors
     /// When `shown` is an error, when there is less disk space, or when the deletion is not confirmed.
     pub(super) fn confirm(
         &self,
         db: &Db,
-        deletion: Deletion,
+        deletion: Deletion<'_>,
         shown: io::Result<()>,
         word: &str,
-        also_skipped: &str,
     ) -> Result<Confirmed, Failure> {
         let needed = db.disk_need(deletion)?;
+        let (wait, also_skipped) = match deletion {
+            Deletion::Steps => (String::new(), ""),
+            Deletion::Everything { backup } => (
+                db.reset_time(backup)?
+                    .map_or(String::new(), |time| format!("\n{}", wait(time))),
+                backup.map_or("", |_| ", and no backup written"),
+            ),
+        };
         let shown = shown.and_then(|()| {
-            needed.map_or(Ok(()), |needed| {
-                let needed = size(needed);
-                output::say(&format!("\nneeds about {needed} of free disk space"))
-            })
+            let Some(needed) = needed else {
+                return Ok(());
+            };
+            let needed = size(needed);
+            output::say(&format!("\nneeds about {needed} of free disk space{wait}"))
         });
         if self.dry_run {
             let line = format!("\ndry run: nothing was deleted{also_skipped}");
@@ -85,6 +97,20 @@ impl ConfirmArgs {
             confirm(word)?;
         }
         Ok(Confirmed::Delete)
+    }
+}
+
+/// How long clicks wait for a reset, in words.
+fn wait(time: Duration) -> String {
+    let duration = match time.as_secs() + 1 {
+        1 => "a second".to_owned(),
+        seconds if seconds < 90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    };
+    if time < ANSWERED_503_AFTER {
+        format!("clicks wait for about {duration} meanwhile")
+    } else {
+        format!("clicks get 503 for about {duration} meanwhile, and pages send them again")
     }
 }
 

@@ -66,11 +66,7 @@ pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, search(&db, email, &[]));
     }
     let shown = show(&db, &found);
-    if args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?
-        == Confirmed::DryRun
-    {
+    if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
         return search(&db, email, &found);
     }
     let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
@@ -93,6 +89,7 @@ fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
 /// it looked, and where it can't look.
 fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure> {
     let (searched, remains) = db.search(email, left_out)?;
+    let mut damaged = Ok(());
     output::say_done(&format!(
         "\nsearched in every spelling: all columns of {} ({})",
         counted(searched.len() as u64, "table"),
@@ -114,9 +111,16 @@ fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure
                 "not searched: the table {}, which only the program that owns the database can read",
                 visible(&table)
             ),
+            Remains::Damaged { table } => {
+                damaged = Err(Failure::Damaged(db.name()));
+                format!(
+                    "not searched: the table {}, which is damaged",
+                    visible(&table)
+                )
+            }
         });
     }
     print_leftovers(db);
     output::say_done("not searched: backups, exported reports and other files");
-    Ok(())
+    damaged
 }

@@ -87,9 +87,7 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
     };
     let period = args.period(&selection, now.time_zone());
     let shown = show(&db, &selection, period.as_deref(), &found)?;
-    let confirmed = args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?;
+    let confirmed = args.confirm.confirm(&db, Deletion::Steps, shown, WORD)?;
     if confirmed == Confirmed::DryRun {
         return Ok(());
     }

@@ -2,7 +2,7 @@ use super::PostgresDb;
 use crate::{click::Click, storage::Error, timestamp::Timestamp};
 
 impl PostgresDb {
-    pub(crate) fn lock_imports(&self) -> Result<PostgresDb, Error> {
+    pub(crate) fn lock_imports(&self, _on_wait: impl FnOnce()) -> Result<PostgresDb, Error> {
         todo!()
     }
 

@@ -20,6 +20,7 @@ use super::{
     location::check_location,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
+    room::{ClickRoom, batch_growth},
     schema::table_without_ids,
     text,
 };
@@ -294,17 +295,25 @@ fn side_file(check: &'static str, path: &Path, found: &Metadata, main: &Metadata
     Finding::ok(check, mib(found.len()))
 }
 
-/// By the rule by which the daemon stores clicks. Counts what the WAL will add to the database, if that is open.
+/// By the rule by which the daemon stores clicks, as far as the database can be read.
 fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<Finding> {
     const CHECK: &str = "disk";
-    let growth = db.and_then(|db| db.checkpoint_growth().ok());
-    let space = DiskSpace::at(path)?.after(growth.unwrap_or(0));
+    let room = db.and_then(|db| {
+        let growth = batch_growth(db, 1, 0).ok()?;
+        ClickRoom::of(db, reserve, growth).ok()?
+    });
+    let (space, kept) = if let Some(room) = room {
+        (room.space, room.kept)
+    } else {
+        let space = DiskSpace::at(path)?;
+        (space, space.reserved(reserve))
+    };
     let found = format!("{} free", mib(space.free));
     let next = format!(
         "free disk space: with less than {} clicks are answered 503",
-        size(space.reserved(reserve))
+        size(kept)
     );
-    let finding = match space.room(reserve) {
+    let finding = match space.room(kept) {
         Room::Enough => Finding::ok(CHECK, found),
         Room::Near => Finding::warning(CHECK, found, next),
         Room::None => Finding::problem(CHECK, found, next),
