@@ -37,6 +37,10 @@ pub(super) fn location(db: &Path) -> Result<DbLocation, String> {
 ///
 /// # Errors
 /// If one is given for a server.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(clippy::unnecessary_wraps, reason = "there are only files")
+)]
 pub(super) fn disk_reserve(
     db: &DbLocation,
     given: Option<DiskReserve>,

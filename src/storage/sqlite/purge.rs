@@ -279,7 +279,7 @@ mod tests {
         for id in [1, 3, 5, 7, 9, 11, 13, 15] {
             store(&db, id, "bot@spam.example");
         }
-        let selection = Selection::new(Window::default(), None, Some("@spam.example"), None);
+        let selection = Selection::new(Window::default(), &[], Some("@spam.example"), None);
         let found = find(&db, &selection).unwrap().unwrap();
         assert_eq!(found.count, 8);
         let mut is_first = true;
