@@ -196,6 +196,13 @@ pub(crate) enum ImportLock {
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
 /// be missed.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "postgres",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a process has one, which it never moves"
+    )
+)]
 pub(crate) enum Feed {
     Sqlite(sqlite::feed::Feed),
     #[cfg(feature = "postgres")]

@@ -2,6 +2,11 @@
 
 mod capture;
 mod changes;
+mod check;
 mod failover;
+mod host_app;
 mod reports;
+mod rights;
 mod server;
+mod tls;
+mod watch;

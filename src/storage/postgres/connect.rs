@@ -381,7 +381,13 @@ fn why(error: &tokio_postgres::Error) -> String {
         reason = cause.to_string();
         source = cause.source();
     }
-    let next = if reason.contains("certificate") {
+    let next = if reason.contains("not valid for name") {
+        // The names in it are not those of the user.
+        reason = String::from("the certificate is for another host name");
+        "write the host of the certificate, or sslmode=verify-ca in the URL"
+    } else if reason.contains("does not support TLS") {
+        "turn ssl on in postgresql.conf, or write sslmode=disable in the URL"
+    } else if reason.contains("certificate") {
         "give sslrootcert=FILE in the URL if the authority is your own"
     } else if reason.contains("password") {
         "give it in PGPASSWORD, in a passfile, or in the URL in LEADCLICKS_DB"
