@@ -417,6 +417,49 @@ fn every_message_that_the_tables_of_faults_quote_exists() {
 }
 
 #[test]
+fn all_files_that_name_the_version_name_the_same() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, text) in [
+        (
+            "frontend/package.json",
+            format!("\n  \"version\": \"{version}\",\n"),
+        ),
+        (
+            "frontend/package-lock.json",
+            format!("\n  \"version\": \"{version}\",\n"),
+        ),
+        (
+            "bin/container/compose.yaml",
+            format!("image: leadclicks:{version}\n"),
+        ),
+        ("CHANGELOG.md", format!("\n## [{version}]\n")),
+        (
+            "docs/deployment.md",
+            format!("/leadclicks_{version}-1_amd64.deb"),
+        ),
+        (
+            "docs/deployment.md",
+            format!("/leadclicks-{version}-x86_64-container.tar"),
+        ),
+        ("docs/deployment.md", format!(" leadclicks:{version}\n")),
+        ("docs/platforms.md", format!("/leadclicks:{version}\"\n")),
+        (
+            "docs/upgrade.md",
+            format!("/leadclicks_{version}-1_amd64.deb"),
+        ),
+        (
+            "docs/browser-integration.md",
+            format!("/leadclicks-{version}.tgz"),
+        ),
+    ] {
+        assert!(
+            Document::read(name).text.contains(&text),
+            "{name} lacks {text}"
+        );
+    }
+}
+
+#[test]
 fn readme_and_architecture_are_short() {
     for (name, bytes_max) in [
         ("README.md", README_BYTES_MAX),

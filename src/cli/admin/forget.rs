@@ -41,7 +41,7 @@ const LINE_BYTES_MAX: u64 = 16 * 1024;
 Examples:
   leadclicks forget jane@example.com --dry-run
   leadclicks forget jane@example.com
-  sudo -u leadclicks leadclicks forget -    # asks for the email, so that no log has it")]
+  sudo -u leadclicks leadclicks forget -")]
 pub(super) struct ForgetArgs {
     /// The person's email; - reads it from standard input, so that it is not in the shell's history or in sudo's log
     email: String,
