@@ -4,7 +4,7 @@
 # Cargo features of the programs in packages, tarballs and images, comma-separated. The only place that names them.
 FEATURES=
 FEATURE_FLAGS=(${FEATURES:+--features "$FEATURES"})
-TARGET=$(rustc --version --verbose | sed -n 's/^host: //p')
+TRIPLE=$(rustc --version --verbose 2>/dev/null | sed -n 's/^host: //p') || true
 VERSION=$(sed -n '/^version = /{ s/.*"\(.*\)"/\1/p; q }' Cargo.toml)
 # Generated files. Cargo.toml names this directory, so it does not depend on CARGO_TARGET_DIR.
 PARTS=target/parts

@@ -192,6 +192,28 @@ fn the_units_are_valid_and_the_service_is_hardened() {
 }
 
 #[test]
+fn the_documents_create_users_without_a_login_and_leave_directories_to_their_owners() {
+    let document = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    // Otherwise systemd would give /var/lib/leadclicks, with all clicks, to the host app's user.
+    let drop_in = "\n[Service]\nUser=app\nGroup=app\nStateDirectory=\nReadWritePaths=/srv/app\n";
+    assert!(document("shared-database.md").contains(drop_in));
+    let deployment = document("deployment.md");
+    let created: Vec<_> = deployment
+        .lines()
+        .filter(|line| line.starts_with("useradd "))
+        .collect();
+    assert_eq!(
+        created,
+        ["useradd --system --home-dir /var/lib/leadclicks --shell /usr/sbin/nologin leadclicks"; 2]
+    );
+}
+
+#[test]
 fn the_weekly_mail_has_the_page_and_is_not_sent_without_one() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
