@@ -26,7 +26,7 @@ use clap::{
 };
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, db_path, empty_variable, failure::Failure, print_error, signals};
+use super::{DB_DEFAULT, VERSION, db_path, empty_variable, failure::Failure, print_error, signals};
 use crate::{interrupt, storage::DbLocation};
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
@@ -35,7 +35,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 ///
 /// Reads the database in which leadclicksd stores clicks, also while the daemon runs.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicks", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "leadclicks", version = VERSION.as_str(), after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::settings::Setting;
-use super::{DB_DEFAULT, db_path, empty_variable, print_error, systemd};
+use super::{DB_DEFAULT, VERSION, db_path, empty_variable, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, RateLimit, Settings, SocketMode,
@@ -68,7 +68,7 @@ Exit codes:
 /// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
 /// signal ends the daemon at once. SIGHUP is logged and ignored.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicksd", version, after_help = AFTER_HELP)]
+#[command(name = "leadclicksd", version = VERSION.as_str(), after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]

@@ -30,7 +30,7 @@ use super::{Cause, Error};
 use crate::interrupt::CriticalSection;
 pub(crate) use connect::ServerUrl;
 use connect::Session;
-use schema::ClicksTable;
+use schema::{ClicksTable, TimeType};
 
 /// How many rows are fetched at a time. At some 100 bytes a row they take little memory, and the time of a round trip is
 /// small against that of the rows.
@@ -85,24 +85,34 @@ impl PostgresDb {
 
     fn open(url: &ServerUrl, session: Session) -> Result<Self, Error> {
         let open = || {
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(Cause::Unusable)?;
-            let connected = runtime.block_on(url.connect(session, 0))?;
-            runtime.spawn(connected.connection);
-            let clicks = runtime.block_on(ClicksTable::read(&connected.client))?;
-            Ok(Self {
-                runtime,
-                client: connected.client,
-                url: url.clone(),
-                clicks,
-                is_in_transaction: Cell::new(false),
-                import_lock: Cell::new(None),
-                cursors: Cell::new(0),
-            })
+            let mut db = Self::connect(url, session)?;
+            db.clicks = db.runtime.block_on(ClicksTable::read(&db.client))?;
+            Ok(db)
         };
         open().map_err(|cause| Error::named(url.to_string(), cause))
+    }
+
+    /// Connects without looking at the tables.
+    fn connect(url: &ServerUrl, session: Session) -> Result<Self, Cause> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Cause::Unusable)?;
+        let connected = runtime.block_on(url.connect(session, 0))?;
+        runtime.spawn(connected.connection);
+        Ok(Self {
+            runtime,
+            client: connected.client,
+            url: url.clone(),
+            // Until the table is read.
+            clicks: ClicksTable {
+                time: TimeType::WithZone,
+                click_id: None,
+            },
+            is_in_transaction: Cell::new(false),
+            import_lock: Cell::new(None),
+            cursors: Cell::new(0),
+        })
     }
 
     /// The URL without a password.

@@ -153,7 +153,7 @@ fn assert_named_by_erasures(site: &Site, expected: &str) {
     ] {
         let stdout = site.stdout_of(args);
         // `forget` also says where it can't look.
-        let end = "not searched: backups, exported reports and other files\n";
+        let end = "not searched: backups, exported reports, logs (sudo's has command lines) and other files\n";
         let named = stdout.strip_suffix(end).unwrap_or(&stdout);
         assert!(
             named.ends_with(&format!("\n{expected}")),

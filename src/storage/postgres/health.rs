@@ -1,15 +1,14 @@
 //! The health check of a database on a server, for monitoring. Only reads.
 
-use std::{cell::Cell, cmp::Ordering, net::IpAddr, ops::ControlFlow, time::Duration};
+use std::{cmp::Ordering, net::IpAddr, ops::ControlFlow, time::Duration};
 
-use tokio::runtime;
 use tokio_postgres::types::Type;
 
 use super::{
     PostgresDb, ServerUrl,
     capture::SEQUENCE_BEHIND,
     connect::Session,
-    schema::{ClicksTable, IdType, TimeType, check_takes_clicks},
+    schema::{ClicksTable, IdType, check_takes_clicks},
     select::{WireTime, read_click, read_without_time, select},
 };
 use crate::{
@@ -120,27 +119,7 @@ fn contents(db: &mut PostgresDb, checks: &Checks) -> Vec<Finding> {
 
 /// Connects to the primary, or else to any server of the URL.
 fn connect(url: &ServerUrl) -> Result<PostgresDb, Cause> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Cause::Unusable)?;
-    let connected = match runtime.block_on(url.connect(Session::ReadWrite, 0)) {
-        Ok(connected) => connected,
-        Err(_) => runtime.block_on(url.connect(Session::Any, 0))?,
-    };
-    runtime.spawn(connected.connection);
-    Ok(PostgresDb {
-        runtime,
-        client: connected.client,
-        url: url.clone(),
-        // Until the table is read.
-        clicks: ClicksTable {
-            time: TimeType::WithZone,
-            click_id: None,
-        },
-        is_in_transaction: Cell::new(false),
-        cursors: Cell::new(0),
-    })
+    PostgresDb::connect(url, Session::ReadWrite).or_else(|_| PostgresDb::connect(url, Session::Any))
 }
 
 fn setting(db: &PostgresDb, name: &str) -> Result<String, Cause> {
