@@ -247,6 +247,37 @@ fn a_member_of_the_group_may_take_a_backup() {
 }
 
 #[test]
+fn a_member_of_the_group_reads_a_backup_that_is_next_to_the_database() {
+    let server = Server::with_directory_mode(0o750);
+    let daemon = server.daemon();
+    assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    let backup = server.site.path("backup.db");
+    let mut command = server.command_as(DAEMON_USER, GROUP, "leadclicks");
+    command
+        .arg("backup")
+        .arg(&backup)
+        .arg("--db")
+        .arg(server.site.db_path());
+    let ran = Ran::of(command);
+    assert!(ran.status.success(), "{ran}");
+    assert!(daemon.stop().0.success());
+    for args in [&["report", "--by-email"][..], &["check", "--offline"]] {
+        let mut command = server.command_as(READING_USER, GROUP, "leadclicks");
+        command.args(args).arg("--db").arg(&backup);
+        let read = || Ran::of(command);
+        let ran = if server.is_root {
+            read()
+        } else {
+            server.without(0o222, 0o222, read)
+        };
+        assert!(ran.status.success(), "{ran}");
+    }
+    // Nothing was created next to it.
+    fs::remove_file(backup).unwrap();
+    server.assert_the_daemon_owns_all();
+}
+
+#[test]
 fn a_host_apps_file_keeps_its_mode_and_gives_it_to_the_files_beside_it() {
     let site = Site::new().with_schema("");
     fs::set_permissions(site.db_path(), fs::Permissions::from_mode(0o660)).unwrap();

@@ -10,7 +10,10 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteDb, open::immutable_uri};
+use super::{
+    SqliteDb,
+    open::{FileHeader, ROLLBACK_VERSION, WRITE_AND_READ_VERSION, immutable_uri, is_wal_mode},
+};
 use crate::{
     interrupt::{CriticalSection, TemporaryFile},
     progress::Progress,
@@ -96,7 +99,7 @@ pub(crate) fn write(
     Ok(BackupContent { bytes, clicks })
 }
 
-enum CopyError {
+pub(super) enum CopyError {
     Read(rusqlite::Error),
     Write(io::Error),
 }
@@ -115,7 +118,10 @@ impl From<io::Error> for CopyError {
 
 /// Writes all pages as of one snapshot, as a checkpoint would. SQLite's own backup needs the name of a file, and a file with
 /// a name is left behind by SIGKILL.
-fn copy(
+///
+/// The copy is not in WAL mode, so that everybody who may read it can open it, without files next to it. leadclicksd sets
+/// that mode again when it opens it.
+pub(super) fn copy(
     source: &SqliteDb,
     target: &File,
     progress: &mut dyn FnMut(Progress),
@@ -129,7 +135,13 @@ fn copy(
     let mut pages = snapshot.prepare("SELECT data FROM sqlite_dbpage ORDER BY pgno")?;
     let mut rows = pages.query([])?;
     while let Some(row) = rows.next()? {
-        let page = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        let mut page = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        if done == 0
+            && let Some((header, rest)) = page.split_first_chunk()
+        {
+            target.write_all(&without_wal_mode(*header))?;
+            page = rest;
+        }
         target.write_all(page)?;
         done += page_bytes;
         if done.is_multiple_of(STEP_BYTES as u64) {
@@ -137,6 +149,14 @@ fn copy(
         }
     }
     Ok(target.flush()?)
+}
+
+/// What SQLite itself changes in a file's header when it leaves the WAL mode.
+fn without_wal_mode(mut header: FileHeader) -> FileHeader {
+    if is_wal_mode(&header) {
+        header[WRITE_AND_READ_VERSION].fill(ROLLBACK_VERSION);
+    }
+    header
 }
 
 /// Opens a copy as immutable and counts its clicks. Otherwise SQLite would create `-wal` and `-shm` next to it.

@@ -56,7 +56,7 @@ pub(crate) fn check(path: &Path, checks: &Checks) -> Vec<Finding> {
         findings.extend(disk(path, opened.as_ref().ok(), checks.reserve));
     }
     let checked = opened.and_then(|db| {
-        let mut findings = Vec::from([journal(&db)?]);
+        let mut findings = Vec::from([journal(&db, checks.daemon)?]);
         findings.extend(lock(db.path()));
         findings.extend(contents(&db, checks));
         Ok(findings)
@@ -312,17 +312,22 @@ fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<
     Ok(finding.with_count(space.free))
 }
 
-fn journal(db: &SqliteDb) -> Result<Finding, Error> {
+/// A database that no daemon has opened yet, such as a backup, need not be in WAL mode.
+fn journal(db: &SqliteDb, daemon_check: DaemonCheck) -> Result<Finding, Error> {
+    const CHECK: &str = "journal";
     let mode: String =
         db.run(|conn| conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
-    Ok(if mode == "wal" {
-        Finding::ok("journal", "WAL")
-    } else {
-        Finding::warning(
-            "journal",
-            format!("{mode}, not WAL"),
-            "start leadclicksd, which sets it",
-        )
+    if mode == "wal" {
+        return Ok(Finding::ok(CHECK, "WAL"));
+    }
+    let found = format!("{mode}, not WAL");
+    Ok(match daemon_check {
+        DaemonCheck::IfLive => Finding::warning(
+            CHECK,
+            found,
+            "start leadclicksd, which sets it, or pass --offline for a backup",
+        ),
+        DaemonCheck::Skipped => Finding::ok(CHECK, found),
     })
 }
 

@@ -7,6 +7,7 @@ use std::{
     fmt::Write,
     fs,
     io::{self, ErrorKind, Read},
+    ops::Range,
     os::unix::{
         ffi::OsStrExt,
         fs::{OpenOptionsExt, PermissionsExt},
@@ -260,14 +261,26 @@ fn check_wal_files(path: &Path) -> Result<(), Error> {
     Err(Error::new(path, Cause::WalMissing))
 }
 
-/// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. False for a
-/// file that can't be read: opening it returns the reason.
+/// Whether the file's header says so. False for a file that can't be read: opening it returns the reason.
 pub(crate) fn is_in_wal_mode(path: &Path) -> bool {
-    const WAL: u8 = 2;
-    let mut header = [0; 20];
+    let mut header = FileHeader::default();
     fs::File::open(path)
         .and_then(|mut file| file.read_exact(&mut header))
-        .is_ok_and(|()| header[18..] == [WAL, WAL])
+        .is_ok_and(|()| is_wal_mode(&header))
+}
+
+/// The beginning of a database file.
+pub(super) type FileHeader = [u8; 20];
+
+/// Where the header has the [versions of its format](https://www.sqlite.org/fileformat.html#file_format_version_numbers).
+pub(super) const WRITE_AND_READ_VERSION: Range<usize> = 18..20;
+
+/// The version without a WAL.
+pub(super) const ROLLBACK_VERSION: u8 = 1;
+
+pub(super) fn is_wal_mode(header: &FileHeader) -> bool {
+    const WAL_VERSION: u8 = 2;
+    header[WRITE_AND_READ_VERSION] == [WAL_VERSION; 2]
 }
 
 /// Whether the database has no tables or views.
