@@ -205,6 +205,12 @@ pub(crate) enum Cause {
         reason: String,
         consequence: &'static str,
     },
+    /// The file can't replace a database; why.
+    #[error("cannot restore it: {0}")]
+    NotABackup(String),
+    /// The database can't be replaced; why.
+    #[error("cannot replace it: {0}; nothing was changed")]
+    NotReplaced(String),
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -236,6 +242,35 @@ impl Error {
             *consequence = "; nothing was deleted";
         }
         self
+    }
+
+    /// As the reason why a file is not restored.
+    pub(super) fn of_backup(self) -> Self {
+        let reason = match self.cause {
+            Cause::NotABackup(reason) => reason,
+            Cause::Missing => "there is no such file; give the path of a backup".to_owned(),
+            Cause::NotAFile => "it is not a regular file; give the path of a backup".to_owned(),
+            Cause::NotADatabase => "it is not an SQLite database; choose another backup".to_owned(),
+            Cause::NoTable(table) => format!("it has no table {table}; choose another backup"),
+            Cause::Unusable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "no permission to read it; run as root".to_owned()
+            }
+            Cause::Sqlite(error) => format!("{}; choose another backup", message(&error)),
+            other => other.to_string(),
+        };
+        Self::named(self.name, Cause::NotABackup(reason))
+    }
+
+    /// Whether the content of the file is the reason.
+    pub(super) fn is_damage(&self) -> bool {
+        match &self.cause {
+            Cause::NotADatabase => true,
+            Cause::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
+            ),
+            _ => false,
+        }
     }
 
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {

@@ -39,6 +39,7 @@ mod progress;
 mod rankings;
 mod report;
 mod reset;
+mod restore;
 mod start;
 mod structure;
 mod systemd;

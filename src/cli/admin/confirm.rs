@@ -82,7 +82,7 @@ impl ConfirmArgs {
         }
         shown.map_err(Failure::NotShown)?;
         if !self.yes {
-            confirm(word)?;
+            confirm(word, "delete these rows for good", "deleted")?;
         }
         Ok(Confirmed::Delete)
     }
@@ -159,7 +159,11 @@ pub(super) fn delete_in_batches(
 
 /// Names the files next to the database that may contain deleted clicks, and that no command deletes.
 pub(super) fn print_leftovers(db: &Db) {
-    let Leftovers { wal, copies } = db.leftovers();
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = db.leftovers();
     if let Some(left) = wal {
         output::say_done(&format!(
             "{} may also contain clicks; recover those that you need, then delete it",
@@ -172,6 +176,12 @@ pub(super) fn print_leftovers(db: &Db) {
             visible_path(&copy)
         ));
     }
+    for old in replaced {
+        output::say_done(&format!(
+            "{} was kept by a restore, and may also contain clicks; import those that you need, then delete it",
+            visible_path(&old)
+        ));
+    }
 }
 
 /// The line after a deletion: `rows` are deleted, for good if no copies are left.
@@ -180,18 +190,18 @@ pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
     format!("\ndeleted {rows}{for_good}")
 }
 
-/// Asks for `word`, which is also the command's name.
+/// Asks for `word`, which is also the command's name. `purpose` is what the command does then, and `done` its participle.
 ///
 /// # Errors
 /// When there is no terminal, or another answer is given.
-fn confirm(word: &str) -> Result<(), Failure> {
+pub(super) fn confirm(word: &str, purpose: &str, done: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
-            "there is no terminal to ask for confirmation, so nothing was deleted; add --yes to {word} without asking"
+            "there is no terminal to ask for confirmation, so nothing was {done}; add --yes to {word} without asking"
         )));
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "\nType {word} to delete these rows for good: ")?;
+    write!(stderr, "\nType {word} to {purpose}: ")?;
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
@@ -200,9 +210,9 @@ fn confirm(word: &str) -> Result<(), Failure> {
         writeln!(stderr)?;
     }
     if read.is_err() || answer.trim() != word {
-        return Err(Failure::NotConfirmed(
-            "not confirmed, so nothing was deleted".to_owned(),
-        ));
+        return Err(Failure::NotConfirmed(format!(
+            "not confirmed, so nothing was {done}"
+        )));
     }
     Ok(())
 }

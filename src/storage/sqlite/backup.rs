@@ -4,7 +4,7 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::FileExt},
     path::Path,
 };
 
@@ -149,6 +149,17 @@ pub(super) fn copy(
         }
     }
     Ok(target.flush()?)
+}
+
+/// Changes the header of the complete database at `path` as [`copy`] does.
+pub(super) fn leave_wal_mode(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut header = FileHeader::default();
+    file.read_exact_at(&mut header, 0)?;
+    if is_wal_mode(&header) {
+        file.write_all_at(&without_wal_mode(header), 0)?;
+    }
+    file.sync_all()
 }
 
 /// What SQLite itself changes in a file's header when it leaves the WAL mode.

@@ -105,7 +105,11 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             Err(error) => return Err(error),
         });
     }
-    let Leftovers { wal, copies } = leftovers::find(path);
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = leftovers::find(path);
     findings.push(match wal {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
@@ -114,7 +118,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             "recover them, then delete it",
         ),
     });
-    findings.push(left_copies(&copies));
+    findings.push(left_copies(&copies, &replaced));
     Ok(findings)
 }
 
@@ -122,7 +126,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
 fn daemon(path: &Path) -> Option<Finding> {
     const CHECK: &str = "daemon";
     let wal = path_with(path, "-wal");
-    if !is_in_wal_mode(path) || !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
+    if !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
         return None;
     }
     let is_running = daemon_lock::is_held(&wal).ok()?;
@@ -138,23 +142,36 @@ fn daemon(path: &Path) -> Option<Finding> {
     Some(finding.with_count(is_running.into()))
 }
 
-fn left_copies(copies: &[PathBuf]) -> Finding {
+fn left_copies(copies: &[PathBuf], replaced: &[PathBuf]) -> Finding {
     const CHECK: &str = "leftovers";
-    if copies.is_empty() {
-        return Finding::ok(CHECK, "none");
+    let names = |paths: &[PathBuf]| {
+        let names: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        names.join(", ")
+    };
+    if !copies.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: unfinished files of a program that was killed, which may contain clicks",
+                names(copies)
+            ),
+            "delete them",
+        );
     }
-    let names: Vec<String> = copies
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    Finding::warning(
-        CHECK,
-        format!(
-            "{}: unfinished files of a program that was killed, which may contain clicks",
-            names.join(", ")
-        ),
-        "delete them",
-    )
+    if !replaced.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: kept by a restore, and may contain clicks that are nowhere else",
+                names(replaced)
+            ),
+            "import those that you need, then delete them",
+        );
+    }
+    Finding::ok(CHECK, "none")
 }
 
 fn mode(metadata: &Metadata) -> u32 {
