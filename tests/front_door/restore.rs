@@ -98,7 +98,8 @@ fn done(site: &Site) -> String {
         .iter()
         .map(|name| db.with_file_name(name).display().to_string())
         .collect();
-    let names: String = kept.iter().map(|old| format!("kept: {old}\n")).collect();
+    let line = |old: &String| format!("kept: {old}\n");
+    let names: String = kept.iter().map(line).collect();
     let import = match &kept[..] {
         [old] => format!(
             "- import the clicks that are not in the backup: leadclicks import {old} --db {}\n",
