@@ -38,7 +38,11 @@ pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
 pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
-pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
+pub(crate) use sqlite::{
+    backup::BackupContent,
+    pace::Pace,
+    restore::{DatabaseContent, Restore, Restored},
+};
 
 #[cfg(feature = "postgres")]
 use postgres::PostgresDb;
@@ -69,6 +73,8 @@ pub(crate) struct Leftovers {
     pub(crate) wal: Option<PathBuf>,
     /// Unfinished backups and reports of programs that were killed.
     pub(crate) copies: Vec<PathBuf>,
+    /// Databases that a restore has replaced.
+    pub(crate) replaced: Vec<PathBuf>,
 }
 
 /// How a checkpoint of the WAL ended.

@@ -13,6 +13,7 @@ mod man;
 mod purge;
 mod report;
 mod reset;
+mod restore;
 mod schema;
 mod summary;
 mod watch;
@@ -65,7 +66,7 @@ Exit codes:
   0      done
   1      failed, or check found a problem
   2      wrong usage
-  3      not confirmed, so nothing was deleted
+  3      not confirmed, so nothing was changed
   4      check found warnings only
   128+n  ended by signal n: 130 by Ctrl-C, 143 by SIGTERM";
 
@@ -78,6 +79,7 @@ enum Command {
     Experts(experts::ExpertsCommand),
     Check(check::CheckArgs),
     Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Import(import::ImportArgs),
     Forget(forget::ForgetArgs),
     Purge(purge::PurgeArgs),
@@ -122,6 +124,7 @@ impl Cli {
             Command::Experts(command) => experts::run(&db()?, command),
             Command::Check(args) => check::run(&db()?, args, now),
             Command::Backup(args) => backup::run(&db()?, args),
+            Command::Restore(args) => restore::run(&db()?, args, now),
             Command::Import(args) => import::run(&db()?, args),
             Command::Forget(args) => forget::run(&db()?, args),
             Command::Purge(args) => purge::run(&db()?, args, now),

@@ -233,6 +233,12 @@ pub(crate) enum Cause {
         "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
     )]
     TooManyPages,
+    /// The file can't replace a database; why.
+    #[error("cannot restore it: {0}")]
+    NotABackup(String),
+    /// The database can't be replaced; why.
+    #[error("cannot replace it: {0}; nothing was changed")]
+    NotReplaced(String),
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -256,6 +262,11 @@ impl Error {
     /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
     pub(crate) fn is_wal_missing(&self) -> bool {
         matches!(self.cause, Cause::WalMissing)
+    }
+
+    /// Whether the content of the file is the reason: it is damaged, or no database.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(self.cause, Cause::NotADatabase) || self.is_damage() || self.is_about_sql()
     }
 
     /// Whether the file is damaged.
@@ -297,6 +308,22 @@ impl Error {
         error.code().is_some_and(|code| conflicts.contains(code))
     }
 
+    /// As the reason why a file is not restored.
+    pub(super) fn of_backup(self) -> Self {
+        let reason = match self.cause {
+            Cause::NotABackup(reason) => reason,
+            Cause::Missing => "there is no such file; give the path of a backup".to_owned(),
+            Cause::NotAFile => "it is not a regular file; give the path of a backup".to_owned(),
+            Cause::NotADatabase => "it is not an SQLite database; choose another backup".to_owned(),
+            Cause::NoTable(table) => format!("it has no table {table}; choose another backup"),
+            Cause::Unusable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "no permission to read it; run as root".to_owned()
+            }
+            Cause::Sqlite(error) => format!("{}; choose another backup", message(&error)),
+            other => other.to_string(),
+        };
+        Self::named(self.name, Cause::NotABackup(reason))
+    }
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         Self::new(path, Cause::Unusable(source))
     }

@@ -19,7 +19,7 @@ use crate::{
 const KILL: i32 = 9;
 
 /// `leadclicks` under strace with these options, with the process id that the shell has as `$$`.
-fn traced(site: &Site, options: &str, args: &[&str]) -> Command {
+pub fn traced(site: &Site, options: &str, args: &[&str]) -> Command {
     let script = format!("exec strace -D -f -qq {options} leadclicks \"$@\"");
     let mut command = site.shell(&script);
     command.arg("sh").args(args);

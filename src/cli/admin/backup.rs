@@ -19,7 +19,7 @@ use crate::{
 /// Copy the database to a new file, also while leadclicksd runs
 ///
 /// The copy is a snapshot of one moment, and complete without -wal and -shm files. It gets its name only after it is
-/// complete and fsynced. The daemon keeps storing clicks meanwhile. To restore it, see docs/deployment.md, "Restore".
+/// complete and fsynced. The daemon keeps storing clicks meanwhile. `leadclicks restore` puts it back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

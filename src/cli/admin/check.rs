@@ -43,7 +43,7 @@ pub(super) struct CheckArgs {
     /// Warn if the newest click is older than this, such as 90min, 6h or 2d
     #[arg(long, value_name = "TIME")]
     max_age: Option<Age>,
-    /// Do not check that leadclicksd runs on the database, which is never checked on a server. A backup, which has no -wal file, is recognized without this
+    /// Do not check that leadclicksd runs on the database (which is never checked on a server), and has set WAL mode: for a backup
     #[arg(long)]
     offline: bool,
     /// Output format

@@ -94,7 +94,8 @@ impl ConfirmArgs {
         }
         shown.map_err(Failure::NotShown)?;
         if !self.yes {
-            confirm(db, word)?;
+            let purpose = format!("delete these rows{}", for_good(db));
+            confirm(word, &purpose, "deleted")?;
         }
         Ok(Confirmed::Delete)
     }
@@ -191,7 +192,11 @@ pub(super) fn print_leftovers(db: &Db, deleted_from: &[&str]) {
              VACUUM FULL locks a table while it rewrites it: clicks wait, and after 5 seconds are answered 503; pages send them again"
         ));
     }
-    let Leftovers { wal, copies } = db.leftovers();
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = db.leftovers();
     if let Some(left) = wal {
         output::say_done(&format!(
             "{} may also contain clicks; recover those that you need, then delete it",
@@ -202,6 +207,12 @@ pub(super) fn print_leftovers(db: &Db, deleted_from: &[&str]) {
         output::say_done(&format!(
             "{} is an unfinished file of a program that was killed, and may also contain clicks; delete it",
             visible_path(&copy)
+        ));
+    }
+    for old in replaced {
+        output::say_done(&format!(
+            "{} was kept by a restore, and may also contain clicks; import those that you need, then delete it",
+            visible_path(&old)
         ));
     }
 }
@@ -220,22 +231,18 @@ fn for_good(db: &Db) -> &'static str {
     }
 }
 
-/// Asks for `word`, which is also the command's name.
+/// Asks for `word`, which is also the command's name. `purpose` is what the command does then, and `done` its participle.
 ///
 /// # Errors
 /// When there is no terminal, or another answer is given.
-fn confirm(db: &Db, word: &str) -> Result<(), Failure> {
+pub(super) fn confirm(word: &str, purpose: &str, done: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
-            "there is no terminal to ask for confirmation, so nothing was deleted; add --yes to {word} without asking"
+            "there is no terminal to ask for confirmation, so nothing was {done}; add --yes to {word} without asking"
         )));
     }
     let mut stderr = io::stderr().lock();
-    write!(
-        stderr,
-        "\nType {word} to delete these rows{}: ",
-        for_good(db)
-    )?;
+    write!(stderr, "\nType {word} to {purpose}: ")?;
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
@@ -244,9 +251,9 @@ fn confirm(db: &Db, word: &str) -> Result<(), Failure> {
         writeln!(stderr)?;
     }
     if read.is_err() || answer.trim() != word {
-        return Err(Failure::NotConfirmed(
-            "not confirmed, so nothing was deleted".to_owned(),
-        ));
+        return Err(Failure::NotConfirmed(format!(
+            "not confirmed, so nothing was {done}"
+        )));
     }
     Ok(())
 }
