@@ -19,6 +19,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -30,7 +31,6 @@ use crate::{
 };
 
 pub(crate) use disk::{DiskReserve, size};
-use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
@@ -38,7 +38,11 @@ pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
 pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
 pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
-pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
+pub(crate) use sqlite::{
+    backup::BackupContent,
+    pace::Pace,
+    restore::{DatabaseContent, Restore, Restored},
+};
 
 #[cfg(feature = "postgres")]
 use postgres::PostgresDb;
@@ -69,6 +73,8 @@ pub(crate) struct Leftovers {
     pub(crate) wal: Option<PathBuf>,
     /// Unfinished backups and reports of programs that were killed.
     pub(crate) copies: Vec<PathBuf>,
+    /// Databases that a restore has replaced.
+    pub(crate) replaced: Vec<PathBuf>,
 }
 
 /// How a checkpoint of the WAL ended.
@@ -196,6 +202,13 @@ pub(crate) enum ImportLock {
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
 /// be missed.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "postgres",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a process has one, which it never moves"
+    )
+)]
 pub(crate) enum Feed {
     Sqlite(sqlite::feed::Feed),
     #[cfg(feature = "postgres")]
@@ -391,17 +404,30 @@ impl Db {
         with_engine!(self, |db| db.import_experts(experts))
     }
 
-    /// Waits until no other import stores clicks, and keeps others waiting.
+    /// Waits until no other import stores clicks, and keeps others waiting. Calls `on_wait` before it waits.
     ///
     /// # Errors
     /// When the directory of the database can't be read or locked.
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
         match self {
-            Self::Sqlite(db) => db.lock_imports().map(ImportLock::Sqlite),
+            Self::Sqlite(db) => db.lock_imports(on_wait).map(ImportLock::Sqlite),
             #[cfg(feature = "postgres")]
             Self::Postgres(db) => db
-                .lock_imports()
+                .lock_imports(on_wait)
                 .map(|lock| ImportLock::Postgres(Box::new(lock))),
+        }
+    }
+
+    /// Whether an import of about so many clicks, with so many bytes of text, leaves free what the daemon leaves free by
+    /// default. The disk of a server is not known.
+    ///
+    /// # Errors
+    /// If it does not, or if the database can't be read.
+    pub(crate) fn check_import_room(&self, clicks: u64, text_bytes: u64) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(db) => db.check_import_room(clicks, text_bytes),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -423,13 +449,21 @@ impl Db {
     /// Reports progress in bytes.
     ///
     /// # Errors
-    /// If the file exists already or can't be written, or the database can't be read.
+    /// If the file exists already or can't be written, if it would use the disk space that clicks leave free by default, or if
+    /// the database can't be read.
     pub(crate) fn backup(
         &self,
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BackupContent, Error> {
-        with_engine!(self, |db, engine| engine::backup::write(db, path, progress))
+        match self {
+            Self::Sqlite(db) => {
+                sqlite::backup::check_room(db, path, "")?;
+                sqlite::backup::write(db, path, progress)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => Err(db.error_of_backup(path)),
+        }
     }
 
     /// The number of rows in each of [`TABLES`] that the database has.
@@ -453,9 +487,11 @@ impl Db {
         backup: Option<&Path>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<TableRows>, Error> {
-        with_engine!(self, |db, engine| engine::reset::reset(
-            db, backup, progress
-        ))
+        match self {
+            Self::Sqlite(db) => sqlite::reset::reset(db, backup, progress),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::reset::reset(db, backup),
+        }
     }
 
     /// The rows of one person in [`TABLES`], as far as they have a column `email`: those whose email has the canonical form
@@ -482,8 +518,24 @@ impl Db {
         ))
     }
 
+    /// The schemas that [`Db::search`] does not search, because they are not in the search path of a server's user.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server is asked")
+    )]
+    pub(crate) fn unsearched_schemas(&self) -> Result<Vec<String>, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::forget::unsearched_schemas(db),
+        }
+    }
+
     /// Deletes the rows `found` by [`Db::find_rows_of`], and those that got the same spellings since, in as many short
-    /// transactions as they need, between which other programs can write. Calls `after_batch`
+    /// transactions as they need, between which other programs can write, or in one for which they need not wait. Calls `after_batch`
     /// with the number of rows deleted so far, and ends if it returns `Break`. [`Db::erase_remains`] must follow.
     ///
     /// # Errors
@@ -501,8 +553,7 @@ impl Db {
         ))
     }
 
-    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
-    /// the first million.
+    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 8 bytes of memory for each.
     ///
     /// # Errors
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't
@@ -534,22 +585,44 @@ impl Db {
     /// before they free any, because changes are written to the WAL first.
     ///
     /// # Errors
-    /// If the database can't be read, or if there is less free space.
-    pub(crate) fn disk_need(&self, deletion: Deletion) -> Result<Option<u64>, Error> {
+    /// If the database can't be read, or if there is less free space. With a backup on the same disk, what clicks leave free by
+    /// default must be left besides.
+    pub(crate) fn disk_need(&self, deletion: Deletion<'_>) -> Result<Option<u64>, Error> {
+        const NOTHING: &str = ", so nothing was deleted";
         match self {
             Self::Sqlite(db) => {
                 let needed = match deletion {
                     Deletion::Steps => db.steps_need()?,
-                    Deletion::Everything => sqlite::reset::disk_need(db)?,
+                    Deletion::Everything { backup } => {
+                        if let Some(path) = backup {
+                            sqlite::backup::check_room(db, path, NOTHING)?;
+                        }
+                        sqlite::reset::disk_need(db)?
+                    }
                 };
                 match disk::DiskSpace::known_at(db.path()) {
-                    Some(space) if space.free < needed => {
-                        let free = space.free;
-                        Err(db.error(Cause::NoRoom { needed, free }))
-                    }
+                    Some(space) if space.free < needed => Err(db.error(Cause::NoRoom {
+                        needed,
+                        kept: 0,
+                        free: space.free,
+                        consequence: NOTHING,
+                    })),
                     _ => Ok(Some(needed)),
                 }
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// How long a reset keeps clicks waiting, with or without a backup: an estimate for a disk that is not fast. None on a server,
+    /// where clicks do not wait.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn reset_time(&self, backup: Option<&Path>) -> Result<Option<Duration>, Error> {
+        match self {
+            Self::Sqlite(db) => sqlite::reset::time(db, backup).map(Some),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(None),
         }
@@ -581,6 +654,25 @@ impl Db {
             Self::Sqlite(db) => db.empty_wal(),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(Checkpoint::Finished),
+        }
+    }
+
+    /// Whether a deletion leaves no copy, so that the rows are gone for good.
+    pub(crate) fn deletes_for_good(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// The statement by which a server rewrites `tables` without the rows that were deleted from them; none if no such rows are
+    /// left there.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "only a server keeps such rows")
+    )]
+    pub(crate) fn rewrite_statement(&self, tables: &[&str]) -> Option<String> {
+        match self {
+            Self::Sqlite(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => (!tables.is_empty()).then(|| postgres::erase::rewrite(tables)),
         }
     }
 

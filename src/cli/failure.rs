@@ -29,6 +29,9 @@ pub(super) enum Failure {
         _ => format!("{error};"),
     })]
     Write { path: PathBuf, error: io::Error },
+    /// What would be replaced can't be shown.
+    #[error("cannot write the output: {0}; nothing was changed")]
+    NotAnnounced(io::Error),
     #[error("{} belongs to the database; choose another --output", .0.display())]
     OverDatabase(PathBuf),
     #[error("cannot import {}: {error}", match path {
@@ -62,6 +65,11 @@ pub(super) enum Failure {
         again: &'static str,
         error: Box<StorageError>,
     },
+    /// A table could not be searched.
+    #[error(
+        "{0}: the file is damaged, so not all of it was searched; restore a backup, then run this again"
+    )]
+    Damaged(String),
     /// Manual pages.
     #[error("cannot write {}: {error}; choose another directory", .path.display())]
     Pages { path: PathBuf, error: io::Error },

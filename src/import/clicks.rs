@@ -320,6 +320,11 @@ impl ParsedClicks {
         self.positions.is_empty()
     }
 
+    /// The bytes of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.file.len() as u64
+    }
+
     /// The positions of the clicks in the file, oldest first.
     pub(super) fn positions(&self) -> &[ClickPosition] {
         &self.positions
@@ -467,7 +472,7 @@ mod tests {
             [[
                 "amy@example.com",
                 "jdoe",
-                "'=\0\n",
+                "'=\u{fffd}\n",
                 "2026-11-01T09:00:00.000000Z"
             ]]
         );

@@ -141,12 +141,18 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
-    /// The disk has less free space than a deletion needs.
+    /// The disk has less free space than something needs, besides the `kept` bytes that it leaves to clicks.
     #[error(
-        "this needs about {} of free disk space, and {} are free, so nothing was deleted; free some, or make the disk larger",
-        size(*.needed), size(*.free)
+        "this needs about {} of free disk space{}, and {} are free{consequence}; free some, or make the disk larger",
+        size(*.needed), besides(*.kept), size(*.free)
     )]
-    NoRoom { needed: u64, free: u64 },
+    NoRoom {
+        needed: u64,
+        kept: u64,
+        free: u64,
+        /// Follows a comma, or is empty.
+        consequence: &'static str,
+    },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"
@@ -191,6 +197,23 @@ pub(crate) enum Cause {
          `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
     )]
     NoUniqueId,
+    /// The table has rows with the next ids of its sequence. Contains the next step.
+    #[cfg(feature = "postgres")]
+    #[error("{0}")]
+    SequenceBehind(&'static str),
+    /// `lead_clicks.id` may occur twice.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.id has no unique index, so no click can be deleted alone; make it the primary key in the program \
+         that owns the database"
+    )]
+    IdNotUnique,
+    /// Another import could run at the same time, and store the same clicks.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the connection that keeps other imports waiting was closed; check the timeouts of the server and the pooler"
+    )]
+    ImportUnlocked,
     /// The user has no right to do this. Contains the server's sentence.
     #[cfg(feature = "postgres")]
     #[error("{0}; grant it as docs/postgresql.md shows")]
@@ -205,6 +228,17 @@ pub(crate) enum Cause {
         reason: String,
         consequence: &'static str,
     },
+    /// The file is too large for the scrubber: more than 128 GiB with pages of 4 KiB.
+    #[error(
+        "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
+    )]
+    TooManyPages,
+    /// The file can't replace a database; why.
+    #[error("cannot restore it: {0}")]
+    NotABackup(String),
+    /// The database can't be replaced; why.
+    #[error("cannot replace it: {0}; nothing was changed")]
+    NotReplaced(String),
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -230,6 +264,28 @@ impl Error {
         matches!(self.cause, Cause::WalMissing)
     }
 
+    /// Whether the content of the file is the reason: it is damaged, or no database.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(self.cause, Cause::NotADatabase) || self.is_damage() || self.is_about_sql()
+    }
+
+    /// Whether the file is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether SQLite does not understand a statement or a schema.
+    pub(super) fn is_about_sql(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::Unknown)
+    }
+
+    fn sqlite_code(&self) -> Option<ErrorCode> {
+        match &self.cause {
+            Cause::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
     /// Adds to a failed backup that the deletion after it did not happen.
     pub(crate) fn nothing_deleted(mut self) -> Self {
         if let Cause::Backup { consequence, .. } = &mut self.cause {
@@ -238,6 +294,36 @@ impl Error {
         self
     }
 
+    /// Whether another program has changed the same rows at the same moment, so that trying again helps.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_conflict(&self) -> bool {
+        use tokio_postgres::error::SqlState;
+        let Cause::Postgres(error) = &self.cause else {
+            return false;
+        };
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        error.code().is_some_and(|code| conflicts.contains(code))
+    }
+
+    /// As the reason why a file is not restored.
+    pub(super) fn of_backup(self) -> Self {
+        let reason = match self.cause {
+            Cause::NotABackup(reason) => reason,
+            Cause::Missing => "there is no such file; give the path of a backup".to_owned(),
+            Cause::NotAFile => "it is not a regular file; give the path of a backup".to_owned(),
+            Cause::NotADatabase => "it is not an SQLite database; choose another backup".to_owned(),
+            Cause::NoTable(table) => format!("it has no table {table}; choose another backup"),
+            Cause::Unusable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "no permission to read it; run as root".to_owned()
+            }
+            Cause::Sqlite(error) => format!("{}; choose another backup", message(&error)),
+            other => other.to_string(),
+        };
+        Self::named(self.name, Cause::NotABackup(reason))
+    }
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         Self::new(path, Cause::Unusable(source))
     }
@@ -303,6 +389,13 @@ fn its_file(suffix: &str) -> String {
     match suffix {
         "" => "the file".to_owned(),
         suffix => format!("its {suffix} file"),
+    }
+}
+
+fn besides(kept: u64) -> String {
+    match kept {
+        0 => String::new(),
+        kept => format!(" besides the {} that leadclicksd leaves free", size(kept)),
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) mod pace;
 pub(super) mod purge;
 mod recent_ids;
 pub(super) mod reset;
+pub(super) mod restore;
+mod room;
 mod schema;
 mod scrub;
 mod select;
@@ -69,21 +71,7 @@ impl SqliteDb {
 
     /// Whether `path` is the database, under any name, or one of the files that SQLite keeps next to it.
     pub(crate) fn owns(&self, path: &Path) -> bool {
-        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(&self.path, suffix));
-        // A file that does not exist yet is compared by its directory and name.
-        let resolved = fs::canonicalize(path).ok().or_else(|| {
-            let path = std::path::absolute(path).ok()?;
-            Some(
-                fs::canonicalize(path.parent()?)
-                    .ok()?
-                    .join(path.file_name()?),
-            )
-        });
-        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        files.iter().any(|file| {
-            resolved.as_ref() == Some(file)
-                || identity(path).is_some_and(|path| identity(file) == Some(path))
-        })
+        owns(&self.path, path)
     }
 
     pub(crate) fn error(&self, cause: Cause) -> Error {
@@ -195,14 +183,17 @@ impl SqliteDb {
         }
     }
 
+    /// The bytes of all pages of the database.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn pages_bytes(&self) -> Result<u64, Error> {
+        self.run(pages_bytes)
+    }
+
     /// By how many bytes the database file grows when its WAL is copied into it.
     pub(crate) fn checkpoint_growth(&self) -> rusqlite::Result<u64> {
-        let number = |pragma| {
-            self.conn
-                .prepare_cached(pragma)?
-                .query_row([], |row| row.get::<_, u64>(0))
-        };
-        let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+        let bytes = pages_bytes(&self.conn)?;
         // Only the size, as in file_state.rs.
         let found = statx(CWD, &self.path, AtFlags::empty(), StatxFlags::SIZE);
         Ok(found.map_or(0, |file| bytes.saturating_sub(file.stx_size)))
@@ -220,6 +211,33 @@ impl SqliteDb {
             Err(error) => Err(error),
         }
     }
+}
+
+fn pages_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma| {
+        conn.prepare_cached(pragma)?
+            .query_row([], |row| row.get::<_, u64>(0))
+    };
+    Ok(number("PRAGMA page_count")? * number("PRAGMA page_size")?)
+}
+
+/// As [`SqliteDb::owns`], for the database at `db`, an absolute path without links.
+fn owns(db: &Path, path: &Path) -> bool {
+    let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(db, suffix));
+    // A file that does not exist yet is compared by its directory and name.
+    let resolved = fs::canonicalize(path).ok().or_else(|| {
+        let path = std::path::absolute(path).ok()?;
+        Some(
+            fs::canonicalize(path.parent()?)
+                .ok()?
+                .join(path.file_name()?),
+        )
+    });
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    files.iter().any(|file| {
+        resolved.as_ref() == Some(file)
+            || identity(path).is_some_and(|path| identity(file) == Some(path))
+    })
 }
 
 /// A column's value as text, whatever its type: a host app may have stored any, and reports show it.

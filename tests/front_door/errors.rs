@@ -266,7 +266,7 @@ fn a_path_cannot_control_the_terminal() {
     site.run(&["report", "--by-email", "--db", odd])
         .assert(0, "", &sentence);
     let found = format!(
-        "{directory}{shown}\n\n Table         Rows\n────────────────────\n lead_clicks      0\n\nneeds about 1 MiB of free disk space\n\ndry run: nothing was deleted\n"
+        "{directory}{shown}\n\n Table         Rows\n────────────────────\n lead_clicks      0\n\nneeds about 1 MiB of free disk space\nclicks wait for about a second meanwhile\n\ndry run: nothing was deleted\n"
     );
     site.run(&["reset", "--dry-run", "--db", odd])
         .assert(0, &found, "");

@@ -40,6 +40,7 @@ mod progress;
 mod rankings;
 mod report;
 mod reset;
+mod restore;
 mod start;
 mod structure;
 mod systemd;

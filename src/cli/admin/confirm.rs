@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
+    time::Duration,
 };
 
 use clap::Args;
@@ -20,6 +21,9 @@ use crate::{
     storage::{Checkpoint, Db, DbLocation, Deletion, Error, Leftovers, TableRows, size},
     text::{visible, visible_path},
 };
+
+/// How long the daemon lets clicks wait for another program's lock.
+const ANSWERED_503_AFTER: Duration = Duration::from_secs(5);
 
 /// The next step if copies of rows are left, and if deleting again deletes nothing else.
 pub(super) const RUN_AGAIN: &str = "run this again";
@@ -55,25 +59,33 @@ impl ConfirmArgs {
         }
     }
 
-    /// Shows how much disk space the `deletion` needs, and asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is
-    /// the result of showing what would be deleted. `also_skipped` ends the line of a dry run: what else was not done.
+    /// Shows how much disk space the `deletion` needs, and how long clicks wait for it if that may be long, and asks for `word`,
+    /// unless `--yes` or `--dry-run` is given. `shown` is the result of showing what would be deleted.
     ///
     /// # Errors
     /// When `shown` is an error, when there is less disk space, or when the deletion is not confirmed.
     pub(super) fn confirm(
         &self,
         db: &Db,
-        deletion: Deletion,
+        deletion: Deletion<'_>,
         shown: io::Result<()>,
         word: &str,
-        also_skipped: &str,
     ) -> Result<Confirmed, Failure> {
         let needed = db.disk_need(deletion)?;
+        let (wait, also_skipped) = match deletion {
+            Deletion::Steps => (String::new(), ""),
+            Deletion::Everything { backup } => (
+                db.reset_time(backup)?
+                    .map_or(String::new(), |time| format!("\n{}", wait(time))),
+                backup.map_or("", |_| ", and no backup written"),
+            ),
+        };
         let shown = shown.and_then(|()| {
-            needed.map_or(Ok(()), |needed| {
-                let needed = size(needed);
-                output::say(&format!("\nneeds about {needed} of free disk space"))
-            })
+            let Some(needed) = needed else {
+                return Ok(());
+            };
+            let needed = size(needed);
+            output::say(&format!("\nneeds about {needed} of free disk space{wait}"))
         });
         if self.dry_run {
             let line = format!("\ndry run: nothing was deleted{also_skipped}");
@@ -82,9 +94,24 @@ impl ConfirmArgs {
         }
         shown.map_err(Failure::NotShown)?;
         if !self.yes {
-            confirm(word)?;
+            let purpose = format!("delete these rows{}", for_good(db));
+            confirm(word, &purpose, "deleted")?;
         }
         Ok(Confirmed::Delete)
+    }
+}
+
+/// How long clicks wait for a reset, in words.
+fn wait(time: Duration) -> String {
+    let duration = match time.as_secs() + 1 {
+        1 => "a second".to_owned(),
+        seconds if seconds < 90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    };
+    if time < ANSWERED_503_AFTER {
+        format!("clicks wait for about {duration} meanwhile")
+    } else {
+        format!("clicks get 503 for about {duration} meanwhile, and pages send them again")
     }
 }
 
@@ -118,16 +145,14 @@ pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Re
 
 /// Deletes about `total` rows by `delete`, which calls its argument after each transaction with the number of rows deleted so
 /// far, until all are deleted or a signal arrives. Prints how many rows, each a `noun`, were deleted and how many are left.
-///
-/// # Errors
-/// Those of `delete`, or when copies may be left.
+/// Returns how many were deleted, and the error of `delete`, or that copies may be left.
 pub(super) fn delete_in_batches(
     db: &Db,
     tables: &[&str],
     total: u64,
     noun: &str,
     delete: impl FnOnce(&mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), Error>,
-) -> Result<(), Failure> {
+) -> (u64, Result<(), Failure>) {
     let mut bar = Bar::new(DELETING);
     let mut rows = 0;
     let done = delete(&mut |done| {
@@ -152,14 +177,26 @@ pub(super) fn delete_in_batches(
             left if done.is_err() || interrupt::is_ending() => format!(", and {left} were left"),
             left => format!(", and {left} were changed or deleted meanwhile"),
         };
-        output::say_done(&(deleted(&counted(rows, noun), &erased) + &left));
+        output::say_done(&(deleted(db, &counted(rows, noun), &erased) + &left));
     }
-    Failure::of_both(done.map_err(Failure::from), erased)
+    (rows, Failure::of_both(done.map_err(Failure::from), erased))
 }
 
-/// Names the files next to the database that may contain deleted clicks, and that no command deletes.
-pub(super) fn print_leftovers(db: &Db) {
-    let Leftovers { wal, copies } = db.leftovers();
+/// Names what may still contain deleted clicks, and that no command deletes: on a server, the rows that were `deleted_from`
+/// these tables, and files next to a database file.
+pub(super) fn print_leftovers(db: &Db, deleted_from: &[&str]) {
+    if let Some(rewrite) = db.rewrite_statement(deleted_from) {
+        output::say_done(&format!(
+            "their bytes remain on the server: in its files until you run {rewrite}, and in its WAL, standbys, archives \
+             and backups until those are deleted\n\
+             VACUUM FULL locks a table while it rewrites it: clicks wait, and after 5 seconds are answered 503; pages send them again"
+        ));
+    }
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = db.leftovers();
     if let Some(left) = wal {
         output::say_done(&format!(
             "{} may also contain clicks; recover those that you need, then delete it",
@@ -172,26 +209,40 @@ pub(super) fn print_leftovers(db: &Db) {
             visible_path(&copy)
         ));
     }
+    for old in replaced {
+        output::say_done(&format!(
+            "{} was kept by a restore, and may also contain clicks; import those that you need, then delete it",
+            visible_path(&old)
+        ));
+    }
 }
 
 /// The line after a deletion: `rows` are deleted, for good if no copies are left.
-pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
-    let for_good = if erased.is_ok() { " for good" } else { "" };
+pub(super) fn deleted(db: &Db, rows: &str, erased: &Result<(), Failure>) -> String {
+    let for_good = if erased.is_ok() { for_good(db) } else { "" };
     format!("\ndeleted {rows}{for_good}")
 }
 
-/// Asks for `word`, which is also the command's name.
+fn for_good(db: &Db) -> &'static str {
+    if db.deletes_for_good() {
+        " for good"
+    } else {
+        ""
+    }
+}
+
+/// Asks for `word`, which is also the command's name. `purpose` is what the command does then, and `done` its participle.
 ///
 /// # Errors
 /// When there is no terminal, or another answer is given.
-fn confirm(word: &str) -> Result<(), Failure> {
+pub(super) fn confirm(word: &str, purpose: &str, done: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
-            "there is no terminal to ask for confirmation, so nothing was deleted; add --yes to {word} without asking"
+            "there is no terminal to ask for confirmation, so nothing was {done}; add --yes to {word} without asking"
         )));
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "\nType {word} to delete these rows for good: ")?;
+    write!(stderr, "\nType {word} to {purpose}: ")?;
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
@@ -200,9 +251,9 @@ fn confirm(word: &str) -> Result<(), Failure> {
         writeln!(stderr)?;
     }
     if read.is_err() || answer.trim() != word {
-        return Err(Failure::NotConfirmed(
-            "not confirmed, so nothing was deleted".to_owned(),
-        ));
+        return Err(Failure::NotConfirmed(format!(
+            "not confirmed, so nothing was {done}"
+        )));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     cli::{
         failure::Failure,
         output, print_error,
-        progress::{IMPORTING, READING, WAITING_FOR_IMPORT, timed, with_bar},
+        progress::{IMPORTING, READING, with_bar},
     },
     import::{
         self, ImportError, ImportStopped, ImportedClicks,
@@ -60,7 +60,12 @@ pub(super) fn run(db: &DbLocation, args: &ImportArgs) -> Result<(), Failure> {
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
         return Ok(output::ignore_closed_pipe(printed)?);
     }
-    let lock = timed(WAITING_FOR_IMPORT, || db.lock_imports())?;
+    let lock = db.lock_imports(|| {
+        print_error(
+            "leadclicks",
+            &"another import is running; waiting until it has finished",
+        );
+    })?;
     let imported = with_bar(IMPORTING, |progress| {
         import::import(&db, &lock, &clicks, progress)
     })

@@ -20,6 +20,7 @@ use super::{
     location::check_location,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
+    room::{ClickRoom, batch_growth},
     schema::table_without_ids,
     text,
 };
@@ -56,7 +57,7 @@ pub(crate) fn check(path: &Path, checks: &Checks) -> Vec<Finding> {
         findings.extend(disk(path, opened.as_ref().ok(), checks.reserve));
     }
     let checked = opened.and_then(|db| {
-        let mut findings = Vec::from([journal(&db)?]);
+        let mut findings = Vec::from([journal(&db, checks.daemon)?]);
         findings.extend(lock(db.path()));
         findings.extend(contents(&db, checks));
         Ok(findings)
@@ -105,7 +106,11 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             Err(error) => return Err(error),
         });
     }
-    let Leftovers { wal, copies } = leftovers::find(path);
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = leftovers::find(path);
     findings.push(match wal {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
@@ -114,7 +119,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             "recover them, then delete it",
         ),
     });
-    findings.push(left_copies(&copies));
+    findings.push(left_copies(&copies, &replaced));
     Ok(findings)
 }
 
@@ -122,7 +127,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
 fn daemon(path: &Path) -> Option<Finding> {
     const CHECK: &str = "daemon";
     let wal = path_with(path, "-wal");
-    if !is_in_wal_mode(path) || !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
+    if !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
         return None;
     }
     let is_running = daemon_lock::is_held(&wal).ok()?;
@@ -138,23 +143,36 @@ fn daemon(path: &Path) -> Option<Finding> {
     Some(finding.with_count(is_running.into()))
 }
 
-fn left_copies(copies: &[PathBuf]) -> Finding {
+fn left_copies(copies: &[PathBuf], replaced: &[PathBuf]) -> Finding {
     const CHECK: &str = "leftovers";
-    if copies.is_empty() {
-        return Finding::ok(CHECK, "none");
+    let names = |paths: &[PathBuf]| {
+        let names: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        names.join(", ")
+    };
+    if !copies.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: unfinished files of a program that was killed, which may contain clicks",
+                names(copies)
+            ),
+            "delete them",
+        );
     }
-    let names: Vec<String> = copies
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    Finding::warning(
-        CHECK,
-        format!(
-            "{}: unfinished files of a program that was killed, which may contain clicks",
-            names.join(", ")
-        ),
-        "delete them",
-    )
+    if !replaced.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: kept by a restore, and may contain clicks that are nowhere else",
+                names(replaced)
+            ),
+            "import those that you need, then delete them",
+        );
+    }
+    Finding::ok(CHECK, "none")
 }
 
 fn mode(metadata: &Metadata) -> u32 {
@@ -294,17 +312,25 @@ fn side_file(check: &'static str, path: &Path, found: &Metadata, main: &Metadata
     Finding::ok(check, mib(found.len()))
 }
 
-/// By the rule by which the daemon stores clicks. Counts what the WAL will add to the database, if that is open.
+/// By the rule by which the daemon stores clicks, as far as the database can be read.
 fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<Finding> {
     const CHECK: &str = "disk";
-    let growth = db.and_then(|db| db.checkpoint_growth().ok());
-    let space = DiskSpace::at(path)?.after(growth.unwrap_or(0));
+    let room = db.and_then(|db| {
+        let growth = batch_growth(db, 1, 0).ok()?;
+        ClickRoom::of(db, reserve, growth).ok()?
+    });
+    let (space, kept) = if let Some(room) = room {
+        (room.space, room.kept)
+    } else {
+        let space = DiskSpace::at(path)?;
+        (space, space.reserved(reserve))
+    };
     let found = format!("{} free", mib(space.free));
     let next = format!(
         "free disk space: with less than {} clicks are answered 503",
-        size(space.reserved(reserve))
+        size(kept)
     );
-    let finding = match space.room(reserve) {
+    let finding = match space.room(kept) {
         Room::Enough => Finding::ok(CHECK, found),
         Room::Near => Finding::warning(CHECK, found, next),
         Room::None => Finding::problem(CHECK, found, next),
@@ -312,17 +338,22 @@ fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<
     Ok(finding.with_count(space.free))
 }
 
-fn journal(db: &SqliteDb) -> Result<Finding, Error> {
+/// A database that no daemon has opened yet, such as a backup, need not be in WAL mode.
+fn journal(db: &SqliteDb, daemon_check: DaemonCheck) -> Result<Finding, Error> {
+    const CHECK: &str = "journal";
     let mode: String =
         db.run(|conn| conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
-    Ok(if mode == "wal" {
-        Finding::ok("journal", "WAL")
-    } else {
-        Finding::warning(
-            "journal",
-            format!("{mode}, not WAL"),
-            "start leadclicksd, which sets it",
-        )
+    if mode == "wal" {
+        return Ok(Finding::ok(CHECK, "WAL"));
+    }
+    let found = format!("{mode}, not WAL");
+    Ok(match daemon_check {
+        DaemonCheck::IfLive => Finding::warning(
+            CHECK,
+            found,
+            "start leadclicksd, which sets it, or pass --offline for a backup",
+        ),
+        DaemonCheck::Skipped => Finding::ok(CHECK, found),
     })
 }
 

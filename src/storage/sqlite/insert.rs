@@ -7,7 +7,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 use rustix::{
     fs::{FlockOperation, flock},
-    io::retry_on_intr,
+    io::{Errno, retry_on_intr},
 };
 
 use super::{SqliteDb, batch::yielding, schema::table_without_ids};
@@ -37,11 +37,17 @@ pub(crate) struct ImportLock(#[expect(dead_code, reason = "closing it releases t
 
 impl SqliteDb {
     /// As [`crate::storage::Db::lock_imports`].
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
         let directory = self.path().parent().unwrap_or(Path::new("/"));
         let lock = || {
             let directory = File::open(directory)?;
-            retry_on_intr(|| flock(&directory, FlockOperation::LockExclusive))?;
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => {
+                    on_wait();
+                    retry_on_intr(|| flock(&directory, FlockOperation::LockExclusive))?;
+                }
+                locked => locked?,
+            }
             Ok(ImportLock(directory))
         };
         lock().map_err(|error| Error::unusable(directory, error))

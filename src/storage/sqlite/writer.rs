@@ -24,13 +24,14 @@ use super::{
     pace::Pace,
     path_with,
     recent_ids::{IdHasher, RecentIds},
+    room::{ClickRoom, batch_growth},
     schema::{IdColumn, schema_version},
 };
 use crate::{
     click::ClickId,
     storage::{
         Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored, Writer, WriterCounts,
-        disk::{DiskSpace, size},
+        disk::size,
         error::reason,
         queue::{Answer, Job, Outcome, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
@@ -47,13 +48,6 @@ const ANSWERED_BATCHES_MAX: usize = 2;
 /// How often the schema is read again for one batch. A migration of a host app changes it a few times; clicks are answered
 /// 503 if it changes more often than that between two attempts.
 const SCHEMA_READS_MAX: u32 = 20;
-
-/// How many pages a batch changes besides one for each click, at most: the ends of the table and of its indexes, the pages
-/// above these, and the index of the WAL.
-const PAGES_A_BATCH: u64 = 8;
-
-/// The bytes of a row besides its email, expert and search, at most, in the table and in the index on time.
-const ROW_BYTES: u64 = 150;
 
 const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
@@ -555,69 +549,46 @@ struct RoomCheck {
 }
 
 impl RoomCheck {
-    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database. After a
-    /// deletion they fit into free pages of the database, and only the WAL needs space until it is cut. So half of the reserve
-    /// is enough then: otherwise a deletion, which does not make the file smaller, would not end an outage.
+    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database.
     ///
     /// # Errors
     /// If they don't. A host app's indexes and triggers may need more than is counted here; that is counted with the next
     /// batch.
     fn check(&mut self, db: &SqliteDb, batch: &[Pending]) -> Result<(), CommitError> {
-        // An error would show again when the clicks are stored.
-        let Some(space) = DiskSpace::known_at(db.path()) else {
-            return Ok(());
-        };
         let growth = growth(db, batch)?;
         // A large batch that was refused must not refuse small ones while there is room for many of them.
         let growth = growth.max(self.refused_growth.min(growth + MARGIN_MAX));
-        let reserved = space.reserved(self.reserve);
-        let has_free_pages = free_page_bytes(db)? >= growth;
-        let enough = if has_free_pages {
-            reserved / 2
-        } else {
-            reserved
+        // An error would show again when the clicks are stored.
+        let Some(room) = ClickRoom::of(db, self.reserve, growth)? else {
+            return Ok(());
         };
-        if space.after(growth).free >= enough {
+        if room.fits(growth) {
             self.refused_growth = 0;
             return Ok(());
         }
         self.refused_growth = growth;
         let reason = format!(
             "only the reserve of {} is left on the disk (--disk-reserve); free disk space, or purge old clicks",
-            size(reserved)
+            size(room.space.reserved(self.reserve))
         );
         Err(CommitError::NoRoom {
             reason,
-            has_free_pages,
+            has_free_pages: room.has_free_pages,
         })
     }
 }
 
-fn free_page_bytes(db: &SqliteDb) -> rusqlite::Result<u64> {
-    let number = |pragma| {
-        let mut pragma = db.conn().prepare_cached(pragma)?;
-        pragma.query_row([], |row| row.get::<_, u64>(0))
-    };
-    Ok(number("PRAGMA freelist_count")? * number("PRAGMA page_size")?)
-}
-
-/// By how many bytes the database and its WAL grow, at most, when a batch is stored and the WAL copied into the database.
+/// By how many bytes the database and its WAL grow, at most, when the new clicks of a batch are stored.
 fn growth(db: &SqliteDb, batch: &[Pending]) -> rusqlite::Result<u64> {
-    let new = batch
-        .iter()
-        .filter(|pending| pending.state == PendingState::New);
-    let (mut pages, mut bytes) = (PAGES_A_BATCH, 0);
-    for Pending { click, .. } in new {
-        let texts = [click.email(), click.expert_username(), click.search_query()];
-        pages += 1;
-        bytes += ROW_BYTES + texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let (mut clicks, mut text_bytes) = (0, 0);
+    for Pending { click, state, .. } in batch {
+        if *state == PendingState::New {
+            let texts = [click.email(), click.expert_username(), click.search_query()];
+            clicks += 1;
+            text_bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
+        }
     }
-    let page_bytes: u64 = db
-        .conn()
-        .prepare_cached("PRAGMA page_size")?
-        .query_row([], |row| row.get(0))?;
-    // New pages are in the WAL and in the database.
-    Ok(db.checkpoint_growth()? + pages * page_bytes + 2 * bytes)
+    batch_growth(db, clicks, text_bytes)
 }
 
 /// The statements that store a click.
