@@ -33,7 +33,7 @@ pub(crate) use summary::summary;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-t/vLLcmBEPB4Wi3t0JrdQijK1T8TmUTuh6ka9oBvzng=";
+const STYLE_HASH: &str = "sha256-YcZ6mIVrbAm494aHJ7tZCMbnd04EgazL7DvxMgBwezw=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-50lixQtqmH8YbTEgRGahfc8I5R8Z4kwDL066a9xHWq4=";
 
@@ -396,8 +396,9 @@ impl Html {
 
     fn texts(&self, report: &Report) -> Texts<'_> {
         let (heading, search, side) = match report {
-            Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
-            Report::Leads(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
+            Report::ByLead(_) | Report::Leads(_) => {
+                ("Leads", "Email, expert or search", Some(&self.experts))
+            }
             Report::Ranking(ranking) => {
                 let RankingText {
                     heading, search, ..

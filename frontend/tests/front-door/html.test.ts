@@ -431,7 +431,10 @@ describe.each(BROWSERS)("in %s", (browserName) => {
 
   test("a mail loads nothing, runs nothing, and shows only text, whole and without its styles", async () => {
     for (const question of [["--by-email"], ["--leads"]]) {
-      const { page, incidents } = await open(browser, await naughty.page(...question, "--mail", "--title", "</title><b>"));
+      const { page, incidents } = await open(
+        browser,
+        await naughty.page(...question, "--mail", "--title", "</title><b>"),
+      );
       const like = await open(browser, await harmless.page(...question, "--mail", "--title", "x"));
       const names = ({ page }: { page: Page }) =>
         page.$$eval("*", (all) => [...new Set(all.map((element) => element.localName))].sort());

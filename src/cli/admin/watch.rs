@@ -125,7 +125,7 @@ pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), 
 }
 
 /// A click may be stored so long after it happened. It is a day, and an hour for clocks that differ.
-const LATE_MAX: Duration = Duration::from_secs(25 * 60 * 60);
+const LATE_MAX: Duration = Duration::from_hours(25);
 
 /// The click after which a watch resumes, while it was not yet read.
 struct Resume {

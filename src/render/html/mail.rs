@@ -231,9 +231,9 @@ impl<'z> Mail<'z> {
             if !column.info.is_wide && shown(&column.cell) {
                 let header = column.info.header;
                 let attributes = attributes(&column.cell);
-                let _ = write!(
+                let _ = writeln!(
                     head,
-                    "<th{attributes} style=\"{QUIET_STYLE};font-weight:normal\">{header}</th>\n"
+                    "<th{attributes} style=\"{QUIET_STYLE};font-weight:normal\">{header}</th>"
                 );
             }
         }
@@ -264,9 +264,9 @@ impl<'z> Mail<'z> {
 
     fn cell(&self, cell: &Cell<'_>, html: &mut String) {
         let (attributes, style) = (attributes(cell), style(cell));
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<td{attributes} style=\"{CELL_STYLE}{style}\">{}</td>\n",
+            "<td{attributes} style=\"{CELL_STYLE}{style}\">{}</td>",
             self.text(cell)
         );
     }
@@ -287,10 +287,9 @@ impl<'z> Mail<'z> {
                 for column in shown.for_people(row) {
                     let (attributes, style) = (attributes(&column.cell), style(&column.cell));
                     let text = self.text(&column.cell);
-                    let _ = write!(
+                    let _ = writeln!(
                         html,
-                        "<td{attributes} style=\"{}\">{text}</td>
-",
+                        "<td{attributes} style=\"{}\">{text}</td>",
                         style.trim_start_matches(';')
                     );
                 }
@@ -299,9 +298,9 @@ impl<'z> Mail<'z> {
             })?;
             if shown.all > shown.shown {
                 let more = counted(shown.all - shown.shown, "earlier click");
-                let _ = write!(
+                let _ = writeln!(
                     html,
-                    "<tr><td colspan=\"3\" style=\"{QUIET_STYLE}\">{more} not shown</td></tr>\n"
+                    "<tr><td colspan=\"3\" style=\"{QUIET_STYLE}\">{more} not shown</td></tr>"
                 );
             }
             if !self.push_if_fits(&html) {

@@ -17,6 +17,8 @@ use crate::{
     timestamp::Timestamp,
 };
 
+const NEWEST: &str = "Newest leads and their first clicks";
+
 /// Writes the summary.
 ///
 /// # Errors
@@ -40,7 +42,6 @@ pub(crate) fn summary(
     let experts = format!("Top experts of the last {month}");
     let searches = format!("Top searches of the last {month}");
     let newest = rows::new_leads(&summary.overall.newest_leads);
-    const NEWEST: &str = "Newest leads and their first clicks";
     if look.form == Form::Mail {
         let mut mail = Mail::new(&heading, zone);
         mail.heading(&experts);
