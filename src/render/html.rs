@@ -33,7 +33,7 @@ pub(crate) use summary::summary;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-YcZ6mIVrbAm494aHJ7tZCMbnd04EgazL7DvxMgBwezw=";
+const STYLE_HASH: &str = "sha256-ZHNra4rmMClaBlcT6LvEPq1BA92f6NP0SkaykV3hPTo=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-50lixQtqmH8YbTEgRGahfc8I5R8Z4kwDL066a9xHWq4=";
 

@@ -47,8 +47,8 @@ Examples:
   leadclicks watch --format ndjson >> clicks.ndjson
   leadclicks watch --format ndjson --after 2026-11-01T09:30:00.123456Z >> clicks.ndjson
 
-Without --since or --after, only new clicks are printed. Times are local in text, and UTC in ndjson. On a
-terminal, lines are cut at its edge.")]
+Without --since or --after, only new clicks are printed. Times are local in text, and UTC in
+ndjson. On a terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,

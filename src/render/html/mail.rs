@@ -187,20 +187,26 @@ impl<'z> Mail<'z> {
                     let _ = writeln!(html, "<b>{}</b>", Email(email));
                 }
             }
-            let mut gap = "<br>\n";
+            let mut was_count = false;
             for column in columns {
                 match column.cell {
                     Cell::Email(_) => continue,
                     Cell::Search(query) if query.trim().is_empty() => continue,
                     _ => {}
                 }
+                let is_count = matches!(column.cell, Cell::Count(_));
+                let gap = if is_count && was_count {
+                    " · "
+                } else {
+                    "<br>\n"
+                };
+                was_count = is_count;
                 let (header, text) = (column.info.header, self.text(&column.cell));
                 let text = text.replace("<br>", " ");
                 let _ = write!(
                     html,
                     "{gap}<span style=\"{QUIET_STYLE}\">{header}:</span> {text}"
                 );
-                gap = " · ";
             }
             html += "</td></tr>\n";
             is_full = is_full || !self.push_if_fits(&html);
