@@ -233,10 +233,10 @@ fn click_of_record(
 ) -> Result<(Click, Timestamp), String> {
     let text = |index| Ok::<_, String>(cells.read(field_text(record, index)?));
     checked(
-        text(email)?,
-        text(expert_username)?,
-        text(search_query)?,
-        text(created_at)?,
+        &text(email)?,
+        &text(expert_username)?,
+        &text(search_query)?,
+        &text(created_at)?,
     )
 }
 

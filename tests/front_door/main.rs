@@ -36,6 +36,7 @@ mod progress;
 mod rankings;
 mod report;
 mod reset;
+mod spreadsheets;
 mod structure;
 mod systemd;
 mod time_zone;

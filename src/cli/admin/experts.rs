@@ -38,9 +38,9 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
-        /// Output format
-        #[arg(long, value_parser = Format::parser(Format::LIST), default_value = "table")]
-        format: Format,
+        /// Output format; by default that of the extension of --output, or table
+        #[arg(long, value_parser = Format::parser(Format::LIST))]
+        format: Option<Format>,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -76,8 +76,8 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(db: &Path, format: Format, output: &OutputArgs) -> Result<(), Failure> {
-    output.check(format)?;
+fn list(db: &Path, format: Option<Format>, output: &OutputArgs) -> Result<(), Failure> {
+    let format = output.format(format, Format::LIST)?;
     let db = &Db::open_for_report(db)?;
     let experts = db.experts()?;
     if experts.is_empty() {

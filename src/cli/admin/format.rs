@@ -1,6 +1,7 @@
 //! The output formats, and the flags of the commands that offer several.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -15,7 +16,7 @@ use crate::{
     cli::{failure::Failure, output},
     render::{
         ColorMode, Format as _, Report,
-        csv::Csv,
+        csv::{Csv, Reader},
         json::Json,
         ndjson::Ndjson,
         table::{Screen, Table},
@@ -59,19 +60,50 @@ pub(super) struct OutputArgs {
     /// Write to this file, which appears complete or not at all; - for standard output
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// With --format csv: no leading ' in cells that a spreadsheet would run as formulas
+    /// CSV for a spreadsheet: local times, and a byte order mark
+    #[arg(long = "for", value_name = "PROGRAM", value_enum)]
+    audience: Option<Audience>,
+    /// With --format csv: no ' before what a spreadsheet would run as a formula
     #[arg(long)]
     raw_csv: bool,
 }
 
+/// Who a CSV is for, if not programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Audience {
+    Excel,
+}
+
 impl OutputArgs {
-    pub(super) fn check(&self, format: Format) -> Result<(), Failure> {
-        if self.raw_csv && format != Format::Csv {
-            return Err(Failure::Usage(
-                "--raw-csv is only for --format csv".to_owned(),
-            ));
+    /// The format: the one that was `given`, or else that of `--for`, or that of the extension of `--output`, or a table.
+    ///
+    /// # Errors
+    /// If an option is for another format, or if the extension names no format of `offered`.
+    pub(super) fn format(
+        &self,
+        given: Option<Format>,
+        offered: &[Format],
+    ) -> Result<Format, Failure> {
+        let by_extension = || self.extension().map(|name| by_extension(name, offered));
+        let format = match (given, self.audience) {
+            (Some(given), _) => given,
+            (None, Some(Audience::Excel)) => by_extension().unwrap_or(Ok(Format::Csv))?,
+            (None, None) => by_extension().unwrap_or(Ok(Format::Table))?,
+        };
+        for (flag, is_given) in [
+            ("--raw-csv", self.raw_csv),
+            ("--for excel", self.audience.is_some()),
+        ] {
+            if is_given && format != Format::Csv {
+                return Err(Failure::Usage(format!("{flag} is only for --format csv")));
+            }
         }
-        Ok(())
+        Ok(format)
+    }
+
+    /// The extension of the file; none for standard output.
+    fn extension(&self) -> Option<&OsStr> {
+        self.output.as_ref()?.extension()
     }
 
     /// Writes `report` in `format`. Not for [`Format::Html`], which needs more than the
@@ -89,19 +121,23 @@ impl OutputArgs {
         match format {
             Format::Table => self.table(zone).write(report, out),
             Format::Html => Err(io::ErrorKind::Unsupported.into()),
-            Format::Csv => self.csv().write(report, out),
+            Format::Csv => self.csv(zone).write(report, out),
             Format::Json => Json.write(report, out),
             Format::Ndjson => Ndjson.write(report, out),
         }
     }
 
-    fn csv(&self) -> Csv {
+    fn csv(&self, zone: &TimeZone) -> Csv {
         let cells = if self.raw_csv {
             Cells::Raw
         } else {
             Cells::Guarded
         };
-        Csv { cells }
+        let reader = match self.audience {
+            Some(Audience::Excel) => Reader::Excel(zone.clone()),
+            None => Reader::Program,
+        };
+        Csv { cells, reader }
     }
 
     /// A table in a file has no colours.
@@ -116,4 +152,30 @@ impl OutputArgs {
         };
         Table { screen }
     }
+}
+
+/// The format of files with an `extension`.
+fn by_extension(extension: &OsStr, offered: &[Format]) -> Result<Format, Failure> {
+    let name = extension.to_string_lossy().to_lowercase();
+    let format = match &*name {
+        "txt" => Some(Format::Table),
+        "html" | "htm" => Some(Format::Html),
+        "csv" => Some(Format::Csv),
+        "json" => Some(Format::Json),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        // The error that the file belongs to the database comes later.
+        "db" | "db-wal" | "db-shm" => Some(Format::Table),
+        _ => None,
+    };
+    if let Some(format) = format.filter(|format| offered.contains(format)) {
+        return Ok(format);
+    }
+    let next = match &*name {
+        "xlsx" | "xls" | "ods" => "name it .csv and add --for excel",
+        "pdf" => "name it .html and print it from a browser",
+        _ => "give --format, or name it .txt, .csv or .json",
+    };
+    Err(Failure::Usage(format!(
+        "--output: no format has the extension .{name}; {next}"
+    )))
 }

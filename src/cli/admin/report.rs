@@ -99,9 +99,9 @@ pub(super) struct ReportArgs {
     /// 50 (200 clicks) and a page at 1000 (5000 clicks). A page has at most 20000 rows
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
-    /// Output format
-    #[arg(long, value_parser = Format::parser(Format::REPORT), default_value = "table", help_heading = OUTPUT)]
-    format: Format,
+    /// Output format; by default that of the extension of --output, or table
+    #[arg(long, value_parser = Format::parser(Format::REPORT), help_heading = OUTPUT)]
+    format: Option<Format>,
     #[command(flatten, next_help_heading = OUTPUT)]
     output: OutputArgs,
 }
@@ -112,7 +112,7 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 }
 
 pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
-    args.output.check(args.format)?;
+    let format = args.output.format(args.format, Format::REPORT)?;
     let now = &args.zone.apply(now);
     let until = resolve("--until", args.until, now)?;
     let mut selection = args.filter.selection(until, now)?;
@@ -121,8 +121,8 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     // In one snapshot, so that all parts of a page show the same clicks.
     let (report, page) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
-            let report = args.read(db, &selection, now.time_zone())?;
-            let page = match args.format {
+            let report = args.read(db, format, &selection, now.time_zone())?;
+            let page = match format {
                 Format::Html => Some(args.read_page(db, &report, &selection, now)?),
                 _ => None,
             };
@@ -134,23 +134,27 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     }
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, out),
-        None => args
-            .output
-            .write(args.format, &report, now.time_zone(), out),
+        None => args.output.write(format, &report, now.time_zone(), out),
     })
 }
 
 impl ReportArgs {
     /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
-    fn read(&self, db: &Db, selection: &Selection, zone: &TimeZone) -> Result<Report, Error> {
-        let rows_max = self.limit(&ROWS);
+    fn read(
+        &self,
+        db: &Db,
+        format: Format,
+        selection: &Selection,
+        zone: &TimeZone,
+    ) -> Result<Report, Error> {
+        let rows_max = self.limit(format, &ROWS);
         let ranking = |by| {
             Ok(Report::Ranking(reports::ranking(
                 db, by, selection, rows_max,
             )?))
         };
         let timeline = |subject| {
-            let clicks_max = self.limit(&CLICKS);
+            let clicks_max = self.limit(format, &CLICKS);
             let timeline = reports::timeline(db, subject, selection, clicks_max)?;
             Ok(Report::Timeline(timeline))
         };
@@ -169,25 +173,18 @@ impl ReportArgs {
                 db,
                 selection,
                 zone,
-                self.gaps(),
+                gaps(format),
                 rows_max,
             )?)),
         }
     }
 
     /// Tables and pages have a default limit, because people and browsers read them. Programs get everything.
-    fn limit(&self, default: &Limits) -> Option<NonZeroU64> {
-        match self.format {
+    fn limit(&self, format: Format, default: &Limits) -> Option<NonZeroU64> {
+        match format {
             Format::Table => self.limit.or(Some(default.table)),
             Format::Html => Some(self.limit.map_or(default.page, |limit| limit.min(ROWS_MAX))),
             _ => self.limit,
-        }
-    }
-
-    fn gaps(&self) -> Gaps {
-        match self.format {
-            Format::Table | Format::Html => Gaps::OneRow,
-            _ => Gaps::LeftOut,
         }
     }
 
@@ -215,6 +212,13 @@ impl ReportArgs {
             // `--limit` counts leads, so it does not limit their clicks.
             clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
         })
+    }
+}
+
+fn gaps(format: Format) -> Gaps {
+    match format {
+        Format::Table | Format::Html => Gaps::OneRow,
+        _ => Gaps::LeftOut,
     }
 }
 
