@@ -19,7 +19,6 @@ use std::{
 };
 
 use crate::{
-    click::Click,
     expert::{Expert, ExpertNames},
     progress::Progress,
     text::memory::OutOfMemory,
@@ -37,7 +36,7 @@ pub(crate) use selection::{EmailFilter, Selection, Window};
 pub(crate) use sqlite::{
     backup::BackupContent,
     feed::{Feed, NewClicks},
-    insert::ImportLock,
+    insert::{ImportLock, NumberedClick},
     pace::Pace,
     writer::{Writer, WriterCounts},
 };
@@ -223,6 +222,15 @@ impl Db {
         db.import_experts(experts)
     }
 
+    /// Removes the expert with the canonical `username`, in all spellings, and returns what was removed. Clicks stay.
+    ///
+    /// # Errors
+    /// As [`Db::import_experts`].
+    pub(crate) fn remove_expert(&self, username: &str) -> Result<Vec<Expert>, Error> {
+        let Self::Sqlite(db) = self;
+        db.remove_expert(username)
+    }
+
     /// Waits until no other import stores clicks, and keeps others waiting.
     ///
     /// # Errors
@@ -232,7 +240,7 @@ impl Db {
         db.lock_imports()
     }
 
-    /// Inserts the first of `clicks`, with their times and numbers, in one transaction that is so short that the clicks of pages
+    /// Inserts the first of `clicks` in one transaction that is so short that the clicks of pages
     /// can wait for it. Returns their number, and leaves the others in the iterator. `line` returns the line in a file of the
     /// click with a number, for the error. Then it leaves the lock to other programs for as long.
     ///
@@ -240,7 +248,7 @@ impl Db {
     /// If the database rejects a click, or can't be written to. Then nothing is inserted.
     pub(crate) fn insert_some(
         &self,
-        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        clicks: &mut impl Iterator<Item = NumberedClick>,
         line: impl Fn(usize) -> u64,
     ) -> Result<u64, Error> {
         let Self::Sqlite(db) = self;

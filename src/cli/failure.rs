@@ -42,6 +42,8 @@ pub(super) enum Failure {
         new => format!("{} imported; import the file again to continue, which skips them", counted(*new, "click")),
     })]
     ImportStopped { new: u64, error: StorageError },
+    #[error("no expert '{username}' in {}; `leadclicks experts list` lists them", .path.display())]
+    NoExpert { username: String, path: PathBuf },
     /// A health check found so many problems, or warnings, and printed them.
     #[error("{}", counted(*.1, .0.name()))]
     Unhealthy(State, u64),

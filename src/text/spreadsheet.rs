@@ -12,9 +12,10 @@
 use std::borrow::Cow;
 
 /// How the cells of a CSV are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Cells {
     /// With a `'` wherever a spreadsheet would run a formula, for people.
+    #[default]
     Guarded,
     /// Unchanged, for programs.
     Raw,
