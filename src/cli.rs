@@ -10,6 +10,7 @@ mod failure;
 )]
 mod instant;
 mod output;
+mod pager;
 mod progress;
 mod signals;
 mod systemd;

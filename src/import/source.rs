@@ -262,10 +262,7 @@ impl<'a> Lines<'a> {
     }
 
     fn count(&self, bytes: &[u8]) -> u64 {
-        bytes
-            .iter()
-            .filter(|byte| **byte == self.line_break)
-            .count() as u64
+        bytes.split(|byte| *byte == self.line_break).count() as u64 - 1
     }
 }
 

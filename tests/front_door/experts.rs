@@ -466,13 +466,12 @@ fn lines_that_only_carriage_returns_end_are_counted() {
 fn if_no_row_is_valid_the_import_fails_and_only_the_first_are_named() {
     let site = Site::new().with_schema("");
     let header = "username,first_name,last_name\n";
-    let skipped: String = (2..22)
-        .map(|line| {
-            format!(
-                "leadclicks: line {line} skipped: the username should have at least 1 character\n"
-            )
-        })
-        .collect();
+    let skipped = (2..22).fold(String::new(), |lines, line| {
+        lines
+            + "leadclicks: line "
+            + &line.to_string()
+            + " skipped: the username should have at least 1 character\n"
+    });
     let bad = ",A,B\n".repeat(2000);
     let error = format!(
         "{skipped}leadclicks: 1980 more lines skipped\nleadclicks: cannot import from standard input: \
@@ -541,7 +540,7 @@ fn clicked_usernames_that_are_no_experts_are_named_after_an_import() {
             "2 new, 0 changed, 0 unchanged, 0 skipped\n",
             "leadclicks: 6 clicked usernames are not among the experts: ghost1, ghost2, ghost3, ghost4, ghost5 and 1 more\n",
         );
-    let all: String = (1..7).map(|i| format!("ghost{i},,\n")).collect();
+    let all = [1, 2, 3, 4, 5, 6].map(|i| format!("ghost{i},,\n")).concat();
     let experts = format!("username,first_name,last_name\n{all}");
     site.run_with_input(&["experts", "import", "-"], experts.as_bytes())
         .assert(0, "6 new, 0 changed, 0 unchanged, 0 skipped\n", "");

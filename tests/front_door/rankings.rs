@@ -40,13 +40,13 @@ fn experts_are_ranked_by_their_clicks_and_then_by_the_latest() {
     let site = fixture();
     site.run(&["report", "--by-expert"]).assert(
         0,
-        " Expert                  Clicks   Share   Leads   Latest click
-───────────────────────────────────────────────────────────────────────────
- Jane Doe (jdoe)              3   37.5%       2   2026-11-01 23:59   █████
- ghost                        2   25.0%       2   2026-11-01 09:00   ███▍
- Zoë O'Neil, Jr. (zoë)        1   12.5%       1   2026-11-02 12:30   █▊
- blank                        1   12.5%       1   2026-11-01 10:00   █▊
- =ghost                       1   12.5%       1   2026-10-30 00:00   █▊
+        " Expert            Clicks   Share   Leads   Latest click
+─────────────────────────────────────────────────────────────────────
+ Jane Doe               3   37.5%       2   2026-11-01 23:59   █████
+ ghost                  2   25.0%       2   2026-11-01 09:00   ███▍
+ Zoë O'Neil, Jr.        1   12.5%       1   2026-11-02 12:30   █▊
+ blank                  1   12.5%       1   2026-11-01 10:00   █▊
+ =ghost                 1   12.5%       1   2026-10-30 00:00   █▊
 
 5 experts, 5 leads, 8 clicks; times in UTC
 ",
@@ -307,11 +307,11 @@ fn the_clicks_of_one_lead_are_listed_with_their_experts_newest_first() {
         "\
 amy@example.com
 
- Time               Expert            Search
-───────────────────────────────────────────────────────────────────────
- 2026-11-01 09:00   ghost             =HYPERLINK(\"http://example.com\")
- 2026-11-01 09:00   Jane Doe (jdoe)
- 2026-10-31 00:00   Jane Doe (jdoe)     two  blanks
+ Time               Expert     Search
+────────────────────────────────────────────────────────────────
+ 2026-11-01 09:00   ghost      =HYPERLINK(\"http://example.com\")
+ 2026-11-01 09:00   Jane Doe
+ 2026-10-31 00:00   Jane Doe     two  blanks
 
 2 experts, 3 clicks; times in UTC
 ",

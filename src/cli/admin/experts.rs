@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cli::{failure::Failure, output, print_error},
     click::canonical_username,
+    expert::ExpertNames,
     import::{self, ImportError, experts::parse},
     render::Report,
     storage::Db,
@@ -44,8 +45,10 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
-        /// Output format; by default that of the extension of --output, or table
-        #[arg(long, value_parser = Format::parser(Format::LIST))]
+        /// table, csv, json or ndjson
+        ///
+        /// By default that of the extension of --output, or table.
+        #[arg(long, value_parser = Format::parser(Format::LIST), hide_possible_values = true)]
         format: Option<Format>,
         #[command(flatten)]
         output: OutputArgs,
@@ -125,6 +128,12 @@ fn list(db: &Path, format: Option<Format>, output: &OutputArgs) -> Result<(), Fa
     }
     let report = Report::Experts(experts);
     output::write(db, output.output.as_deref(), |out| {
-        output.write(format, &report, &TimeZone::UTC, out)
+        output.write(
+            format,
+            &report,
+            &TimeZone::UTC,
+            &ExpertNames::default(),
+            out,
+        )
     })
 }

@@ -19,17 +19,24 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only clicks on this expert: a username, or else a name, or a part of either that no other expert has
+    /// Clicks on this expert: a username or name, or a part
+    ///
+    /// A username, or else a name, or a part of either that no other expert has.
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Option<String>,
-    /// Only clicks of this lead, or of the leads of a domain: @example.com
+    /// Clicks of this lead, or of a domain: @example.com
+    ///
+    /// In any spelling. A domain is all leads of exactly that domain.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     email: Option<String>,
-    /// Only clicks after a search that contains this text, a case-insensitive substring
+    /// Clicks after a search that contains this text
+    ///
+    /// A case-insensitive substring.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     query: Option<String>,
-    /// Clicks from this time on: today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
-    /// 2026-11-01T09:30:00Z
+    /// Clicks from this time on: today, 24h, 7d, 2026-11-01
+    ///
+    /// today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<Instant>,
 }
@@ -146,7 +153,9 @@ const CORRECT_ZONE: &str = "correct it, install the system's tzdata, or pass --t
 
 #[derive(Debug, Args)]
 pub(super) struct ZoneArgs {
-    /// Time zone of local times and days, for example Europe/Berlin or UTC; by default the system's
+    /// Time zone, for example Europe/Berlin or UTC
+    ///
+    /// That of local times and days; by default the system's.
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
     tz: Option<TimeZone>,
 }
@@ -163,21 +172,16 @@ impl ZoneArgs {
         self.in_zone(now)
     }
 
-    /// As [`ZoneArgs::apply`], for a time by which rows are deleted.
+    /// Checks a time by which rows are deleted.
     ///
     /// # Errors
     /// When `time` depends on a time zone that the system does not know.
-    pub(super) fn apply_strictly(
-        &self,
-        flag: &str,
-        time: Instant,
-        now: &Zoned,
-    ) -> Result<Zoned, Failure> {
+    pub(super) fn check(&self, flag: &str, time: Instant, now: &Zoned) -> Result<(), Failure> {
         match self.unknown(now) {
             Some(zone) if time.depends_on_zone() => Err(Failure::Usage(format!(
                 "{flag} depends on the time zone of {zone}, which this system does not know; {CORRECT_ZONE}"
             ))),
-            _ => Ok(self.in_zone(now)),
+            _ => Ok(()),
         }
     }
 
@@ -188,7 +192,8 @@ impl ZoneArgs {
         }
     }
 
-    fn in_zone(&self, now: &Zoned) -> Zoned {
+    /// `now` in the time zone that was given, or else in its own.
+    pub(super) fn in_zone(&self, now: &Zoned) -> Zoned {
         match &self.tz {
             Some(zone) => now.with_time_zone(zone.clone()),
             None => now.clone(),

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
+    expert::ExpertNames,
     render::{
         ColorMode, Format as _, Report,
         csv::{Csv, Reader},
@@ -57,14 +58,25 @@ impl Format {
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write to this file, which appears complete or not at all; - for standard output
+    /// Write to this file, whose extension is the format
+    ///
+    /// The file appears complete or not at all. - is standard output.
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// CSV for a spreadsheet: local times, and a byte order mark
-    #[arg(long = "for", value_name = "PROGRAM", value_enum)]
+    /// For excel: a CSV that spreadsheets read
+    ///
+    /// With local times. It begins with a byte order mark, by which they recognise UTF-8. The only program is excel.
+    #[arg(
+        long = "for",
+        value_name = "PROGRAM",
+        value_enum,
+        hide_possible_values = true
+    )]
     audience: Option<Audience>,
-    /// With --format csv: no ' before what a spreadsheet would run as a formula
-    #[arg(long)]
+    /// CSV for programs, without a ' before formulas
+    ///
+    /// By default, a CSV has a ' before whatever a spreadsheet would run as a formula.
+    #[arg(long, hide_short_help = true)]
     raw_csv: bool,
 }
 
@@ -106,7 +118,7 @@ impl OutputArgs {
         self.output.as_ref()?.extension()
     }
 
-    /// Writes `report` in `format`. Not for [`Format::Html`], which needs more than the
+    /// Writes `report` in `format`, for a reader in `zone`; `names` are those of all experts. Not for [`Format::Html`], which needs more than the
     /// report; see [`crate::render::html::Html`].
     ///
     /// # Errors
@@ -116,10 +128,11 @@ impl OutputArgs {
         format: Format,
         report: &Report,
         zone: &TimeZone,
+        names: &ExpertNames,
         out: &mut impl Write,
     ) -> io::Result<()> {
         match format {
-            Format::Table => self.table(zone).write(report, out),
+            Format::Table => self.table(zone, names).write(report, out),
             Format::Html => Err(io::ErrorKind::Unsupported.into()),
             Format::Csv => self.csv(zone).write(report, out),
             Format::Json => Json.write(report, out),
@@ -141,8 +154,8 @@ impl OutputArgs {
     }
 
     /// A table in a file has no colours.
-    fn table(&self, zone: &TimeZone) -> Table {
-        let screen = output::screen(zone.clone());
+    fn table(&self, zone: &TimeZone, names: &ExpertNames) -> Table {
+        let screen = output::screen(zone.clone()).for_experts(names);
         let screen = match self.output.as_deref() {
             Some(path) if path != Path::new("-") => Screen {
                 colors: ColorMode::Plain,
@@ -158,13 +171,12 @@ impl OutputArgs {
 fn by_extension(extension: &OsStr, offered: &[Format]) -> Result<Format, Failure> {
     let name = extension.to_string_lossy().to_lowercase();
     let format = match &*name {
-        "txt" => Some(Format::Table),
+        // The error that the file belongs to the database comes later.
+        "txt" | "db" | "db-wal" | "db-shm" => Some(Format::Table),
         "html" | "htm" => Some(Format::Html),
         "csv" => Some(Format::Csv),
         "json" => Some(Format::Json),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
-        // The error that the file belongs to the database comes later.
-        "db" | "db-wal" | "db-shm" => Some(Format::Table),
         _ => None,
     };
     if let Some(format) = format.filter(|format| offered.contains(format)) {

@@ -174,17 +174,17 @@ pub(super) fn print_unknown_experts(db: &Db) -> Result<(), Failure> {
     if unknown.count == 0 {
         return Ok(());
     }
-    let mut named = unknown.named.join(", ");
-    let more = unknown.count - unknown.named.len() as u64;
-    if more > 0 {
-        named += &format!(" and {more} more");
-    }
+    let more = match unknown.count - unknown.named.len() as u64 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = unknown.named.join(", ");
     let (usernames, are) = match unknown.count {
         1 => ("username", "is"),
         _ => ("usernames", "are"),
     };
     let sentence = format!(
-        "{} clicked {usernames} {are} not among the experts: {named}",
+        "{} clicked {usernames} {are} not among the experts: {named}{more}",
         unknown.count
     );
     print_error("leadclicks", &sentence);

@@ -21,7 +21,10 @@ use crate::{
         output,
         progress::{READING_CLICKS, timed},
     },
-    render::{counted, table::Table},
+    render::{
+        counted,
+        table::{self, Table},
+    },
     storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection},
     text::visible_path,
     timestamp::Timestamp,
@@ -44,7 +47,10 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 #[command(
     group(ArgGroup::new("which").required(true).multiple(true)
         .args(["older_than", "since", "until", "expert", "email", "query"])),
-    mut_arg("expert", |arg| arg.help("Only clicks on the expert with this username, in any spelling")),
+    mut_arg("expert", |arg| {
+        let help = "Clicks on the expert with this username, in any spelling";
+        arg.help(help).long_help(help)
+    }),
     after_help = "\
 Examples:
   leadclicks purge --older-than 365d --dry-run
@@ -75,12 +81,16 @@ pub(super) struct PurgeArgs {
 }
 
 pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
-    let selection = args.selection(now)?;
+    let (selection, now) = &args.selection(now)?;
+    let zone = now.time_zone();
     let db = args.confirm.open(db)?;
     let path = visible_path(db.path());
-    let Some(found) = timed(READING_CLICKS, || db.find_clicks(&selection))? else {
-        let similar = similar_experts(&db, &selection)?;
-        let nothing = format!("no clicks {} in {path}{similar}", described(&selection));
+    let Some(found) = timed(READING_CLICKS, || db.find_clicks(selection))? else {
+        let similar = similar_experts(&db, selection)?;
+        let nothing = format!(
+            "no clicks {} in {path}{similar}",
+            described(selection, zone)
+        );
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
@@ -89,7 +99,7 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = show(&db, &selection, &found)?;
+    let shown = show(&db, selection, &found, zone)?;
     let confirmed = args
         .confirm
         .confirm(&db, Deletion::Steps, shown, WORD, "")?;
@@ -104,17 +114,19 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
 }
 
 impl PurgeArgs {
-    fn selection(&self, now: &Zoned) -> Result<Selection, Failure> {
-        let mut zoned = now.clone();
+    /// The clicks to delete, and `now` in the time zone of times.
+    fn selection(&self, now: &Zoned) -> Result<(Selection, Zoned), Failure> {
         for (flag, time) in [
             ("--older-than", self.older_than),
             ("--since", self.filter.since()),
             ("--until", self.until),
         ] {
             if let Some(time) = time {
-                zoned = self.zone.apply_strictly(flag, time, now)?;
+                self.zone.check(flag, time, now)?;
             }
         }
+        // The time zone is named with the times, so an unknown one needs no warning.
+        let zoned = self.zone.in_zone(now);
         let until = match resolve("--older-than", self.older_than, &zoned)? {
             Some(before) if before > Timestamp::new(now.timestamp()) => {
                 return Err(Failure::Usage(
@@ -124,16 +136,25 @@ impl PurgeArgs {
             Some(before) => Some(before),
             None => resolve("--until", self.until, &zoned)?,
         };
-        self.filter.selection(until, &zoned)
+        Ok((self.filter.selection(until, &zoned)?, zoned))
     }
 }
 
 /// The end of `no clicks …`.
-fn described(selection: &Selection) -> String {
+fn described(selection: &Selection, zone: &TimeZone) -> String {
     match selection.window.until {
-        Some(until) if is_only_old(selection) => format!("from before {}", until.rfc3339()),
+        Some(until) if is_only_old(selection) => format!(
+            "from before {} {}",
+            until.local_seconds(zone),
+            zone_name(zone)
+        ),
         _ => "meet these conditions".to_owned(),
     }
+}
+
+/// What follows a time: the name of its zone.
+fn zone_name(zone: &TimeZone) -> &str {
+    table::zone_name(zone).unwrap_or("local time")
 }
 
 /// Whether all clicks from before a time are selected.
@@ -148,18 +169,31 @@ fn is_only_old(selection: &Selection) -> bool {
 }
 
 /// Prints the path of the database, and which clicks would be deleted. For retention, the time says that.
-fn show(db: &Db, selection: &Selection, found: &FoundClicks) -> Result<io::Result<()>, Error> {
+fn show(
+    db: &Db,
+    selection: &Selection,
+    found: &FoundClicks,
+    zone: &TimeZone,
+) -> Result<io::Result<()>, Error> {
     let names = db.expert_names()?;
     let clicks = counted(found.count, "click");
     let leads = counted(found.leads, "lead");
-    let (first, last) = (found.first.rfc3339(), found.last.rfc3339());
+    let (first, last) = (
+        found.first.local_seconds(zone),
+        found.last.local_seconds(zone),
+    );
+    let zone_name = zone_name(zone);
     let print = || {
         let mut out = io::stdout().lock();
         writeln!(out, "{}\n", visible_path(db.path()))?;
-        writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
+        writeln!(
+            out,
+            "{clicks} of {leads},\nfrom {first} to {last} {zone_name}"
+        )?;
         if !is_only_old(selection) {
             writeln!(out)?;
-            let screen = output::screen(TimeZone::UTC);
+            // With the usernames, which `--expert` takes here.
+            let screen = output::screen(zone.clone());
             Table { screen }.found_clicks(found, &names, &mut out)?;
         }
         if let Some(EmailFilter::Address(_)) = selection.email {

@@ -56,7 +56,7 @@ const OUTPUT: &str = "Output";
     group(ArgGroup::new("report").required(true).multiple(true)
         .args(["by_email", "by_expert", "by_query", "by_day", "expert", "email"])),
     group(ArgGroup::new("by").args(["by_email", "by_expert", "by_query", "by_day"])),
-    after_help = "\
+    after_long_help = "\
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
@@ -76,13 +76,15 @@ and pages, and UTC in the other formats. Days are local in all formats."
     reason = "each is a flag, and clap lets only one be given"
 )]
 pub(super) struct ReportArgs {
-    /// All clicks, grouped by lead; the lead with the latest click first
+    /// All clicks by lead; the lead with the latest click first
     #[arg(long, help_heading = REPORTS)]
     by_email: bool,
     /// The most-clicked experts
     #[arg(long, help_heading = REPORTS)]
     by_expert: bool,
-    /// The most frequent searches before a click, case-insensitive
+    /// The most frequent searches before a click
+    ///
+    /// Searches that differ only in case and white space count as one.
     #[arg(long, help_heading = REPORTS)]
     by_query: bool,
     /// Clicks and leads per day, newest first
@@ -90,17 +92,23 @@ pub(super) struct ReportArgs {
     by_day: bool,
     #[command(flatten, next_help_heading = FILTERS)]
     filter: FilterArgs,
-    /// Clicks before this time, in the forms of --since
+    /// Clicks before this time
+    ///
+    /// In the forms of --since.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = FILTERS)]
     until: Option<Instant>,
     #[command(flatten, next_help_heading = FILTERS)]
     zone: ZoneArgs,
-    /// Show at most this many leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at
-    /// 50 (200 clicks) and a page at 1000 (5000 clicks). A page has at most 20000 rows
+    /// Show at most this many rows
+    ///
+    /// Leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at 50 (200 clicks) and a page
+    /// at 1000 (5000 clicks). A page has at most 20000 rows.
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
-    /// Output format; by default that of the extension of --output, or table
-    #[arg(long, value_parser = Format::parser(Format::REPORT), help_heading = OUTPUT)]
+    /// table, html, csv, json or ndjson
+    ///
+    /// By default that of the extension of --output, or table.
+    #[arg(long, value_parser = Format::parser(Format::REPORT), hide_possible_values = true, help_heading = OUTPUT)]
     format: Option<Format>,
     #[command(flatten, next_help_heading = OUTPUT)]
     output: OutputArgs,
@@ -119,14 +127,14 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     let db = &Db::open_for_report(db)?;
     let unknown_expert = find_expert(db, &mut selection)?;
     // In one snapshot, so that all parts of a page show the same clicks.
-    let (report, page) = timed(READING_CLICKS, || {
+    let (report, page, names) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
             let report = args.read(db, format, &selection, now.time_zone())?;
             let page = match format {
                 Format::Html => Some(args.read_page(db, &report, &selection, now)?),
                 _ => None,
             };
-            Ok((report, page))
+            Ok((report, page, db.expert_names()?))
         })
     })?;
     if report.is_empty() {
@@ -134,7 +142,9 @@ pub(super) fn run(db: &Path, args: &ReportArgs, now: &Zoned) -> Result<(), Failu
     }
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, out),
-        None => args.output.write(format, &report, now.time_zone(), out),
+        None => args
+            .output
+            .write(format, &report, now.time_zone(), &names, out),
     })
 }
 

@@ -47,6 +47,10 @@ pub(super) fn run(db: &Path, args: &SummaryArgs, now: &Zoned) -> Result<(), Fail
     output::write(db, None, |out| match args.format {
         Format::Json => Json::summary(out, &summary),
         _ if is_empty => Ok(()),
-        _ => summary::table(out, &summary, &output::screen(now.time_zone().clone())),
+        _ => {
+            let screen = output::screen(now.time_zone().clone());
+            let screen = screen.for_experts(&summary.top_experts.names);
+            summary::table(out, &summary, &screen)
+        }
     })
 }

@@ -99,9 +99,10 @@ fn read_texts<'row>(
         search_query: read(Columns::SEARCH_QUERY, 3)?,
         created_at: Timestamp::EPOCH,
         // A host app may store something else there.
-        click_id: match columns.contains(Columns::CLICK_ID) {
-            true => ClickId::parse(&text(row.get_ref(5)?)).ok(),
-            false => None,
+        click_id: if columns.contains(Columns::CLICK_ID) {
+            ClickId::parse(&text(row.get_ref(5)?)).ok()
+        } else {
+            None
         },
     })
 }
