@@ -119,10 +119,12 @@ impl fmt::Display for BadLines {
     }
 }
 
-/// Whether the file at `path` is a SQLite database. False for standard input, and for what can't be read.
+/// Whether the file at `path` is a SQLite database. False for standard input and other pipes, from which this reads nothing, and
+/// for what can't be read.
 pub(crate) fn is_database(path: &Path) -> bool {
     let mut beginning = [0; source::SQLITE.len()];
     path != Path::new("-")
+        && path.is_file()
         && File::open(path).is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok())
         && beginning == source::SQLITE
 }

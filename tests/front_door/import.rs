@@ -712,3 +712,11 @@ fn a_database_to_import_is_another_one_and_takes_no_options_of_files() {
     );
     site.run(&["import", path]).assert(1, "", &error);
 }
+
+#[test]
+fn a_pipe_with_a_name_is_read_like_a_file() {
+    let site = Site::new().with_schema("");
+    site.write("clicks.csv", csv(&[AMY]));
+    let script = "mkfifo pipe; cat clicks.csv >pipe & exec leadclicks import pipe";
+    Ran::finish(site.shell(script), b"").assert(0, "1 new, 0 already stored\n", "");
+}
