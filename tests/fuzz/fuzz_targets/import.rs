@@ -61,7 +61,12 @@ fn assert_each_row_is_an_expert_or_skipped(parsed: &ParsedExperts, file: &[u8]) 
             "{expert:?} occurs twice"
         );
     }
-    assert!(parsed.skipped.named.is_sorted_by_key(|skipped| skipped.line));
+    assert!(
+        parsed
+            .skipped
+            .named
+            .is_sorted_by_key(|skipped| skipped.line)
+    );
     for skipped in &parsed.skipped.named {
         assert!((1..=lines(file)).contains(&skipped.line), "{skipped:?}");
         assert!(!skipped.reason.is_empty());
@@ -72,13 +77,21 @@ fn assert_each_row_is_an_expert_or_skipped(parsed: &ParsedExperts, file: &[u8]) 
 fn assert_lines_are_right(parsed: &ParsedExperts, file: &[u8]) {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let lone_return = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
-    if file.contains(&0) || parsed.skipped.not_named() > 0 || file.to_ascii_lowercase().starts_with(b"sep=") {
+    if file.contains(&0)
+        || parsed.skipped.not_named() > 0
+        || file.to_ascii_lowercase().starts_with(b"sep=")
+    {
         return;
     }
     if file.contains(&b'"') || file.ends_with(b"\r") || file.windows(2).any(lone_return) {
         return;
     }
-    let mut skipped = parsed.skipped.named.iter().map(|skipped| skipped.line).peekable();
+    let mut skipped = parsed
+        .skipped
+        .named
+        .iter()
+        .map(|skipped| skipped.line)
+        .peekable();
     let mut experts = parsed.experts.iter();
     let rows = (1..).zip(file.split(|byte| *byte == b'\n'));
     for (line, row) in rows.filter(|(_, row)| !matches!(row, [] | [b'\r'])).skip(1) {

@@ -8,7 +8,8 @@ fuzz_target!(|text: &str| {
     let cell = Cells::Guarded.write(text);
     let is_address = cell.starts_with('+') && cell.contains('@');
     for part in cell.split([',', ';', '|', '\t', '\r', '\n']) {
-        let part = part.trim_start_matches(|c: char| c == '"' || c.is_whitespace() || c.is_control());
+        let part =
+            part.trim_start_matches(|c: char| c == '"' || c.is_whitespace() || c.is_control());
         let is_formula = part.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
         assert!(!is_formula || is_address, "{cell:?}");
     }
