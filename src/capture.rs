@@ -1,6 +1,7 @@
 //! The only public route: `POST` a click, get 202 when it is committed and fsynced.
 //!
-//! HTTP clients can read nothing and write nothing else. A refusal says what the client should change and never repeats
+//! HTTP clients can read nothing and write nothing else. If the operator sets a path for health checks, a `GET` of it says
+//! whether a click could be stored. A refusal says what the client should change and never repeats
 //! what it sent. Logs and counts hold no personal data.
 
 mod answer;
@@ -35,13 +36,14 @@ use tokio::{
 
 use crate::storage::{ClickQueue, NotStored, WriterCounts};
 use answer::{Answer, Preflights, Reply};
+use clients::Peer;
 use connection::{InRequest, Phase, TimedStream};
 use counts::Counts;
 use rate::Limiter;
 use slots::Slots;
 
-pub(crate) use clients::{Peer, TrustedProxies, TrustedProxy};
-pub(crate) use listen::{Address, Listener};
+pub(crate) use clients::{TrustedProxies, TrustedProxy};
+pub(crate) use listen::{Address, Listener, SocketMode};
 pub(crate) use origin::{Origin, Origins};
 pub(crate) use rate::RateLimit;
 
@@ -94,6 +96,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) struct Settings {
     /// The paths that accept clicks, each beginning with `/`.
     pub(crate) paths: Vec<String>,
+    /// The path that says whether a click could be stored, if any; not one of `paths`.
+    pub(crate) health_path: Option<String>,
     /// The origins of pages that may post.
     pub(crate) origins: Origins,
     /// The proxies whose `X-Forwarded-For` is trusted.
@@ -244,6 +248,14 @@ impl Server {
         let Reply { answer, closes } = match self.admit(&request, peer) {
             Ok(Admitted::Preflight) => Answer::Preflight.into(),
             Ok(Admitted::Post) => self.capture(request.into_body(), in_request).await,
+            Ok(Admitted::Probe) => {
+                let health = if self.clicks.can_store().await {
+                    Answer::Healthy
+                } else {
+                    Answer::Unhealthy
+                };
+                refuse(health, request.into_body(), 2 * BODY_BYTES_MAX).await
+            }
             // A client that waits for "100 Continue" has not sent its body yet. Whether it will do so after this answer
             // is unknown, so the connection is closed.
             Err(refusal) if request.headers().contains_key(header::EXPECT) => refusal.and_close(),
@@ -255,7 +267,9 @@ impl Server {
         let origins = &self.settings.origins;
         let mut response = answer.to_response(origins.preflights());
         let headers = response.headers_mut();
-        origins.add_cors_headers(origin.as_ref(), headers);
+        if !answer.is_about_health() {
+            origins.add_cors_headers(origin.as_ref(), headers);
+        }
         if matches!(answer, Answer::Preflight) {
             origin::add_preflight_headers(headers);
         }
@@ -269,7 +283,14 @@ impl Server {
     fn admit(&self, request: &Request<Incoming>, peer: Peer) -> Result<Admitted, Answer> {
         let settings = &self.settings;
         let headers = request.headers();
-        if let Some(client) = settings.trusted_proxies.client(peer, headers) {
+        let path = request.uri().path();
+        let is_probe = settings.health_path.as_deref() == Some(path)
+            && [Method::GET, Method::HEAD].contains(request.method());
+        if settings.rate_limit.is_on() && !is_probe {
+            settings.trusted_proxies.warn_of_untrusted(peer, headers);
+        }
+        // A load balancer must not be refused for its probes.
+        if !is_probe && let Some(client) = settings.trusted_proxies.client(peer, headers) {
             self.limiter
                 .count(client)
                 .map_err(|retry_after_secs| Answer::TooManyRequests { retry_after_secs })?;
@@ -283,11 +304,10 @@ impl Server {
         if !has_known_coding(headers) {
             return Err(Answer::UnknownCoding);
         }
-        if !settings
-            .paths
-            .iter()
-            .any(|path| path == request.uri().path())
-        {
+        if is_probe {
+            return Ok(Admitted::Probe);
+        }
+        if !settings.paths.iter().any(|clicks| clicks == path) {
             return Err(Answer::NotFound);
         }
         let admitted = match *request.method() {
@@ -340,6 +360,8 @@ impl Server {
 enum Admitted {
     Post,
     Preflight,
+    /// Of the daemon's health.
+    Probe,
 }
 
 /// Reads a body of at most [`BODY_BYTES_MAX`].

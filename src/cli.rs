@@ -4,13 +4,13 @@ pub mod admin;
 pub mod daemon;
 mod db_path;
 mod failure;
+mod output;
+mod pager;
 #[cfg_attr(
     not(fuzzing),
     expect(unreachable_pub, reason = "tests/fuzz uses this module")
 )]
-mod instant;
-mod output;
-mod pager;
+mod period;
 mod progress;
 mod signals;
 mod systemd;
@@ -18,7 +18,7 @@ mod zone;
 
 /// For tests/fuzz.
 #[cfg(fuzzing)]
-pub use instant::{Instant, ParseInstantError};
+pub use period::{ParsePeriodError, Period};
 
 use std::{fmt, io::Write};
 

@@ -2,20 +2,19 @@
 //!
 //! A format is one file that implements [`Format`], and one line in `cli::admin::format`.
 
+mod asked;
 pub(crate) mod csv;
 pub(crate) mod html;
 mod ink;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod ndjson;
+pub(crate) mod prometheus;
 mod rows;
 pub(crate) mod summary;
 pub(crate) mod table;
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
 use crate::{
     expert::Expert,
@@ -24,19 +23,22 @@ use crate::{
 };
 use rows::List;
 
+pub(crate) use asked::{Asked, period};
 pub(crate) use ink::ColorMode;
 
 /// A report of any kind.
 #[derive(Debug)]
 pub(crate) enum Report {
     ByLead(ByLead),
+    /// A row for each lead.
+    Leads(ByLead),
     Timeline(Timeline),
     Ranking(Ranking),
     ByDay(ByDay),
     Experts(Vec<Expert>),
-    /// The findings about the database at `path`.
+    /// The findings about the database with this name.
     Check {
-        path: PathBuf,
+        name: String,
         findings: Vec<Finding>,
     },
 }
@@ -50,6 +52,7 @@ impl Report {
     fn list(&self) -> List<'_> {
         match self {
             Self::ByLead(report) => rows::by_lead(report),
+            Self::Leads(report) => rows::leads(report),
             Self::Timeline(report) => rows::timeline(report),
             Self::Ranking(report) => rows::ranking(report),
             Self::ByDay(report) => rows::by_day(report),
@@ -61,11 +64,11 @@ impl Report {
 
 /// An output format.
 pub(crate) trait Format {
-    /// Writes `report` and flushes `out`.
+    /// Writes `report` and flushes `out`. CSV and NDJSON have no place for what was `asked`.
     ///
     /// # Errors
     /// When `out` can't be written to.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()>;
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()>;
 }
 
 /// `1 lead`, `2 leads`, `2 searches`.
@@ -82,6 +85,25 @@ fn plural(number: u64, noun: &str) -> String {
     format!("{noun}{ending}")
 }
 
+/// The change in percent, as in `+13%`; none if there was nothing before.
+fn change(now: u64, before: u64) -> Option<String> {
+    if before == 0 {
+        return None;
+    }
+    let (now, before) = (i128::from(now), i128::from(before));
+    // Rounded half up.
+    let percent = ((now - before) * 200 + before).div_euclid(2 * before);
+    Some(format!("{percent:+}%"))
+}
+
+/// A count in the period before, with the change since, as in `8 (+13%)`.
+fn before(now: u64, before: u64) -> String {
+    match change(now, before) {
+        Some(change) => format!("{before} ({change})"),
+        None => before.to_string(),
+    }
+}
+
 /// A share for programs: rounded to four decimal places.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
@@ -89,6 +111,7 @@ fn rounded(share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::before;
     use crate::{
         click::Click,
         import::clicks::{Format, Options, parse},
@@ -97,6 +120,23 @@ mod tests {
         timestamp::Timestamp,
     };
     use proptest::prelude::*;
+
+    #[test]
+    fn a_change_is_shown_in_percent() {
+        let changes = [(1, 0), (0, 8), (8, 8), (9, 8), (7, 8), (24, 8)];
+        let shown = changes.map(|(now, then)| before(now, then));
+        assert_eq!(
+            shown,
+            [
+                "0",
+                "8 (-100%)",
+                "8 (+0%)",
+                "8 (+13%)",
+                "8 (-12%)",
+                "8 (+200%)"
+            ]
+        );
+    }
 
     /// Clicks with their times, many at the same one.
     pub(super) fn clicks() -> impl Strategy<Value = Vec<(Click, Timestamp)>> {

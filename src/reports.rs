@@ -7,9 +7,12 @@
 mod by_day;
 mod by_lead;
 mod clicks;
+mod compare;
 mod find_expert;
+mod lead_order;
 mod leads_by_group;
 mod ranking;
+mod segment;
 mod summary;
 mod timeline;
 
@@ -23,9 +26,13 @@ use crate::{
 };
 
 pub(crate) use by_day::{ByDay, Day, Gaps, by_day};
-pub(crate) use by_lead::{ByLead, Lead, by_lead};
+pub(crate) use by_lead::{ByLead, Lead, LeadOverview, by_lead};
+pub(crate) use compare::{Comparison, window_before};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
+pub(crate) use lead_order::LeadOrder;
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};
+pub(crate) use segment::{History, Segment};
+use summary::totals;
 pub(crate) use summary::{NewLead, Summary, summary};
 pub(crate) use timeline::{Subject, Timeline, timeline};
 

@@ -7,6 +7,9 @@ mod disk;
 mod erase;
 mod error;
 mod health;
+mod location;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod queue;
 mod rows;
 mod selection;
@@ -16,6 +19,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -26,22 +30,23 @@ use crate::{
 };
 
 pub(crate) use disk::{DiskReserve, size};
-use erase::FoundClick;
 pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
-pub(crate) use health::{Depth, Finding, State};
-pub(crate) use queue::{ClickQueue, NotStored};
-pub(crate) use rows::{Columns, OnInvalidTime, Order, Query, StoredClick};
-pub(crate) use selection::{EmailFilter, Selection, Window};
-pub(crate) use sqlite::{
-    backup::BackupContent,
-    feed::{Feed, NewClicks},
-    insert::{ImportLock, NumberedClick},
-    pace::Pace,
-    writer::{Writer, WriterCounts},
+pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
+pub(crate) use location::DbLocation;
+pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
+pub(crate) use rows::{
+    Columns, NewClicks, NumberedClick, OnInvalidTime, Order, Query, StoredClick,
 };
+pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
+pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
 
+#[cfg(feature = "postgres")]
+use postgres::PostgresDb;
 use sqlite::SqliteDb;
+
+/// The tables of leadclicks for PostgreSQL.
+pub(crate) const POSTGRES_SCHEMA: &str = include_str!("storage/postgres/schema.sql");
 
 /// The mode of a file that holds clicks: its owner can write, its group can read, and nobody else can see who clicked whom.
 /// SQLite gives the `-wal` and `-shm` files the same mode.
@@ -81,64 +86,235 @@ pub(crate) enum Checkpoint {
 pub(crate) enum Db {
     /// A file of leadclicks, or one that is shared with a host app.
     Sqlite(SqliteDb),
+    /// A database of a PostgreSQL server, which is usually shared with a host app.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresDb>),
 }
 
-/// Checks the database at `path` and the files next to it. `reserve` is that of the daemon; `now` decides which clicks are in
-/// the future. If the database can't be opened, the last finding contains the reason.
-pub(crate) fn check(
-    path: &Path,
-    depth: Depth,
-    reserve: DiskReserve,
-    now: Timestamp,
-) -> Vec<Finding> {
-    sqlite::health::check(path, depth, reserve, now)
+/// Does the same with a database of either engine; `$engine` is the engine's module.
+macro_rules! with_engine {
+    ($db:expr, |$open:ident| $work:expr) => {
+        match $db {
+            Db::Sqlite($open) => $work,
+            #[cfg(feature = "postgres")]
+            Db::Postgres($open) => $work,
+        }
+    };
+    ($db:expr, |$open:ident, $engine:ident| $work:expr) => {
+        match $db {
+            Db::Sqlite($open) => {
+                use sqlite as $engine;
+                $work
+            }
+            #[cfg(feature = "postgres")]
+            Db::Postgres($open) => {
+                use postgres as $engine;
+                $work
+            }
+        }
+    };
+}
+
+/// Checks the database at `location`, and the files next to it. If it can't be opened, the last finding contains the reason.
+pub(crate) fn check(location: &DbLocation, checks: &Checks) -> Vec<Finding> {
+    match location {
+        DbLocation::File(path) => sqlite::health::check(path, checks),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(server) => postgres::health::check(server, checks),
+    }
+}
+
+/// A database that is open for capture.
+#[derive(Debug)]
+pub(crate) enum CaptureDb {
+    Sqlite(SqliteDb),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<postgres::capture::CaptureServer>),
+}
+
+impl CaptureDb {
+    /// Opens the database at `location` for capture. A missing or empty file gets the tables of schema.sql. A host app's
+    /// database is used as it is, and so is that of a server.
+    ///
+    /// # Errors
+    /// If the database can't be created or opened, if it is another program's without a `lead_clicks` table, if that table
+    /// lacks a column or requires one that a click does not have, or if a server does not store durably.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unused_async, reason = "a server is waited for")
+    )]
+    pub(crate) async fn open(location: &DbLocation) -> Result<Self, Error> {
+        match location {
+            DbLocation::File(path) => SqliteDb::open_for_capture(path).map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            DbLocation::Server(server) => postgres::capture::CaptureServer::connect(server)
+                .await
+                .map(|server| Self::Postgres(Box::new(server))),
+        }
+    }
+
+    /// The database's absolute path without links, or its URL without a password.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(db) => db.path().display().to_string(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(server) => server.name(),
+        }
+    }
+
+    /// Starts the writer, which stores the clicks of the [`ClickQueue`], in a file as long as there is more free disk space than
+    /// `reserve`. `now` is the clock by which clicks arrive.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, because a task passes on the answers.
+    ///
+    /// # Errors
+    /// When the database can't be read, or the writer can't be started.
+    pub(crate) fn start_writer(
+        self,
+        pace: Arc<Pace>,
+        reserve: DiskReserve,
+        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+    ) -> Result<(Writer, ClickQueue), Error> {
+        match self {
+            Self::Sqlite(db) => sqlite::writer::start(db, pace, reserve, now),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(server) => Ok(server.start_writer(pace, now)),
+        }
+    }
+}
+
+/// While one exists, other imports wait.
+#[derive(Debug)]
+pub(crate) enum ImportLock {
+    Sqlite(
+        #[expect(dead_code, reason = "dropping it releases the lock")] sqlite::insert::ImportLock,
+    ),
+    #[cfg(feature = "postgres")]
+    Postgres(#[expect(dead_code, reason = "dropping it releases the lock")] Box<PostgresDb>),
+}
+
+/// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
+/// be missed.
+#[derive(Debug)]
+pub(crate) enum Feed {
+    Sqlite(sqlite::feed::Feed),
+    #[cfg(feature = "postgres")]
+    Postgres(postgres::feed::Feed),
+}
+
+impl Feed {
+    /// Watches the database at `location` from now on for the clicks of `selection`. If its window has a beginning, the first
+    /// batches contain the clicks since then. Clicks that arrive later need not be inside the window: a page may send a click
+    /// a day after it happened. `now` is the current time.
+    ///
+    /// # Errors
+    /// As [`Db::open_for_report`], and if the ids of clicks can't be followed.
+    pub(crate) fn start(
+        location: &DbLocation,
+        selection: Selection,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        match location {
+            DbLocation::File(path) => {
+                sqlite::feed::Feed::start(path, selection, now).map(Self::Sqlite)
+            }
+            #[cfg(feature = "postgres")]
+            DbLocation::Server(server) => {
+                postgres::feed::Feed::start(server, selection).map(Self::Postgres)
+            }
+        }
+    }
+
+    /// The database's absolute path without links, or its URL without a password.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(feed) => feed.path().display().to_string(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(feed) => feed.name(),
+        }
+    }
+
+    /// The names of the experts, as of the last batch with clicks.
+    pub(crate) fn names(&self) -> &ExpertNames {
+        match self {
+            Self::Sqlite(feed) => feed.names(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(feed) => feed.names(),
+        }
+    }
+
+    /// The clicks that have arrived since the last batch, or the first of them. No transaction is open on return.
+    ///
+    /// # Errors
+    /// If the database or the time of a click can't be read.
+    pub(crate) fn next_batch(&mut self) -> Result<NewClicks, Error> {
+        match self {
+            Self::Sqlite(feed) => feed.next_batch(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(feed) => feed.next_batch(),
+        }
+    }
 }
 
 impl Db {
-    /// Opens the database at `path` for capture. A missing or empty database gets the tables of schema.sql. A host app's
-    /// database is used as it is.
-    ///
-    /// # Errors
-    /// If the database can't be created or opened, if it is another program's without a `lead_clicks` table, or if that
-    /// table lacks a column or requires one that a click does not have.
-    pub(crate) fn open_for_capture(path: &Path) -> Result<Self, Error> {
-        SqliteDb::open_for_capture(path).map(Self::Sqlite)
+    #[cfg(feature = "postgres")]
+    fn postgres(db: PostgresDb) -> Self {
+        Self::Postgres(Box::new(db))
     }
 
     /// Opens an existing database to read it. Creates no database.
     ///
     /// # Errors
-    /// If there is no database at `path`, if it can't be read, or if it has no `lead_clicks` table with every column.
-    pub(crate) fn open_for_report(path: &Path) -> Result<Self, Error> {
-        SqliteDb::open_for_report(path).map(Self::Sqlite)
+    /// If there is no database at `location`, if it can't be read, or if it has no `lead_clicks` table with every column.
+    pub(crate) fn open_for_report(location: &DbLocation) -> Result<Self, Error> {
+        match location {
+            DbLocation::File(path) => SqliteDb::open_for_report(path).map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            DbLocation::Server(server) => PostgresDb::open_for_report(server).map(Self::postgres),
+        }
     }
 
     /// Opens an existing database to change rows in it. Creates no database.
     ///
     /// # Errors
     /// As [`Db::open_for_report`], and when the database can't be written to.
-    pub(crate) fn open_for_change(path: &Path) -> Result<Self, Error> {
-        SqliteDb::open_for_change(path).map(Self::Sqlite)
+    pub(crate) fn open_for_change(location: &DbLocation) -> Result<Self, Error> {
+        match location {
+            DbLocation::File(path) => SqliteDb::open_for_change(path).map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            DbLocation::Server(server) => PostgresDb::open_for_change(server).map(Self::postgres),
+        }
     }
 
     /// As [`Db::open_for_change`], to store clicks.
     ///
     /// # Errors
     /// As [`Db::open_for_change`], and when the `lead_clicks` table requires a column that a click does not have.
-    pub(crate) fn open_for_import(path: &Path) -> Result<Self, Error> {
-        SqliteDb::open_for_import(path).map(Self::Sqlite)
+    pub(crate) fn open_for_import(location: &DbLocation) -> Result<Self, Error> {
+        match location {
+            DbLocation::File(path) => SqliteDb::open_for_import(path).map(Self::Sqlite),
+            #[cfg(feature = "postgres")]
+            DbLocation::Server(server) => PostgresDb::open_for_import(server).map(Self::postgres),
+        }
     }
 
-    /// The database's absolute path, without links.
-    pub(crate) fn path(&self) -> &Path {
-        let Self::Sqlite(db) = self;
-        db.path()
+    /// The database's absolute path without links, or its URL without a password.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(db) => db.path().display().to_string(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => db.name(),
+        }
     }
 
     /// Whether `path` is the database, under any name, or one of the files that belong to it.
     pub(crate) fn owns(&self, path: &Path) -> bool {
-        let Self::Sqlite(db) = self;
-        db.owns(path)
+        match self {
+            Self::Sqlite(db) => db.owns(path),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => false,
+        }
     }
 
     /// Runs `work` in a read transaction, so that all it reads is as of the same commit. `work` should only read and not
@@ -150,8 +326,7 @@ impl Db {
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let Self::Sqlite(db) = self;
-        db.snapshot(|_| work(self))
+        with_engine!(self, |db| db.snapshot(|_| work(self)))
     }
 
     /// Calls `row` with each selected click, until it returns `Break`.
@@ -163,8 +338,7 @@ impl Db {
         query: &Query<'_>,
         row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
-        let Self::Sqlite(db) = self;
-        db.read_clicks(query, row)
+        with_engine!(self, |db| db.read_clicks(query, row))
     }
 
     /// As [`Db::read_clicks`], for the clicks of exactly these instants, which are in ascending order and all different, instead
@@ -178,13 +352,12 @@ impl Db {
         instants: &[Timestamp],
         row: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
-        let Self::Sqlite(db) = self;
-        db.read_clicks_at(query, instants, row)
+        with_engine!(self, |db| db.read_clicks_at(query, instants, row))
     }
 
-    /// An error with the database's path.
+    /// An error with the database's name.
     pub(crate) fn error(&self, cause: impl Into<Cause>) -> Error {
-        Error::new(self.path(), cause.into())
+        Error::named(self.name(), cause.into())
     }
 
     /// Whether the clicks of a [`Window`] can be found without reading all others.
@@ -192,8 +365,7 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn has_index_on_time(&self) -> Result<bool, Error> {
-        let Self::Sqlite(db) = self;
-        Ok(db.index_on_time()?.is_some())
+        with_engine!(self, |db| Ok(db.index_on_time()?.is_some()))
     }
 
     /// All experts, sorted by username; none if the database has no `experts` table.
@@ -201,8 +373,7 @@ impl Db {
     /// # Errors
     /// When the table lacks a column, or can't be read.
     pub(crate) fn experts(&self) -> Result<Vec<Expert>, Error> {
-        let Self::Sqlite(db) = self;
-        db.experts()
+        with_engine!(self, |db| db.experts())
     }
 
     /// The names of all experts.
@@ -218,8 +389,7 @@ impl Db {
     /// # Errors
     /// If the table belongs to a host app, which leadclicks never changes, or can't be written to. Then nothing is changed.
     pub(crate) fn import_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Error> {
-        let Self::Sqlite(db) = self;
-        db.import_experts(experts)
+        with_engine!(self, |db| db.import_experts(experts))
     }
 
     /// Removes the expert with the canonical `username`, in all spellings, and returns what was removed. Clicks stay.
@@ -227,17 +397,34 @@ impl Db {
     /// # Errors
     /// As [`Db::import_experts`].
     pub(crate) fn remove_expert(&self, username: &str) -> Result<Vec<Expert>, Error> {
-        let Self::Sqlite(db) = self;
-        db.remove_expert(username)
+        with_engine!(self, |db| db.remove_expert(username))
     }
 
-    /// Waits until no other import stores clicks, and keeps others waiting.
+    /// Waits until no other import stores clicks, and keeps others waiting. Calls `on_wait` before it waits.
     ///
     /// # Errors
     /// When the directory of the database can't be read or locked.
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
-        let Self::Sqlite(db) = self;
-        db.lock_imports()
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
+        match self {
+            Self::Sqlite(db) => db.lock_imports(on_wait).map(ImportLock::Sqlite),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => db
+                .lock_imports(on_wait)
+                .map(|lock| ImportLock::Postgres(Box::new(lock))),
+        }
+    }
+
+    /// Whether an import of about so many clicks, with so many bytes of text, leaves free what the daemon leaves free by
+    /// default. The disk of a server is not known.
+    ///
+    /// # Errors
+    /// If it does not, or if the database can't be read.
+    pub(crate) fn check_import_room(&self, clicks: u64, text_bytes: u64) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(db) => db.check_import_room(clicks, text_bytes),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     /// Inserts the first of `clicks` in one transaction that is so short that the clicks of pages
@@ -251,40 +438,28 @@ impl Db {
         clicks: &mut impl Iterator<Item = NumberedClick>,
         line: impl Fn(usize) -> u64,
     ) -> Result<u64, Error> {
-        let Self::Sqlite(db) = self;
-        db.insert_some(clicks, line)
-    }
-
-    /// Starts the writer, which stores the clicks of the [`ClickQueue`], as long as there is more free disk space than
-    /// `reserve`. `now` is the clock by which clicks arrive.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime, because a task passes on the answers.
-    ///
-    /// # Errors
-    /// When the database can't be read, or the writer can't be started.
-    pub(crate) fn start_writer(
-        self,
-        pace: Arc<Pace>,
-        reserve: DiskReserve,
-        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
-    ) -> Result<(Writer, ClickQueue), Error> {
-        let Self::Sqlite(db) = self;
-        Writer::start(db, pace, reserve, now)
+        with_engine!(self, |db| db.insert_some(clicks, line))
     }
 
     /// Copies the database, as it is now, to a new file at `path`. The file gets its name only when it is complete and synced.
     /// Reports progress in bytes.
     ///
     /// # Errors
-    /// If the file exists already or can't be written, or the database can't be read.
+    /// If the file exists already or can't be written, if it would use the disk space that clicks leave free by default, or if
+    /// the database can't be read.
     pub(crate) fn backup(
         &self,
         path: &Path,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BackupContent, Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::backup::write(db, path, progress)
+        match self {
+            Self::Sqlite(db) => {
+                sqlite::backup::check_room(db, path, "")?;
+                sqlite::backup::write(db, path, progress)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::backup::write(db, path, progress),
+        }
     }
 
     /// The number of rows in each of [`TABLES`] that the database has.
@@ -292,8 +467,7 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn count_rows(&self) -> Result<Vec<TableRows>, Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::reset::count(db)
+        with_engine!(self, |db, engine| engine::reset::count(db))
     }
 
     /// Deletes all rows of [`TABLES`] in one transaction, after a copy to `backup` if it is given, and returns their numbers.
@@ -309,8 +483,9 @@ impl Db {
         backup: Option<&Path>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<TableRows>, Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::reset::reset(db, backup, progress)
+        with_engine!(self, |db, engine| engine::reset::reset(
+            db, backup, progress
+        ))
     }
 
     /// The rows of one person in [`TABLES`], as far as they have a column `email`: those whose email has the canonical form
@@ -319,8 +494,7 @@ impl Db {
     /// # Errors
     /// When the database can't be read.
     pub(crate) fn find_rows_of(&self, email: &str) -> Result<Vec<SpellingRows>, Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::forget::find(db, email)
+        with_engine!(self, |db, engine| engine::forget::find(db, email))
     }
 
     /// Searches all columns of all tables for the canonical `email` in any spelling, by itself or within a longer text, but
@@ -333,8 +507,9 @@ impl Db {
         email: &str,
         left_out: &[SpellingRows],
     ) -> Result<(Vec<String>, Vec<Remains>), Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::forget::search(db, email, left_out)
+        with_engine!(self, |db, engine| engine::forget::search(
+            db, email, left_out
+        ))
     }
 
     /// Deletes the rows `found` by [`Db::find_rows_of`], and those that got the same spellings since, in as many short
@@ -349,19 +524,20 @@ impl Db {
         found: &[SpellingRows],
         after_batch: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::forget::forget(db, found, after_batch)
+        with_engine!(self, |db, engine| engine::forget::forget(
+            db,
+            found,
+            after_batch
+        ))
     }
 
-    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 16 bytes of memory for each of
-    /// the first million.
+    /// Finds the clicks of `selection`, to delete them; none if there are no such clicks. Needs 8 bytes of memory for each.
     ///
     /// # Errors
     /// If the database can't be read, if its clicks have no unique id, or if the time of a click that may be selected can't
     /// be read.
     pub(crate) fn find_clicks(&self, selection: &Selection) -> Result<Option<FoundClicks>, Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::purge::find(db, selection)
+        with_engine!(self, |db, engine| engine::purge::find(db, selection))
     }
 
     /// Deletes the clicks that were `found`, the oldest first, in many short transactions, between which other programs
@@ -376,27 +552,57 @@ impl Db {
         found: &FoundClicks,
         after_batch: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::purge::purge(db, found, after_batch)
+        with_engine!(self, |db, engine| engine::purge::purge(
+            db,
+            found,
+            after_batch
+        ))
     }
 
-    /// About how much free disk space a deletion needs, in bytes. Deleted rows need space before they free any, because
-    /// changes are written to the WAL first.
+    /// About how much free disk space a deletion needs, in bytes; none if a server has to have it. Deleted rows need space
+    /// before they free any, because changes are written to the WAL first.
     ///
     /// # Errors
-    /// If the database can't be read, or if there is less free space.
-    pub(crate) fn disk_need(&self, deletion: Deletion) -> Result<u64, Error> {
-        let Self::Sqlite(db) = self;
-        let needed = match deletion {
-            Deletion::Steps => db.steps_need()?,
-            Deletion::Everything => sqlite::reset::disk_need(db)?,
-        };
-        match disk::DiskSpace::known_at(db.path()) {
-            Some(space) if space.free < needed => {
-                let free = space.free;
-                Err(db.error(Cause::NoRoom { needed, free }))
+    /// If the database can't be read, or if there is less free space. With a backup on the same disk, what clicks leave free by
+    /// default must be left besides.
+    pub(crate) fn disk_need(&self, deletion: Deletion<'_>) -> Result<Option<u64>, Error> {
+        const NOTHING: &str = ", so nothing was deleted";
+        match self {
+            Self::Sqlite(db) => {
+                let needed = match deletion {
+                    Deletion::Steps => db.steps_need()?,
+                    Deletion::Everything { backup } => {
+                        if let Some(path) = backup {
+                            sqlite::backup::check_room(db, path, NOTHING)?;
+                        }
+                        sqlite::reset::disk_need(db)?
+                    }
+                };
+                match disk::DiskSpace::known_at(db.path()) {
+                    Some(space) if space.free < needed => Err(db.error(Cause::NoRoom {
+                        needed,
+                        kept: 0,
+                        free: space.free,
+                        consequence: NOTHING,
+                    })),
+                    _ => Ok(Some(needed)),
+                }
             }
-            _ => Ok(needed),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// How long a reset keeps clicks waiting, with or without a backup: an estimate for a disk that is not fast. None on a server,
+    /// where clicks do not wait.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub(crate) fn reset_time(&self, backup: Option<&Path>) -> Result<Option<Duration>, Error> {
+        match self {
+            Self::Sqlite(db) => sqlite::reset::time(db, backup).map(Some),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(None),
         }
     }
 
@@ -406,9 +612,15 @@ impl Db {
     /// # Errors
     /// If the database can't be written to, or is damaged.
     pub(crate) fn erase_remains(&self, tables: &[&str]) -> Result<(), Error> {
-        let Self::Sqlite(db) = self;
-        sqlite::erase::clear_indexes(db, tables)?;
-        db.clear_unused()
+        match self {
+            Self::Sqlite(db) => {
+                sqlite::erase::clear_indexes(db, tables)?;
+                db.clear_unused()
+            }
+            // Only its own VACUUM can.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
+        }
     }
 
     /// Copies the WAL into the database file and empties it, so that no deleted data is left there.
@@ -416,13 +628,19 @@ impl Db {
     /// # Errors
     /// When the database can't be written to.
     pub(crate) fn empty_wal(&self) -> Result<Checkpoint, Error> {
-        let Self::Sqlite(db) = self;
-        db.empty_wal()
+        match self {
+            Self::Sqlite(db) => db.empty_wal(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(Checkpoint::Finished),
+        }
     }
 
     /// The files next to the database that hold clicks and are not part of it.
     pub(crate) fn leftovers(&self) -> Leftovers {
-        let Self::Sqlite(db) = self;
-        sqlite::leftovers::find(db.path())
+        match self {
+            Self::Sqlite(db) => sqlite::leftovers::find(db.path()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Leftovers::default(),
+        }
     }
 }

@@ -130,6 +130,13 @@ impl Timestamp {
         zone.to_datetime(self.instant()).date()
     }
 
+    /// The date in the time zone `zone` that begins with this instant; none if none does.
+    pub(crate) fn begun_day(self, zone: &TimeZone) -> Option<civil::Date> {
+        let date = self.date(zone);
+        let begin = date.to_zoned(zone.clone()).ok()?;
+        (Self::new(begin.timestamp()) == self).then_some(date)
+    }
+
     /// The time since `earlier`; zero if this is before `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

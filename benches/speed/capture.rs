@@ -4,6 +4,7 @@
 use std::{
     env,
     error::Error,
+    ffi::OsStr,
     fs::{self, File},
     io::{Read, Write},
     net::TcpStream,
@@ -87,7 +88,7 @@ pub fn bench(plan: &Plan, directory: &Path) -> Result<(), Box<dyn Error>> {
                 let empty = tempfile::tempdir_in(scratch.path())?;
                 let server = match subject {
                     Subject::Bare => start_bare()?,
-                    Subject::Empty | Subject::Ids => start_daemon(&empty.path().join("empty.db"))?,
+                    Subject::Empty | Subject::Ids => start_daemon(empty.path().join("empty.db"))?,
                     Subject::Large { .. } => start_daemon(&large)?,
                 };
                 samples.push(load(plan, subject, connections, &server)?);
@@ -104,11 +105,36 @@ fn start_bare() -> Result<Server, Box<dyn Error>> {
     Server::start(Command::new(env::current_exe()?).arg("bare-server"))
 }
 
-fn start_daemon(db: &Path) -> Result<Server, Box<dyn Error>> {
+pub fn start_daemon(db: impl AsRef<OsStr>) -> Result<Server, Box<dyn Error>> {
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
     // Loopback is not limited anyway, and the daemon would warn about it.
     daemon.args(["--listen", "127.0.0.1:0", "--rate-limit", "off"]);
-    Server::start(daemon.arg("--db").arg(db))
+    Server::start(daemon.arg("--db").arg(db.as_ref()))
+}
+
+/// The rate at which a daemon stores clicks with ids.
+pub fn posts_per_sec(server: &Server, connections: u32, secs: u32) -> Result<f64, Box<dyn Error>> {
+    wrk(server, Subject::Ids, connections, WARM_UP_SECS)?;
+    let [requests, micros, _, _, errors] =
+        measured(&wrk(server, Subject::Ids, connections, secs)?)?;
+    if errors > 0.0 {
+        return Err(format!("{errors} posts failed").into());
+    }
+    Ok(requests * 1e6 / micros)
+}
+
+/// Requests, microseconds, the median and the 99th percentile of the latency in microseconds, and errors.
+fn measured(output: &str) -> Result<[f64; 5], Box<dyn Error>> {
+    let numbers: Vec<f64> = output
+        .lines()
+        .find_map(|line| line.strip_prefix("measured "))
+        .ok_or_else(|| format!("wrk did not measure: {output}"))?
+        .split(' ')
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    numbers
+        .try_into()
+        .map_err(|_| format!("wrk did not measure: {output}").into())
 }
 
 /// Each server gets only one load, so its peak memory belongs to that load.
@@ -123,16 +149,7 @@ fn load(
     let cpu_secs_before = server.cpu_secs()?;
     let output = wrk(server, subject, connections, plan.secs)?;
     let cpu_secs = server.cpu_secs()? - cpu_secs_before;
-    let numbers: Vec<f64> = output
-        .lines()
-        .find_map(|line| line.strip_prefix("measured "))
-        .ok_or_else(|| format!("wrk did not measure: {output}"))?
-        .split(' ')
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
-    let [requests, micros, p50_micros, p99_micros, errors] = numbers[..] else {
-        return Err(format!("wrk did not measure: {output}").into());
-    };
+    let [requests, micros, p50_micros, p99_micros, errors] = measured(&output)?;
     if errors > 0.0 {
         return Err(format!("{errors} posts failed at {}", subject.name()).into());
     }

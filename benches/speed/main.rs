@@ -1,13 +1,15 @@
 //! Measures leadclicks, as ratios to a baseline in the same run.
 //!
 //! `cargo bench` measures everything in a quarter of an hour, `cargo bench -- --quick` in two minutes after the build, and
-//! `cargo bench -- capture` or `-- report` one part. Needs Debian's packages wrk and sqlite3, 4 GB in `target/` for data,
+//! `cargo bench -- capture` or `-- report` one part. `cargo bench --features postgres -- postgres` compares the engines. Needs Debian's packages wrk and sqlite3, 4 GB in `target/` for data,
 //! and 2 GB for sorting in the sqlite3 shell.
 
 mod bare;
 mod capture;
 mod data;
 mod measure;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod report;
 
 use std::{error::Error, fs, path::Path, process::ExitCode};
@@ -34,6 +36,9 @@ struct Cli {
 enum Part {
     Capture,
     Report,
+    /// PostgreSQL against SQLite
+    #[cfg(feature = "postgres")]
+    Postgres,
     /// The server that the daemon is compared with
     #[value(hide = true)]
     BareServer,
@@ -103,11 +108,16 @@ fn bench(cli: &Cli, part: Option<Part>) -> Result<(), Box<dyn Error>> {
     // On a real disk, unlike the directory for temporary files.
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed");
     fs::create_dir_all(&directory)?;
-    if part != Some(Part::Capture) {
+    let wants = |wanted: Part| part.is_none_or(|part| part == wanted);
+    if wants(Part::Report) {
         report::bench(&plan, &directory)?;
     }
-    if part != Some(Part::Report) {
+    if wants(Part::Capture) {
         capture::bench(&plan, &directory)?;
+    }
+    #[cfg(feature = "postgres")]
+    if wants(Part::Postgres) {
+        postgres::bench(&plan, &directory)?;
     }
     Ok(())
 }

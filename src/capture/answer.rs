@@ -9,9 +9,13 @@ use super::{
     BODY_BYTES_MAX, BODY_PIECES_MAX, BODY_TIMEOUT, HEADER_BYTES_MAX, RETRY_AFTER_SECS, body,
 };
 
-/// All answers of the capture route.
+/// All answers of the capture route, and the two about health.
 #[derive(Debug)]
 pub(super) enum Answer {
+    /// A click could be stored.
+    Healthy,
+    /// A click could not be stored.
+    Unhealthy,
     Accepted,
     Preflight,
     BrokenBody,
@@ -24,7 +28,9 @@ pub(super) enum Answer {
     BodyTooLarge,
     WrongContentType,
     Invalid(body::Refusal),
-    TooManyRequests { retry_after_secs: u32 },
+    TooManyRequests {
+        retry_after_secs: u32,
+    },
     HeadersTooLarge,
     Overloaded,
     Unavailable,
@@ -57,6 +63,7 @@ impl Answer {
 
     fn status(&self) -> StatusCode {
         match self {
+            Self::Healthy => StatusCode::OK,
             Self::Accepted => StatusCode::ACCEPTED,
             Self::Preflight => StatusCode::NO_CONTENT,
             Self::BrokenBody | Self::InvalidHost => StatusCode::BAD_REQUEST,
@@ -70,8 +77,15 @@ impl Answer {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unhealthy | Self::Overloaded | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
+    }
+
+    /// Whether it is about the daemon's health and not about a click.
+    pub(super) fn is_about_health(&self) -> bool {
+        matches!(self, Self::Healthy | Self::Unhealthy)
     }
 
     /// The response, without the CORS headers. `preflights` decides whether `Allow` contains `OPTIONS`.
@@ -79,7 +93,9 @@ impl Answer {
         let mut response = Response::new(Full::new(self.body()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        if !matches!(self, Self::Preflight) {
+        if self.is_about_health() {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        } else if !matches!(self, Self::Preflight) {
             headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/json"),
@@ -104,7 +120,7 @@ impl Answer {
         let error = |text: &str| Bytes::from(serde_json::json!({ "error": text }).to_string());
         match self {
             Self::Accepted => Bytes::from_static(br#"{"status":"accepted"}"#),
-            Self::Preflight => Bytes::new(),
+            Self::Preflight | Self::Healthy | Self::Unhealthy => Bytes::new(),
             Self::BrokenBody => error("the body ended early or is not framed as HTTP/1.1 says"),
             Self::InvalidHost => error("the request should have one valid Host header"),
             Self::UnknownCoding => error("the Transfer-Encoding should be chunked, or left out"),

@@ -23,6 +23,24 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// Its address if it is on this machine or in a private network, as a proxy is: loopback, [private](https://www.rfc-editor.org/rfc/rfc1918),
+    /// [shared by a provider](https://www.rfc-editor.org/rfc/rfc6598), or [unique local](https://www.rfc-editor.org/rfc/rfc4193).
+    /// Then it is not that of a visitor from the internet, and may be logged.
+    fn private_address(self) -> Option<String> {
+        let Self::Ip(address) = self else {
+            return Some("unix".to_owned());
+        };
+        let address = address.to_canonical();
+        let is_private = match address {
+            IpAddr::V4(v4) => {
+                let [first, second, ..] = v4.octets();
+                v4.is_loopback() || v4.is_private() || (first == 100 && (64..128).contains(&second))
+            }
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+        };
+        is_private.then(|| address.to_string())
+    }
+
     /// Whether it is certainly on this machine.
     fn is_local(self) -> bool {
         match self {
@@ -93,6 +111,7 @@ impl From<IpAddr> for Client {
 pub(crate) struct TrustedProxies {
     proxies: Vec<TrustedProxy>,
     logged_unreadable: AtomicBool,
+    logged_untrusted: AtomicBool,
 }
 
 impl From<Vec<TrustedProxy>> for TrustedProxies {
@@ -105,9 +124,32 @@ impl From<Vec<TrustedProxy>> for TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Whether requests from the peer `local` cannot be limited, because it is on this machine and not a trusted proxy.
-    pub(crate) fn leaves_local_clients_unknown(&self, local: Peer) -> bool {
-        local.is_local() && !self.trusts(local)
+    /// Logs once if a request comes through a proxy that is not trusted, because then its visitors have no limit or share one:
+    /// the peer has a private address and sends `X-Forwarded-For`.
+    pub(super) fn warn_of_untrusted(&self, peer: Peer, headers: &HeaderMap) {
+        if self.logged_untrusted.load(Ordering::Relaxed)
+            || self.trusts(peer)
+            || !headers.contains_key(X_FORWARDED_FOR)
+        {
+            return;
+        }
+        if let Some(address) = peer.private_address()
+            && !self.logged_untrusted.swap(true, Ordering::Relaxed)
+        {
+            let from = match peer {
+                Peer::Unix => "the Unix socket",
+                Peer::Ip(_) => &address,
+            };
+            let consequence = if peer.is_local() {
+                "the rate limit does not apply to its visitors"
+            } else {
+                "all its visitors share the rate limit of one client"
+            };
+            tracing::warn!(
+                "requests come with X-Forwarded-For from {from}, which is not a trusted proxy, so {consequence}; if it is \
+                 your proxy, pass --trusted-proxy {address}; repeats are not logged"
+            );
+        }
     }
 
     /// The client of a request: the peer, or behind trusted proxies the right-most address in `X-Forwarded-For` that is
@@ -281,6 +323,31 @@ mod tests {
             "2001:db8::1",
         );
         assert_is(client(&["::1"], "::1", &["[2001:db8::5]"]), "2001:db8::1");
+    }
+
+    #[test]
+    fn only_private_addresses_may_be_logged() {
+        for (peer, logged) in [
+            ("127.0.0.1", Some("127.0.0.1")),
+            ("::1", Some("::1")),
+            ("::ffff:10.1.2.3", Some("10.1.2.3")),
+            ("172.16.0.1", Some("172.16.0.1")),
+            ("192.168.1.1", Some("192.168.1.1")),
+            ("100.64.0.5", Some("100.64.0.5")),
+            ("100.127.255.255", Some("100.127.255.255")),
+            ("fd12:3456::7", Some("fd12:3456::7")),
+            ("100.63.255.255", None),
+            ("100.128.0.0", None),
+            ("172.32.0.1", None),
+            ("203.0.113.9", None),
+            ("::ffff:203.0.113.9", None),
+            ("2001:db8::1", None),
+            ("fe80::1", None),
+        ] {
+            let found = Peer::Ip(peer.parse().unwrap()).private_address();
+            assert_eq!(found.as_deref(), logged, "{peer}");
+        }
+        assert_eq!(Peer::Unix.private_address().as_deref(), Some("unix"));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn count(&self, answer: &Answer) {
         let counter = match answer {
+            // Probes would hide how many clicks there are.
+            Answer::Healthy | Answer::Unhealthy => return,
             Answer::Accepted => &self.accepted,
             Answer::Preflight => &self.preflights,
             Answer::Invalid(_) => &self.invalid,

@@ -59,7 +59,7 @@ impl FromStr for RateLimit {
 
 impl RateLimit {
     /// Whether there is a limit.
-    pub(crate) fn is_on(self) -> bool {
+    pub(super) fn is_on(self) -> bool {
         self.0.is_some()
     }
 }

@@ -13,6 +13,7 @@ mod man;
 mod purge;
 mod report;
 mod reset;
+mod schema;
 mod summary;
 mod tips;
 mod watch;
@@ -27,7 +28,7 @@ use clap::{
 use jiff::Zoned;
 
 use super::{DB_DEFAULT, db_path, empty_variable, failure::Failure, pager, print_error, signals};
-use crate::interrupt;
+use crate::{interrupt, storage::DbLocation};
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
 
@@ -87,6 +88,7 @@ enum Command {
     Reset(reset::ResetArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Hides the global `--db` in the help of commands that read no database.
@@ -120,31 +122,29 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     fn run(&self, now: &Zoned) -> Result<(), Failure> {
-        self.check_db()?;
+        let db = || self.location();
         match &self.command {
-            Command::Report(args) => report::run(&self.db, args, now),
-            Command::Summary(args) => summary::run(&self.db, args, now),
-            Command::Watch(args) => watch::run(&self.db, args, now),
-            Command::Experts(command) => experts::run(&self.db, command),
-            Command::Check(args) => check::run(&self.db, args, now),
-            Command::Backup(args) => backup::run(&self.db, args),
-            Command::Import(args) => import::run(&self.db, args),
-            Command::Forget(args) => forget::run(&self.db, args),
-            Command::Purge(args) => purge::run(&self.db, args, now),
-            Command::Reset(args) => reset::run(&self.db, args),
+            Command::Report(args) => report::run(&db()?, args, now),
+            Command::Summary(args) => summary::run(&db()?, args, now),
+            Command::Watch(args) => watch::run(&db()?, args, now),
+            Command::Experts(command) => experts::run(&db()?, command),
+            Command::Check(args) => check::run(&db()?, args, now),
+            Command::Backup(args) => backup::run(&db()?, args),
+            Command::Import(args) => import::run(&db()?, args),
+            Command::Forget(args) => forget::run(&db()?, args),
+            Command::Purge(args) => purge::run(&db()?, args, now),
+            Command::Reset(args) => reset::run(&db()?, args),
             Command::Completions(args) => completions::run(&self.db, args),
             Command::Man(args) => man::run(args),
+            Command::Schema(args) => schema::run(args),
         }
     }
 
     /// clap's own check would also reject an empty variable if `--db` is given after the command, or if the command reads
     /// no database.
-    fn check_db(&self) -> Result<(), Failure> {
-        if matches!(self.command, Command::Completions(_) | Command::Man(_)) {
-            return Ok(());
-        }
+    fn location(&self) -> Result<DbLocation, Failure> {
         if !self.db.as_os_str().is_empty() {
-            return db_path::fault(&self.db).map_or(Ok(()), |fault| Err(Failure::Usage(fault)));
+            return db_path::location(&self.db).map_err(Failure::Usage);
         }
         let is_variable = env::var_os(DB_VARIABLE).is_some_and(|value| value.is_empty());
         Err(Failure::Usage(if is_variable {

@@ -1,9 +1,10 @@
 //! `leadclicksd`, the capture daemon.
 
+mod settings;
+
 use std::{
     env,
     io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::PathBuf,
     pin::pin,
     process::{self, ExitCode},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use clap::{
-    CommandFactory, Parser, ValueEnum,
+    CommandFactory, FromArgMatches, Parser, ValueEnum,
     error::{ContextKind, ContextValue},
 };
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -23,13 +24,14 @@ use tokio::{
     time,
 };
 
+use self::settings::Setting;
 use super::{DB_DEFAULT, db_path, empty_variable, print_error, systemd};
 use crate::{
     capture::{
-        self, Address, CONNECTIONS_MAX, Listener, Origin, Peer, RateLimit, Settings,
-        TrustedProxies, TrustedProxy,
+        self, Address, CONNECTIONS_MAX, Listener, Origin, RateLimit, Settings, SocketMode,
+        TrustedProxy,
     },
-    storage::{Db, DiskReserve, Error as StorageError, Pace},
+    storage::{CaptureDb, DbLocation, DiskReserve, Error as StorageError, Pace},
     text::visible,
     timestamp::Timestamp,
 };
@@ -40,6 +42,9 @@ const FILES_RESERVED: u64 = 64;
 /// The longest `--shutdown-grace`, far more than a shutdown needs.
 const GRACE_MAX: Duration = Duration::from_hours(1);
 
+/// The variable by which a platform says on which port it expects the daemon.
+const PORT: &str = "PORT";
+
 /// The exit code of clap's errors.
 const WRONG_USAGE: i32 = 2;
 
@@ -49,27 +54,29 @@ Examples:
   leadclicksd --db /var/lib/leadclicks/leadclicks.db --trusted-proxy 127.0.0.1
   leadclicksd --listen unix:/run/leadclicksd.sock --trusted-proxy unix
   leadclicksd --allow-origin https://www.example.com --rate-limit 30/m
+  leadclicksd --listen 8080 --health-path /healthz --log-format json
 
 Exit codes:
   0      ended by SIGTERM or SIGINT after storing all queued clicks
   1      failed to start, or did not end within --shutdown-grace or before a second signal
   2      wrong usage
-  128+n  ended by another signal n, as shells report it: 129 by SIGHUP, 137 by SIGKILL";
+  128+n  ended by another signal n, as shells report it: 137 by SIGKILL";
 
 /// Store the lead clicks that pages post
 ///
 /// Accepts one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Creates the
 /// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
-/// signal ends the daemon at once.
+/// signal ends the daemon at once. SIGHUP is logged and ignored.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicksd", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
-    /// Address to listen on: IP:PORT (with port 0 the system chooses one) or unix:PATH. A socket passed by systemd
-    /// takes precedence
     #[arg(
+        help = "Address to listen on: IP:PORT, localhost:PORT, PORT or :PORT (all interfaces, IPv6 and IPv4), or unix:PATH. \
+                With port 0 the system chooses one. If neither this nor its variable is given, but the variable PORT, that \
+                port of all interfaces is used. A socket passed by systemd takes precedence",
         long,
         value_name = "ADDR",
         env = "LEADCLICKS_LISTEN",
@@ -77,6 +84,15 @@ pub(crate) struct Cli {
         default_value = "127.0.0.1:8787"
     )]
     listen: Address,
+    /// Mode of the Unix socket that the daemon creates, in octal digits
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "LEADCLICKS_SOCKET_MODE",
+        hide_env_values = true,
+        default_value = "0660"
+    )]
+    socket_mode: SocketMode,
     /// Path that accepts clicks; repeatable, comma-separated in the variable
     #[arg(
         long = "path",
@@ -88,6 +104,15 @@ pub(crate) struct Cli {
         default_value = "/api/lead-clicks"
     )]
     paths: Vec<String>,
+    /// Path whose GET is answered 200 if a click could be stored and 503 if not, such as /healthz; by default none
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "LEADCLICKS_HEALTH_PATH",
+        hide_env_values = true,
+        value_parser = parse_path
+    )]
+    health_path: Option<String>,
     #[arg(
         help = "Origin of pages that may post, such as https://www.example.com, https://*.example.com for all its \
                 subdomains, or * for all; repeatable, comma-separated in the variable. If any is given, pages of other \
@@ -139,7 +164,7 @@ pub(crate) struct Cli {
         default_value = "10s"
     )]
     shutdown_grace: Duration,
-    /// Format of the log on standard error
+    /// Format of the log on standard error, and of the line on standard output when the daemon is ready
     #[arg(
         long,
         value_enum,
@@ -209,7 +234,7 @@ enum Failure {
 /// Parses the command line and runs until a signal ends the daemon. Prints errors to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = parse();
+    let (cli, db, settings) = parse();
     start_log(cli.log_format);
     let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
@@ -220,7 +245,7 @@ pub fn main() -> ExitCode {
         })
         .build()
         .map_err(Failure::Runtime)
-        .and_then(|runtime| runtime.block_on(run(cli, pace)));
+        .and_then(|runtime| runtime.block_on(run(cli, &db, settings, pace)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -230,21 +255,49 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn parse() -> Cli {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+/// The options, and those that are not at their defaults.
+fn parse() -> (Cli, DbLocation, Vec<Setting>) {
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (mut cli, matches) = parsed.unwrap_or_else(|error| {
         // clap would name the flag, which the user did not give.
         if let Some(variable) = empty_variable_behind(&error) {
-            print_error("leadclicksd", &empty_variable(&variable));
-            process::exit(error.exit_code())
+            wrong_usage(&empty_variable(&variable));
         }
         error.exit()
     });
     // Not in clap, whose error would repeat a URL with its password.
-    if let Some(fault) = db_path::fault(&cli.db) {
-        print_error("leadclicksd", &fault);
-        process::exit(WRONG_USAGE);
+    let db = db_path::location(&cli.db).unwrap_or_else(|fault| wrong_usage(&fault));
+    if let Some(path) = cli.health_path.as_ref()
+        && cli.paths.contains(path)
+    {
+        wrong_usage(&format!(
+            "--health-path {path} is also a --path, which accepts clicks; give it another path"
+        ));
     }
-    cli
+    let mut settings = settings::given(&Cli::command(), &matches, &db.to_string());
+    if !settings.iter().any(Setting::is_listen)
+        && let Some(port) = env::var_os(PORT)
+    {
+        cli.listen = match port.to_str() {
+            Some("") => wrong_usage(&empty_variable(PORT)),
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port.parse().ok(),
+            _ => None,
+        }
+        .unwrap_or_else(|| {
+            wrong_usage(&format!(
+                "the variable {PORT} is not the number of a port; correct it, or pass --listen"
+            ))
+        });
+        settings.push(Setting::listen(&cli.listen, PORT));
+    }
+    (cli, db, settings)
+}
+
+fn wrong_usage(fault: &str) -> ! {
+    print_error("leadclicksd", &fault);
+    process::exit(WRONG_USAGE)
 }
 
 /// The environment variable that caused the error by being empty, if any.
@@ -272,29 +325,42 @@ fn start_log(format: LogFormat) {
     }
 }
 
-async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
+async fn run(
+    cli: Cli,
+    db: &DbLocation,
+    mut settings: Vec<Setting>,
+    pace: Arc<Pace>,
+) -> Result<(), Failure> {
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         return Err(Failure::Clock);
     }
     capture::read_clock().await;
     let inherited = Listener::inherit().map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
-    let db = Db::open_for_capture(&cli.db)?;
-    let db_path = db.path().to_owned();
+    let db = CaptureDb::open(db).await?;
+    let db_name = db.name();
     let listen_failed = |error| Failure::Listen {
         address: cli.listen.clone(),
         error,
     };
+    let is_inherited = inherited.is_some();
     let listener = match inherited {
-        Some(listener) => listener,
-        None => Listener::bind(&cli.listen).await.map_err(listen_failed)?,
-    };
+        Some(listener) => Ok(listener),
+        None => Listener::bind(&cli.listen, cli.socket_mode).await,
+    }
+    .map_err(listen_failed)?;
     let address = listener.address().map_err(listen_failed)?;
+    if is_inherited {
+        settings.retain(|setting| !setting.is_listen());
+        settings.push(Setting::listen(&address, "systemd"));
+    }
+    settings::log(&Cli::command(), &settings);
     let reserve = cli.disk_reserve.unwrap_or_default();
     let (writer, clicks) =
         db.start_writer(pace, reserve, || Timestamp::new(jiff::Timestamp::now()))?;
     let settings = Settings {
         paths: cli.paths,
+        health_path: cli.health_path,
         origins: cli.origins.into(),
         trusted_proxies: cli.trusted_proxies.into(),
         rate_limit: cli.rate_limit,
@@ -302,10 +368,7 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
         // The remaining quarter is for the writer to store the queue and to checkpoint.
         drain_timeout: cli.shutdown_grace * 3 / 4,
     };
-    if settings.rate_limit.is_on() {
-        warn_of_unlimited_clients(&address, &settings.trusted_proxies);
-    }
-    print_ready_line(&address, &settings.paths, &db_path.display().to_string());
+    print_ready_line(cli.log_format, &address, &settings.paths, &db_name);
     systemd::notify_ready();
     tokio::spawn(systemd::feed_watchdog());
 
@@ -340,42 +403,25 @@ async fn run(cli: Cli, pace: Arc<Pace>) -> Result<(), Failure> {
     }
 }
 
-/// Warns if clients on this machine are not limited. They may be a proxy that is not trusted; limiting it as one client
-/// would limit everyone behind it.
-fn warn_of_unlimited_clients(address: &Address, proxies: &TrustedProxies) {
-    let v4 = Peer::Ip(Ipv4Addr::LOCALHOST.into());
-    let v6 = Peer::Ip(Ipv6Addr::LOCALHOST.into());
-    let (locals, name): (&[Peer], _) = match address {
-        Address::Tcp(address) => match address.ip() {
-            IpAddr::V4(ip) if ip.is_loopback() || ip.is_unspecified() => (&[v4], "127.0.0.1"),
-            IpAddr::V6(Ipv6Addr::LOCALHOST) => (&[v6], "::1"),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (&[v4, v6], "127.0.0.1"),
-            _ => return,
-        },
-        Address::Unix(_) => (&[Peer::Unix], "unix"),
+/// Prints one line to standard output, for people or for programs that wait until clicks can be posted.
+fn print_ready_line(format: LogFormat, address: &Address, paths: &[String], db: &str) {
+    let line = match format {
+        LogFormat::Text => format!(
+            "leadclicksd is ready: POST {address}{} stores into {}",
+            paths.join(&format!(" or {address}")),
+            visible(db)
+        ),
+        LogFormat::Json => serde_json::json!({
+            "message": "leadclicksd is ready",
+            "address": address.to_string(),
+            "paths": paths,
+            "db": db,
+        })
+        .to_string(),
     };
-    if locals
-        .iter()
-        .all(|local| proxies.leaves_local_clients_unknown(*local))
-    {
-        tracing::warn!(
-            "the rate limit does not apply to clients on this machine or behind a proxy on it; if there is such a proxy \
-             and it sets X-Forwarded-For, pass --trusted-proxy {name}"
-        );
-    }
-}
-
-/// Prints one line to standard output, for people and for scripts that wait until clicks can be posted.
-fn print_ready_line(address: &Address, paths: &[String], db: &str) {
     let mut stdout = io::stdout().lock();
     // Whoever started the daemon may have closed its standard output.
-    let _ = writeln!(
-        stdout,
-        "leadclicksd is ready: POST {address}{} stores into {}",
-        paths.join(&format!(" or {address}")),
-        visible(db)
-    )
-    .and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
 /// Raises the soft limit of open files to the hard one, and returns how many connections that allows.
@@ -396,10 +442,11 @@ fn connections_max() -> usize {
         .clamp(1, CONNECTIONS_MAX)
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM and SIGINT, and SIGHUP, which is only logged: a closed terminal or a habit of other daemons should not end this one.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -407,13 +454,20 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
+    /// Waits for a signal to stop.
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => tracing::info!(
+                    "SIGHUP is ignored; restart leadclicksd to change its settings"
+                ),
+            }
         }
     }
 }

@@ -42,26 +42,33 @@ pub(super) enum Failure {
         new => format!("{} imported; import the file again to continue, which skips them", counted(*new, "click")),
     })]
     ImportStopped { new: u64, error: StorageError },
-    #[error("no expert '{username}' in {}; `leadclicks experts list` lists them", .path.display())]
-    NoExpert { username: String, path: PathBuf },
+    #[error("no expert '{username}' in {db}; `leadclicks experts list` lists them")]
+    NoExpert { username: String, db: String },
     /// A health check found so many problems, or warnings, and printed them.
     #[error("{}", counted(*.1, .0.name()))]
     Unhealthy(State, u64),
     /// Copies of deleted rows may be in the database. `again` is the next step, as in the following two.
-    #[error("copies of deleted rows may still be in {}; {again}; {error}", .path.display())]
+    #[error("copies of deleted rows may still be in {name}; {again}; {error}")]
     NotCleared {
-        path: PathBuf,
+        name: String,
         again: &'static str,
         error: Box<StorageError>,
     },
-    #[error("bytes of deleted rows may still be in {}-wal because another program is reading; when it is done, {again}", .path.display())]
-    WalBusy { path: PathBuf, again: &'static str },
-    #[error("bytes of deleted rows may still be in {}-wal; {again}; {error}", .path.display())]
+    #[error(
+        "bytes of deleted rows may still be in {name}-wal because another program is reading; when it is done, {again}"
+    )]
+    WalBusy { name: String, again: &'static str },
+    #[error("bytes of deleted rows may still be in {name}-wal; {again}; {error}")]
     WalNotEmptied {
-        path: PathBuf,
+        name: String,
         again: &'static str,
         error: Box<StorageError>,
     },
+    /// A table could not be searched.
+    #[error(
+        "{0}: the file is damaged, so not all of it was searched; restore a backup, then run this again"
+    )]
+    Damaged(String),
     /// Manual pages.
     #[error("cannot write {}: {error}; choose another directory", .path.display())]
     Pages { path: PathBuf, error: io::Error },

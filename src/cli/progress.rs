@@ -20,8 +20,6 @@ pub(super) const COPYING: &str = "copying {wide_bar} {decimal_bytes} of {decimal
 pub(super) const READING: &str = "reading {wide_bar} {decimal_bytes} of {decimal_total_bytes}";
 /// For clicks that are stored.
 pub(super) const IMPORTING: &str = "importing {wide_bar} {human_pos} of {human_len} clicks";
-/// For an import that waits for another.
-pub(super) const WAITING_FOR_IMPORT: &str = "{spinner} waiting for another import for {elapsed}";
 /// For clicks that are deleted.
 pub(super) const DELETING: &str = "deleting {wide_bar} {human_pos} of {human_len} clicks";
 /// For output of unknown length, in bytes.

@@ -446,6 +446,11 @@ impl ParsedClicks {
         self.positions.is_empty()
     }
 
+    /// The bytes of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.source.bytes.len() as u64
+    }
+
     /// The positions of the clicks in the file, oldest first.
     pub(super) fn positions(&self) -> &[ClickPosition] {
         &self.positions

@@ -44,7 +44,7 @@ pub(crate) struct ImportStopped {
 /// `lock` keeps other imports from storing the same clicks meanwhile. Nothing else stores them: pages post clicks of now.
 ///
 /// # Errors
-/// When a constraint of a host app rejects a click, or the database can't be read or written to. The transactions before
+/// When the disk has too little space, a constraint of a host app rejects a click, or the database can't be read or written to. The transactions before
 /// remain. If the program is killed they do too, and another import of the file continues.
 pub(crate) fn import(
     db: &Db,
@@ -52,11 +52,16 @@ pub(crate) fn import(
     clicks: &ParsedClicks,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportedClicks, ImportStopped> {
+    let nothing = |error| ImportStopped { new: 0, error };
     let is_stored = db
         .snapshot(|db| find_duplicates(db, clicks))
-        .map_err(|error| ImportStopped { new: 0, error })?;
+        .map_err(nothing)?;
+    let counts = ImportedClicks::of(&is_stored);
+    let text_bytes = clicks.bytes() * counts.new / (clicks.len() as u64).max(1);
+    db.check_import_room(counts.new, text_bytes)
+        .map_err(nothing)?;
     insert(db, clicks, &is_stored, progress)?;
-    Ok(ImportedClicks::of(&is_stored))
+    Ok(counts)
 }
 
 /// The result that [`import`] would have. Changes nothing.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 
 use super::{
-    Format, Report, rounded,
+    Asked, Format, Report, rounded,
     rows::{Column, Value},
 };
 use crate::text::spreadsheet::Cells;
@@ -28,7 +28,7 @@ pub(crate) enum Reader {
 }
 
 impl Format for Csv {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, _: &Asked, out: &mut impl Write) -> io::Result<()> {
         if let Reader::Excel(_) = self.reader {
             out.write_all(BYTE_ORDER_MARK)?;
         }

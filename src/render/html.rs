@@ -13,12 +13,12 @@ use std::{
 use jiff::{civil::Date, tz::TimeZone};
 
 use super::{
-    Format, Report, plural,
+    Asked, Format, Report, counted, period, plural,
     rows::Cell,
     table::{self, zone_name},
 };
 use crate::{
-    reports::{ByDay, Day, RankBy, Ranking},
+    reports::{ByDay, Day, History, RankBy, Ranking},
     storage::{EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
@@ -27,7 +27,7 @@ use text::{Domain, Email, Expert, Isolated, Number, Text};
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// The SHA-256 of [`STYLE`], in the form of a content security policy.
-const STYLE_HASH: &str = "sha256-6v09zSnziCLyFNyLC6KnUmdmixuGSqf60u6A69UDrlA=";
+const STYLE_HASH: &str = "sha256-Dst/LyALcm1VhS4kmZGyXPLNaBCwLB2WuBXkpmp7Eug=";
 /// The SHA-256 of [`SCRIPT`].
 const SCRIPT_HASH: &str = "sha256-FEYXwuQ9W/L9Km/DwDO3xSkK5cA6Bv2ODYvVa945row=";
 
@@ -60,9 +60,9 @@ pub(crate) struct Html {
 
 impl Format for Html {
     /// Writes the page row by row.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         head(report, out)?;
-        self.header(report, out)?;
+        self.header(report, asked, out)?;
         out.write_all(b"<main>\n")?;
         if report.is_empty() {
             out.write_all(b"<p class=\"nothing\">No clicks.</p>\n")?;
@@ -117,6 +117,7 @@ fn title(report: &Report, subject: impl Fn(&Cell<'_>) -> String) -> String {
         (_, Some(cell @ Cell::Domain(_))) => format!("Clicks by leads of {}", subject(&cell)),
         (_, Some(cell)) => format!("Clicks on {}", subject(&cell)),
         (Report::ByDay(_), _) => "Clicks by day".to_owned(),
+        (Report::Leads(_), _) => "Leads".to_owned(),
         (Report::Ranking(ranking), _) => format!("{} by clicks", ranking_text(ranking.by).heading),
         _ => "Clicks by lead".to_owned(),
     }
@@ -164,7 +165,9 @@ impl Html {
     /// The time that the chart covers: the selected time, up to now, if that is not too long.
     fn chart_span(&self, days: &[Day]) -> Option<(Date, Date)> {
         let Window { since, until } = self.selection.window;
-        let (newest, oldest) = (days.first()?, days.last()?);
+        let mut with_clicks = days.iter().filter(|day| day.clicks > 0);
+        let newest = with_clicks.next()?;
+        let oldest = with_clicks.next_back().unwrap_or(newest);
         // `until` is exclusive, and may be the beginning of a day.
         let until = until.map(|until| Timestamp::from_micros(until.micros() - 1));
         let end = until.map_or(self.made_at, |until| until.min(self.made_at));
@@ -176,16 +179,23 @@ impl Html {
     }
 
     /// Writes the title, the filters, when the page was created, and the totals.
-    fn header(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn header(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         let title = title(report, |subject| lists::text(subject, &self.zone));
         writeln!(out, "<header>\n<h1>{title}</h1>\n<dl class=\"asked\">")?;
         let mut fact =
             |term: &str, what: &str| writeln!(out, "<div><dt>{term}</dt><dd>{what}</dd></div>");
-        let conditions = self.conditions(report);
+        let conditions = self.conditions(report, asked);
         if !conditions.is_empty() {
             fact("Only clicks", &conditions)?;
         }
-        fact("Time", &self.window())?;
+        let time = period(asked.window, &self.zone).unwrap_or_else(|| "all".to_owned());
+        fact("Time", &Text(&time).to_string())?;
+        if let Some(before) = asked.before(&self.zone) {
+            fact("Before", &Text(&before).to_string())?;
+        }
+        if let Some(excluded) = asked.excluded() {
+            fact("Excluded", &Text(&excluded).to_string())?;
+        }
         let zone = zone_name(&self.zone).unwrap_or("local");
         fact("Time zone", &Text(zone).to_string())?;
         fact("Created", &lists::time(self.made_at, &self.zone))?;
@@ -202,20 +212,23 @@ impl Html {
     }
 
     /// The filters that are not in the title; empty if there are none.
-    fn conditions(&self, report: &Report) -> String {
+    fn conditions(&self, report: &Report, asked: &Asked) -> String {
         let Selection {
-            expert,
+            experts,
             email,
             query,
             ..
         } = &self.selection;
+        let expert = |username: &String| {
+            let name = self.experts.names.display_name(username);
+            Expert { username, name }.to_string()
+        };
+        let listed =
+            |experts: &[String]| experts.iter().map(expert).collect::<Vec<_>>().join(" or ");
         let subject = report.list().subject.map(|subject| subject.cell);
         let mut conditions = Vec::new();
-        if let Some(username) = expert
-            && !matches!(subject, Some(Cell::Expert { .. }))
-        {
-            let name = self.experts.names.display_name(username);
-            conditions.push(format!("on {}", Expert { username, name }));
+        if !experts.is_empty() && !matches!(subject, Some(Cell::Expert { .. })) {
+            conditions.push(format!("on {}", listed(experts)));
         }
         match email {
             Some(_) if matches!(subject, Some(Cell::Email(_) | Cell::Domain(_))) => {}
@@ -225,20 +238,22 @@ impl Html {
             }
             None => {}
         }
+        match asked.segment.history {
+            History::Any => {}
+            History::New => conditions.push("by new leads".to_owned()),
+            History::Returning(pause) => {
+                let days = counted(pause.as_secs() / (24 * 60 * 60), "day");
+                conditions.push(format!("by leads who came back after a pause of {days}"));
+            }
+        }
+        if !asked.segment.not_experts.is_empty() {
+            let others = listed(&asked.segment.not_experts);
+            conditions.push(format!("by leads without a click on {others}"));
+        }
         if let Some(query) = query {
             conditions.push(format!("after a search with “{}”", Isolated(query)));
         }
         conditions.join(" ")
-    }
-
-    fn window(&self) -> String {
-        let local = |at: Timestamp| lists::time(at, &self.zone);
-        match (self.selection.window.since, self.selection.window.until) {
-            (None, None) => "all".to_owned(),
-            (Some(since), None) => format!("from {} on", local(since)),
-            (None, Some(until)) => format!("before {}", local(until)),
-            (Some(since), Some(until)) => format!("from {} to {}", local(since), local(until)),
-        }
     }
 
     /// The totals, without those that are always 1 in this report.
@@ -248,7 +263,7 @@ impl Html {
         if !matches!(self.selection.email, Some(EmailFilter::Address(_))) {
             totals.push((clicks.leads, "lead"));
         }
-        if self.selection.expert.is_none() {
+        if self.selection.experts.len() != 1 {
             totals.push((self.experts.ranked_in_all, "expert"));
         }
         let queries = match report {
@@ -266,6 +281,7 @@ impl Html {
         let list = report.list();
         let (heading, search, side) = match report {
             Report::ByLead(_) => ("Leads", "Email, expert or search", Some(&self.experts)),
+            Report::Leads(_) => ("Leads", "Email, expert or search", None),
             Report::Ranking(ranking) => {
                 let RankingText {
                     heading, search, ..
@@ -273,9 +289,9 @@ impl Html {
                 (heading, search, None)
             }
             Report::Timeline(_) => {
-                let side = match self.selection.expert {
-                    Some(_) => self.queries.as_ref(),
-                    None => Some(&self.experts),
+                let side = match *self.selection.experts {
+                    [_] => self.queries.as_ref(),
+                    _ => Some(&self.experts),
                 };
                 let search = match list.subject.map(|subject| subject.cell) {
                     Some(Cell::Email(_)) => "Expert or search",

@@ -5,18 +5,22 @@ use std::io::{self, Write};
 use serde::{Serialize, Serializer};
 
 use super::{
-    Format, Report, rounded,
+    Asked, Format, Report, rounded,
     rows::{self, Column, List, Value},
 };
-use crate::reports::{ByLead, Summary};
+use crate::{
+    reports::{ByLead, Summary},
+    storage::{EmailFilter, Window},
+};
 
 /// The JSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Json;
 
 impl Format for Json {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         let mut object = Object::begin(out)?;
+        object.asked(asked)?;
         match report {
             Report::ByLead(report) => by_lead(&mut object, report)?,
             _ => object.list(&report.list())?,
@@ -30,9 +34,14 @@ impl Json {
     ///
     /// # Errors
     /// When `out` can't be written to.
-    pub(crate) fn summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    pub(crate) fn summary(
+        out: &mut impl Write,
+        summary: &Summary,
+        asked: &Asked,
+    ) -> io::Result<()> {
         let overall = &summary.overall;
         let mut object = Object::begin(out)?;
+        object.asked(asked)?;
         object.columns(&rows::totals(overall.totals))?;
         object.value("experts", &overall.experts)?;
         object.value("first_click_at", &overall.first_at)?;
@@ -125,6 +134,30 @@ impl<'a, W: Write> Object<'a, W> {
 
     fn columns(&mut self, columns: &[Column<'_>]) -> io::Result<()> {
         columns.iter().try_for_each(|column| self.column(column))
+    }
+
+    /// Writes what was asked for, if it was.
+    fn asked(&mut self, asked: &Asked) -> io::Result<()> {
+        let Window { since, until } = asked.window;
+        for (name, end) in [("since", since), ("until", until)] {
+            if let Some(end) = end {
+                self.value(name, &end)?;
+            }
+        }
+        if let Some(comparison) = asked.comparison {
+            self.name("before")?;
+            let mut object = Object::begin(self.out)?;
+            let Window { since, until } = comparison.window;
+            object.value("since", &since)?;
+            object.value("until", &until)?;
+            object.columns(&rows::totals(comparison.before))?;
+            object.end()?;
+        }
+        if !asked.excluded.is_empty() {
+            let excluded = asked.excluded.iter().map(EmailFilter::to_string);
+            self.value("excluded", &excluded.collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 
     /// Writes the fields before a list, and the list.

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::{Format, Report, json, rows::Column};
+use super::{Asked, Format, Report, json, rows::Column};
 
 /// The NDJSON format. Text is exact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ndjson;
 
 impl Format for Ndjson {
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, _: &Asked, out: &mut impl Write) -> io::Result<()> {
         (report.list().rows)(&mut |row| line(out, row))?;
         out.flush()
     }

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use crate::{
     expert::{Expert, ExpertNames},
     reports::{
-        ByDay, ByLead, ClickRow, Day, Lead, NewLead, RankBy, Ranked, Ranking, Subject, Timeline,
-        Totals,
+        ByDay, ByLead, ClickRow, Day, Lead, LeadOverview, NewLead, RankBy, Ranked, Ranking,
+        Subject, Timeline, Totals,
     },
     storage::{ClicksOf, Finding, SpellingRows, State, TableRows},
     timestamp::Timestamp,
@@ -30,6 +30,8 @@ pub(super) struct ColumnInfo {
     pub(super) position: u8,
     /// The names of the values in CSV and JSON.
     pub(super) fields: &'static [&'static str],
+    /// Whether only wide tables have room for it.
+    pub(super) is_wide: bool,
 }
 
 /// The cell of a column in a row.
@@ -56,6 +58,11 @@ pub(super) enum Cell<'a> {
         next: Option<&'a str>,
     },
     Count(u64),
+    /// A count in the period before, which people see with the change since.
+    Before {
+        now: u64,
+        before: u64,
+    },
     /// From 0 to 1.
     Share(f64),
     Time(Timestamp),
@@ -87,6 +94,15 @@ impl ColumnInfo {
             header,
             position,
             fields,
+            is_wide: false,
+        }
+    }
+
+    /// For a column that only wide tables have room for.
+    const fn wide(self) -> Self {
+        Self {
+            is_wide: true,
+            ..self
         }
     }
 }
@@ -114,7 +130,7 @@ impl<'a> Column<'a> {
                 second = next.map_or(Value::Nothing, Value::Text);
                 Value::Text(found)
             }
-            Cell::Count(count) => Value::Count(count),
+            Cell::Count(count) | Cell::Before { before: count, .. } => Value::Count(count),
             Cell::Share(share) => Value::Share(share),
             Cell::Time(time) => Value::Time(time),
             Cell::Day(date) => Value::Day(date),
@@ -149,7 +165,7 @@ pub(super) fn clicks<'a>(clicks: u64) -> Column<'a> {
     Column::new(&INFO, Cell::Count(clicks))
 }
 
-pub(super) fn leads<'a>(leads: u64) -> Column<'a> {
+fn lead_count<'a>(leads: u64) -> Column<'a> {
     const INFO: ColumnInfo = ColumnInfo::new("Leads", 4, &["leads"]);
     Column::new(&INFO, Cell::Count(leads))
 }
@@ -176,11 +192,37 @@ impl<'a> ClickRow<'a> {
     }
 }
 
+impl<'a> LeadOverview<'a> {
+    fn columns(&self) -> [Column<'a>; 7] {
+        const EXPERTS: ColumnInfo = ColumnInfo::new("Experts", 3, &["experts"]);
+        const FIRST: ColumnInfo = ColumnInfo::new("First click", 4, &["first_click_at"]).wide();
+        const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
+        const TOP: ColumnInfo = ColumnInfo::new(
+            "Most clicked",
+            6,
+            &["top_expert_username", "top_expert_name"],
+        );
+        const SEARCH: ColumnInfo =
+            ColumnInfo::new("Latest search", 7, &["latest_search_query"]).wide();
+        let (username, name) = (self.top_username, self.top_name);
+        [
+            email(self.email),
+            clicks(self.clicks),
+            Column::new(&EXPERTS, Cell::Count(self.experts)),
+            Column::new(&FIRST, Cell::Time(self.first_at)),
+            Column::new(&LATEST, Cell::Time(self.latest_at)),
+            Column::new(&TOP, Cell::Expert { username, name }),
+            Column::new(&SEARCH, Cell::Search(self.latest_search)),
+        ]
+    }
+}
+
 impl Ranking {
     fn columns<'a>(&'a self, row: &'a Ranked) -> [Column<'a>; 6] {
         const SEARCH: ColumnInfo = ColumnInfo::new("Search", 1, &["search_query"]);
         const SHARE: ColumnInfo = ColumnInfo::new("Share", 3, &["share"]);
         const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
+        const BEFORE: ColumnInfo = ColumnInfo::new("Before", 2, &["clicks_before"]);
         let subject = match self.by {
             RankBy::Expert => expert(&row.subject, self.names.display_name(&row.subject)),
             RankBy::Query => Column::new(&SEARCH, Cell::SearchSubject(&row.subject)),
@@ -188,10 +230,15 @@ impl Ranking {
         [
             subject,
             clicks(row.clicks),
-            leads(row.leads),
+            lead_count(row.leads),
             Column::new(&SHARE, Cell::Share(self.share(row.clicks))),
             Column::new(&LATEST, Cell::Time(row.latest_at)),
-            bar(row.clicks, self.clicks_max(), [5, 10]),
+            if self.is_compared {
+                let (now, before) = (row.clicks, row.clicks_before);
+                Column::new(&BEFORE, Cell::Before { now, before })
+            } else {
+                bar(row.clicks, self.clicks_max(), [5, 10])
+            },
         ]
     }
 }
@@ -208,7 +255,7 @@ impl Day {
                 },
             ),
             clicks(self.clicks),
-            leads(self.leads),
+            lead_count(self.leads),
             bar(self.clicks, clicks_max, [20, 20]),
         ]
     }
@@ -374,6 +421,29 @@ pub(super) fn by_lead(report: &ByLead) -> List<'_> {
     }
 }
 
+/// A row for each lead that is shown.
+pub(super) fn leads(report: &ByLead) -> List<'_> {
+    let Totals { leads, clicks } = report.totals;
+    List {
+        all: leads,
+        shown: report.shown().leads,
+        totals: vec![(leads, "lead"), (clicks, "click")],
+        dated: Some("times"),
+        rows: Box::new(|visit| {
+            report
+                .leads()
+                .try_for_each(|lead| visit(&lead.overview().columns()))
+        }),
+        ..List::new(
+            "leads",
+            "lead",
+            LeadOverview::default().columns(),
+            iter::empty(),
+            |lead: LeadOverview<'_>| lead.columns(),
+        )
+    }
+}
+
 /// The first `clicks_max` clicks of one lead.
 pub(super) fn of_lead<'a>(lead: &Lead<'a>, clicks_max: u64) -> List<'a> {
     let lead = *lead;
@@ -424,6 +494,7 @@ pub(super) fn ranking(report: &Ranking) -> List<'_> {
         clicks: 0,
         leads: 0,
         latest_at: Timestamp::EPOCH,
+        clicks_before: 0,
     };
     let (name, noun) = match report.by {
         RankBy::Expert => ("experts", "expert"),
@@ -464,7 +535,7 @@ pub(super) fn days(days: &[Day]) -> List<'_> {
 }
 
 pub(super) fn totals<'a>(totals: Totals) -> [Column<'a>; 2] {
-    [clicks(totals.clicks), leads(totals.leads)]
+    [clicks(totals.clicks), lead_count(totals.leads)]
 }
 
 fn counts(rows: u64, noun: &'static str, totals: Totals) -> Vec<(u64, &'static str)> {
@@ -530,6 +601,7 @@ pub(super) fn experts(experts: &[Expert]) -> List<'_> {
 
 pub(super) fn findings(findings: &[Finding]) -> List<'_> {
     static SAMPLE: Finding = Finding {
+        measured: None,
         check: "",
         state: State::Ok,
         found: String::new(),

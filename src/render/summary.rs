@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    counted, ink,
+    Asked, asked, change, counted, ink,
     table::{Screen, search_subject, times},
 };
 use crate::{
@@ -30,12 +30,25 @@ const BAR_COLUMNS: u16 = 8;
 ///
 /// # Errors
 /// When `out` can't be written to.
-pub(crate) fn table(mut out: impl Write, summary: &Summary, screen: &Screen) -> io::Result<()> {
+pub(crate) fn table(
+    mut out: impl Write,
+    summary: &Summary,
+    asked: &Asked,
+    screen: &Screen,
+) -> io::Result<()> {
     let columns = usize::from(screen.width).min(COLUMNS_MAX);
     totals(&mut out, summary, columns, screen)?;
     chart(&mut out, summary, columns, screen)?;
     rankings(&mut out, summary, columns, screen)?;
     newest_leads(&mut out, summary, columns, screen)?;
+    let before = asked.comparison.map(|comparison| {
+        let totals = asked::totals_before(comparison);
+        format!("{} days before: {totals}", summary.days.len())
+    });
+    let excluded = asked.excluded().map(|emails| format!("excluded: {emails}"));
+    for note in before.into_iter().chain(excluded) {
+        writeln!(out, "{}", screen.colors.aside(note))?;
+    }
     out.flush()
 }
 
@@ -57,12 +70,13 @@ fn totals(
         since.unwrap_or_default()
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
+    let change = change(now.clicks, before.clicks).map(|change| format!(" ({change})"));
     let weeks = format!(
         "This week {}; by now last week {} by {}{}",
         by_leads(now),
         before.clicks,
         before.leads,
-        change(now.clicks, before.clicks)
+        change.unwrap_or_default()
     );
     writeln!(out, "{}\n", cut(&weeks, columns))
 }
@@ -70,17 +84,6 @@ fn totals(
 fn by_leads(totals: Totals) -> String {
     let clicks = counted(totals.clicks, "click");
     format!("{clicks} by {}", counted(totals.leads, "lead"))
-}
-
-/// The change in percent; empty if there were no clicks before.
-fn change(now: u64, before: u64) -> String {
-    if before == 0 {
-        return String::new();
-    }
-    let (now, before) = (i128::from(now), i128::from(before));
-    // Rounded half up.
-    let percent = ((now - before) * 200 + before).div_euclid(2 * before);
-    format!(" ({percent:+}%)")
 }
 
 fn chart(
@@ -164,10 +167,13 @@ fn ranked_lines(ranking: &Ranking, columns: usize, screen: &Screen) -> Vec<(Stri
             };
             let subject = padded(&subject, subject_columns);
             let line = format!(" {subject}{:>COUNT_COLUMNS$} ", row.clicks);
-            (
-                line,
-                ink::bar(row.clicks, ranking.clicks_max(), BAR_COLUMNS),
-            )
+            let bar = if ranking.is_compared {
+                let change = change(row.clicks, row.clicks_before);
+                cut(&change.unwrap_or("new".to_owned()), BAR_COLUMNS.into()).into_owned()
+            } else {
+                ink::bar(row.clicks, ranking.clicks_max(), BAR_COLUMNS)
+            };
+            (line, bar)
         })
         .collect()
 }
@@ -204,19 +210,4 @@ fn newest_leads(
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_is_shown_in_percent() {
-        let changes = [(1, 0), (0, 8), (8, 8), (9, 8), (7, 8), (24, 8)];
-        let shown = changes.map(|(now, before)| change(now, before));
-        assert_eq!(
-            shown,
-            ["", " (-100%)", " (+0%)", " (+13%)", " (-12%)", " (+200%)"]
-        );
-    }
 }

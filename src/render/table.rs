@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    ColorMode, Format, Report, counted, ink,
+    Asked, ColorMode, Format, Report, counted, ink,
     rows::{self, Cell, Column, List},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     expert::ExpertNames,
     reports::{ByDay, ByLead, Lead},
     storage::{FoundClicks, SpellingRows, TableRows},
-    text::{visible, visible_path},
+    text::visible,
 };
 
 /// The terminal and the reader of a table.
@@ -70,6 +70,8 @@ const LEAD_CLICKS_MAX: u64 = 50;
 
 /// A table of at least this width has long bars.
 const WIDE: u16 = 100;
+/// A table of at least this width has all columns.
+const WIDE_COLUMNS: u16 = 120;
 
 /// The most lines of a row with text from visitors: a search may have 2,000 characters, and must not push all other rows off
 /// the screen. The formats for programs have the whole text.
@@ -83,18 +85,25 @@ const STYLE: TableStyle =
 
 impl Format for Table {
     /// Writes nothing for a report without rows.
-    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, report: &Report, asked: &Asked, out: &mut impl Write) -> io::Result<()> {
         match report {
             _ if report.is_empty() => return out.flush(),
-            Report::ByLead(report) => {
-                self.by_lead(report, out)?;
-                return out.flush();
+            Report::ByLead(report) => self.by_lead(report, out)?,
+            Report::ByDay(days) => {
+                self.sparkline(days, out)?;
+                self.list(&report.list(), out)?;
             }
-            Report::ByDay(report) => self.sparkline(report, out)?,
-            Report::Check { path, .. } => writeln!(out, "{}\n", visible_path(path))?,
-            Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {}
+            Report::Check { name, .. } => {
+                writeln!(out, "{}\n", visible(name))?;
+                self.list(&report.list(), out)?;
+            }
+            Report::Leads(_) | Report::Timeline(_) | Report::Ranking(_) | Report::Experts(_) => {
+                self.list(&report.list(), out)?;
+            }
         }
-        self.list(&report.list(), out)?;
+        for note in asked.notes(&self.screen.zone) {
+            writeln!(out, "{}", self.screen.colors.aside(note))?;
+        }
         out.flush()
     }
 }
@@ -145,7 +154,7 @@ impl Table {
             };
             writeln!(out, "{}\n", colors.heading(subject))?;
         }
-        let columns = list.for_people(&list.sample);
+        let columns = self.columns(list, &list.sample);
         let mut grid = self.new_grid();
         grid.set_header(columns.iter().map(|column| column.info.header));
         self.add_rows(&mut grid, list)?;
@@ -161,12 +170,35 @@ impl Table {
             let rest = counted(list.all - list.shown, &rest);
             self.not_shown(&rest, list.all, out)?;
         }
-        Ok(())
+        self.left_out(list, out)
+    }
+
+    /// The columns for which there is room.
+    fn columns<'r, 'c>(&self, list: &List<'_>, row: &'r [Column<'c>]) -> Vec<&'r Column<'c>> {
+        let mut columns = list.for_people(row);
+        columns.retain(|column| !column.info.is_wide || self.screen.width >= WIDE_COLUMNS);
+        columns
+    }
+
+    /// Writes which columns have no room.
+    fn left_out(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+        let all = list.for_people(&list.sample);
+        let wide: Vec<_> = all
+            .iter()
+            .filter(|column| column.info.is_wide)
+            .map(|column| column.info.header)
+            .collect();
+        if wide.is_empty() || self.screen.width >= WIDE_COLUMNS {
+            return Ok(());
+        }
+        let wide = wide.join(" and ");
+        let line = format!("a window of {WIDE_COLUMNS} columns also shows: {wide}");
+        writeln!(out, "{}", self.screen.colors.aside(line))
     }
 
     fn add_rows(&self, grid: &mut Grid, list: &List<'_>) -> io::Result<()> {
         (list.rows)(&mut |row| {
-            let columns = list.for_people(row);
+            let columns = self.columns(list, row);
             let mut cells = Row::from(columns.iter().map(|column| self.text(&column.cell)));
             if columns.iter().any(|column| is_from_visitor(&column.cell)) {
                 cells.max_height(ROW_LINES_MAX);
@@ -188,7 +220,7 @@ impl Table {
                 Cell::Email(_) | Cell::Expert { .. } if has_search => {
                     grid_column.set_constraint(exactly(names.next().unwrap_or_default()));
                 }
-                Cell::Count(_) | Cell::Share(_) => {
+                Cell::Count(_) | Cell::Before { .. } | Cell::Share(_) => {
                     grid_column.set_cell_alignment(CellAlignment::Right);
                     grid_column.set_constraint(ColumnConstraint::ContentWidth);
                 }
@@ -314,7 +346,7 @@ impl Table {
                 .zip(days.iter().rev())
                 .map(|(column, day)| if day.days > 1 { '…' } else { column });
             let line = self.screen.colors.drawing(line.collect::<String>());
-            writeln!(out, " {} {line} {}\n", oldest.date, newest.date)?;
+            writeln!(out, " {} {line} {}\n", oldest.first(), newest.date)?;
         }
         Ok(())
     }
@@ -342,6 +374,7 @@ impl Table {
                 visible(&text).into_owned()
             }
             Cell::Count(count) => count.to_string(),
+            Cell::Before { now, before } => super::before(now, before),
             Cell::Share(share) => percent(share),
             Cell::Time(time) => time.local(&self.screen.zone),
             Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),

@@ -1,16 +1,17 @@
 use std::{collections::BTreeMap, num::NonZeroU64};
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{ToSpan, Zoned, civil::Date, tz::TimeZone};
 
 use super::{Totals, for_each_click, leads_by_group::LeadsByGroup};
 use crate::{
     click::canonical_email,
-    storage::{Columns, Db, Error, Query, Selection},
+    storage::{Columns, Db, Error, Query, Selection, Window},
     text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
-/// The selected clicks by day, the newest day first. It includes days without a click between days with one, as [`Gaps`] says.
+/// The selected clicks by day, the newest day first. It includes days without a click between days with one, and up to the ends of
+/// the window, as [`Gaps`] says, but none after today.
 #[derive(Debug)]
 pub(crate) struct ByDay {
     /// The days that are shown, the newest first.
@@ -56,7 +57,7 @@ impl Gaps {
     }
 }
 
-/// Counts the clicks of `selection` by the days of `zone`, and keeps the `rows_max` newest rows. The totals
+/// Counts the clicks of `selection` by the days in the time zone of `now`, and keeps the `rows_max` newest rows. The totals
 /// always count all clicks.
 ///
 /// Needs 20 to 39 bytes of memory for each different spelling of an email, and up to 6 for each pair of a day and a lead.
@@ -66,7 +67,7 @@ impl Gaps {
 pub(crate) fn by_day(
     db: &Db,
     selection: &Selection,
-    zone: &TimeZone,
+    now: &Zoned,
     gaps: Gaps,
     rows_max: Option<NonZeroU64>,
 ) -> Result<ByDay, Error> {
@@ -75,7 +76,7 @@ pub(crate) fn by_day(
     let mut numbers: BTreeMap<Date, u32> = BTreeMap::new();
     let mut emails = TextGroups::new(canonical_email);
     let mut leads = LeadsByGroup::default();
-    let mut dates = Dates::new(zone);
+    let mut dates = Dates::new(now.time_zone());
     let query = Query::of(selection, Columns::EMAIL | Columns::CREATED_AT);
     for_each_click(db, &query, |click| {
         let email = emails.group(&click.email)?;
@@ -98,13 +99,28 @@ pub(crate) fn by_day(
         leads: emails.len(),
         clicks: counted.iter().map(|day| day.clicks).sum(),
     };
-    Ok(newest_rows(&counted, &numbers, gaps, rows_max, totals))
+    let ends = ends(selection.window, now);
+    Ok(newest_rows(
+        &counted, &numbers, ends, gaps, rows_max, totals,
+    ))
+}
+
+/// The first and the last day of the window, as far as it has ends. A window without an end ends today.
+fn ends(window: Window, now: &Zoned) -> [Option<Date>; 2] {
+    let zone = now.time_zone();
+    let first = window.since.map(|since| since.date(zone));
+    let last = match window.until {
+        Some(until) => Some(Timestamp::from_micros(until.micros() - 1).date(zone)),
+        None => first.map(|_| now.date()),
+    };
+    [first, last.min(Some(now.date()))]
 }
 
 /// The days from the last to the first, with those without a click.
 fn newest_rows(
     counted: &[Day],
     numbers: &BTreeMap<Date, u32>,
+    [first, last]: [Option<Date>; 2],
     gaps: Gaps,
     rows_max: Option<NonZeroU64>,
     totals: Totals,
@@ -122,28 +138,45 @@ fn newest_rows(
             report.days.push(day);
         }
     };
-    let mut later: Option<Date> = None;
-    for (&date, &number) in numbers.iter().rev() {
-        if let Some(last) = later.and_then(|later| later.yesterday().ok()) {
-            let empty = (last - date).get_days().unsigned_abs();
-            if empty <= gaps.days_max() {
-                std::iter::successors(Some(last), |date| date.yesterday().ok())
-                    .take(empty as usize)
-                    .for_each(|date| add(Day::without_clicks(date)));
-            } else if gaps == Gaps::OneRow {
-                add(Day {
-                    days: empty,
-                    ..Day::without_clicks(last)
-                });
-            }
+    // Lists the days after `date` and up to `last`.
+    let add_empty = |add: &mut dyn FnMut(Day), date: Date, last: Option<Date>| {
+        let Some(last) = last.filter(|last| *last > date) else {
+            return;
+        };
+        let empty = (last - date).get_days().unsigned_abs();
+        if empty <= gaps.days_max() {
+            std::iter::successors(Some(last), |date| date.yesterday().ok())
+                .take(empty as usize)
+                .for_each(|date| add(Day::without_clicks(date)));
+        } else if gaps == Gaps::OneRow {
+            add(Day {
+                days: empty,
+                ..Day::without_clicks(last)
+            });
         }
+    };
+    let mut last = last;
+    for (&date, &number) in numbers.iter().rev() {
+        add_empty(&mut add, date, last);
         add(counted[number as usize]);
-        later = Some(date);
+        last = date.yesterday().ok();
+    }
+    // The days from the first one up to the day before the first click.
+    if let Some(before_first) = first.and_then(|first| first.yesterday().ok())
+        && !numbers.is_empty()
+    {
+        add_empty(&mut add, before_first, last);
     }
     report
 }
 
 impl Day {
+    /// The first of the days.
+    pub(crate) fn first(&self) -> Date {
+        let first = self.date.checked_sub(i64::from(self.days - 1).days());
+        first.unwrap_or(self.date)
+    }
+
     /// A day without clicks.
     pub(crate) fn without_clicks(date: Date) -> Self {
         Self {

@@ -4,15 +4,17 @@ use super::{
     ClickRow, Totals,
     clicks::{ClickStore, NO_CLICK},
     for_each_click,
+    lead_order::{LeadOrder, first_leads},
 };
 use crate::{
+    click::fold,
     expert::ExpertNames,
     storage::{Columns, Db, Error, Order, Query, Selection, StoredClick},
     text::memory::{self, OutOfMemory},
     timestamp::Timestamp,
 };
 
-/// The selected clicks grouped by lead; the lead with the latest click first.
+/// The selected clicks grouped by lead, in a [`LeadOrder`].
 #[derive(Debug)]
 pub(crate) struct ByLead {
     clicks: ClickStore,
@@ -43,6 +45,29 @@ struct LeadEntry {
 /// # Errors
 /// When the database can't be read, or holds a click whose time can't be read, and when memory is refused.
 pub(crate) fn by_lead(
+    db: &Db,
+    selection: &Selection,
+    order: LeadOrder,
+    leads_max: Option<NonZeroU64>,
+) -> Result<ByLead, Error> {
+    let mut report = match leads_max {
+        Some(leads_max) if order != LeadOrder::Latest => db.snapshot(|db| {
+            let (first, totals) = first_leads(db, selection, order, leads_max)?;
+            let selection = Selection {
+                leads: Some(first),
+                ..selection.clone()
+            };
+            let first = by_latest(db, &selection, None)?;
+            Ok(ByLead { totals, ..first })
+        })?,
+        _ => by_latest(db, selection, leads_max)?,
+    };
+    report.reorder(order);
+    Ok(report)
+}
+
+/// The report in the order of the latest clicks.
+fn by_latest(
     db: &Db,
     selection: &Selection,
     leads_max: Option<NonZeroU64>,
@@ -143,6 +168,28 @@ impl ByLead {
             .sort_unstable_by_key(|lead| Reverse((lead.latest_at, lead.latest)));
     }
 
+    /// Orders leads that are in the order of their latest clicks.
+    fn reorder(&mut self, order: LeadOrder) {
+        if order == LeadOrder::Latest {
+            return;
+        }
+        let mut leads = std::mem::take(&mut self.leads);
+        // A stable sort, so leads that are equal stay in their order.
+        leads.sort_by_cached_key(|entry| {
+            let lead = Lead {
+                report: self,
+                entry,
+            };
+            Reverse(match order {
+                LeadOrder::Latest => 0,
+                LeadOrder::Clicks => i64::from(entry.click_count),
+                LeadOrder::Experts => lead.overview().experts.cast_signed(),
+                LeadOrder::First => lead.overview().first_at.micros(),
+            })
+        });
+        self.leads = leads;
+    }
+
     /// The leads that are shown, each with all its selected clicks.
     pub(crate) fn leads(&self) -> impl ExactSizeIterator<Item = Lead<'_>> {
         self.leads.iter().map(|entry| Lead {
@@ -208,4 +255,62 @@ impl<'a> Lead<'a> {
         })
         .map(|click| clicks.row(click))
     }
+}
+
+/// A lead in one row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LeadOverview<'a> {
+    /// The lead's email address.
+    pub(crate) email: &'a str,
+    /// The number of clicks.
+    pub(crate) clicks: u64,
+    /// The number of different experts who were clicked.
+    pub(crate) experts: u64,
+    /// When the first click happened.
+    pub(crate) first_at: Timestamp,
+    /// When the latest click happened.
+    pub(crate) latest_at: Timestamp,
+    /// The username of the expert with the most clicks; of several, the one who was clicked last.
+    pub(crate) top_username: &'a str,
+    /// That expert's name; the username if there is none.
+    pub(crate) top_name: &'a str,
+    /// The latest search that is not blank; empty if there is none.
+    pub(crate) latest_search: &'a str,
+}
+
+impl<'a> Lead<'a> {
+    /// The lead's selected clicks in one row.
+    pub(crate) fn overview(&self) -> LeadOverview<'a> {
+        let mut overview = LeadOverview {
+            email: self.email(),
+            clicks: self.click_count(),
+            ..LeadOverview::default()
+        };
+        // Each click with its place, the newest first.
+        let mut clicked: Vec<(&str, usize, &str)> = Vec::new();
+        for (place, click) in self.clicks().enumerate() {
+            if place == 0 {
+                overview.latest_at = click.created_at;
+            }
+            overview.first_at = click.created_at;
+            if overview.latest_search.is_empty() && !is_blank(click.search_query) {
+                overview.latest_search = click.search_query;
+            }
+            clicked.push((click.expert_username, place, click.expert_name));
+        }
+        clicked.sort_unstable();
+        let experts = clicked.chunk_by(|one, next| one.0 == next.0);
+        overview.experts = experts.clone().count() as u64;
+        if let Some(&[(username, _, name), ..]) =
+            experts.max_by_key(|clicks| (clicks.len(), Reverse(clicks[0].1)))
+        {
+            (overview.top_username, overview.top_name) = (username, name);
+        }
+        overview
+    }
+}
+
+/// Whether a search has only white space and invisible characters.
+fn is_blank(search: &str) -> bool {
+    fold(search).trim().is_empty()
 }

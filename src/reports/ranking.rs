@@ -25,6 +25,8 @@ pub(crate) struct Ranking {
     pub(crate) totals: Totals,
     /// The experts' names.
     pub(crate) names: ExpertNames,
+    /// Whether the rows have their clicks in the period before.
+    pub(crate) is_compared: bool,
 }
 
 /// The kind of ranking.
@@ -47,6 +49,8 @@ pub(crate) struct Ranked {
     pub(crate) leads: u64,
     /// When the latest click happened.
     pub(crate) latest_at: Timestamp,
+    /// The number of clicks in the period before, if the ranking [is compared](Ranking::is_compared).
+    pub(crate) clicks_before: u64,
 }
 
 /// Ranks the clicks of `selection`, and keeps the first `ranked_max` rows. The totals always count all clicks.
@@ -86,6 +90,7 @@ pub(crate) fn ranking(
                 clicks: group.clicks,
                 leads: leads[number as usize],
                 latest_at: group.latest_at,
+                clicks_before: 0,
             }
         }));
         drop(leads);
@@ -96,6 +101,7 @@ pub(crate) fn ranking(
             ranked_in_all: tally.groups.len() as u64,
             totals,
             names,
+            is_compared: false,
         })
     })
 }
@@ -142,6 +148,31 @@ fn read_subjects(
 }
 
 impl Ranking {
+    /// Counts the clicks of the period `before` for the same rows. Needs 20 to 39 bytes of memory for each different spelling of an
+    /// expert or a search.
+    ///
+    /// # Errors
+    /// When the database can't be read, and when memory is refused.
+    pub(crate) fn compare(&mut self, db: &Db, before: &Selection) -> Result<(), Error> {
+        let mut subjects = TextGroups::new(self.by.key());
+        // All are different, so a subject has the number of its row, and all others have later numbers.
+        for row in &self.ranked {
+            subjects
+                .group(&row.subject)
+                .map_err(|refused| db.error(refused))?;
+        }
+        let by = self.by;
+        for_each_click(db, &Query::of(before, by.column()), |click| {
+            let subject = subjects.group(by.subject_of(&click))?;
+            if let Some(row) = self.ranked.get_mut(subject as usize) {
+                row.clicks_before += 1;
+            }
+            Ok(())
+        })?;
+        self.is_compared = true;
+        Ok(())
+    }
+
     /// The number of clicks of the first row.
     pub(crate) fn clicks_max(&self) -> u64 {
         self.ranked.first().map_or(0, |first| first.clicks)
@@ -162,6 +193,13 @@ impl RankBy {
         match self {
             Self::Expert => Columns::EXPERT_USERNAME,
             Self::Query => Columns::SEARCH_QUERY,
+        }
+    }
+
+    fn key(self) -> fn(&str) -> Cow<'_, str> {
+        match self {
+            Self::Expert => canonical_username,
+            Self::Query => query_key,
         }
     }
 
@@ -195,10 +233,7 @@ impl Tally {
         Self {
             by,
             emails: TextGroups::new(canonical_email),
-            subjects: TextGroups::new(match by {
-                RankBy::Expert => canonical_username,
-                RankBy::Query => query_key,
-            }),
+            subjects: TextGroups::new(by.key()),
             groups: Vec::new(),
             leads: LeadsByGroup::default(),
             clicks: 0,

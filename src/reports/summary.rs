@@ -2,7 +2,9 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 
 use jiff::{ToSpan, Zoned, civil::Date};
 
-use super::{Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking};
+use super::{
+    Comparison, Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking, window_before,
+};
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{Columns, Db, Error, Order, Query, Selection, Window},
@@ -63,25 +65,19 @@ pub(crate) struct NewLead {
     pub(crate) clicks: u64,
 }
 
-/// Summarises all clicks in one snapshot of the database. Weeks and days are in the time zone of `now`.
+/// Summarises the clicks of `all`, which has no window, in one snapshot of the database. Weeks and days are in the time zone of `now`.
 ///
 /// Reads all clicks once, and those of the last 30 days three more times. Needs 80 bytes of memory for each lead, and what the
 /// reports of those days need; no text is in memory but those that are shown.
 ///
 /// # Errors
 /// As [`by_day`].
-pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
+pub(crate) fn summary(db: &Db, all: &Selection, now: &Zoned) -> Result<Summary, Error> {
     db.snapshot(|db| {
         let today = now.date();
         // Clicks with a time after today count in no week and no day.
         let tomorrow = begin_of(today, 1, now);
-        let month = Selection {
-            window: Window {
-                since: begin_of(today, 1 - days(SUMMARY_DAYS), now),
-                until: tomorrow,
-            },
-            ..Selection::default()
-        };
+        let month = within(all, month(now));
         let monday = 0 - i32::from(today.weekday().to_monday_zero_offset());
         let this_week = Window {
             since: begin_of(today, monday, now),
@@ -95,14 +91,44 @@ pub(crate) fn summary(db: &Db, now: &Zoned) -> Result<Summary, Error> {
                 .map(|then| Timestamp::new(then.timestamp())),
         };
         Ok(Summary {
-            overall: read_all(db)?,
-            this_week: totals(db, this_week)?,
-            last_week: totals(db, last_week)?,
+            overall: read_all(db, all)?,
+            this_week: totals(db, &within(all, this_week))?,
+            last_week: totals(db, &within(all, last_week))?,
             days: last_days(db, &month, now)?,
             top_experts: ranking(db, RankBy::Expert, &month, Some(SUMMARY_ROWS))?,
             top_queries: ranking(db, RankBy::Query, &month, Some(SUMMARY_ROWS))?,
         })
     })
+}
+
+impl Summary {
+    /// Compares the last [`SUMMARY_DAYS`] days with as many before. `all` and `now` are those of the summary.
+    ///
+    /// # Errors
+    /// As [`Ranking::compare`].
+    pub(crate) fn compare(
+        &mut self,
+        db: &Db,
+        all: &Selection,
+        now: &Zoned,
+    ) -> Result<Option<Comparison>, Error> {
+        let month = within(all, month(now));
+        let Some(window) = window_before(month.window, now) else {
+            return Ok(None);
+        };
+        let before = within(all, window);
+        self.top_experts.compare(db, &before)?;
+        self.top_queries.compare(db, &before)?;
+        Comparison::of(db, &month, &before).map(Some)
+    }
+}
+
+/// The last [`SUMMARY_DAYS`] days, ending with today.
+fn month(now: &Zoned) -> Window {
+    Window {
+        since: begin_of(now.date(), 1 - days(SUMMARY_DAYS), now),
+        until: begin_of(now.date(), 1, now),
+    }
 }
 
 fn days(number: usize) -> i32 {
@@ -117,11 +143,21 @@ fn begin_of(date: Date, days_later: i32, now: &Zoned) -> Option<Timestamp> {
     Some(Timestamp::new(begin.ok()?.timestamp()))
 }
 
-fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
+fn within(all: &Selection, window: Window) -> Selection {
+    Selection {
+        window,
+        ..all.clone()
+    }
+}
+
+/// The number of the selected clicks and their leads.
+///
+/// # Errors
+/// When the database can't be read, and when memory is refused.
+pub(crate) fn totals(db: &Db, selection: &Selection) -> Result<Totals, Error> {
     let mut leads = TextGroups::new(canonical_email);
     let mut clicks = 0;
-    let selection = Selection::of(window);
-    let query = Query::of(&selection, Columns::EMAIL);
+    let query = Query::of(selection, Columns::EMAIL);
     for_each_click(db, &query, |click| {
         leads.group(&click.email)?;
         clicks += 1;
@@ -134,7 +170,7 @@ fn totals(db: &Db, window: Window) -> Result<Totals, Error> {
 }
 
 fn last_days(db: &Db, month: &Selection, now: &Zoned) -> Result<Vec<Day>, Error> {
-    let counted = by_day(db, month, now.time_zone(), Gaps::LeftOut, None)?;
+    let counted = by_day(db, month, now, Gaps::LeftOut, None)?;
     let today = now.date();
     let mut days: Vec<Day> = std::iter::successors(Some(today), |date| date.yesterday().ok())
         .take(SUMMARY_DAYS)
@@ -157,15 +193,14 @@ struct LeadEntry {
     clicks: u64,
 }
 
-fn read_all(db: &Db) -> Result<Overall, Error> {
+fn read_all(db: &Db, all: &Selection) -> Result<Overall, Error> {
     let mut emails = TextGroups::new(canonical_email);
     let mut experts = TextGroups::new(canonical_username);
     let mut leads: Vec<LeadEntry> = Vec::new();
     let mut latest_at: Option<Timestamp> = None;
     let mut clicks = 0;
-    let all = Selection::default();
     let columns = Columns::EMAIL | Columns::EXPERT_USERNAME | Columns::CREATED_AT;
-    let query = Query::of(&all, columns).in_order(Order::Arrival);
+    let query = Query::of(all, columns).in_order(Order::Arrival);
     for_each_click(db, &query, |click| {
         let created_at = click.created_at;
         let email = emails.group(&click.email)?;
@@ -203,13 +238,18 @@ fn read_all(db: &Db) -> Result<Overall, Error> {
         experts: experts.len(),
         first_at,
         latest_at,
-        newest_leads: first_clicks(db, &leads, &emails)?,
+        newest_leads: first_clicks(db, all, &leads, &emails)?,
     })
 }
 
 /// Reads the first clicks of `leads`. The first pass keeps no texts in memory, because there may be millions of leads with long
 /// searches.
-fn first_clicks(db: &Db, leads: &[LeadEntry], emails: &TextGroups) -> Result<Vec<NewLead>, Error> {
+fn first_clicks(
+    db: &Db,
+    all: &Selection,
+    leads: &[LeadEntry],
+    emails: &TextGroups,
+) -> Result<Vec<NewLead>, Error> {
     let mut instants: Vec<Timestamp> = leads.iter().map(|lead| lead.first_at).collect();
     instants.sort_unstable();
     instants.dedup();
@@ -217,8 +257,7 @@ fn first_clicks(db: &Db, leads: &[LeadEntry], emails: &TextGroups) -> Result<Vec
     let mut missing: HashMap<u32, &LeadEntry> =
         leads.iter().map(|lead| (lead.email, lead)).collect();
     let mut found = Vec::new();
-    let all = Selection::default();
-    db.read_clicks_at(&Query::of(&all, Columns::ALL), &instants, |click| {
+    db.read_clicks_at(&Query::of(all, Columns::ALL), &instants, |click| {
         let email = emails.find(&click.email);
         if let Some(email) = email
             && let Some(lead) = missing.get(&email)

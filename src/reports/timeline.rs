@@ -64,7 +64,7 @@ pub(crate) fn timeline(
 ) -> Result<Timeline, Error> {
     let mut selection = selection.clone();
     match &subject {
-        Subject::Expert(username) => selection.expert = Some(username.clone()),
+        Subject::Expert(username) => selection.experts = vec![username.clone()],
         Subject::Lead(email) => selection.email = Some(EmailFilter::Address(email.clone())),
         Subject::Domain(domain) => selection.email = Some(EmailFilter::Domain(domain.clone())),
     }

@@ -60,7 +60,7 @@ impl FromStr for DiskReserve {
     }
 }
 
-/// Whether free disk space is above the reserve.
+/// Whether free disk space is above what clicks leave free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     /// More than [`NEAR_BYTES`] above it.
@@ -114,12 +114,12 @@ impl DiskSpace {
         }
     }
 
-    pub(super) fn room(self, reserve: DiskReserve) -> Room {
-        let reserved = self.reserved(reserve);
-        let near = reserved.saturating_add(NEAR_BYTES.min(self.total / RESERVE_PART));
+    /// `kept` is what clicks leave free, in bytes.
+    pub(super) fn room(self, kept: u64) -> Room {
+        let near = kept.saturating_add(NEAR_BYTES.min(self.total / RESERVE_PART));
         if self.total == 0 {
             Room::Enough
-        } else if self.free < reserved {
+        } else if self.free < kept {
             Room::None
         } else if self.free < near {
             Room::Near

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::Selection;
 use crate::timestamp::Timestamp;
 
@@ -44,6 +46,8 @@ pub(crate) enum Remains {
     },
     /// Only the host app can read this table.
     Unreadable { table: String },
+    /// This table can't be read because the file is damaged.
+    Damaged { table: String },
 }
 
 /// The clicks that a purge would delete; at least one.
@@ -61,20 +65,10 @@ pub(crate) struct FoundClicks {
     pub(crate) top_experts: Vec<ClicksOf>,
     /// The number of clicks.
     pub(crate) count: u64,
-    /// The first of the clicks, in the order in which they are deleted. There may be millions, which would take too much
-    /// memory, so the others are read again by the selection.
-    pub(super) clicks: Vec<FoundClick>,
+    /// The hash of the id and of all columns of each click, in ascending order. By these they are recognized when they are read
+    /// again by the selection.
+    pub(super) hashes: Vec<u64>,
     pub(super) selection: Selection,
-    /// The largest id of all.
-    pub(super) last_id: i64,
-}
-
-/// A click, as it was found.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FoundClick {
-    pub(super) id: i64,
-    /// Of all its columns.
-    pub(super) hash: u64,
 }
 
 /// How many clicks an expert or a lead has.
@@ -86,9 +80,9 @@ pub(crate) struct ClicksOf {
 
 /// What a command deletes, by which the disk space that it needs is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deletion {
+pub(crate) enum Deletion<'a> {
     /// Rows, in many transactions.
     Steps,
-    /// All rows of [`TABLES`], in one transaction.
-    Everything,
+    /// All rows of [`TABLES`], in one transaction, after a copy to `backup`.
+    Everything { backup: Option<&'a Path> },
 }

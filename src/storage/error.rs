@@ -11,10 +11,10 @@ use crate::text::memory::OutOfMemory;
 
 /// Why the database could not be opened, read or changed. The text names the file and the next step.
 #[derive(Debug, ThisError)]
-#[error("{}: {cause}", .path.display())]
+#[error("{name}: {cause}")]
 pub(crate) struct Error {
-    /// The database; if a backup failed, the backup.
-    path: PathBuf,
+    /// That of the database; if a backup failed, the path of the backup.
+    name: String,
     cause: Cause,
 }
 
@@ -58,6 +58,14 @@ pub(crate) enum Cause {
     },
     #[error("cannot use WAL mode; move the database to a local disk")]
     NoWal,
+    /// Another program has the lock of the daemons for itself.
+    #[error(
+        "another program, such as a restore, keeps leadclicksd away from it; start again when it has finished"
+    )]
+    HeldAlone,
+    /// The daemon may not use the file or its directory. The text says whose it is.
+    #[error("{0}")]
+    NotOwned(String),
     #[error("not an SQLite database; check --db")]
     NotADatabase,
     #[error("no table {0}; check --db, or create the table with `sqlite3 FILE < schema.sql`")]
@@ -133,12 +141,18 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
-    /// The disk has less free space than a deletion needs.
+    /// The disk has less free space than something needs, besides the `kept` bytes that it leaves to clicks.
     #[error(
-        "this needs about {} of free disk space, and {} are free, so nothing was deleted; free some, or make the disk larger",
-        size(*.needed), size(*.free)
+        "this needs about {} of free disk space{}, and {} are free{consequence}; free some, or make the disk larger",
+        size(*.needed), besides(*.kept), size(*.free)
     )]
-    NoRoom { needed: u64, free: u64 },
+    NoRoom {
+        needed: u64,
+        kept: u64,
+        free: u64,
+        /// Follows a comma, or is empty.
+        consequence: &'static str,
+    },
     /// Rows of `table` refer to rows of `parent` that would be deleted.
     #[error(
         "rows of {table} ({rows}) refer to rows of {parent} that would be deleted; delete the rows of {table} first"
@@ -148,12 +162,60 @@ pub(crate) enum Cause {
         parent: String,
         rows: u64,
     },
+    /// No server of the URL accepts the connection; why.
+    #[cfg(feature = "postgres")]
+    #[error("cannot connect: {0}")]
+    NotConnected(String),
+    #[cfg(feature = "postgres")]
+    #[error(
+        "no table {0}; check --db and the search_path of the user, or create it with `leadclicks schema | psql`"
+    )]
+    NoServerTable(&'static str),
+    #[cfg(feature = "postgres")]
+    #[error("lead_clicks.{column} has an unsupported type; make it {wanted}")]
+    ColumnType {
+        column: &'static str,
+        wanted: &'static str,
+    },
+    /// The server's encoding.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the database has the encoding {0}, which cannot store every click; create it with ENCODING 'UTF8'"
+    )]
+    Encoding(String),
+    /// The server answers before a commit is on its disk.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "{setting} is off, so a click that was answered 202 could be lost; set it to on in postgresql.conf, or for the \
+         user with ALTER ROLE"
+    )]
+    NotDurable { setting: &'static str },
+    /// `lead_clicks.click_id` has no unique index.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with \
+         `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
+    )]
+    NoUniqueId,
+    /// The user has no right to do this. Contains the server's sentence.
+    #[cfg(feature = "postgres")]
+    #[error("{0}; grant it as docs/postgresql.md shows")]
+    NoRight(String),
+    /// Any other error of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    #[error("{}", server_error(.0))]
+    Postgres(tokio_postgres::Error),
     /// The backup could not be written. `consequence` follows a semicolon, or is empty.
     #[error("cannot write the backup: {reason}{consequence}")]
     Backup {
         reason: String,
         consequence: &'static str,
     },
+    /// The file is too large for the scrubber: more than 128 GiB with pages of 4 KiB.
+    #[error(
+        "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
+    )]
+    TooManyPages,
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -166,15 +228,34 @@ pub(crate) enum Cause {
 
 impl Error {
     pub(crate) fn new(path: &Path, cause: Cause) -> Self {
-        Self {
-            path: path.to_owned(),
-            cause,
-        }
+        Self::named(path.display().to_string(), cause)
+    }
+
+    /// As [`Error::new`], for a database that is not a file.
+    pub(super) fn named(name: String, cause: Cause) -> Self {
+        Self { name, cause }
     }
 
     /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
     pub(crate) fn is_wal_missing(&self) -> bool {
         matches!(self.cause, Cause::WalMissing)
+    }
+
+    /// Whether the file is damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::DatabaseCorrupt)
+    }
+
+    /// Whether SQLite does not understand a statement or a schema.
+    pub(super) fn is_about_sql(&self) -> bool {
+        self.sqlite_code() == Some(ErrorCode::Unknown)
+    }
+
+    fn sqlite_code(&self) -> Option<ErrorCode> {
+        match &self.cause {
+            Cause::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
     }
 
     /// Adds to a failed backup that the deletion after it did not happen.
@@ -206,11 +287,57 @@ impl From<rusqlite::Error> for Cause {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl From<tokio_postgres::Error> for Cause {
+    fn from(source: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        match source.as_db_error() {
+            Some(error) if *error.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
+                Self::NoRight(error.message().to_owned())
+            }
+            // Of ON CONFLICT (click_id).
+            Some(error) if *error.code() == SqlState::INVALID_COLUMN_REFERENCE => Self::NoUniqueId,
+            _ => Self::Postgres(source),
+        }
+    }
+}
+
+/// PostgreSQL's own sentence about an error, and the next step.
+#[cfg(feature = "postgres")]
+fn server_error(error: &tokio_postgres::Error) -> String {
+    let Some(error) = error.as_db_error() else {
+        return format!("{error}; check the server and the network, and try again");
+    };
+    let next = match error.code().code() {
+        code if code.starts_with("23") || code.starts_with("P0") => {
+            "fix it in the program that owns the database"
+        }
+        code if code.starts_with("53") => "check the server's disk, memory and connections",
+        "57014" => "raise statement_timeout for this user",
+        code if code.starts_with("40") || code.starts_with("55") || code.starts_with("57") => {
+            "try again"
+        }
+        _ => "check the server's log",
+    };
+    format!(
+        "{} (SQLSTATE {}); {next}",
+        error.message(),
+        error.code().code()
+    )
+}
+
 /// The database, or a file that SQLite keeps next to it.
 fn its_file(suffix: &str) -> String {
     match suffix {
         "" => "the file".to_owned(),
         suffix => format!("its {suffix} file"),
+    }
+}
+
+fn besides(kept: u64) -> String {
+    match kept {
+        0 => String::new(),
+        kept => format!(" besides the {} that leadclicksd leaves free", size(kept)),
     }
 }
 

@@ -1,6 +1,29 @@
 use serde::Serialize;
 
-use super::Error;
+use super::{DiskReserve, Error};
+use crate::timestamp::Timestamp;
+
+/// What is checked, and by which rules.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Checks {
+    pub(crate) depth: Depth,
+    /// That of the daemon.
+    pub(crate) reserve: DiskReserve,
+    /// Decides which clicks are in the future.
+    pub(crate) now: Timestamp,
+    /// Older newest clicks are a warning.
+    pub(crate) newest_since: Option<Timestamp>,
+    pub(crate) daemon: DaemonCheck,
+}
+
+/// Whether a daemon should run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DaemonCheck {
+    /// If the database looks as a daemon leaves it, and not as a backup.
+    IfLive,
+    /// Not checked.
+    Skipped,
+}
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +78,9 @@ pub(crate) struct Finding {
     pub(crate) found: String,
     /// What to do, unless everything is in order or `found` says it.
     pub(crate) next: Option<String>,
+    /// What was measured, if it is one number: bytes, clicks, or the microseconds since 1970 of the newest click.
+    #[serde(skip)]
+    pub(crate) measured: Option<i64>,
 }
 
 impl Finding {
@@ -64,6 +90,18 @@ impl Finding {
             state: State::Ok,
             found: found.into(),
             next: None,
+            measured: None,
+        }
+    }
+
+    pub(super) fn with_count(self, count: u64) -> Self {
+        self.with_number(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn with_number(self, number: i64) -> Self {
+        Self {
+            measured: Some(number),
+            ..self
         }
     }
 

@@ -1,10 +1,19 @@
 //! The queue in which clicks wait for the writer.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time,
+};
 
-use super::Pace;
+use super::{Checkpoint, Error, Pace};
 use crate::{
     click::{Click, ClickId, PostedClick},
     timestamp::Timestamp,
@@ -14,6 +23,13 @@ use crate::{
 /// they take at most some 10 MB, and the batch that is being stored as much again. If the queue is full, a click is
 /// rejected at once, so a stalled disk does not fill the memory.
 pub(super) const QUEUE_CLICKS_MAX: usize = 1024;
+
+/// How long it counts whether the last click could be stored. After that, a question about it lets the writer try, so it tries
+/// at most once in this time, and not at all while clicks come.
+const OUTCOME_TIME: Duration = Duration::from_secs(1);
+
+/// How long the answer to that question may take. If the writer waits for a lock or the disk for longer, a click waits too.
+const TRIAL_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Why a click was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +42,60 @@ pub(crate) enum NotStored {
     Unavailable,
 }
 
+/// What the writer has done since it started; read while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct WriterCounts {
+    commits: AtomicU64,
+}
+
+impl WriterCounts {
+    pub(super) fn add_commit(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Transactions committed, each with one fsync.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// The running writer.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    counts: Arc<WriterCounts>,
+    ended: oneshot::Receiver<Result<Checkpoint, Error>>,
+}
+
+impl Writer {
+    /// `ended` gets the result of the last checkpoint when all clicks are stored.
+    pub(super) fn new(
+        counts: Arc<WriterCounts>,
+        ended: oneshot::Receiver<Result<Checkpoint, Error>>,
+    ) -> Self {
+        Self { counts, ended }
+    }
+
+    /// What the writer has done so far.
+    pub(crate) fn counts(&self) -> &Arc<WriterCounts> {
+        &self.counts
+    }
+
+    /// Waits until every [`ClickQueue`] is dropped, the queued clicks are stored, and the WAL is checkpointed. Returns the
+    /// result of the checkpoint.
+    ///
+    /// # Errors
+    /// If the checkpoint fails. All acknowledged clicks are in the database or its WAL even then.
+    pub(crate) async fn ended(self) -> Result<Checkpoint, Error> {
+        self.ended.await.unwrap_or(Ok(Checkpoint::Busy))
+    }
+}
+
 /// Sends clicks to the writer. When the last clone is dropped, the writer stores what is queued, empties the WAL and
 /// ends.
 #[derive(Clone)]
 pub(crate) struct ClickQueue {
-    sender: mpsc::Sender<Pending>,
+    sender: mpsc::Sender<Job>,
+    outcomes: watch::Receiver<Outcome>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Dropped after the sender, so that the writer then finds the queue closed.
     pace: WakesWriter,
@@ -42,6 +107,29 @@ struct WakesWriter(Arc<Pace>);
 impl Drop for WakesWriter {
     fn drop(&mut self) {
         self.0.wake_writer();
+    }
+}
+
+/// What the writer takes from the queue.
+#[derive(Debug)]
+pub(super) enum Job {
+    Click(Pending),
+    /// Find out whether a click could be stored.
+    Trial,
+}
+
+/// Whether the last attempt to store clicks succeeded. The writer sets it after each attempt.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outcome {
+    pub(super) is_failure: bool,
+    /// None before the first attempt.
+    pub(super) at: Option<Instant>,
+}
+
+impl Outcome {
+    /// Whether it is from just now.
+    pub(super) fn is_new(&self) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < OUTCOME_TIME)
     }
 }
 
@@ -73,12 +161,14 @@ pub(super) type Answer = Result<(), NotStored>;
 
 impl ClickQueue {
     pub(super) fn new(
-        sender: mpsc::Sender<Pending>,
+        sender: mpsc::Sender<Job>,
+        outcomes: watch::Receiver<Outcome>,
         pace: Arc<Pace>,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         Self {
             sender,
+            outcomes,
             now: Arc::new(now),
             pace: WakesWriter(pace),
         }
@@ -94,14 +184,14 @@ impl ClickQueue {
     pub(crate) async fn store(&self, posted: PostedClick) -> Result<(), NotStored> {
         let (answer, answered) = oneshot::channel();
         self.sender
-            .try_send(Pending {
+            .try_send(Job::Click(Pending {
                 click: posted.click,
                 id: posted.id,
                 id_hash: None,
                 created_at: (self.now)().before(posted.age),
                 answer,
                 state: PendingState::New,
-            })
+            }))
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => NotStored::QueueFull,
                 mpsc::error::TrySendError::Closed(_) => NotStored::Unavailable,
@@ -110,8 +200,34 @@ impl ClickQueue {
         answered.await.unwrap_or(Err(NotStored::Unavailable))
     }
 
+    /// Whether a click could be stored now. If no click was stored or failed in the last second, the writer finds it out.
+    pub(crate) async fn can_store(&self) -> bool {
+        let mut outcomes = self.outcomes.clone();
+        if !outcomes.borrow().is_new() {
+            // A full queue has clicks, of which the writer learns as much.
+            match self.sender.try_send(Job::Trial) {
+                Ok(()) => self.pace.0.add_click(),
+                Err(mpsc::error::TrySendError::Full(_)) => {}
+                Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            }
+        }
+        let outcome = time::timeout(TRIAL_TIME_MAX, outcomes.wait_for(Outcome::is_new)).await;
+        matches!(outcome, Ok(Ok(outcome)) if !outcome.is_failure)
+    }
+
     /// Completes when the writer has ended, so that no more clicks can be stored.
     pub(crate) async fn closed(&self) {
         self.sender.closed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So the writer makes a batch of its jobs without copying the clicks to other memory.
+    #[test]
+    fn a_job_takes_no_more_memory_than_its_click() {
+        assert_eq!(size_of::<Job>(), size_of::<Pending>());
     }
 }

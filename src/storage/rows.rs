@@ -2,7 +2,7 @@ use std::{borrow::Cow, ops::BitOr};
 
 use super::Selection;
 use crate::{
-    click::{ClickId, canonical_email, canonical_username},
+    click::{Click, ClickId, canonical_email, canonical_username},
     text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
@@ -34,6 +34,18 @@ impl StoredClick<'_> {
             click_id: self.click_id,
         }
     }
+}
+
+/// A click to import, with its id if it has one, its time, and its number in the file.
+pub(crate) type NumberedClick = (Click, Option<ClickId>, Timestamp, usize);
+
+/// Clicks that have arrived since the last poll.
+#[derive(Debug, Default)]
+pub(crate) struct NewClicks {
+    /// Oldest first, with emails and usernames in their canonical form.
+    pub(crate) clicks: Vec<StoredClick<'static>>,
+    /// Whether there may be more already, so that the caller should poll again at once.
+    pub(crate) has_more: bool,
 }
 
 /// A set of columns of `lead_clicks`.

@@ -1,6 +1,9 @@
+use std::{fmt, sync::Arc};
+
 use crate::{
     click::{canonical_email, canonical_username, fold, is_email, is_username},
     storage::StoredClick,
+    text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
@@ -9,13 +12,64 @@ use crate::{
 pub(crate) struct Selection {
     /// When they happened.
     pub(crate) window: Window,
-    /// The canonical username of the expert who was clicked.
-    pub(crate) expert: Option<String>,
+    /// The canonical usernames of the experts, any of whom was clicked; empty for all experts.
+    pub(crate) experts: Vec<String>,
     /// The leads.
     pub(crate) email: Option<EmailFilter>,
     /// A substring of the search, compared as [`fold`] does.
     pub(crate) query: Option<String>,
+    /// Leads whose clicks are left out.
+    pub(crate) excluded: Vec<EmailFilter>,
+    /// The leads that a report has chosen by all their clicks.
+    pub(crate) leads: Option<LeadSet>,
 }
+
+/// Leads that were chosen in this snapshot of the database.
+#[derive(Debug, Clone)]
+pub(crate) struct LeadSet(Arc<Leads>);
+
+#[derive(Debug)]
+struct Leads {
+    emails: TextGroups,
+    /// By the number of the email.
+    are_in: Vec<bool>,
+    /// Whether leads without a number are in the set.
+    are_others_in: bool,
+}
+
+impl LeadSet {
+    /// The leads of those `emails` whose number is marked in `are_in`, and either all others or none.
+    pub(crate) fn new(emails: TextGroups, are_in: Vec<bool>, are_others_in: bool) -> Self {
+        Self(Arc::new(Leads {
+            emails,
+            are_in,
+            are_others_in,
+        }))
+    }
+
+    /// Whether it has the lead with this email, in any spelling.
+    fn contains(&self, stored: &str) -> bool {
+        let Leads {
+            emails,
+            are_in,
+            are_others_in,
+        } = &*self.0;
+        let email = emails
+            .find(stored)
+            .or_else(|| emails.find(&canonical_email(stored)));
+        let is_in = email.and_then(|email| are_in.get(email as usize));
+        is_in.copied().unwrap_or(*are_others_in)
+    }
+}
+
+/// Sets are the same only if they were made together.
+impl PartialEq for LeadSet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for LeadSet {}
 
 /// The emails of the leads, which are compared in their canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +82,7 @@ pub(crate) enum EmailFilter {
 
 impl EmailFilter {
     /// An address, or `@example.com` for a domain, in any spelling.
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let canonical = canonical_email(text);
         match canonical.strip_prefix('@') {
             Some(domain) => Self::Domain(domain.to_owned()),
@@ -46,6 +100,15 @@ impl EmailFilter {
     }
 }
 
+impl fmt::Display for EmailFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(email) => f.write_str(email),
+            Self::Domain(domain) => write!(f, "@{domain}"),
+        }
+    }
+}
+
 /// When the clicks happened: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
@@ -59,15 +122,19 @@ impl Selection {
     /// Makes a selection of user input, which may have any spelling.
     pub(crate) fn new(
         window: Window,
-        expert: Option<&str>,
+        experts: &[String],
         email: Option<&str>,
         query: Option<&str>,
     ) -> Self {
         Self {
             window,
-            expert: expert.map(|text| canonical_username(text).into_owned()),
+            experts: experts
+                .iter()
+                .map(|text| canonical_username(text).into_owned())
+                .collect(),
             email: email.map(EmailFilter::new),
             query: query.map(str::to_owned),
+            ..Self::default()
         }
     }
 
@@ -83,7 +150,7 @@ impl Selection {
     pub(crate) fn empty_condition(&self) -> Option<&'static str> {
         let no_email = EmailFilter::Address(String::new());
         match self {
-            Self { expert, .. } if expert.as_deref() == Some("") => Some("--expert"),
+            Self { experts, .. } if experts.iter().any(String::is_empty) => Some("--expert"),
             Self { email, .. } if *email == Some(no_email) => Some("--email"),
             Self {
                 query: Some(query), ..
@@ -92,11 +159,18 @@ impl Selection {
         }
     }
 
+    /// Whether some emails are not selected.
+    pub(super) fn has_email_condition(&self) -> bool {
+        self.email.is_some() || self.leads.is_some() || !self.excluded.is_empty()
+    }
+
     /// A test for single clicks by all conditions except the window.
     pub(super) fn matcher(&self) -> Matcher<'_> {
         Matcher {
             email: self.email.as_ref(),
-            expert: self.expert.as_deref(),
+            excluded: &self.excluded,
+            leads: self.leads.as_ref(),
+            experts: &self.experts,
             query: self.query.as_deref().map(|query| fold(query).into_owned()),
         }
     }
@@ -105,7 +179,9 @@ impl Selection {
 /// The conditions of a [`Selection`] for the texts of a click as they are stored, in any spelling.
 pub(super) struct Matcher<'a> {
     email: Option<&'a EmailFilter>,
-    expert: Option<&'a str>,
+    excluded: &'a [EmailFilter],
+    leads: Option<&'a LeadSet>,
+    experts: &'a [String],
     /// Folded.
     query: Option<String>,
 }
@@ -119,10 +195,13 @@ impl Matcher<'_> {
 
     pub(super) fn matches_email(&self, stored: &str) -> bool {
         self.email.is_none_or(|email| email.matches(stored))
+            && self.leads.is_none_or(|leads| leads.contains(stored))
+            && !self.excluded.iter().any(|email| email.matches(stored))
     }
 
     pub(super) fn matches_expert(&self, stored: &str) -> bool {
-        self.expert.is_none_or(|expert| is_username(stored, expert))
+        let mut experts = self.experts.iter();
+        self.experts.is_empty() || experts.any(|expert| is_username(stored, expert))
     }
 
     pub(super) fn matches_query(&self, stored: &str) -> bool {
@@ -133,7 +212,7 @@ impl Matcher<'_> {
 }
 
 impl Window {
-    pub(super) fn contains(self, instant: Timestamp) -> bool {
+    pub(crate) fn contains(self, instant: Timestamp) -> bool {
         self.since.is_none_or(|since| instant >= since)
             && self.until.is_none_or(|until| instant < until)
     }

@@ -3,6 +3,7 @@
 pub(super) mod backup;
 mod batch;
 mod collation;
+mod daemon_lock;
 pub(super) mod erase;
 mod experts;
 pub(super) mod feed;
@@ -14,10 +15,12 @@ pub(super) mod insert;
 pub(super) mod leftovers;
 mod location;
 mod open;
+mod owner;
 pub(super) mod pace;
 pub(super) mod purge;
 mod recent_ids;
 pub(super) mod reset;
+mod room;
 mod schema;
 mod scrub;
 mod select;
@@ -193,14 +196,17 @@ impl SqliteDb {
         }
     }
 
+    /// The bytes of all pages of the database.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    fn pages_bytes(&self) -> Result<u64, Error> {
+        self.run(pages_bytes)
+    }
+
     /// By how many bytes the database file grows when its WAL is copied into it.
     pub(crate) fn checkpoint_growth(&self) -> rusqlite::Result<u64> {
-        let number = |pragma| {
-            self.conn
-                .prepare_cached(pragma)?
-                .query_row([], |row| row.get::<_, u64>(0))
-        };
-        let bytes = number("PRAGMA page_count")? * number("PRAGMA page_size")?;
+        let bytes = pages_bytes(&self.conn)?;
         // Only the size, as in file_state.rs.
         let found = statx(CWD, &self.path, AtFlags::empty(), StatxFlags::SIZE);
         Ok(found.map_or(0, |file| bytes.saturating_sub(file.stx_size)))
@@ -218,6 +224,14 @@ impl SqliteDb {
             Err(error) => Err(error),
         }
     }
+}
+
+fn pages_bytes(conn: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma| {
+        conn.prepare_cached(pragma)?
+            .query_row([], |row| row.get::<_, u64>(0))
+    };
+    Ok(number("PRAGMA page_count")? * number("PRAGMA page_size")?)
 }
 
 /// A column's value as text, whatever its type: a host app may have stored any, and reports show it.

@@ -119,11 +119,11 @@ fn a_backup_is_a_database_that_the_daemon_and_reports_take() {
                 "--expert",
                 "jdoe",
                 "--until",
-                "2026-11-02",
+                "2026-11-01",
                 "--format",
                 "csv",
             ];
-            site.stdout_of(&args)
+            site.rows_of_period(&args, "until Sun 2026-11-01")
         };
         assert_eq!(report(&restored), report(&site));
     }

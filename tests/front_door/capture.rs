@@ -574,8 +574,18 @@ fn environment_variables_replace_flags() {
 fn invalid_flag_values_are_refused_with_the_valid_form() {
     for (args, reason) in [
         (
-            ["--listen", "8787"],
-            "an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, or unix:PATH",
+            ["--listen", "127.0.0.1"],
+            "an address is IP:PORT as in 127.0.0.1:8787 or [::1]:8787, localhost:PORT, PORT or :PORT (all interfaces), or \
+             unix:PATH",
+        ),
+        (
+            ["--socket-mode", "rw"],
+            "a mode is three or four octal digits, such as 0660 or 666, at most 0777",
+        ),
+        (["--health-path", "healthz"], "a path begins with /"),
+        (
+            ["--health-path", "/api/lead-clicks"],
+            "leadclicksd: --health-path /api/lead-clicks is also a --path, which accepts clicks; give it another path\n",
         ),
         (
             ["--path", "clicks"],

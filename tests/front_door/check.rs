@@ -77,9 +77,9 @@ fn without_numbers(report: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The findings, as "check state: found; next", with the exit code and the last line.
+/// The findings, as "check state: found; next", with the exit code and the last line. The daemon need not run.
 fn checked(site: &Site, args: &[&str]) -> (Option<i32>, Vec<String>, String) {
-    let ran = site.run(&[&["check", "--format", "json"], args].concat());
+    let ran = site.run(&[&["check", "--offline", "--format", "json"], args].concat());
     (ran.status.code(), not_in_order(&ran), ran.stderr)
 }
 
@@ -126,7 +126,7 @@ fn files(site: &Site) -> BTreeMap<String, (Vec<u8>, u32, u32, u32)> {
 fn a_healthy_database_is_reported_as_such_and_not_changed() {
     let site = site();
     let before = files(&site);
-    let ran = site.run(&["check", "--format", "json"]);
+    let ran = site.run(&["check", "--offline", "--format", "json"]);
     let checks = [
         ("file", "mode 0640"),
         ("writable", "by the file's owner, as is its directory"),
@@ -159,7 +159,7 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
     );
     assert_eq!(ran.stderr, "");
 
-    let ran = site.run(&["check", "--quick"]);
+    let ran = site.run(&["check", "--offline", "--quick"]);
     let table = without_numbers(&ran.stdout);
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(ran.status.code(), Some(0), "{ran}");
@@ -196,11 +196,297 @@ fn a_healthy_database_is_reported_as_such_and_not_changed() {
 fn a_check_while_the_daemon_captures_finds_no_problem() {
     let site = Site::new();
     let daemon = Daemon::start(&site, &[]);
-    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
-    assert_eq!(daemon.post("amy@example.com", "jdoe", "").status, 202);
-    assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
+    for emails in [&[][..], &["amy@example.com"]] {
+        for email in emails {
+            assert_eq!(daemon.post(email, "jdoe", "").status, 202);
+        }
+        let ran = site.run(&["check", "--format", "json"]);
+        assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+        assert_eq!(not_in_order(&ran), [""; 0]);
+        assert!(
+            ran.stdout.contains(RUNS) && ran.stdout.contains(r#""lock","state":"ok""#),
+            "{ran}"
+        );
+    }
     assert!(daemon.stop().0.success());
     assert_eq!(site.emails(), ["amy@example.com"]);
+}
+
+const RUNS: &str = r#"{"check":"daemon","state":"ok","found":"runs","next":null}"#;
+
+const NONE_RUNS: &str = "daemon problem: no leadclicksd runs on this database, so no clicks are stored; start it, or pass --offline \
+                         if none should run";
+
+/// The findings of a check that are not in order, and whether one says that a daemon runs.
+#[track_caller]
+fn online(site: &Site, args: &[&str]) -> (Vec<String>, bool) {
+    let ran = site.run(&[&["check", "--quick", "--format", "json"], args].concat());
+    let lines = not_in_order(&ran);
+    let code = match lines.iter().any(|line| line.contains(" problem: ")) {
+        true => 1,
+        false if lines.is_empty() => 0,
+        false => 4,
+    };
+    assert_eq!(ran.status.code(), Some(code), "{ran}");
+    (lines, ran.stdout.contains(RUNS))
+}
+
+#[test]
+fn a_live_database_without_a_daemon_is_a_problem_however_the_daemon_ended() {
+    let site = Site::new();
+    let runs = (vec![], true);
+    let none = (vec![NONE_RUNS.to_owned()], false);
+    let first = Daemon::start(&site, &[]);
+    assert_eq!(online(&site, &[]), runs);
+    // Until the last has ended.
+    let second = Daemon::start(&site, &[]);
+    assert!(first.stop().0.success());
+    assert_eq!(online(&site, &[]), runs);
+    second.kill();
+    assert_eq!(online(&site, &[]), none);
+    assert_eq!(online(&site, &["--offline"]), (vec![], false));
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(online(&site, &[]), runs);
+
+    // A replaced file is another database until the daemon has noticed it.
+    let newer = Site::new().with_schema(CLICKS);
+    set_mode(&newer, "leadclicks.db", 0o640);
+    fs::rename(newer.db_path(), site.db_path()).unwrap();
+    assert_eq!(daemon.post("bob@example.com", "jdoe", "").status, 202);
+    assert_eq!(online(&site, &[]), runs);
+    assert!(daemon.stop().0.success());
+    assert_eq!(online(&site, &[]), none);
+    assert_eq!(
+        site.files(),
+        [
+            "leadclicks.db",
+            "leadclicks.db-shm",
+            "leadclicks.db-wal",
+            "leadclicksd.log"
+        ]
+    );
+}
+
+#[test]
+fn a_backup_needs_no_daemon() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert!(site.run(&["backup", "backup.db"]).status.success());
+    let ran = site.run(&["check", "--quick", "--format", "json", "--db", "backup.db"]);
+    assert!(!ran.stdout.contains("daemon\""), "{ran}");
+    assert_eq!(ran.stderr, "leadclicks: 2 warnings\n", "{ran}");
+    drop(daemon);
+}
+
+#[test]
+fn checks_at_the_same_time_do_not_take_each_other_for_a_daemon() {
+    let site = sound();
+    let commands: Vec<_> = (0..8)
+        .map(|_| {
+            let mut command = site.command(&["check", "--quick", "--format", "json"]);
+            let child = command.spawn().unwrap();
+            (command, child)
+        })
+        .collect();
+    for (command, child) in commands {
+        let ran = Ran::wait(&command, child);
+        assert_eq!(not_in_order(&ran), [NONE_RUNS]);
+    }
+}
+
+#[test]
+fn a_daemon_waits_for_a_check_but_not_for_a_program_that_keeps_it_away() {
+    let site = sound();
+    let wal = fs::File::open(site.path("leadclicks.db-wal")).unwrap();
+    rustix::fs::flock(&wal, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    Ran::daemon(&site, "127.0.0.1:0").assert(
+        1,
+        "",
+        &format!(
+            "leadclicksd: {}: another program, such as a restore, keeps leadclicksd away from it; start again when it has \
+             finished\n",
+            site.db_path().display()
+        ),
+    );
+    drop(wal);
+    Daemon::start(&site, &[]);
+}
+
+#[test]
+fn clicks_that_stopped_coming_are_a_warning() {
+    const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
+    let site = sound();
+    let warning = vec![format!(
+        "newest warning: 2026-11-01T09:00:02.000000Z, longer ago than --max-age; {NEXT}"
+    )];
+    assert_eq!(checked(&site, &["--max-age", "1000w"]).1, [""; 0]);
+    let (code, lines, summary) = checked(&site, &["--max-age", "1d"]);
+    // The clock of the test is later than the clicks, or they would be in the future.
+    assert_eq!((code, &*summary), (Some(4), "leadclicks: 1 warning\n"));
+    assert_eq!(lines, warning);
+    sql(&site, "DELETE FROM lead_clicks");
+    assert_eq!(checked(&site, &[]).1, [""; 0]);
+    assert_eq!(
+        checked(&site, &["--max-age", "6h"]).1,
+        [format!("newest warning: no clicks yet; {NEXT}")]
+    );
+    for age in [
+        "6",
+        "h",
+        "-6h",
+        "6.5h",
+        "6y",
+        "today",
+        "2026-11-01",
+        "99999999d",
+    ] {
+        let ran = site.run(&["check", &format!("--max-age={age}")]);
+        assert_eq!((ran.status.code(), &*ran.stdout), (Some(2), ""), "{ran}");
+    }
+}
+
+/// A metric of Prometheus's text format: its name, labels and value.
+type Sample = (String, BTreeMap<String, String>, f64);
+
+/// Parses [the format](https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format) strictly: each metric has its
+/// HELP and TYPE before its samples, all of which are together, and no two samples have the same name and labels.
+fn samples(text: &str) -> Vec<Sample> {
+    assert!(text.ends_with('\n') && !text.contains('\r'), "{text}");
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut families: Vec<String> = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(help) = lines.next() {
+        let (name, help) = help
+            .strip_prefix("# HELP ")
+            .and_then(|rest| rest.split_once(' '))
+            .expect("a HELP line");
+        assert!(
+            is_name(name) && !help.is_empty() && !help.contains('\\'),
+            "{name}"
+        );
+        assert!(
+            !families.iter().any(|family| family == name),
+            "twice: {name}"
+        );
+        families.push(name.to_owned());
+        assert_eq!(lines.next(), Some(&*format!("# TYPE {name} gauge")));
+        let before = samples.len();
+        while let Some(line) = lines.next_if(|line| !line.starts_with('#')) {
+            let (labelled, value) = line.rsplit_once(' ').expect(line);
+            let labels = labelled
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('{')?.strip_suffix('}'))
+                .expect(line);
+            let mut rest = labels.chars().peekable();
+            let mut labels = BTreeMap::new();
+            loop {
+                let key: String = rest.by_ref().take_while(|c| *c != '=').collect();
+                assert!(is_name(&key), "{line}");
+                assert_eq!(rest.next(), Some('"'), "{line}");
+                let mut text = String::new();
+                loop {
+                    match rest.next().expect(line) {
+                        '"' => break,
+                        '\\' => text.push(match rest.next() {
+                            Some('n') => '\n',
+                            Some(escaped @ ('"' | '\\')) => escaped,
+                            other => panic!("{other:?} in {line}"),
+                        }),
+                        other => text.push(other),
+                    }
+                }
+                assert_eq!(labels.insert(key, text), None, "{line}");
+                match rest.next() {
+                    None => break,
+                    separator => assert_eq!(separator, Some(','), "{line}"),
+                }
+            }
+            let sample = (name.to_owned(), labels, value.parse().expect(line));
+            assert!(
+                !samples
+                    .iter()
+                    .any(|other| (&other.0, &other.1) == (&sample.0, &sample.1)),
+                "twice: {line}"
+            );
+            samples.push(sample);
+        }
+        assert!(samples.len() > before, "no samples of {name}");
+    }
+    samples
+}
+
+#[test]
+fn the_metrics_for_prometheus_are_valid_and_complete() {
+    // Characters that a label must escape.
+    let site = Site::new();
+    let odd = site.path("odd\\ \"name\"\n.db");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    command.arg("--db").arg(&odd);
+    let daemon = Daemon::start_on_own_database(command, &site, &[]);
+    assert_eq!(daemon.post("amy@example.com", "jdoe", "").status, 202);
+    let odd = odd.to_str().unwrap();
+    let args = ["check", "--format", "prometheus", "--db", odd];
+    let ran = site.run(&args);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    let found = samples(&ran.stdout);
+    assert!(
+        found.iter().all(|(_, labels, _)| labels["db"] == odd),
+        "{ran}"
+    );
+    let value = |found: &[Sample], name: &str| {
+        let sample = found.iter().find(|(found, ..)| found == name);
+        sample.map(|(_, labels, value)| {
+            assert_eq!(labels.len(), 1, "{name}");
+            *value
+        })
+    };
+    let states = |found: &[Sample]| -> BTreeMap<String, u8> {
+        found
+            .iter()
+            .filter(|(name, ..)| name == "leadclicks_check_state")
+            .map(|(_, labels, value)| {
+                (labels["check"].clone(), format!("{value}").parse().unwrap())
+            })
+            .collect()
+    };
+    let json = site.run(&["check", "--format", "json", "--db", odd]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let checks = json["checks"].as_array().unwrap().iter();
+    let all: BTreeMap<String, u8> = checks
+        .map(|check| (check["check"].as_str().unwrap().to_owned(), 0))
+        .collect();
+    assert_eq!(states(&found), all);
+    assert_eq!(value(&found, "leadclicks_clicks"), Some(1.0));
+    assert_eq!(value(&found, "leadclicks_daemon_up"), Some(1.0));
+    let newest = value(&found, "leadclicks_newest_click_timestamp_seconds").unwrap();
+    assert!(
+        newest > 1_700_000_000.0 && newest < 20_000_000_000.0,
+        "{newest}"
+    );
+    assert!(value(&found, "leadclicks_disk_free_bytes").unwrap() > 1024.0 * 1024.0);
+    assert!(value(&found, "leadclicks_wal_bytes").unwrap() > 4096.0);
+    assert!(!ran.stdout.contains("amy"), "{ran}");
+    drop(daemon);
+
+    let ran = site.run(&[&args[..], &["--max-age", "1000w"]].concat());
+    assert_eq!(
+        (ran.status.code(), &*ran.stderr),
+        (Some(1), "leadclicks: 1 problem\n")
+    );
+    let found = samples(&ran.stdout);
+    assert_eq!(states(&found)["daemon"], 2);
+    assert_eq!(value(&found, "leadclicks_daemon_up"), Some(0.0));
+    let ran = site.run(&["check", "--format", "prometheus", "--db", "missing.db"]);
+    assert_eq!(ran.status.code(), Some(1), "{ran}");
+    assert_eq!(
+        states(&samples(&ran.stdout)),
+        BTreeMap::from([("database".to_owned(), 2)])
+    );
 }
 
 /// A way to break the database, and the expected findings, with `{db}` for its path.
@@ -571,7 +857,7 @@ fn a_link_is_checked_as_its_target() {
     symlink("app.db", site.db_path()).unwrap();
     let before = files(&site);
     assert_eq!(checked(&site, &[]), (Some(0), vec![], String::new()));
-    let table = site.stdout_of(&["check", "--quick"]);
+    let table = site.stdout_of(&["check", "--offline", "--quick"]);
     let path = site.path("app.db").display().to_string();
     assert_eq!(table.lines().next(), Some(&*path));
     assert!(files(&site) == before, "changed");
@@ -603,7 +889,7 @@ fn a_host_apps_database_is_healthy_as_the_app_made_it() {
     set_mode(&site, "leadclicks.db", 0o640);
     assert!(Daemon::start(&site, &[]).stop().0.success());
     let before = files(&site);
-    let json = site.stdout_of(&["check", "--format", "json"]);
+    let json = site.stdout_of(&["check", "--offline", "--format", "json"]);
     assert!(
         json.contains(
             r#""index","state":"ok","found":"none on created_at; another program owns the table""#
@@ -769,7 +1055,7 @@ fn check_on_small_disk(bytes_filled: u32) -> Ran {
         .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
         .arg(
             r#"mount -t tmpfs -o size=40m disk "$1" && cp "$2"* "$1" && head -c "$3" /dev/zero >"$1/filled" &&
-               exec "$0" check --format json --db "$1/leadclicks.db""#,
+               exec "$0" check --offline --format json --db "$1/leadclicks.db""#,
         )
         .arg(env!("CARGO_BIN_EXE_leadclicks"))
         .arg(&disk)

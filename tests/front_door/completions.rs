@@ -65,9 +65,10 @@ fn scripts_with_experts() -> Site {
 }
 
 /// Command lines, and all usernames that are offered for `--expert`. The shell runs nothing that a visitor has chosen.
-const EXPERTS: [(&str, &[&str]); 6] = [
+const EXPERTS: [(&str, &[&str]); 7] = [
     ("leadclicks report --expert an", &["anna_s"]),
     ("leadclicks watch --expert zo", &["zoë"]),
+    ("leadclicks report --leads --not-expert an", &["anna_s"]),
     ("leadclicks report --by-day --expert x", &[]),
     ("leadclicks --db missing.db report --expert an", &[]),
     ("leadclicks --db other.db report --expert an", &["andy"]),

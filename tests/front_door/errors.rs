@@ -153,15 +153,15 @@ fn a_click_without_a_time_is_reported_among_any_number_of_others() {
 fn invalid_flags_are_a_usage_error() {
     let site = Site::new();
     let usage = "\n\nFor more information, try '--help'.\n";
-    let question = "\n\nUsage: leadclicks report <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
-    let instant = "a time is today, yesterday, 90m, 24h, 7d or 2w (ago), 2026-11-01, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
+    let question = "\n\nUsage: leadclicks report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
+    let instant = "a period is today, yesterday, monday, 'this week', 'last week', 'this month', 'last month', 7d, 2w, 3mo, 24h or 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
     let window = "leadclicks: --since must be before --until\n".to_owned();
     let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
     for (args, error) in [
         (
             &["report"][..],
             format!(
-                "error: the following required arguments were not provided:\n  <--by-email|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>{question}"
+                "error: the following required arguments were not provided:\n  <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>{question}"
             ),
         ),
         (
@@ -176,11 +176,21 @@ fn invalid_flags_are_a_usage_error() {
         ),
         (
             &["report", "--by-email", "--since", "nonsense"],
-            format!("error: invalid value 'nonsense' for '--since <TIME>': {instant}{usage}"),
+            format!("error: invalid value 'nonsense' for '--since <PERIOD>': {instant}{usage}"),
         ),
         (
             &["report", "--by-email", "--until", "-7d"],
-            format!("error: invalid value '-7d' for '--until <TIME>': {instant}{usage}"),
+            format!("error: invalid value '-7d' for '--until <PERIOD>': {instant}{usage}"),
+        ),
+        (
+            &["report", "--by-email", "--since", "3m"],
+            format!(
+                "error: invalid value '3m' for '--since <PERIOD>': m may mean minutes or months; write 3min or 3mo{usage}"
+            ),
+        ),
+        (
+            &["report", "--by-email", "--period", "2026-11-01T09:30:00Z"],
+            "leadclicks: --period is an instant; give a period, such as a day\n".to_owned(),
         ),
         (
             &["report", "--by-day", "--tz", "Mars/Olympus"],
@@ -256,7 +266,7 @@ fn a_path_cannot_control_the_terminal() {
     site.run(&["report", "--by-email", "--db", odd])
         .assert(0, "", &sentence);
     let found = format!(
-        "{directory}{shown}\n\n Table         Rows\n────────────────────\n lead_clicks      0\n\nneeds about 1 MiB of free disk space\n\ndry run: nothing was deleted\n"
+        "{directory}{shown}\n\n Table         Rows\n────────────────────\n lead_clicks      0\n\nneeds about 1 MiB of free disk space\nclicks wait for about a second meanwhile\n\ndry run: nothing was deleted\n"
     );
     site.run(&["reset", "--dry-run", "--db", odd])
         .assert(0, &found, "");

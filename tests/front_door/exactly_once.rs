@@ -607,7 +607,7 @@ fn of_a_database_that_takes_the_place_of_another_only_its_own_clicks_count() {
 fn an_erased_persons_late_retry_is_not_stored_and_no_id_of_them_is_left() {
     for erase in [
         ["forget", "gone@example.com", "--yes"].as_slice(),
-        &["purge", "--older-than", "0m", "--yes"],
+        &["purge", "--older-than", "0min", "--yes"],
         &["reset", "--yes", "--backup", "backup.db"],
     ] {
         let site = Site::new();

@@ -384,8 +384,80 @@ fn each_deletion_works_with_the_disk_reserve_alone_and_makes_room_for_clicks() {
                 assert!(disk.free() >= MIB, "{case}");
             }
             assert_eq!(disk.reported(&site).len(), kept + OF_ONE / 2, "{case}");
+            // As long as clicks are stored, `check` finds no problem: half of the reserve is enough.
+            let mut filler = File::create(disk.path("filler")).unwrap();
+            let over_half = disk.free().saturating_sub(15 * 24 * MIB / 200);
+            let _ = filler.write_all(&vec![0; usize::try_from(over_half).unwrap()]);
+            assert_eq!(
+                disk.checked(&site, &[]),
+                "warning 1 MiB free free disk space: with less than 1 MiB clicks are answered 503",
+                "{case}"
+            );
+            assert_eq!(disk.daemon.post("new@example.com", "jdoe", "").status, 202);
         }
     }
+}
+
+#[test]
+#[ignore = "needs user namespaces; tests/run runs it"]
+fn an_import_or_a_backup_that_would_use_the_disk_reserve_is_refused_before_it_begins() {
+    let site = Site::new();
+    let disk = SmallDisk::start(&site, "24m", &[]);
+    assert_eq!(disk.daemon.post("kept@example.com", "jdoe", "").status, 202);
+    let mut filler = File::create(disk.path("filler")).unwrap();
+    let mut leave = |bytes: u64| {
+        let more = usize::try_from(disk.free() - bytes).unwrap();
+        filler.write_all(&vec![0; more]).unwrap();
+    };
+    leave(9 * MIB / 2);
+    let mut rows = vec!["email,expert_username,search_query,created_at".to_owned()];
+    let search = "x".repeat(2000);
+    rows.extend(
+        (0..500)
+            .map(|number| format!("lead{number}@example.com,jdoe,{search},2025-11-01T09:00:00Z")),
+    );
+    site.write("clicks.csv", rows.join("\n"));
+    let clicks = site.path("clicks.csv").display().to_string();
+    let refused = |args: &[&str], [needed, free]: [&str; 2], consequence: &str| {
+        let ran = disk.run(&site, args);
+        let error = format!(
+            "leadclicks: {}: this needs about {needed} of free disk space besides the 2 MiB that leadclicksd leaves free, \
+             and {free} are free{consequence}\n",
+            disk.directory.join("leadclicks.db").display()
+        );
+        assert_eq!(
+            (ran.status.code(), &*ran.stderr),
+            (Some(1), &*error),
+            "{ran}"
+        );
+    };
+    let next = "; free some, or make the disk larger";
+    let nothing = "; nothing was imported";
+    refused(
+        &["import", &clicks],
+        ["3 MiB", "4 MiB"],
+        &format!("{next}{nothing}"),
+    );
+    assert_eq!(disk.reported(&site), ["kept@example.com"]);
+    disk.enlarge("28m");
+    let ran = disk.run(&site, &["import", &clicks]);
+    ran.assert(0, "500 new, 0 already stored\n", "");
+    // Empties the WAL.
+    disk.run(&site, &["purge", "--older-than", "2000-01-01"]);
+    let backup = disk.directory.join("backup.db").display().to_string();
+    leave(33 * MIB / 10);
+    refused(&["backup", &backup], ["1 MiB", "3 MiB"], next);
+    let not_deleted = format!(", so nothing was deleted{next}");
+    refused(
+        &["reset", "--yes", "--backup", &backup],
+        ["1 MiB", "3 MiB"],
+        &not_deleted,
+    );
+    let elsewhere = site.path("backup.db").display().to_string();
+    // On another disk it is not counted.
+    let ran = disk.run(&site, &["reset", "--yes", "--backup", &elsewhere]);
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert!(site.path("backup.db").exists());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::FileExt, process::ExitStatusExt},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -775,6 +775,52 @@ fn rows_that_a_host_app_deleted_are_overwritten_too() {
     }
 }
 
+/// The byte of the -shm file by which SQLite locks a database for a write.
+const WRITE_LOCK: &str = "l_start=120, ";
+
+/// A host app without `secure_delete` has left so many copies after long values that they take several transactions.
+#[test]
+#[ignore = "needs strace; tests/run runs it"]
+fn the_search_for_copies_holds_no_lock() {
+    let site = Site::new().with_database(
+        "PRAGMA journal_mode = wal;
+         CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);",
+    );
+    site.connect()
+        .execute_batch(
+            "PRAGMA secure_delete = OFF;
+             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+             INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+                 SELECT i || '@example.com', 'jdoe', 'copy-' || hex(zeroblob(5000)) || '-copy', '2026-11-01 09:00:00.000000'
+                 FROM n;
+             UPDATE lead_clicks SET search_query = substr(search_query, 6, 8320);
+             PRAGMA wal_checkpoint(TRUNCATE);",
+        )
+        .unwrap();
+    let pages: usize = site.value("PRAGMA page_count");
+    assert!(is_in_files(&site, "-copy"));
+    let script =
+        "exec strace -qq -o trace -e trace=fcntl,pread64 leadclicks forget nobody@example.com";
+    let ran = Ran::finish(site.shell(script), b"");
+    assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+    assert!(!is_in_files(&site, "-copy"));
+    let (mut reads, mut reads_max, mut locks) = (None, 0, 0);
+    for line in String::from_utf8(site.read("trace")).unwrap().lines() {
+        if line.contains(WRITE_LOCK) {
+            reads = line.contains("F_WRLCK").then_some(0);
+            locks += usize::from(reads.is_some());
+        } else if let Some(reads) = &mut reads
+            && line.starts_with("pread64")
+        {
+            *reads += 1;
+            reads_max = reads_max.max(*reads);
+        }
+    }
+    assert!(locks > 3, "{locks}");
+    assert!(reads_max < pages / 2, "{reads_max} of {pages}");
+    assert_whole(&site);
+}
+
 #[test]
 fn pages_that_other_programs_truncate_meanwhile_are_not_an_error() {
     for (auto_vacuum, page_size) in [("full", 512), ("incremental", 65536)] {
@@ -933,6 +979,36 @@ fn an_email_in_a_virtual_table_is_reported_and_a_table_that_cannot_be_read_is_na
             + "\ndeleted 2 rows for good\n"
             + &searched("experts, lead_clicks, people", remains)
     );
+}
+
+#[test]
+fn a_damaged_table_is_named_as_that_and_the_others_are_searched() {
+    let site = site().with_database(
+        "CREATE TABLE customers (email);
+         INSERT INTO customers VALUES ('gone@example.com');
+         CREATE TABLE messages (text);
+         INSERT INTO messages VALUES ('to gone@example.com');
+         PRAGMA wal_checkpoint(TRUNCATE);",
+    );
+    let root: u64 = site.value("SELECT rootpage FROM sqlite_schema WHERE name = 'messages'");
+    let page_bytes: u64 = site.value("PRAGMA page_size");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(site.db_path())
+        .unwrap();
+    let zeros = vec![0; usize::try_from(page_bytes).unwrap()];
+    file.write_all_at(&zeros, (root - 1) * page_bytes).unwrap();
+    let remains = "still in the table customers, column email: 1 row\n\
+                   not searched: the table messages, which is damaged\n";
+    let expected = found(&site, 2)
+        + "\ndeleted 2 rows for good\n"
+        + &searched("customers, experts, lead_clicks", remains);
+    let error = format!(
+        "leadclicks: {}: the file is damaged, so not all of it was searched; restore a backup, then run this again\n",
+        site.db_path().display()
+    );
+    site.run(&["forget", "gone@example.com", "--yes"])
+        .assert(1, &expected, &error);
 }
 
 /// As in a thread of messages: each row refers to the one before.

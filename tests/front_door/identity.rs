@@ -149,7 +149,8 @@ fn stored_spellings_are_one_lead_in_every_report_and_filter() {
             site.stdout_of(&["report", report, filter, "--format", "csv"])
         };
         for report in ["--by-expert", "--by-query", "--by-day"] {
-            let all = csv(report, "--since=2026-11-01");
+            let since = ["report", report, "--since=2026-11-01", "--format", "csv"];
+            let all = site.rows_of_period(&since, "since Sun 2026-11-01");
             assert!(all.contains(",25,6"), "{report}: {all}");
             let hers = csv(report, &ana);
             assert!(hers.contains(",20,1"), "{report}: {hers}");

@@ -1,12 +1,19 @@
 //! `leadclicks import` stores all clicks of a report or none, each once.
 
 use std::{
-    io::Write,
+    fs::File,
+    io::{Read, Write},
+    os::unix::process::ExitStatusExt,
     thread,
     time::{Duration, Instant},
 };
 
-use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, WriteLock, body, post_request};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{
+    interrupt::signal,
+    support::{Daemon, HOST_APP, PATIENCE, Ran, Site, WriteLock, body, post_request},
+};
 
 const HEADER: &str = "email,expert_username,search_query,created_at\n";
 
@@ -428,6 +435,38 @@ fn an_import_that_is_killed_at_any_commit_continues_where_it_was() {
     assert!(partial > 0);
 }
 
+const WAITING: &str = "leadclicks: another import is running; waiting until it has finished\n";
+
+#[test]
+fn an_import_that_waits_for_another_says_so_and_a_signal_ends_it() {
+    let site = Site::new().with_schema("");
+    site.write("clicks.csv", csv(&[AMY]));
+    // As another import does.
+    let directory = File::open(site.path("")).unwrap();
+    flock(&directory, FlockOperation::LockExclusive).unwrap();
+    let import = || {
+        let mut command = site.command(&["import", "clicks.csv"]);
+        let mut child = command.spawn().unwrap();
+        let mut line = vec![0; WAITING.len()];
+        child
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut line)
+            .unwrap();
+        assert_eq!(String::from_utf8(line).unwrap(), WAITING);
+        (command, child)
+    };
+    let (command, child) = import();
+    signal(&child, "INT");
+    let ran = Ran::wait(&command, child);
+    assert_eq!(ran.status.signal(), Some(2), "{ran}");
+    assert_eq!(rows(&site), [""; 0]);
+    let (command, child) = import();
+    drop(directory);
+    Ran::wait(&command, child).assert(0, "1 new, 0 already stored\n", "");
+}
+
 #[test]
 fn imports_of_the_same_file_at_the_same_time_store_each_click_once() {
     let site = Site::new().with_schema(SLOW);
@@ -443,7 +482,9 @@ fn imports_of_the_same_file_at_the_same_time_store_each_click_once() {
         .into_iter()
         .map(|(command, child)| {
             let ran = Ran::wait(&command, child);
-            assert_eq!((ran.status.code(), &*ran.stderr), (Some(0), ""), "{ran}");
+            assert_eq!(ran.status.code(), Some(0), "{ran}");
+            // The first one did not wait.
+            assert!(ran.stderr.is_empty() || ran.stderr == WAITING, "{ran}");
             ran.stdout
         })
         .collect();

@@ -263,7 +263,10 @@ fn a_url_or_a_quoted_path_is_refused_and_no_file_of_that_name_is_made() {
     for (db, error) in [
         ("sqlite:app.db", format!("{file}; write app.db")),
         ("file:app.db", format!("{file}; write app.db")),
-        ("sqlite:////srv/app.db", format!("{file}; write /srv/app.db")),
+        (
+            "sqlite:////srv/app.db",
+            format!("{file}; write /srv/app.db"),
+        ),
         (
             "\"app.db\"",
             "--db has quotes around the path; write app.db".to_owned(),
@@ -277,8 +280,9 @@ fn a_url_or_a_quoted_path_is_refused_and_no_file_of_that_name_is_made() {
             format!("{file}; give it the path of a database file"),
         ),
         (
-            "postgres://jane:secret@db.example.com/app",
-            "--db is a PostgreSQL URL, and only SQLite is supported; give it the path of a database file".to_owned(),
+            "postgresql+psycopg://jane:secret@db.example.com/app",
+            "--db is not the URL of a PostgreSQL database; write postgres://USER@HOST/NAME"
+                .to_owned(),
         ),
     ] {
         for is_variable in [false, true] {
@@ -295,7 +299,11 @@ fn a_url_or_a_quoted_path_is_refused_and_no_file_of_that_name_is_made() {
                 .args(["--listen", "127.0.0.1:0"])
                 .current_dir(site.path(""));
             given(daemon).assert(2, "", &format!("leadclicksd: {error}\n"));
-            for command in [&["report", "--by-email"][..], &["check"], &["reset", "--yes"]] {
+            for command in [
+                &["report", "--by-email"][..],
+                &["check"],
+                &["reset", "--yes"],
+            ] {
                 given(site.command(command)).assert(2, "", &format!("leadclicks: {error}\n"));
             }
         }

@@ -31,8 +31,8 @@ use rusqlite::Connection;
 
 use crate::support::{Client, Daemon, HOST_APP, PATIENCE, Ran, Site, is_long, post_request};
 use plan::{Click, Erasure, Event, Killed, Manner, Plan, Question, STEPS_MIN, Step};
-use reports::{Line, Names, Row};
-use rules::{Backup, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
+use reports::{Line, Names, Row, Selected};
+use rules::{Backup, Erased, Fate, Happened, Look, Model, Posted, Reset, Tick, Wiped};
 
 /// How long the steps of one seed last.
 const SEED_TIME: Duration = Duration::from_secs(20);
@@ -95,6 +95,14 @@ struct World {
     clock: AtomicU64,
 }
 
+/// What was known before a step.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    names: Names,
+    rows: &'a [Row],
+    may_reset: bool,
+}
+
 /// Whether clicks with ids are posted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retries {
@@ -118,6 +126,11 @@ struct Counts {
     reports: usize,
     /// Commands that deleted some clicks while nothing else happened.
     erasures: usize,
+    /// Those while other things happened, and how often they were killed.
+    erasures_beside: usize,
+    erasures_killed: usize,
+    /// The clicks that these deleted.
+    erased_beside: usize,
 }
 
 /// The result of an event.
@@ -125,6 +138,7 @@ enum Came {
     Restart { daemon_gone: Tick },
     Report(Look),
     Reset(Reset),
+    Erased(Erased, usize),
     Import(Names),
     Nothing,
 }
@@ -156,11 +170,21 @@ impl Run {
 
     /// Runs a step and checks its result.
     fn take(&mut self, step: &Step) {
-        // A reset can wipe a click and the daemon can restart before the click is posted again. It is then stored again.
-        let may_reset =
-            step.has(|event| matches!(event, Event::Reset { .. })) || self.model.may_reset();
-        let retries = if may_reset { Retries::Off } else { Retries::On };
-        let (posted, came) = self.world.let_happen(step, self.names, retries);
+        // A deletion can wipe a click and the daemon can restart before the click is posted again. It is then stored again.
+        let may_delete = step
+            .has(|event| matches!(event, Event::Reset { .. } | Event::Erase { .. }))
+            || self.model.may_reset();
+        let retries = if may_delete {
+            Retries::Off
+        } else {
+            Retries::On
+        };
+        let before = Before {
+            names: self.names,
+            rows: &self.rows,
+            may_reset: self.model.may_reset(),
+        };
+        let (posted, came) = self.world.let_happen(step, before, retries);
         check_answers(step, &posted);
         let mut happened = Happened {
             posted,
@@ -172,6 +196,11 @@ impl Run {
                 Came::Restart { daemon_gone } => happened.daemon_gone = Some(daemon_gone),
                 Came::Report(look) => happened.looks.push(look),
                 Came::Reset(reset) => happened.reset = Some(reset),
+                Came::Erased(erased, killed) => {
+                    self.counts.erasures_beside += 1;
+                    self.counts.erasures_killed += killed;
+                    happened.erased = Some(erased);
+                }
                 Came::Import(names) => self.names = names,
                 Came::Nothing => {}
             }
@@ -182,8 +211,20 @@ impl Run {
         }
         self.counts.add(&happened);
         let outcome = happened.reset.as_ref().map(|reset| reset.outcome);
-        let wiped = self.check(happened);
-        if let Some(Wiped::Rows(_)) = outcome {
+        let is_erased = happened.erased.is_some();
+        // A daemon that was killed may have left their bytes in the WAL.
+        let unanswered: HashSet<String> = happened
+            .posted
+            .iter()
+            .filter(|posted| !matches!(posted.fate, Fate::Accepted(_)))
+            .map(|posted| posted.click.email.clone())
+            .collect();
+        let mut wiped = self.check(happened);
+        if is_erased {
+            self.counts.erased_beside += wiped.len();
+            wiped.retain(|click| !unanswered.contains(&click.email));
+        }
+        if is_erased || matches!(outcome, Some(Wiped::Rows(_))) {
             self.check_bytes_are_gone(&wiped);
         }
         self.check_report(&step.question);
@@ -343,7 +384,12 @@ impl World {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn let_happen(&self, step: &Step, names: Names, retries: Retries) -> (Vec<Posted>, Vec<Came>) {
+    fn let_happen(
+        &self,
+        step: &Step,
+        before: Before<'_>,
+        retries: Retries,
+    ) -> (Vec<Posted>, Vec<Came>) {
         thread::scope(|scope| {
             let posting: Vec<_> = step
                 .connections
@@ -356,7 +402,7 @@ impl World {
                 .map(|&(delay_ms, event)| {
                     scope.spawn(move || {
                         thread::sleep(Duration::from_millis(delay_ms));
-                        self.happen(event, names)
+                        self.happen(event, before)
                     })
                 })
                 .collect();
@@ -459,7 +505,7 @@ impl World {
         }
     }
 
-    fn happen(&self, event: Event, names: Names) -> Came {
+    fn happen(&self, event: Event, before: Before<'_>) -> Came {
         match event {
             Event::Kill { down_ms } => self.restart(Daemon::kill, down_ms),
             Event::Stop { down_ms } => {
@@ -480,7 +526,10 @@ impl World {
                 })
             }
             Event::Reset { backup, killed } => self.reset(backup, killed),
-            Event::Import { edition } => Came::Import(self.import(edition, names)),
+            // A reset that was killed may still be recovered.
+            Event::Erase { .. } if before.may_reset => Came::Nothing,
+            Event::Erase { erasure, kills_ms } => self.erase(&erasure, kills_ms, before.rows),
+            Event::Import { edition } => Came::Import(self.import(edition, before.names)),
             Event::Lock { ms } => {
                 let conn = self.site.connect();
                 conn.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -530,7 +579,9 @@ impl World {
         let ended = self.tick();
         let outcome = match ran.status.code() {
             Some(0) => Wiped::Rows(deleted(&ran)),
-            Some(1) if ran.stderr.contains("the rows are deleted, but") => Wiped::Uncounted,
+            Some(1) if ran.stderr.contains("bytes of deleted rows may still be in") => {
+                Wiped::Uncounted
+            }
             Some(1) if ran.stderr.contains("database is locked") => Wiped::Nothing,
             _ if killed.is_some() => Wiped::Unknown,
             _ => panic!("{ran}"),
@@ -556,6 +607,36 @@ impl World {
         })
     }
 
+    /// Deletes some clicks, as often as it takes.
+    fn erase(&self, erasure: &Erasure, kills_ms: [Option<u64>; 2], rows: &[Row]) -> Came {
+        let Some((arguments, _)) = reports::erasure(erasure, rows) else {
+            return Came::Nothing;
+        };
+        let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+        let began = self.tick();
+        let mut killed = 0;
+        for kill_ms in kills_ms.into_iter().flatten() {
+            let ran = self.run_and_kill(&arguments, Killed::AfterMs(kill_ms));
+            killed += usize::from(ran.status.code().is_none());
+        }
+        let deadline = Instant::now() + 2 * PATIENCE;
+        loop {
+            let ran = self.run(&arguments);
+            if ran.status.success() {
+                break;
+            }
+            // A reader may keep the WAL from being emptied.
+            let is_due = ran.stderr.ends_with("run this again\n");
+            assert!(is_due && Instant::now() < deadline, "{ran}");
+        }
+        let erased = Erased {
+            began,
+            ended: self.tick(),
+            selected: Selected::of(erasure, rows),
+        };
+        Came::Erased(erased, killed)
+    }
+
     /// Imports the names of an edition; returns the names that reports show from then on.
     fn import(&self, edition: usize, names: Names) -> Names {
         let file = format!("experts-{edition}.csv");
@@ -572,7 +653,10 @@ impl World {
     fn report(&self, arguments: &[String]) -> String {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = self.run(&arguments);
-        let is_quiet = ran.stderr.is_empty() || ran.stderr.starts_with("leadclicks: no clicks ");
+        let is_quiet = ["leadclicks: no clicks ", "leadclicks: period: "]
+            .iter()
+            .any(|expected| ran.stderr.starts_with(expected));
+        let is_quiet = is_quiet || ran.stderr.is_empty();
         assert!(ran.status.success() && is_quiet, "{ran}");
         ran.stdout
     }

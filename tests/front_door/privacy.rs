@@ -1,8 +1,13 @@
-//! Logs, panic messages and error bodies contain no email, search or IP address.
+//! Logs, panic messages and error bodies contain no email, search or visitor's address.
 //!
 //! `support` checks every log of a daemon and every answer in any test. Here the daemon logs every message that it has.
 
-use std::{collections::BTreeSet, fs, sync::Mutex};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+    sync::Mutex,
+};
 
 use crate::support::{Daemon, Site, WriteLock, body, post_request, request};
 
@@ -29,8 +34,52 @@ pub fn remember(request: &[u8]) {
     }
 }
 
+/// The text without the addresses that the operator has set, and without the one address that the daemon may add: that of a
+/// proxy, in this warning only, and only if it is no address of the internet.
+fn without_addresses_of_the_operator(text: &str) -> String {
+    const BEGIN: &str = "requests come with X-Forwarded-For from ";
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains(" INFO setting option="))
+        .collect();
+    let mut text = lines.join("\n");
+    if let Some((before, rest)) = text.split_once(BEGIN)
+        && let Some((address, rest)) = rest.split_once(", which is not a trusted proxy, so ")
+        && address.parse().is_ok_and(is_private)
+        && let Some((reason, rest)) = rest.split_once(&format!(" pass --trusted-proxy {address}; "))
+    {
+        text = format!("{before}{reason}{rest}");
+    }
+    text
+}
+
+/// Loopback, private, shared by a provider, or unique local.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_loopback() || v4.is_private() || is_shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+/// An address of another machine.
+fn address(text: &str) -> Option<&str> {
+    let words = text.split(|c: char| c.is_whitespace() || "\"(),;=".contains(c));
+    words.map(|word| word.trim_end_matches('.')).find(|word| {
+        let socket = word.parse::<SocketAddr>().map(|socket| socket.ip());
+        let address = word.parse::<IpAddr>().or(socket);
+        address.is_ok_and(|address| !address.is_loopback() && !address.is_unspecified())
+    })
+}
+
 /// The first piece of personal data in a log or an error's body.
 fn leak(text: &str) -> Option<String> {
+    let text = &*without_addresses_of_the_operator(text);
+    if let Some(address) = address(text) {
+        return Some(address.to_owned());
+    }
     let email = text
         .split_whitespace()
         .find(|word| word.trim_matches('@').contains('@'));
@@ -71,6 +120,29 @@ fn personal_data_in_a_log_is_found() {
             "{personal}"
         );
     }
+    let warning = |from: &str, name: &str| {
+        format!(
+            "WARN requests come with X-Forwarded-For from {from}, which is not a trusted proxy, so all its visitors share one \
+             limit; if it is your proxy, pass --trusted-proxy {name}; repeats are not logged"
+        )
+    };
+    for address in ["127.0.0.1", "10.1.2.3", "100.64.0.5", "fd00::7"] {
+        assert_eq!(leak(&warning(address, address)), None);
+        assert_eq!(
+            leak(&format!("WARN {address} is slow")).is_some(),
+            address != "127.0.0.1"
+        );
+    }
+    for (from, name) in [
+        ("198.18.0.7", "198.18.0.7"),
+        ("100.128.0.5", "100.128.0.5"),
+        ("10.1.2.3", "10.1.2.4"),
+    ] {
+        assert!(leak(&warning(from, name)).is_some(), "{from}");
+    }
+    let setting =
+        "INFO setting option=\"trusted-proxy\" value=\"10.0.0.5\" source=\"command line\"";
+    assert_eq!(leak(&format!("now {setting}")), None);
 }
 
 #[test]
@@ -170,6 +242,7 @@ fn the_daemon_logs_no_personal_data() {
         "rejected a click",
         "no readable X-Forwarded-For",
         "counts",
+        "setting option=",
     ] {
         assert!(log.contains(message), "no {message:?} in\n{log}");
     }

@@ -271,9 +271,9 @@ fn a_month_without_clicks_is_listed_day_by_day_and_a_year_of_them_for_programs()
 fn a_window_in_another_zone_has_the_days_of_that_zone() {
     let site = Site::new().with_schema(MIDNIGHTS);
     let ids = |zone: &str| {
-        let window = ["--since", "2026-11-02", "--until", "2026-11-03"];
+        let window = ["--since", "2026-11-02", "--until", "2026-11-02"];
         let report = ["report", "--by-email", "--tz", zone, "--format", "csv"];
-        let csv = site.stdout_of(&[&report[..], &window].concat());
+        let csv = site.rows_of_period(&[&report[..], &window].concat(), "Mon 2026-11-02");
         csv.lines().count() - 1
     };
     assert_eq!((ids("Europe/Berlin"), ids("UTC")), (2, 1));
@@ -296,7 +296,305 @@ fn today_and_yesterday_begin_at_midnight() {
     };
     assert_eq!(clicks(&["--since", "today"]), 2);
     assert_eq!(clicks(&["--since", "yesterday"]), 3);
-    assert_eq!(clicks(&["--since", "yesterday", "--until", "today"]), 1);
+    assert_eq!(clicks(&["--since", "yesterday", "--until", "today"]), 3);
+    assert_eq!(clicks(&["--since", "yesterday", "--until", "yesterday"]), 1);
+    assert_eq!(clicks(&["--period", "yesterday"]), 1);
+    assert_eq!(clicks(&["--until", "yesterday"]), 2);
+    assert_eq!(clicks(&["--period", "2 days"]), 3);
+}
+
+#[test]
+fn days_without_clicks_are_listed_up_to_the_ends_of_the_period_and_7d_is_seven_whole_days() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, created_at) VALUES
+            ('a@example.com', 'jdoe', date('now', '-2 days') || ' 23:00:00.000000'),
+            ('a@example.com', 'jdoe', date('now', '-6 days') || ' 00:00:00.000000'),
+            ('a@example.com', 'jdoe', date('now', '-7 days') || ' 23:59:59.000000');",
+    );
+    let day = |days: u32| -> String { site.value(&format!("SELECT date('now', '-{days} days')")) };
+    let rows = |args: &[&str]| {
+        let csv = site.run(&[&["report", "--by-day", "--format", "csv"], args].concat());
+        assert!(csv.status.success(), "{csv}");
+        csv.stdout
+            .lines()
+            .skip(1)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let clicks = [0, 0, 1, 0, 0, 0, 1, 1];
+    let expected: Vec<String> = (0..8)
+        .zip(clicks)
+        .map(|(days, clicks)| format!("{},{clicks},{clicks}", day(days)))
+        .collect();
+    assert_eq!(rows(&["--since", "7d"]), expected[..7]);
+    assert_eq!(rows(&["--period", "7days"]), expected[..7]);
+    assert_eq!(rows(&["--since", "last 8 days"]), expected);
+    assert_eq!(rows(&["--period", "3d"]), expected[..3]);
+    // Today is the last day that is listed, also of a period that goes on.
+    assert_eq!(
+        rows(&["--since", "7d", "--until", "2999-01-01"]),
+        expected[..7]
+    );
+    assert_eq!(rows(&["--since", "7d", "--until", &day(1)]), expected[1..7]);
+    // Without an end of its own, a report begins and ends with a click.
+    assert_eq!(rows(&[]), expected[2..]);
+    assert_eq!(rows(&["--until", &day(1)]), expected[1..]);
+
+    let site = Site::new().with_schema(MIDNIGHTS);
+    site.run(&[
+        "report",
+        "--by-day",
+        "--since",
+        "2026-09",
+        "--until",
+        "2026-11-05",
+    ])
+    .assert(
+        0,
+        " 2026-09-01 …█▄ ▄  2026-11-05
+
+ Day              Clicks   Leads
+────────────────────────────────────────────────────────
+ Thu 2026-11-05        0       0
+ Wed 2026-11-04        1       1   ██████████
+ Tue 2026-11-03        0       0
+ Mon 2026-11-02        1       1   ██████████
+ Sun 2026-11-01        2       2   ████████████████████
+ … 61 days             0       0
+
+5 days, 2 leads, 4 clicks; days in UTC
+period: Tue 2026-09-01 to Thu 2026-11-05
+",
+        "",
+    );
+}
+
+#[test]
+fn the_period_is_shown_in_every_format() {
+    let site = Site::new().with_schema(MIDNIGHTS);
+    let report = |args: &[&str]| site.run(&[&["report"], args].concat());
+    for (args, period, fields) in [
+        (
+            &["--period", "2026-11"][..],
+            "Sun 2026-11-01 to Mon 2026-11-30",
+            "{\"since\":\"2026-11-01T00:00:00.000000Z\",\"until\":\"2026-12-01T00:00:00.000000Z\",",
+        ),
+        (
+            &["--since", "2026-11-01", "--until", "2026-11-01"],
+            "Sun 2026-11-01",
+            "{\"since\":\"2026-11-01T00:00:00.000000Z\",\"until\":\"2026-11-02T00:00:00.000000Z\",",
+        ),
+        (
+            &["--since", "2026-11-01 09:30"],
+            "since 2026-11-01 09:30",
+            "{\"since\":\"2026-11-01T09:30:00.000000Z\",",
+        ),
+        (
+            &["--until", "2026-11-01"],
+            "until Sun 2026-11-01",
+            "{\"until\":\"2026-11-02T00:00:00.000000Z\",",
+        ),
+        (
+            &["--until", "2026-11-01T23:30:00Z"],
+            "before 2026-11-01 23:30",
+            "{\"until\":\"2026-11-01T23:30:00.000000Z\",",
+        ),
+        (
+            &["--since", "2026-10-30", "--until", "2026-11-03 12:00"],
+            "Fri 2026-10-30 to 2026-11-03 12:00",
+            "{\"since\":\"2026-10-30T00:00:00.000000Z\",\"until\":\"2026-11-03T12:00:00.000000Z\",",
+        ),
+    ] {
+        for kind in [
+            &["--by-email"][..],
+            &["--by-expert"],
+            &["--by-day"],
+            &["--expert", "jdoe"],
+        ] {
+            let args = [kind, args].concat();
+            let table = report(&args);
+            table.assert(0, &table.stdout, "");
+            assert!(
+                table.stdout.ends_with(&format!("\nperiod: {period}\n")),
+                "{table}"
+            );
+            let json = report(&[&args[..], &["--format", "json"]].concat());
+            json.assert(0, &json.stdout, "");
+            assert!(json.stdout.starts_with(fields), "{json}");
+            let page = report(&[&args[..], &["--format", "html"]].concat());
+            page.assert(0, &page.stdout, "");
+            assert!(
+                page.stdout
+                    .contains(&format!("<dt>Time</dt><dd>{period}</dd>")),
+                "{page}"
+            );
+            for format in ["csv", "ndjson"] {
+                let rows = report(&[&args[..], &["--format", format]].concat());
+                rows.assert(0, &rows.stdout, &format!("leadclicks: period: {period}\n"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_length_of_time_is_no_end_because_it_could_be_taken_for_the_time_so_long_ago() {
+    let site = Site::new().with_schema(MIDNIGHTS);
+    let day_before: String = site.value("SELECT date('now', '-7 days')");
+    let path = site.db_path();
+    let clicks = site.clicks();
+    for command in [&["report", "--by-day"][..], &["purge", "--yes"]] {
+        site.run(&[command, &["--until", "7d"]].concat()).assert(
+            2,
+            "",
+            &format!("leadclicks: --until ends where its period ends, and a length of time ends now; for clicks from before it, write --until {day_before}\n"),
+        );
+        let ran = site.run(&[command, &["--until", "90min"]].concat());
+        assert_eq!(ran.status.code(), Some(2), "{ran}");
+        assert!(ran.stderr.contains("write --until '2"), "{ran}");
+    }
+    assert_eq!(site.clicks(), clicks);
+    // What a purge deletes is what a report shows.
+    site.run(&["purge", "--period", "2026-11-02", "--dry-run"])
+        .assert(
+            0,
+            &format!(
+                "{}
+
+1 click of 1 lead,
+from 2026-11-02 22:59:59 to 2026-11-02 22:59:59 UTC
+period: Mon 2026-11-02
+
+ Expert   Clicks
+─────────────────
+ zoe           1
+
+ Lead            Clicks
+────────────────────────
+ b@example.com        1
+
+needs about 1 MiB of free disk space
+
+dry run: nothing was deleted
+",
+                path.display()
+            ),
+            "",
+        );
+}
+
+#[test]
+fn a_report_is_compared_with_the_period_before_in_every_format() {
+    let site = fixture();
+    site.run(&[
+        "report",
+        "--by-expert",
+        "--period",
+        "2026-11-01",
+        "--compare",
+    ])
+    .assert(
+        0,
+        " Expert     Clicks      Before   Share   Leads   Latest click
+──────────────────────────────────────────────────────────────────
+ Jane Doe        2   1 (+100%)   40.0%       2   2026-11-01 23:59
+ ghost           2           0   40.0%       2   2026-11-01 09:00
+ blank           1           0   20.0%       1   2026-11-01 10:00
+
+3 experts, 3 leads, 5 clicks; times in UTC
+period: Sun 2026-11-01
+period before: Sat 2026-10-31, 1 click by 1 lead; now +400% clicks, +200% leads
+",
+        "",
+    );
+    let note = "leadclicks: period: Sun 2026-11-01\nleadclicks: period before: Sat 2026-10-31, 1 click by 1 lead; now +400% clicks, +200% leads\n";
+    let report = |by: &str, format: &str| {
+        let args = [
+            "report",
+            by,
+            "--period",
+            "2026-11-01",
+            "--compare",
+            "--format",
+            format,
+        ];
+        site.run(&args)
+    };
+    report("--by-expert", "csv").assert(
+        0,
+        "expert_username,expert_name,clicks,leads,share,latest_click_at,clicks_before
+jdoe,Jane Doe,2,2,0.4,2026-11-01T23:59:59.999999Z,1
+ghost,ghost,2,2,0.4,2026-11-01T09:00:00.000000Z,0
+blank,blank,1,1,0.2,2026-11-01T10:00:00.000000Z,0
+",
+        note,
+    );
+    let before = "\"before\":{\"since\":\"2026-10-31T00:00:00.000000Z\",\"until\":\"2026-11-01T00:00:00.000000Z\",\"clicks\":1,\"leads\":1}";
+    for by in [
+        "--by-expert",
+        "--by-query",
+        "--by-day",
+        "--by-email",
+        "--leads",
+        "--expert=jdoe",
+    ] {
+        let json = report(by, "json").stdout;
+        // On jdoe, there are as many clicks before.
+        assert!(json.contains(before), "{json}");
+        let page = report(by, "html").stdout;
+        assert!(
+            page.contains("<dt>Before</dt><dd>Sat 2026-10-31, 1 click by 1 lead; now +"),
+            "{page}"
+        );
+        let table = report(by, "table").stdout;
+        assert!(
+            table.contains("\nperiod before: Sat 2026-10-31, 1 click by 1 lead; now +"),
+            "{table}"
+        );
+    }
+    let page = report("--by-email", "html").stdout;
+    assert!(
+        page.contains("<td class=\"number before\">1 (+100%)</td>"),
+        "{page}"
+    );
+    site.run(&["report", "--by-expert", "--compare"]).assert(
+        2,
+        "",
+        "leadclicks: --compare needs the beginning of a period: add --since or --period\n",
+    );
+}
+
+#[test]
+fn searches_are_compared_in_any_spelling_and_segments_in_each_period() {
+    let searches = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+            ('a@example.com', 'jdoe', 'Tax', '2026-10-31 09:00:00.000000'),
+            ('b@example.com', 'jdoe', 'TAX ', '2026-10-31 09:00:00.000000'),
+            ('b@example.com', 'zoe', ' ', '2026-10-31 09:00:00.000000'),
+            ('new@example.com', 'zoe', 'tax', '2026-11-01 09:00:00.000000'),
+            ('b@example.com', 'zoe', 'tax', '2026-11-01 09:00:00.000000'),
+            ('a@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');",
+    );
+    let period = [
+        "report",
+        "--by-query",
+        "--compare",
+        "--format",
+        "csv",
+        "--period",
+        "2026-11-01",
+    ];
+    assert_eq!(
+        searches.run(&period).stdout,
+        "search_query,clicks,leads,share,latest_click_at,clicks_before\n\
+         tax,2,2,0.6667,2026-11-01T09:00:00.000000Z,2\n\
+         ,1,1,0.3333,2026-11-01T09:00:00.000000Z,1\n"
+    );
+    // A segment is that of each period: whoever was new the day before.
+    assert_eq!(
+        searches.run(&[&period[..], &["--new"]].concat()).stderr,
+        "leadclicks: period: Sun 2026-11-01\n\
+         leadclicks: period before: Sat 2026-10-31, 3 clicks by 2 leads; now -67% clicks, -50% leads\n"
+    );
 }
 
 #[test]
@@ -462,6 +760,35 @@ fn the_summary_is_one_screen() {
         .filter_map(|day| count(&format!("/days/{day}/clicks")))
         .sum();
     assert!((230..=240).contains(&days), "{days}");
+
+    let (code, screen) = site
+        .on_terminal("stty rows 24 columns 80; leadclicks summary --compare")
+        .finish();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(screen.lines().count(), 23, "{screen}");
+    for line in screen.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let json = site.stdout_of(&["summary", "--compare", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let before = json["before"]["clicks"].as_u64().unwrap();
+    // Eight clicks a day since 50 days, and 30 days until now.
+    assert!((159..=168).contains(&before), "{before}");
+    let last = screen.lines().last().unwrap();
+    let note = format!("30 days before: {before} clicks by 90 leads; now +");
+    assert!(last.starts_with(&note), "{screen}");
+    for row in ["top_experts", "top_queries"] {
+        let rows = json[row].as_array().unwrap();
+        assert!(
+            rows.iter()
+                .all(|row| row["clicks_before"].as_u64() > Some(10)),
+            "{json}"
+        );
+    }
+    let marked = screen
+        .lines()
+        .filter(|line| line.starts_with(" e") && line.matches('%').count() == 2);
+    assert_eq!(marked.count(), 5, "{screen}");
 }
 
 /// The output of a command run at noon UTC on Wednesday, 2026-11-18.

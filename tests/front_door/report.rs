@@ -501,7 +501,7 @@ fn a_table_has_the_readers_local_time_and_the_other_formats_utc() {
             "amy@example.com,jdoe,Jane Doe,,2026-11-01T09:00:00.000000Z\n",
             "bob@example.com,ghost,ghost,\"rust, \"\"fast\"\" & safe\",2026-11-01T09:00:00.000000Z\n",
         ),
-        "",
+        "leadclicks: period: 2026-11-01 00:30 to 2026-11-01 04:30\n",
     );
 }
 
@@ -587,7 +587,7 @@ fn limit_counts_leads_or_clicks_and_the_footer_counts_all() {
         ),
         (
             &["--expert", "jdoe", "--until", "2026-11-01T09:00:00.000050Z"],
-            "50 leads, 50 clicks; times in UTC\n",
+            "50 leads, 50 clicks; times in UTC\nperiod: before 2026-11-01 09:00\n",
         ),
     ] {
         let shown = site.stdout_of(&[&["report"], args].concat());
@@ -655,8 +655,14 @@ fn since_is_inclusive_and_until_is_exclusive() {
             let window = [
                 "report", "--format", "csv", "--since", since, "--until", until,
             ];
+            let end = if until.contains("59:59") {
+                "09:59"
+            } else {
+                "10:00"
+            };
+            let period = format!("2026-11-01 09:00 to 2026-11-01 {end}");
             assert_eq!(
-                site.stdout_of(&[&window, question].concat()),
+                site.rows_of_period(&[&window, question].concat(), &period),
                 expected,
                 "{since} {until}"
             );
@@ -669,7 +675,10 @@ fn since_is_inclusive_and_until_is_exclusive() {
         "2026-11-01T10:00:00.000001Z",
     ];
     assert_eq!(
-        site.stdout_of(&[&["report", "--by-email", "--format", "csv"], &window[..]].concat()),
+        site.rows_of_period(
+            &[&["report", "--by-email", "--format", "csv"], &window[..]].concat(),
+            "2026-11-01 09:00 to 2026-11-01 10:00"
+        ),
         [
             CSV_HEADER,
             &click("after", "10:00:00.000000"),
@@ -794,7 +803,16 @@ fn clicks_are_ordered_by_time_whatever_the_order_and_indexes_of_the_table() {
             .unwrap();
         }
         conn.execute_batch(&format!("{inserting} COMMIT;")).unwrap();
-        let csv = |args: &[&str]| site.stdout_of(&[&["report", "--format", "csv"], args].concat());
+        let csv = |args: &[&str]| {
+            let ran = site.run(&[&["report", "--format", "csv"], args].concat());
+            let note = if args.contains(&"--since") {
+                "leadclicks: period: 2026-11-01 01:00 to 2026-11-01 03:20\n"
+            } else {
+                ""
+            };
+            ran.assert(0, &ran.stdout, note);
+            ran.stdout
+        };
         assert!(
             csv(&["--by-email"]) == by_lead(&rows, usize::MAX),
             "{indexes}"
@@ -1084,9 +1102,9 @@ fn an_empty_report_is_valid_output_and_a_sentence_says_so() {
             "{\"leads\":[]}\n",
         ),
         (
-            &["--by-email", "--since", "7d"],
-            format!("leadclicks: no clicks in this period in {path}\n"),
-            "{\"leads\":[]}\n",
+            &["--by-email", "--period", "2026-11-01"],
+            format!("leadclicks: no clicks in this period (Sun 2026-11-01) in {path}\n"),
+            "{\"since\":\"2026-11-01T00:00:00.000000Z\",\"until\":\"2026-11-02T00:00:00.000000Z\",\"leads\":[]}\n",
         ),
     ] {
         for (format, stdout) in [

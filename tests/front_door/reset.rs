@@ -10,10 +10,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use crate::{
-    forget::NEEDS,
-    support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request},
-};
+use crate::support::{Daemon, HOST_APP, PATIENCE, Ran, Site, body, mode, post_request};
 
 /// Three clicks, one of them with a query that fills more than a page of the file.
 const CLICKS: &str = "
@@ -21,6 +18,10 @@ const CLICKS: &str = "
         (1, 'wipe-amy@example.com', 'jdoe', 'wipe-rust', '2026-11-01 09:00:00.000000'),
         (2, 'wipe-bob@example.com', 'jdoe', 'wipe-' || hex(zeroblob(900)) || '-wipe', '2026-11-01 09:00:01.000000'),
         (3, 'wipe-amy@example.com', 'zoë', '', '2026-11-01 09:00:02.000000');";
+
+/// What a reset of a small database needs.
+const NEEDS: &str =
+    "\nneeds about 1 MiB of free disk space\nclicks wait for about a second meanwhile\n";
 
 fn site() -> Site {
     Site::new().with_schema(CLICKS)
@@ -632,4 +633,28 @@ fn a_confirmation_that_cannot_be_asked_for_is_an_error() {
     terminal.finish();
     assert_eq!(site.read("code"), b"1\n");
     assert_eq!(site.clicks().len(), 3);
+}
+
+/// With a trigger SQLite deletes row by row, which takes as long in a small file as without one in a large file.
+#[test]
+fn a_reset_says_how_long_clicks_wait_or_get_503() {
+    for (rows, wait) in [
+        (20, "clicks wait for about a second meanwhile"),
+        (60_000, "clicks wait for about 2 seconds meanwhile"),
+        (
+            280_000,
+            "clicks get 503 for about 6 seconds meanwhile, and pages send them again",
+        ),
+    ] {
+        let site = Site::new().with_database(&format!(
+            "CREATE TABLE lead_clicks (id INTEGER PRIMARY KEY, email, expert_username, search_query, created_at);
+             CREATE TABLE gone (id);
+             CREATE TRIGGER count AFTER DELETE ON lead_clicks BEGIN INSERT INTO gone VALUES (old.id); END;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+             INSERT INTO lead_clicks (id) SELECT i FROM n;"
+        ));
+        let shown = site.stdout_of(&["reset", "--dry-run"]);
+        let end = format!("\n{wait}\n\ndry run: nothing was deleted\n");
+        assert!(shown.ends_with(&end), "{shown}");
+    }
 }

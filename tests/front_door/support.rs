@@ -171,9 +171,10 @@ impl Site {
             .env_remove("CLICOLOR_FORCE")
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
+            .env_remove("LEADCLICKS_EXCLUDE")
             .env_remove("LEADCLICKS_PAGER")
-            .env_remove("PAGER")
             .env_remove("LESS")
+            .env_remove("PAGER")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -197,6 +198,14 @@ impl Site {
     pub fn stdout_of(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert!(ran.status.success() && ran.stderr.is_empty(), "{ran}");
+        ran.stdout
+    }
+
+    /// As [`Site::stdout_of`], for a report in a format that has no place for the period: it is printed to standard error.
+    #[track_caller]
+    pub fn rows_of_period(&self, args: &[&str], period: &str) -> String {
+        let ran = self.run(args);
+        ran.assert(0, &ran.stdout, &format!("leadclicks: period: {period}\n"));
         ran.stdout
     }
 }
@@ -374,7 +383,13 @@ impl Daemon {
         if !args.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(args).stdin(Stdio::null());
+        command.args(args);
+        Self::start_prepared(command, site)
+    }
+
+    /// Like [`Daemon::start_as`], with a command that already has all its arguments.
+    pub fn start_prepared(mut command: Command, site: &Site) -> Self {
+        command.stdin(Stdio::null());
         Self::wait_until_ready(command, site)
     }
 
@@ -392,7 +407,7 @@ impl Daemon {
             log,
         };
         assert!(
-            daemon.ready_line.starts_with("leadclicksd is ready: "),
+            daemon.ready_line.contains("leadclicksd is ready"),
             "not ready: {:?}\n{}",
             daemon.ready_line,
             daemon.log()
@@ -400,10 +415,10 @@ impl Daemon {
         daemon
     }
 
-    /// `127.0.0.1:PORT`, from the ready line.
+    /// `127.0.0.1:PORT`, from the ready line, whatever its format.
     pub fn address(&self) -> &str {
         let rest = self.ready_line.split("http://").nth(1).expect("an address");
-        rest.split('/').next().expect("an address")
+        rest.split(['/', '"']).next().expect("an address")
     }
 
     pub fn pid(&self) -> u32 {
@@ -423,7 +438,11 @@ impl Daemon {
 
     /// Connects from one of the addresses of [`in_own_network`].
     pub fn connect_from(&self, source: impl Into<IpAddr>) -> Client<TcpStream> {
-        let (source, address) = (source.into(), self.address().parse::<SocketAddr>().unwrap());
+        Self::connect_between(source.into(), self.address().parse().unwrap())
+    }
+
+    /// Connects from one address of this machine to another.
+    pub fn connect_between(source: IpAddr, address: SocketAddr) -> Client<TcpStream> {
         let family = match source {
             IpAddr::V4(_) => AddressFamily::INET,
             IpAddr::V6(_) => AddressFamily::INET6,
@@ -472,8 +491,13 @@ impl Daemon {
 
     /// Waits until the log contains `text`.
     pub fn wait_for_log(&self, text: &str) {
+        self.wait_for_logs(text, 1);
+    }
+
+    /// Waits until the log contains `text` that many times.
+    pub fn wait_for_logs(&self, text: &str, times: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(text) {
+        while self.log().matches(text).count() < times {
             assert!(Instant::now() < deadline, "no {text:?} in\n{}", self.log());
             thread::sleep(Duration::from_millis(5));
         }
@@ -771,6 +795,14 @@ impl<S: Read + Write> Client<S> {
     #[track_caller]
     pub fn read(&mut self) -> Answer {
         self.try_read().expect("an answer")
+    }
+
+    /// Reads the status of an answer without a body, and all that follows it until the connection ends.
+    pub fn read_head(&mut self) -> (u16, String) {
+        let mut text = String::new();
+        self.stream.read_to_string(&mut text).expect("an answer");
+        let (head, rest) = text.split_once("\r\n\r\n").expect("a head");
+        (head[9..12].parse().expect("a status"), rest.to_owned())
     }
 
     /// Reads an answer; an error if the connection ends before that.

@@ -360,7 +360,7 @@ fn it_continues_when_the_daemon_is_restarted_and_when_clicks_are_deleted() {
     post(&daemon, "b@example.com");
     for erase in [
         ["forget", "b@example.com", "--yes"].as_slice(),
-        &["purge", "--older-than", "0m", "--yes"],
+        &["purge", "--older-than", "0min", "--yes"],
         &["reset", "--yes"],
     ] {
         let ran = site.run(erase);

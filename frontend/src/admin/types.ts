@@ -1,11 +1,23 @@
 /**
- * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`,
+ * What `leadclicks report --format json` prints: {@link LeadClicksResponse} with `--by-email`, {@link LeadsResponse} with `--leads`,
  * {@link LeadClicksByExpertResponse} with `--expert`, {@link LeadTimelineResponse} with `--email`,
  * {@link DomainTimelineResponse} with `--email` and a domain,
  * {@link ExpertRankingResponse} with `--by-expert`, {@link QueryRankingResponse} with `--by-query` and
  * {@link DailyClicksResponse} with `--by-day`; and {@link SummaryResponse} is what `leadclicks summary --format json`
  * prints. The emails and searches came from visitors: escape them.
  */
+
+/** The period of the report, if one was given, the period before, and who is left out. */
+export interface ReportScope {
+  /** The first instant of the period, RFC 3339 in UTC; absent if it has no beginning. */
+  since?: string;
+  /** The first instant after the period; absent if it has no end. */
+  until?: string;
+  /** The period before, with `--compare`. */
+  before?: ClickCounts & { since: string; until: string };
+  /** The addresses and domains of `--exclude`, for instance `@example.com`; absent without any. */
+  excluded?: string[];
+}
 
 /** A lead's click on an expert. */
 export interface LeadClickEntry {
@@ -24,9 +36,32 @@ export interface LeadClicksByEmail {
   clicks: LeadClickEntry[];
 }
 
-/** The leads that the report selects, the one with the latest click first. */
-export interface LeadClicksResponse {
+/** The leads that the report selects, in the order of `--sort`: by default, the one with the latest click first. */
+export interface LeadClicksResponse extends ReportScope {
   leads: LeadClicksByEmail[];
+}
+
+/** A lead in one row. */
+export interface LeadOverview {
+  email: string;
+  clicks: number;
+  /** The number of different experts with clicks of this lead. */
+  experts: number;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  first_click_at: string;
+  /** As `created_at` in {@link LeadClickEntry}. */
+  latest_click_at: string;
+  /** The expert with the most clicks; of several, the one who was clicked last. */
+  top_expert_username: string;
+  /** As `expert_name` in {@link LeadClickEntry}. */
+  top_expert_name: string;
+  /** The latest search that is not blank; `""` without one. */
+  latest_search_query: string;
+}
+
+/** The leads that the report selects, in the order of `--sort`. */
+export interface LeadsResponse extends ReportScope {
+  leads: LeadOverview[];
 }
 
 /** A click on the expert that was asked for. */
@@ -39,7 +74,7 @@ export interface LeadClickOnExpert {
 }
 
 /** The clicks on one expert, newest first. */
-export interface LeadClicksByExpertResponse {
+export interface LeadClicksByExpertResponse extends ReportScope {
   expert_username: string;
   /** As in {@link LeadClickEntry}. */
   expert_name: string;
@@ -47,7 +82,7 @@ export interface LeadClicksByExpertResponse {
 }
 
 /** The clicks of one lead, newest first. */
-export interface LeadTimelineResponse {
+export interface LeadTimelineResponse extends ReportScope {
   email: string;
   clicks: LeadClickEntry[];
 }
@@ -58,7 +93,7 @@ export interface LeadClickAtDomain extends LeadClickEntry {
 }
 
 /** The clicks of all leads whose emails are of one domain, newest first. */
-export interface DomainTimelineResponse {
+export interface DomainTimelineResponse extends ReportScope {
   /** Without the `@`. */
   domain: string;
   clicks: LeadClickAtDomain[];
@@ -76,6 +111,8 @@ export interface RankedEntry extends ClickCounts {
   share: number;
   /** As `created_at` in {@link LeadClickEntry}. */
   latest_click_at: string;
+  /** The clicks in the period before; only with `--compare`. */
+  clicks_before?: number;
 }
 
 /** An expert in a ranking. */
@@ -91,12 +128,12 @@ export interface RankedQuery extends RankedEntry {
 }
 
 /** Experts, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface ExpertRankingResponse extends ClickCounts {
+export interface ExpertRankingResponse extends ClickCounts, ReportScope {
   experts: RankedExpert[];
 }
 
 /** Searches, the one with the most clicks first. The counts are of all clicks that the report selects. */
-export interface QueryRankingResponse extends ClickCounts {
+export interface QueryRankingResponse extends ClickCounts, ReportScope {
   queries: RankedQuery[];
 }
 
@@ -106,8 +143,11 @@ export interface DayCounts extends ClickCounts {
   day: string;
 }
 
-/** The days from the first click to the last, the newest first. The counts are of all clicks that the report selects. */
-export interface DailyClicksResponse extends ClickCounts {
+/**
+ * The days from the first click, or the beginning of the period, to the last, the newest first. The counts are of all clicks
+ * that the report selects.
+ */
+export interface DailyClicksResponse extends ClickCounts, ReportScope {
   days: DayCounts[];
 }
 
@@ -145,7 +185,7 @@ export interface NewLead {
 }
 
 /** The overview. */
-export interface SummaryResponse extends ClickCounts {
+export interface SummaryResponse extends ClickCounts, Pick<ReportScope, "before" | "excluded"> {
   /** The number of different experts with clicks. */
   experts: number;
   /** `null` without clicks. */

@@ -49,13 +49,16 @@ async function compile(type: string, jsons: string[]): Promise<string[]> {
 
 test.each([
   ["LeadClicksResponse", ["report", "--by-email"]],
+  ["LeadsResponse", ["report", "--leads", "--period", "today"]],
   ["LeadClicksByExpertResponse", ["report", "--expert", "jdoe"]],
   ["LeadTimelineResponse", ["report", "--email", "jane@example.com"]],
   ["DomainTimelineResponse", ["report", "--email", "@example.com"]],
   ["ExpertRankingResponse", ["report", "--by-expert"]],
+  ["ExpertRankingResponse", ["report", "--by-expert", "--since", "today", "--compare", "--exclude", "me@example.com"]],
   ["QueryRankingResponse", ["report", "--by-query"]],
   ["DailyClicksResponse", ["report", "--by-day"]],
   ["SummaryResponse", ["summary"]],
+  ["SummaryResponse", ["summary", "--compare"]],
   ["CheckResponse", ["check"]],
 ])("%s is what leadclicks prints, no less and no more", async (type, command) => {
   const json = await daemon.run(...command, "--format", "json");

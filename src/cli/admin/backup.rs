@@ -12,7 +12,7 @@ use crate::{
         progress::{COPYING, with_bar},
     },
     render::counted,
-    storage::Db,
+    storage::{Db, DbLocation},
     text::visible_path,
 };
 
@@ -30,7 +30,7 @@ pub(super) struct BackupArgs {
     file: PathBuf,
 }
 
-pub(super) fn run(db: &Path, args: &BackupArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &BackupArgs) -> Result<(), Failure> {
     if args.file == Path::new("-") {
         return Err(Failure::Usage(
             "a backup cannot go to standard output; give the path of a new file".to_owned(),

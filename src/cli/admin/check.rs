@@ -1,6 +1,6 @@
 //! `leadclicks check`
 
-use std::{fs, path::Path};
+use std::fs;
 
 use clap::Args;
 use jiff::{Zoned, tz::TimeZone};
@@ -10,23 +10,26 @@ use crate::{
     cli::{
         failure::Failure,
         output,
+        period::{Age, resolve},
         progress::{CHECKING, timed},
     },
-    render::{Format as _, Report, json::Json, table::Table},
-    storage::{self, Depth, DiskReserve, State},
+    render::{Asked, Format as _, Report, json::Json, prometheus::Prometheus, table::Table},
+    storage::{self, Checks, DaemonCheck, DbLocation, Depth, DiskReserve, State},
     timestamp::Timestamp,
 };
 
 /// Check database health
 ///
-/// Checks the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop leadclicksd.
-/// Each problem is reported with the next step. The check is strictly read-only: every user who may run reports may run
+/// Checks that leadclicksd runs, the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop
+/// leadclicksd. Each problem is reported with the next step. The check is strictly read-only: every user who may run reports may run
 /// it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   leadclicks check
   leadclicks check --quick --format json
+  leadclicks check --quick --max-age 6h
+  leadclicks check --quick --format prometheus
 
 Exit codes: 0 healthy, 1 a problem, 2 wrong usage, 4 warnings only")]
 pub(super) struct CheckArgs {
@@ -36,32 +39,56 @@ pub(super) struct CheckArgs {
     /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem
     #[arg(long, value_name = "SIZE")]
     disk_reserve: Option<DiskReserve>,
+    /// Warn if the newest click is older than this, such as 90min, 6h or 2d
+    #[arg(long, value_name = "TIME")]
+    max_age: Option<Age>,
+    /// Do not check that leadclicksd runs on the database. A backup, which has no -wal file, is recognized without this
+    #[arg(long)]
+    offline: bool,
     /// Output format
-    #[arg(long, value_parser = Format::parser(Format::TABLE_OR_JSON), default_value = "table")]
+    #[arg(long, value_parser = Format::parser(Format::CHECK), default_value = "table")]
     format: Format,
 }
 
-pub(super) fn run(db: &Path, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), Failure> {
     let depth = if args.quick {
         Depth::Quick
     } else {
         Depth::Full
     };
-    // The target of a link; if there is no file, the path as it was given.
-    let path = fs::canonicalize(db).unwrap_or_else(|_| db.to_owned());
-    let now = Timestamp::new(now.timestamp());
-    let reserve = args.disk_reserve.unwrap_or_default();
-    let findings = timed(CHECKING, || storage::check(db, depth, reserve, now));
+    let name = match db {
+        // The target of a link; if there is no file, the path as it was given.
+        DbLocation::File(path) => fs::canonicalize(path)
+            .unwrap_or_else(|_| path.clone())
+            .display()
+            .to_string(),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) => db.to_string(),
+    };
+    let checks = Checks {
+        depth,
+        reserve: args.disk_reserve.unwrap_or_default(),
+        now: Timestamp::new(now.timestamp()),
+        newest_since: resolve("--max-age", args.max_age.map(Age::period), |age| {
+            age.ago(now)
+        })?,
+        daemon: if args.offline {
+            DaemonCheck::Skipped
+        } else {
+            DaemonCheck::IfLive
+        },
+    };
+    let findings = timed(CHECKING, || storage::check(db, &checks));
     let worst = State::worst(&findings);
     let are_worst = findings.iter().filter(|finding| finding.state == worst);
     let count = are_worst.count() as u64;
-    let report = Report::Check { path, findings };
-    output::print(|out| {
-        if args.format == Format::Json {
-            Json.write(&report, out)
-        } else {
+    let report = Report::Check { name, findings };
+    output::print(|out| match args.format {
+        Format::Json => Json.write(&report, &Asked::default(), out),
+        Format::Prometheus => Prometheus.write(&report, &Asked::default(), out),
+        _ => {
             let screen = output::screen(TimeZone::UTC);
-            Table { screen }.write(&report, out)
+            Table { screen }.write(&report, &Asked::default(), out)
         }
     })?;
     match worst {

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::{
     cli::{
         admin::{self, hidden_db},
-        daemon,
+        daemon, db_path,
         failure::Failure,
         output,
     },
@@ -52,8 +52,8 @@ pub(super) struct CompletionsArgs {
 enum Program {
     Leadclicks,
     Leadclicksd,
-    /// Not a program: the usernames for `--expert`, which the scripts ask for. Hidden values are not completed, but hidden
-    /// commands and flags are.
+    /// Not a program: the usernames for `--expert` and `--not-expert`, which the scripts ask for. Hidden values are not
+    /// completed, but hidden commands and flags are.
     #[value(hide = true)]
     Experts,
 }
@@ -76,16 +76,16 @@ fn script(shell: Shell, mut command: Command) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
-/// Makes the script of a shell ask `leadclicks` for the values of `--expert`, which clap_complete can't:
+/// Makes the script of a shell ask `leadclicks` for the values of `--expert` and `--not-expert`, which clap_complete can't:
 /// its `unstable-dynamic` engine would, but its scripts must be generated anew at each start of a shell, and zsh can't load
 /// them from `fpath`. The scripts of Elvish and PowerShell have no values of flags at all.
 fn with_experts(shell: Shell, script: String) -> String {
     match shell {
         // compgen evaluates the words, so they are only safe characters. COMP_WORDS are the words as typed.
         Shell::Bash => script.replace(
-            "--expert)
+            "-expert)
                     COMPREPLY=($(compgen -f \"${cur}\"))",
-            "--expert)
+            "-expert)
                     COMPREPLY=($(compgen -W \"$(leadclicks completions bash experts -- \"${COMP_WORDS[@]}\" 2>/dev/null)\" -- \"${cur}\"))",
         ),
         Shell::Zsh => script
@@ -102,10 +102,14 @@ _leadclicks_experts() {
 _leadclicks() {",
                 1,
             ),
-        Shell::Fish => format!(
-            "{script}complete -c leadclicks -n \"__fish_leadclicks_using_subcommand report watch\" -l expert -x \
-             -a '(leadclicks completions fish experts -- (commandline -opc) 2>/dev/null)'\n"
-        ),
+        Shell::Fish => [("report watch", "expert"), ("report", "not-expert")]
+            .iter()
+            .fold(script, |script, (commands, flag)| {
+                format!(
+                    "{script}complete -c leadclicks -n \"__fish_leadclicks_using_subcommand {commands}\" -l {flag} -x \
+                     -a '(leadclicks completions fish experts -- (commandline -opc) 2>/dev/null)'\n"
+                )
+            }),
         _ => script,
     }
 }
@@ -113,7 +117,9 @@ _leadclicks() {",
 /// The usernames of the list of experts, one a line; none if it can't be read, because the user is about to type. Clicks are not
 /// read, because there may be very many.
 fn usernames(db: &Path) -> String {
-    let experts = Db::open_for_report(db).and_then(|db| db.experts());
+    let experts = db_path::location(db)
+        .ok()
+        .and_then(|db| Db::open_for_report(&db).and_then(|db| db.experts()).ok());
     experts
         .unwrap_or_default()
         .into_iter()

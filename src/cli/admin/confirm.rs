@@ -3,7 +3,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     ops::ControlFlow,
-    path::Path,
+    time::Duration,
 };
 
 use clap::Args;
@@ -18,9 +18,12 @@ use crate::{
     interrupt,
     progress::Progress,
     render::{counted, table::Table},
-    storage::{Checkpoint, Db, Deletion, Error, Leftovers, TableRows, size},
-    text::visible_path,
+    storage::{Checkpoint, Db, DbLocation, Deletion, Error, Leftovers, TableRows, size},
+    text::{visible, visible_path},
 };
+
+/// How long the daemon lets clicks wait for another program's lock.
+const ANSWERED_503_AFTER: Duration = Duration::from_secs(5);
 
 /// The next step if copies of rows are left, and if deleting again deletes nothing else.
 pub(super) const RUN_AGAIN: &str = "run this again";
@@ -48,31 +51,41 @@ impl ConfirmArgs {
     ///
     /// # Errors
     /// When the database can't be opened for that.
-    pub(super) fn open(&self, path: &Path) -> Result<Db, Error> {
+    pub(super) fn open(&self, location: &DbLocation) -> Result<Db, Error> {
         if self.dry_run {
-            Db::open_for_report(path)
+            Db::open_for_report(location)
         } else {
-            Db::open_for_change(path)
+            Db::open_for_change(location)
         }
     }
 
-    /// Shows how much disk space the `deletion` needs, and asks for `word`, unless `--yes` or `--dry-run` is given. `shown` is
-    /// the result of showing what would be deleted. `also_skipped` ends the line of a dry run: what else was not done.
+    /// Shows how much disk space the `deletion` needs, and how long clicks wait for it if that may be long, and asks for `word`,
+    /// unless `--yes` or `--dry-run` is given. `shown` is the result of showing what would be deleted.
     ///
     /// # Errors
     /// When `shown` is an error, when there is less disk space, or when the deletion is not confirmed.
     pub(super) fn confirm(
         &self,
         db: &Db,
-        deletion: Deletion,
+        deletion: Deletion<'_>,
         shown: io::Result<()>,
         word: &str,
-        also_skipped: &str,
     ) -> Result<Confirmed, Failure> {
         let needed = db.disk_need(deletion)?;
+        let (wait, also_skipped) = match deletion {
+            Deletion::Steps => (String::new(), ""),
+            Deletion::Everything { backup } => (
+                db.reset_time(backup)?
+                    .map_or(String::new(), |time| format!("\n{}", wait(time))),
+                backup.map_or("", |_| ", and no backup written"),
+            ),
+        };
         let shown = shown.and_then(|()| {
+            let Some(needed) = needed else {
+                return Ok(());
+            };
             let needed = size(needed);
-            output::say(&format!("\nneeds about {needed} of free disk space"))
+            output::say(&format!("\nneeds about {needed} of free disk space{wait}"))
         });
         if self.dry_run {
             let line = format!("\ndry run: nothing was deleted{also_skipped}");
@@ -87,9 +100,23 @@ impl ConfirmArgs {
     }
 }
 
+/// How long clicks wait for a reset, in words.
+fn wait(time: Duration) -> String {
+    let duration = match time.as_secs() + 1 {
+        1 => "a second".to_owned(),
+        seconds if seconds < 90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    };
+    if time < ANSWERED_503_AFTER {
+        format!("clicks wait for about {duration} meanwhile")
+    } else {
+        format!("clicks get 503 for about {duration} meanwhile, and pages send them again")
+    }
+}
+
 /// Prints the path of the database, and the tables with the number of rows that would be deleted.
 pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
-    output::say(&format!("{}\n", visible_path(db.path())))?;
+    output::say(&format!("{}\n", visible(&db.name())))?;
     let screen = output::screen(TimeZone::UTC);
     Table { screen }.tables(tables, &mut io::stdout().lock())
 }
@@ -100,17 +127,17 @@ pub(super) fn show_tables(db: &Db, tables: &[TableRows]) -> io::Result<()> {
 /// # Errors
 /// When copies may be left.
 pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Result<(), Failure> {
-    let path = db.path().to_owned();
+    let name = db.name();
     if let Err(error) = db.erase_remains(tables) {
         let error = Box::new(error);
-        return Err(Failure::NotCleared { path, again, error });
+        return Err(Failure::NotCleared { name, again, error });
     }
     match db.empty_wal() {
         Ok(Checkpoint::Finished) => Ok(()),
-        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { path, again }),
+        Ok(Checkpoint::Busy) => Err(Failure::WalBusy { name, again }),
         Err(error) => {
             let error = Box::new(error);
-            Err(Failure::WalNotEmptied { path, again, error })
+            Err(Failure::WalNotEmptied { name, again, error })
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::{
     click::canonical_username,
     expert::ExpertNames,
     import::{self, ImportError, experts::parse},
-    render::Report,
-    storage::Db,
+    render::{Asked, Report},
+    storage::{Db, DbLocation},
     text::visible,
 };
 
@@ -63,7 +63,7 @@ Examples:
     },
 }
 
-pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, command: &ExpertsCommand) -> Result<(), Failure> {
     match command {
         ExpertsCommand::Import { file } => import(db, file),
         ExpertsCommand::List { format, output } => list(db, *format, output),
@@ -71,7 +71,7 @@ pub(super) fn run(db: &Path, command: &ExpertsCommand) -> Result<(), Failure> {
     }
 }
 
-fn import(db: &Path, file: &Path) -> Result<(), Failure> {
+fn import(db: &DbLocation, file: &Path) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let parsed = import::open(file).and_then(parse).map_err(|error| {
         if let ImportError::NoneValid(skipped) = &error {
@@ -91,13 +91,13 @@ fn import(db: &Path, file: &Path) -> Result<(), Failure> {
     print_unknown_experts(&db)
 }
 
-fn remove(db: &Path, username: &str) -> Result<(), Failure> {
+fn remove(db: &DbLocation, username: &str) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let removed = db.remove_expert(&canonical_username(username))?;
     if removed.is_empty() {
         return Err(Failure::NoExpert {
             username: username.to_owned(),
-            path: db.path().to_owned(),
+            db: db.name(),
         });
     }
     for expert in removed {
@@ -115,14 +115,14 @@ fn remove(db: &Path, username: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(db: &Path, format: Option<Format>, output: &OutputArgs) -> Result<(), Failure> {
+fn list(db: &DbLocation, format: Option<Format>, output: &OutputArgs) -> Result<(), Failure> {
     let format = output.format(format, Format::LIST)?;
     let db = &Db::open_for_report(db)?;
     let experts = db.experts()?;
     if experts.is_empty() {
         let sentence = format!(
             "no experts yet in {}; see `leadclicks experts import --help`",
-            db.path().display()
+            db.name()
         );
         print_error("leadclicks", &sentence);
     }
@@ -131,6 +131,7 @@ fn list(db: &Path, format: Option<Format>, output: &OutputArgs) -> Result<(), Fa
         output.write(
             format,
             &report,
+            &Asked::default(),
             &TimeZone::UTC,
             &ExpertNames::default(),
             out,

@@ -1,18 +1,22 @@
 //! The flags that select clicks, shared by report, watch and purge, and the time zone.
 
+use std::env;
+
 use clap::{Args, builder::NonEmptyStringValueParser};
 use jiff::{Zoned, tz::TimeZone};
 
 use crate::{
     cli::{
+        empty_variable,
         failure::Failure,
-        instant::{Instant, resolve},
+        period::{Period, resolve_window},
         print_error,
         progress::{READING_CLICKS, timed},
         zone::{parse_time_zone, unknown_zone},
     },
+    click::canonical_username,
     render::counted,
-    reports::{self, FoundExpert, NamedExpert},
+    reports::{self, FoundExpert, History, NamedExpert, Segment, window_before},
     storage::{Db, EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
@@ -21,9 +25,9 @@ use crate::{
 pub(super) struct FilterArgs {
     /// Clicks on this expert: a username or name, or a part
     ///
-    /// A username, or else a name, or a part of either that no other expert has.
+    /// A username, or else a name, or a part of either that no other expert has. Repeat it for clicks on any of several.
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
-    expert: Option<String>,
+    expert: Vec<String>,
     /// Clicks of this lead, or of a domain: @example.com
     ///
     /// In any spelling. A domain is all leads of exactly that domain.
@@ -34,38 +38,71 @@ pub(super) struct FilterArgs {
     /// A case-insensitive substring.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     query: Option<String>,
-    /// Clicks from this time on: today, 24h, 7d, 2026-11-01
+}
+
+/// The flags that select a time.
+#[derive(Debug, Args)]
+pub(super) struct WindowArgs {
+    /// Clicks from this period on: today, 7d, 'this month'
     ///
-    /// today, yesterday, 90m, 24h, 7d, 2w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    since: Option<Instant>,
+    /// From its beginning on: today, yesterday, monday, 'this week', 'last month', 7d, 2w, 3mo (whole days), 24h, 90min (until
+    /// now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z.
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    since: Option<Period>,
+    /// Clicks up to the end of this period
+    ///
+    /// In the forms of --since: 2026-11-01 includes this day.
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    until: Option<Period>,
+    /// Clicks in this period, in the forms of --since
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
+    period: Option<Period>,
+}
+impl WindowArgs {
+    /// The flags that were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Period)> {
+        [
+            ("--since", self.since),
+            ("--until", self.until),
+            ("--period", self.period),
+        ]
+        .into_iter()
+        .filter_map(|(flag, period)| Some((flag, period?)))
+    }
+
+    /// The period before that of `window`, which these flags have resolved to.
+    ///
+    /// # Errors
+    /// When it has no beginning, or is outside the calendar.
+    pub(super) fn before(&self, window: Window, now: &Zoned) -> Result<Window, Failure> {
+        // A period that has begun and not ended, such as `--since 'this month'`, is compared as a whole.
+        let end = self.since.and_then(|since| since.end(now).ok());
+        let end = end.filter(|end| *end > Timestamp::new(now.timestamp()));
+        let window = Window {
+            until: window.until.or(end),
+            ..window
+        };
+        window_before(window, now).ok_or_else(|| {
+            let error = "--compare needs the beginning of a period: add --since or --period";
+            Failure::Usage(error.to_owned())
+        })
+    }
+
+    /// As [`resolve_window`].
+    pub(super) fn resolve(&self, now: &Zoned) -> Result<Window, Failure> {
+        resolve_window(self.since, self.until, self.period, now)
+    }
 }
 
 impl FilterArgs {
-    /// The argument of `--since`.
-    pub(super) fn since(&self) -> Option<Instant> {
-        self.since
-    }
-
-    /// The selected clicks from before `until`. Times are resolved as seen from `now`.
+    /// The selected clicks of `window`.
     ///
     /// # Errors
-    /// When `--since` is outside the years 0 to 9999, or not before `until`, and when a text has no visible character, or `--email` is a
-    /// domain without a name.
-    pub(super) fn selection(
-        &self,
-        until: Option<Timestamp>,
-        now: &Zoned,
-    ) -> Result<Selection, Failure> {
-        let since = resolve("--since", self.since, now)?;
-        if let (Some(since), Some(until)) = (since, until)
-            && since >= until
-        {
-            return Err(Failure::Usage("--since must be before --until".to_owned()));
-        }
+    /// When a text has no visible character, or `--email` is a domain without a name.
+    pub(super) fn selection(&self, window: Window) -> Result<Selection, Failure> {
         let selection = Selection::new(
-            Window { since, until },
-            self.expert.as_deref(),
+            window,
+            &self.expert,
             self.email.as_deref(),
             self.query.as_deref(),
         );
@@ -86,58 +123,74 @@ impl FilterArgs {
 /// How many experts are listed if several match.
 const LISTED_MAX: usize = 20;
 
-/// Looks up the expert of `selection`, which is what the user typed, and replaces it by the username. If it was not the username,
-/// the expert is printed. Returns the end of a sentence about an expert who is not found: how to go on.
-///
-/// # Errors
-/// When several experts match, or the database can't be read.
-pub(super) fn find_expert(db: &Db, selection: &mut Selection) -> Result<Option<String>, Failure> {
-    let Some(expert) = &mut selection.expert else {
-        return Ok(None);
-    };
-    match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
-        FoundExpert::Exact => Ok(None),
-        FoundExpert::One(found) => {
-            print_error("leadclicks", &format!("--expert '{expert}' is {found}"));
-            *expert = found.username;
-            Ok(None)
-        }
-        FoundExpert::Several(found) => {
-            let more = found.len().saturating_sub(LISTED_MAX);
-            let more = match more {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            Err(Failure::Usage(format!(
-                "--expert '{expert}' matches {}: {}{more}; give one username",
-                counted(found.len() as u64, "expert"),
-                list(found.get(..LISTED_MAX).unwrap_or(&found)),
-            )))
-        }
-        FoundExpert::None { similar, has_list } => Ok(Some(if !similar.is_empty() {
-            format!("; similar: {}", list(&similar))
-        } else if has_list {
-            "; `leadclicks experts list` lists the known experts".to_owned()
-        } else {
-            String::new()
-        })),
-    }
+/// An expert who was not found, and the end of a sentence about this: how to go on.
+pub(super) struct UnknownExpert {
+    pub(super) text: String,
+    pub(super) hint: String,
 }
 
-/// The end of a sentence about an expert without clicks, who must be given by the whole username: the similar ones.
+/// Looks up `experts`, which is what the user gave to `flag`, and replaces them by their usernames. An expert who was not given by
+/// the username is printed. Returns those who are not found.
+///
+/// # Errors
+/// When several experts match a text, or the database can't be read.
+pub(super) fn find_experts(
+    db: &Db,
+    flag: &str,
+    experts: &mut Vec<String>,
+) -> Result<Vec<UnknownExpert>, Failure> {
+    let mut unknown = Vec::new();
+    for expert in &mut *experts {
+        match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
+            FoundExpert::Exact => {}
+            FoundExpert::One(found) => {
+                print_error("leadclicks", &format!("{flag} '{expert}' is {found}"));
+                *expert = found.username;
+            }
+            FoundExpert::Several(found) => {
+                let more = found.len().saturating_sub(LISTED_MAX);
+                let more = match more {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                return Err(Failure::Usage(format!(
+                    "{flag} '{expert}' matches {}: {}{more}; give one username",
+                    counted(found.len() as u64, "expert"),
+                    list(found.get(..LISTED_MAX).unwrap_or(&found)),
+                )));
+            }
+            FoundExpert::None { similar, has_list } => unknown.push(UnknownExpert {
+                text: expert.clone(),
+                hint: if !similar.is_empty() {
+                    format!("; similar: {}", list(&similar))
+                } else if has_list {
+                    "; `leadclicks experts list` lists the known experts".to_owned()
+                } else {
+                    String::new()
+                },
+            }),
+        }
+    }
+    experts.sort_unstable();
+    experts.dedup();
+    Ok(unknown)
+}
+
+/// The end of a sentence about experts without clicks, who must be given by the whole username: the similar ones.
 ///
 /// # Errors
 /// When the database can't be read.
 pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, Failure> {
-    let Some(expert) = &selection.expert else {
-        return Ok(String::new());
-    };
-    let similar = match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
-        FoundExpert::Exact => Vec::new(),
-        FoundExpert::One(found) => vec![found],
-        FoundExpert::Several(found) => found,
-        FoundExpert::None { similar, .. } => similar,
-    };
+    let mut similar = Vec::new();
+    for expert in &selection.experts {
+        match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
+            FoundExpert::Exact => {}
+            FoundExpert::One(found) => similar.push(found),
+            FoundExpert::Several(found) | FoundExpert::None { similar: found, .. } => {
+                similar.extend(found);
+            }
+        }
+    }
     Ok(match similar.get(..LISTED_MAX).unwrap_or(&similar) {
         [] => String::new(),
         similar => format!("; usernames like --expert: {}", list(similar)),
@@ -147,6 +200,101 @@ pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, 
 fn list(experts: &[NamedExpert]) -> String {
     let experts: Vec<String> = experts.iter().map(NamedExpert::to_string).collect();
     experts.join(", ")
+}
+
+/// The flags that select leads by more than a single click.
+#[derive(Debug, Args)]
+pub(super) struct SegmentArgs {
+    /// Without leads who clicked this expert in the period; repeatable
+    #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
+    not_expert: Vec<String>,
+    /// Only leads whose first click of all is in the period
+    #[arg(long, conflicts_with = "returning")]
+    new: bool,
+    /// Only leads who came back after a pause of 14d, 2w, 3mo
+    ///
+    /// Who came back in the period after a pause of at least this long.
+    #[arg(long, value_name = "PAUSE")]
+    returning: Option<Period>,
+}
+
+impl SegmentArgs {
+    /// The segment with usernames, for clicks of `window`. Prints which experts are not known.
+    ///
+    /// # Errors
+    /// When `--new` has no period, when `--returning` is not a length of time, and as [`find_experts`].
+    pub(super) fn resolve(&self, db: &Db, window: Window, now: &Zoned) -> Result<Segment, Failure> {
+        if self.new && window.since.is_none() {
+            let error = "--new needs the beginning of a period: add --since or --period";
+            return Err(Failure::Usage(error.to_owned()));
+        }
+        let mut not_experts = self.not_expert.clone();
+        for expert in &mut not_experts {
+            *expert = canonical_username(expert).into_owned();
+        }
+        if not_experts.iter().any(String::is_empty) {
+            let error = "--not-expert has no visible character; give it a text";
+            return Err(Failure::Usage(error.to_owned()));
+        }
+        for UnknownExpert { text, hint } in find_experts(db, "--not-expert", &mut not_experts)? {
+            let sentence = format!("--not-expert '{text}' has no clicks yet{hint}");
+            print_error("leadclicks", &sentence);
+        }
+        let history = match self.returning {
+            Some(pause) => History::Returning(pause.length(now).ok_or_else(|| {
+                Failure::Usage("--returning is a length of time such as 14d, 2w or 3mo".to_owned())
+            })?),
+            None if self.new => History::New,
+            None => History::Any,
+        };
+        Ok(Segment {
+            not_experts,
+            history,
+        })
+    }
+}
+
+/// The variable with the leads that are always left out of reports.
+const EXCLUDE_VARIABLE: &str = "LEADCLICKS_EXCLUDE";
+
+#[derive(Debug, Args)]
+pub(super) struct ExcludeArgs {
+    /// Without the clicks of these leads, such as your own staff
+    ///
+    /// An email or @example.com; repeatable, or separated by commas.
+    #[arg(long, value_name = "EMAIL", env = EXCLUDE_VARIABLE, value_delimiter = ',', hide_env_values = true)]
+    exclude: Vec<String>,
+}
+
+impl ExcludeArgs {
+    /// The leads that are left out.
+    ///
+    /// # Errors
+    /// When one is neither an email nor a domain.
+    pub(super) fn emails(&self) -> Result<Vec<EmailFilter>, Failure> {
+        if env::var_os(EXCLUDE_VARIABLE).is_some_and(|value| value.is_empty())
+            && self.exclude.iter().all(String::is_empty)
+        {
+            return Err(Failure::Usage(empty_variable(EXCLUDE_VARIABLE)));
+        }
+        let mut emails: Vec<EmailFilter> = Vec::new();
+        for text in &self.exclude {
+            let email = EmailFilter::new(text);
+            let is_email = match &email {
+                EmailFilter::Address(address) => address.contains('@'),
+                EmailFilter::Domain(domain) => !domain.is_empty(),
+            };
+            if !is_email {
+                return Err(Failure::Usage(format!(
+                    "--exclude '{text}' is neither an email nor a domain such as @example.com"
+                )));
+            }
+            if !emails.contains(&email) {
+                emails.push(email);
+            }
+        }
+        Ok(emails)
+    }
 }
 
 const CORRECT_ZONE: &str = "correct it, install the system's tzdata, or pass --tz UTC";
@@ -176,7 +324,7 @@ impl ZoneArgs {
     ///
     /// # Errors
     /// When `time` depends on a time zone that the system does not know.
-    pub(super) fn check(&self, flag: &str, time: Instant, now: &Zoned) -> Result<(), Failure> {
+    pub(super) fn check(&self, flag: &str, time: Period, now: &Zoned) -> Result<(), Failure> {
         match self.unknown(now) {
             Some(zone) if time.depends_on_zone() => Err(Failure::Usage(format!(
                 "{flag} depends on the time zone of {zone}, which this system does not know; {CORRECT_ZONE}"

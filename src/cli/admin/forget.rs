@@ -1,6 +1,6 @@
 //! `leadclicks forget`
 
-use std::{io, path::Path};
+use std::io;
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -13,8 +13,8 @@ use crate::{
     click::{self, canonical_email},
     interrupt,
     render::{counted, table::Table},
-    storage::{Db, Deletion, Remains, SpellingRows, TABLES},
-    text::{visible, visible_path},
+    storage::{Db, DbLocation, Deletion, Remains, SpellingRows, TABLES},
+    text::visible,
 };
 
 /// The word that confirms the deletion.
@@ -41,7 +41,7 @@ pub(super) struct ForgetArgs {
     confirm: ConfirmArgs,
 }
 
-pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
     let email = &*canonical_email(&args.email);
     click::email_rule(email).map_err(|rule| {
         let given = visible(args.email.trim());
@@ -54,7 +54,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         let nothing = format!(
             "no rows with the email {} in {}",
             visible(email),
-            visible_path(db.path())
+            visible(&db.name())
         );
         output::ignore_closed_pipe(output::say(&nothing))?;
         // A run that was killed may have deleted the rows, but not their copies.
@@ -66,11 +66,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
         return Failure::of_both(erased, search(&db, email, &[]));
     }
     let shown = show(&db, &found);
-    if args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?
-        == Confirmed::DryRun
-    {
+    if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
         return search(&db, email, &found);
     }
     let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
@@ -84,7 +80,7 @@ pub(super) fn run(db: &Path, args: &ForgetArgs) -> Result<(), Failure> {
 
 /// Prints the path of the database, and the rows that would be deleted.
 fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
-    output::say(&format!("{}\n", visible_path(db.path())))?;
+    output::say(&format!("{}\n", visible(&db.name())))?;
     let screen = output::screen(TimeZone::UTC);
     Table { screen }.spellings(found, &mut io::stdout().lock())
 }
@@ -93,6 +89,7 @@ fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
 /// it looked, and where it can't look.
 fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure> {
     let (searched, remains) = db.search(email, left_out)?;
+    let mut damaged = Ok(());
     output::say_done(&format!(
         "\nsearched in every spelling: all columns of {} ({})",
         counted(searched.len() as u64, "table"),
@@ -114,9 +111,16 @@ fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure
                 "not searched: the table {}, which only the program that owns the database can read",
                 visible(&table)
             ),
+            Remains::Damaged { table } => {
+                damaged = Err(Failure::Damaged(db.name()));
+                format!(
+                    "not searched: the table {}, which is damaged",
+                    visible(&table)
+                )
+            }
         });
     }
     print_leftovers(db);
     output::say_done("not searched: backups, exported reports and other files");
-    Ok(())
+    damaged
 }

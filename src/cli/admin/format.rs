@@ -16,7 +16,7 @@ use crate::{
     cli::{failure::Failure, output},
     expert::ExpertNames,
     render::{
-        ColorMode, Format as _, Report,
+        Asked, ColorMode, Format as _, Report,
         csv::{Csv, Reader},
         json::Json,
         ndjson::Ndjson,
@@ -38,6 +38,8 @@ pub(super) enum Format {
     Json,
     /// One JSON object per line
     Ndjson,
+    /// For monitoring: metrics for the textfile collector of Prometheus's node_exporter
+    Prometheus,
 }
 
 impl Format {
@@ -48,6 +50,9 @@ impl Format {
     pub(super) const LIST: &'static [Self] = &[Self::Table, Self::Csv, Self::Json, Self::Ndjson];
     /// The formats of what is not a list of rows.
     pub(super) const TABLE_OR_JSON: &'static [Self] = &[Self::Table, Self::Json];
+
+    /// The formats of the health check.
+    pub(super) const CHECK: &'static [Self] = &[Self::Table, Self::Json, Self::Prometheus];
 
     /// Accepts the names of `formats`.
     pub(super) fn parser(formats: &'static [Self]) -> impl TypedValueParser<Value = Self> {
@@ -118,8 +123,9 @@ impl OutputArgs {
         self.output.as_ref()?.extension()
     }
 
-    /// Writes `report` in `format`, for a reader in `zone`; `names` are those of all experts. Not for [`Format::Html`], which needs more than the
-    /// report; see [`crate::render::html::Html`].
+    /// Writes `report`, which was `asked` for, in `format`, for a reader in `zone`; `names` are those of all experts. Not for
+    /// [`Format::Html`], which needs more than the report (see [`crate::render::html::Html`]), nor for [`Format::Prometheus`],
+    /// which has metrics only.
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -127,16 +133,17 @@ impl OutputArgs {
         &self,
         format: Format,
         report: &Report,
+        asked: &Asked,
         zone: &TimeZone,
         names: &ExpertNames,
         out: &mut impl Write,
     ) -> io::Result<()> {
         match format {
-            Format::Table => self.table(zone, names).write(report, out),
-            Format::Html => Err(io::ErrorKind::Unsupported.into()),
-            Format::Csv => self.csv(zone).write(report, out),
-            Format::Json => Json.write(report, out),
-            Format::Ndjson => Ndjson.write(report, out),
+            Format::Table => self.table(zone, names).write(report, asked, out),
+            Format::Html | Format::Prometheus => Err(io::ErrorKind::Unsupported.into()),
+            Format::Csv => self.csv(zone).write(report, asked, out),
+            Format::Json => Json.write(report, asked, out),
+            Format::Ndjson => Ndjson.write(report, asked, out),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `leadclicks import`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use crate::{
     cli::{
         failure::Failure,
         output, print_error,
-        progress::{IMPORTING, READING, READING_CLICKS, WAITING_FOR_IMPORT, timed, with_bar},
+        progress::{IMPORTING, READING, READING_CLICKS, timed, with_bar},
         zone::parse_time_zone,
     },
     import::{
@@ -17,7 +17,7 @@ use crate::{
         clicks::{self, Format, OnBadLine, Options, ParsedClicks},
     },
     render::counted,
-    storage::Db,
+    storage::{Db, DbLocation},
     text::spreadsheet::Cells,
     timestamp::Timestamp,
 };
@@ -54,7 +54,7 @@ pub(super) struct ImportArgs {
     dry_run: bool,
 }
 
-pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ImportArgs) -> Result<(), Failure> {
     if args.raw_csv && args.format == Some(Format::Ndjson) {
         return Err(Failure::Usage(
             "--raw-csv is only for --format csv".to_owned(),
@@ -72,7 +72,12 @@ pub(super) fn run(db: &Path, args: &ImportArgs) -> Result<(), Failure> {
         let printed = output::say(&format!("{counts}\n\ndry run: nothing was imported"));
         return Ok(output::ignore_closed_pipe(printed)?);
     }
-    let lock = timed(WAITING_FOR_IMPORT, || db.lock_imports())?;
+    let lock = db.lock_imports(|| {
+        print_error(
+            "leadclicks",
+            &"another import is running; waiting until it has finished",
+        );
+    })?;
     let imported = with_bar(IMPORTING, |progress| {
         import::import(&db, &lock, &clicks, progress)
     })
@@ -152,7 +157,7 @@ impl ImportArgs {
             let error = format!("{name} is the database of --db itself; give another one");
             return Err(Failure::Usage(error));
         }
-        Ok(Db::open_for_report(&self.file)?)
+        Ok(Db::open_for_report(&DbLocation::file(&self.file))?)
     }
 }
 

@@ -1,9 +1,6 @@
 //! `leadclicks purge`
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
 use clap::{ArgGroup, Args};
 use jiff::{Zoned, tz::TimeZone};
@@ -12,21 +9,21 @@ use super::{
     confirm::{
         ConfirmArgs, Confirmed, RUN_AGAIN, delete_in_batches, erase_remains, print_leftovers,
     },
-    filter::{FilterArgs, ZoneArgs, similar_experts},
+    filter::{FilterArgs, WindowArgs, ZoneArgs, similar_experts},
 };
 use crate::{
     cli::{
         failure::Failure,
-        instant::{Instant, resolve},
         output,
+        period::{Period, resolve},
         progress::{READING_CLICKS, timed},
     },
     render::{
-        counted,
+        counted, period,
         table::{self, Table},
     },
-    storage::{Db, Deletion, EmailFilter, Error, FoundClicks, Selection},
-    text::visible_path,
+    storage::{Db, DbLocation, Deletion, EmailFilter, Error, FoundClicks, Selection, Window},
+    text::visible,
     timestamp::Timestamp,
 };
 
@@ -46,7 +43,7 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("which").required(true).multiple(true)
-        .args(["older_than", "since", "until", "expert", "email", "query"])),
+        .args(["older_than", "since", "until", "period", "expert", "email", "query"])),
     mut_arg("expert", |arg| {
         let help = "Clicks on the expert with this username, in any spelling";
         arg.help(help).long_help(help)
@@ -57,39 +54,38 @@ Examples:
   leadclicks purge --older-than 365d --yes
   leadclicks purge --older-than 2026-01-01 --tz Europe/Berlin
   leadclicks purge --email @spam.example --since 2d
-  leadclicks purge --expert jdoe --query 'buy now' --since 2026-11-01 --until 2026-11-02"
+  leadclicks purge --expert jdoe --query 'buy now' --period 2026-11-01"
 )]
 pub(super) struct PurgeArgs {
-    /// Delete clicks from before this time: 365d, 52w (ago), 2026-11-01, '2026-11-01 09:30' (local time) or
-    /// 2026-11-01T09:30:00Z
+    /// Delete clicks of at least this age: 365d, 52w, 12mo (to the second), or those from before 2026-11-01,
+    /// '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
     #[arg(
         long,
         value_name = "TIME",
         allow_hyphen_values = true,
-        conflicts_with = "until"
+        conflicts_with_all = ["until", "period"]
     )]
-    older_than: Option<Instant>,
+    older_than: Option<Period>,
     #[command(flatten)]
     filter: FilterArgs,
-    /// Clicks before this time, in the forms of --since
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    until: Option<Instant>,
+    #[command(flatten)]
+    window: WindowArgs,
     #[command(flatten)]
     zone: ZoneArgs,
     #[command(flatten)]
     confirm: ConfirmArgs,
 }
 
-pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
     let (selection, now) = &args.selection(now)?;
     let zone = now.time_zone();
     let db = args.confirm.open(db)?;
-    let path = visible_path(db.path());
     let Some(found) = timed(READING_CLICKS, || db.find_clicks(selection))? else {
-        let similar = similar_experts(&db, selection)?;
         let nothing = format!(
-            "no clicks {} in {path}{similar}",
-            described(selection, zone)
+            "no clicks {} in {}{}",
+            described(selection, zone),
+            visible(&db.name()),
+            similar_experts(&db, selection)?
         );
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
@@ -99,10 +95,9 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let shown = show(&db, selection, &found, zone)?;
-    let confirmed = args
-        .confirm
-        .confirm(&db, Deletion::Steps, shown, WORD, "")?;
+    let period = args.period(selection, zone);
+    let shown = show(&db, selection, period.as_deref(), &found, zone)?;
+    let confirmed = args.confirm.confirm(&db, Deletion::Steps, shown, WORD)?;
     if confirmed == Confirmed::DryRun {
         return Ok(());
     }
@@ -116,27 +111,34 @@ pub(super) fn run(db: &Path, args: &PurgeArgs, now: &Zoned) -> Result<(), Failur
 impl PurgeArgs {
     /// The clicks to delete, and `now` in the time zone of times.
     fn selection(&self, now: &Zoned) -> Result<(Selection, Zoned), Failure> {
-        for (flag, time) in [
-            ("--older-than", self.older_than),
-            ("--since", self.filter.since()),
-            ("--until", self.until),
-        ] {
-            if let Some(time) = time {
-                self.zone.check(flag, time, now)?;
-            }
+        let older_than = self.older_than.map(|time| ("--older-than", time));
+        for (flag, time) in older_than.into_iter().chain(self.window.given()) {
+            self.zone.check(flag, time, now)?;
         }
         // The time zone is named with the times, so an unknown one needs no warning.
         let zoned = self.zone.in_zone(now);
-        let until = match resolve("--older-than", self.older_than, &zoned)? {
-            Some(before) if before > Timestamp::new(now.timestamp()) => {
-                return Err(Failure::Usage(
-                    "--older-than is in the future; give a time in the past".to_owned(),
-                ));
-            }
-            Some(before) => Some(before),
-            None => resolve("--until", self.until, &zoned)?,
-        };
-        Ok((self.filter.selection(until, &zoned)?, zoned))
+        let mut window = self.window.resolve(&zoned)?;
+        let before = resolve("--older-than", self.older_than, |time| time.ago(&zoned))?;
+        if before > Some(Timestamp::new(now.timestamp())) {
+            return Err(Failure::Usage(
+                "--older-than is in the future; give a time in the past".to_owned(),
+            ));
+        }
+        if let (Some(since), Some(before)) = (window.since, before)
+            && since >= before
+        {
+            return Err(Failure::Usage(
+                "--since must be before --older-than".to_owned(),
+            ));
+        }
+        window.until = window.until.or(before);
+        Ok((self.filter.selection(window)?, zoned))
+    }
+
+    /// The period of the flags that reports have too.
+    fn period(&self, selection: &Selection, zone: &TimeZone) -> Option<String> {
+        self.window.given().next()?;
+        period(selection.window, zone)
     }
 }
 
@@ -159,19 +161,18 @@ fn zone_name(zone: &TimeZone) -> &str {
 
 /// Whether all clicks from before a time are selected.
 fn is_only_old(selection: &Selection) -> bool {
-    let Selection {
-        window,
-        expert,
-        email,
-        query,
-    } = selection;
-    window.since.is_none() && expert.is_none() && email.is_none() && query.is_none()
+    let old = Selection::of(Window {
+        since: None,
+        ..selection.window
+    });
+    *selection == old
 }
 
 /// Prints the path of the database, and which clicks would be deleted. For retention, the time says that.
 fn show(
     db: &Db,
     selection: &Selection,
+    period: Option<&str>,
     found: &FoundClicks,
     zone: &TimeZone,
 ) -> Result<io::Result<()>, Error> {
@@ -185,11 +186,14 @@ fn show(
     let zone_name = zone_name(zone);
     let print = || {
         let mut out = io::stdout().lock();
-        writeln!(out, "{}\n", visible_path(db.path()))?;
+        writeln!(out, "{}\n", visible(&db.name()))?;
         writeln!(
             out,
             "{clicks} of {leads},\nfrom {first} to {last} {zone_name}"
         )?;
+        if let Some(period) = period {
+            writeln!(out, "period: {period}")?;
+        }
         if !is_only_old(selection) {
             writeln!(out)?;
             // With the usernames, which `--expert` takes here.

@@ -1,6 +1,6 @@
 //! `leadclicks reset`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use crate::{
         progress::{COPYING, with_bar},
     },
     render::counted,
-    storage::{Deletion, TABLES},
+    storage::{DbLocation, Deletion, TABLES},
     text::visible_path,
 };
 
@@ -31,8 +31,8 @@ const AGAIN: &str =
 /// transaction. Tables that do not exist are skipped. Experts, settings and all other tables stay. The daemon can keep
 /// running.
 ///
-/// Clicks wait until the rows are deleted, about a second for a million clicks, and with --backup also while the database
-/// is copied. After 5 seconds they are answered 503 until the reset is done, and the pages send them again.
+/// Clicks wait until the rows are deleted, and with --backup also while the database is copied; an estimate is shown first. After
+/// 5 seconds they are answered 503 until the reset is done, and the pages send them again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,22 +46,16 @@ pub(super) struct ResetArgs {
     backup: Option<PathBuf>,
 }
 
-pub(super) fn run(db: &Path, args: &ResetArgs) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &ResetArgs) -> Result<(), Failure> {
     let db = args.confirm.open(db)?;
     let found = db.count_rows()?;
     let shown = show_tables(&db, &found);
-    let also_skipped = if args.backup.is_some() {
-        ", and no backup written"
-    } else {
-        ""
-    };
-    let confirmed = args
-        .confirm
-        .confirm(&db, Deletion::Everything, shown, WORD, also_skipped)?;
+    let backup = args.backup.as_deref();
+    let deletion = Deletion::Everything { backup };
+    let confirmed = args.confirm.confirm(&db, deletion, shown, WORD)?;
     if confirmed == Confirmed::DryRun {
         return Ok(());
     }
-    let backup = args.backup.as_deref();
     let wiped = with_bar(COPYING, |progress| db.reset(backup, progress))?;
     // Before anything is printed, which may block.
     let erased = erase_remains(&db, &TABLES, AGAIN);

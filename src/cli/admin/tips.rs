@@ -12,7 +12,7 @@ use clap::{
 const DESTRUCTIVE: [&str; 4] = ["forget", "purge", "reset", "remove"];
 
 /// Words that people try, and the command that they mean.
-const MEANT: [(&[&str], &str); 11] = [
+const MEANT: [(&[&str], &str); 12] = [
     (
         &[
             "stats",
@@ -25,7 +25,11 @@ const MEANT: [(&[&str], &str); 11] = [
         "`leadclicks summary` shows an overview",
     ),
     (
-        &["lead", "leads", "click", "clicks", "list", "ls", "show"],
+        &["lead", "leads"],
+        "`leadclicks report --leads` has a row for each lead, and `leadclicks report --by-email` lists all clicks",
+    ),
+    (
+        &["click", "clicks", "list", "ls", "show"],
         "`leadclicks report --by-email` lists the clicks of each lead",
     ),
     (

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
-    path::Path,
     time::Duration,
 };
 
@@ -13,13 +12,21 @@ use rustix::{
     io::Errno,
 };
 
-use super::filter::{FilterArgs, ZoneArgs, find_expert};
+use super::filter::{ExcludeArgs, FilterArgs, UnknownExpert, ZoneArgs, find_experts};
 use crate::{
-    cli::{failure::Failure, output, print_error},
+    cli::{
+        failure::Failure,
+        output,
+        period::{Period, resolve_since},
+        print_error,
+    },
     expert::ExpertNames,
-    render::lines::{self, Edge},
+    render::{
+        Asked,
+        lines::{self, Edge},
+    },
     reports::ClickRow,
-    storage::{Db, Feed, NewClicks, Selection},
+    storage::{Db, DbLocation, Feed, NewClicks, Selection, Window},
     timestamp::Timestamp,
 };
 
@@ -43,6 +50,12 @@ terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Print the clicks from the beginning of this period on first: 90min, 24h, today, monday, 'this week', 7d (whole days),
+    /// 2026-11-01, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
+    #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
+    since: Option<Period>,
+    #[command(flatten)]
+    exclude: ExcludeArgs,
     #[command(flatten)]
     zone: ZoneArgs,
     /// Output format
@@ -58,18 +71,27 @@ enum Format {
     Ndjson,
 }
 
-pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
+pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
     let now = &args.zone.apply(now);
-    let mut selection = args.filter.selection(None, now)?;
-    if selection.expert.is_some() {
-        warn_of_unknown_expert(&Db::open_for_report(db)?, &mut selection)?;
+    let since = resolve_since(args.since, now)?;
+    let mut selection = args.filter.selection(Window { since, until: None })?;
+    selection.excluded = args.exclude.emails()?;
+    if !selection.experts.is_empty() {
+        warn_of_unknown_experts(&Db::open_for_report(db)?, &mut selection)?;
+    }
+    let asked = Asked {
+        excluded: selection.excluded.clone(),
+        ..Asked::default()
+    };
+    for note in asked.notes(now.time_zone()) {
+        print_error("leadclicks", &note);
     }
     let mut feed = Feed::start(db, selection, Timestamp::new(now.timestamp()))?;
     if io::stdout().is_terminal() {
-        let path = feed.path().display();
+        let name = feed.name();
         print_error(
             "leadclicks",
-            &format!("waiting for clicks in {path}; stop with Ctrl-C"),
+            &format!("waiting for clicks in {name}; stop with Ctrl-C"),
         );
     }
     loop {
@@ -84,12 +106,10 @@ pub(super) fn run(db: &Path, args: &WatchArgs, now: &Zoned) -> Result<(), Failur
     }
 }
 
-fn warn_of_unknown_expert(db: &Db, selection: &mut Selection) -> Result<(), Failure> {
-    if let Some(hint) = find_expert(db, selection)?
-        && let Some(expert) = &selection.expert
-    {
-        let path = db.path().display();
-        let sentence = format!("no clicks on '{expert}' yet in {path}{hint}");
+fn warn_of_unknown_experts(db: &Db, selection: &mut Selection) -> Result<(), Failure> {
+    let name = db.name();
+    for UnknownExpert { text, hint } in find_experts(db, "--expert", &mut selection.experts)? {
+        let sentence = format!("no clicks on '{text}' yet in {name}{hint}");
         print_error("leadclicks", &sentence);
     }
     Ok(())

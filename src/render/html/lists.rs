@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     render::{
+        self,
         rows::{self, Cell, Column, List},
         table::percent,
     },
@@ -124,10 +125,17 @@ fn table_of(
     shown: impl Fn(&Cell<'_>) -> bool,
 ) -> io::Result<()> {
     out.write_all(b"<table>\n<thead><tr>")?;
-    for (number, column) in list.for_people(&list.sample).into_iter().enumerate() {
+    let columns = list.for_people(&list.sample);
+    let begins_with_lead =
+        matches!(columns.first(), Some(first) if matches!(first.cell, Cell::Email(_)));
+    for (number, column) in columns.into_iter().enumerate() {
         let class = match column.cell {
             Cell::Bar { .. } => continue,
-            Cell::Email(_) | Cell::Expert { .. } if number > 0 => " class=\"who\"",
+            Cell::Email(_) | Cell::Expert { .. } if number > 0 && !begins_with_lead => {
+                " class=\"who\""
+            }
+            Cell::Email(_) if begins_with_lead => " class=\"main\"",
+            _ if column.info.is_wide => " class=\"wide\"",
             Cell::Search(_) => "",
             ref cell => class(cell),
         };
@@ -139,11 +147,17 @@ fn table_of(
     (list.rows)(&mut |row| {
         out.write_all(b"<tr>")?;
         let bar = row.iter().find_map(|column| bar(&column.cell));
-        for (number, Column { cell, .. }) in list.for_people(row).into_iter().enumerate() {
+        for (number, Column { info, cell }) in list.for_people(row).into_iter().enumerate() {
             match &bar {
                 _ if matches!(cell, Cell::Bar { .. }) || !shown(cell) => {}
                 Some(bar) if number == 0 => {
                     write!(out, "<th scope=\"row\">{}{bar}</th>", text(cell, zone))?;
+                }
+                _ if info.is_wide && matches!(cell, Cell::Search(_)) => {
+                    write!(out, "<td class=\"search wide\">{}</td>", text(cell, zone))?;
+                }
+                _ if info.is_wide => {
+                    write!(out, "<td class=\"wide\">{}</td>", text(cell, zone))?;
                 }
                 _ => write!(out, "<td{}>{}</td>", class(cell), text(cell, zone))?,
             }
@@ -156,6 +170,7 @@ fn table_of(
 fn class(cell: &Cell<'_>) -> &'static str {
     match cell {
         Cell::Count(_) => " class=\"number\"",
+        Cell::Before { .. } => " class=\"number before\"",
         Cell::Share(_) => " class=\"number share\"",
         Cell::Search(_) => " class=\"search\"",
         _ => "",
@@ -176,6 +191,7 @@ pub(super) fn text(cell: &Cell<'_>, zone: &TimeZone) -> String {
         Cell::SearchSubject(query) => format!("<span class=\"search\">{}</span>", Search(query)),
         Cell::Finding { found, .. } => Text(found).to_string(),
         Cell::Count(count) => Number(count).to_string(),
+        Cell::Before { now, before } => render::before(now, before),
         Cell::Share(share) => Text(&percent(share)).to_string(),
         Cell::Time(at) => time(at, zone),
         Cell::Day(date) => date.strftime("%a %Y-%m-%d").to_string(),

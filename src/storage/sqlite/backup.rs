@@ -4,7 +4,7 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
 };
 
@@ -94,6 +94,28 @@ pub(crate) fn write(
         sqlite_failed(error)
     })?;
     Ok(BackupContent { bytes, clicks })
+}
+
+/// Whether a copy at `path`, if that is on the disk of the database, leaves free what clicks leave free by default.
+/// `consequence` is for the error.
+///
+/// # Errors
+/// If it does not, or if the database can't be read.
+pub(crate) fn check_room(
+    db: &SqliteDb,
+    path: &Path,
+    consequence: &'static str,
+) -> Result<(), Error> {
+    let device = |path: &Path| fs::metadata(path).map(|file| file.dev()).ok();
+    let directory = match path.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        _ => Path::new("."),
+    };
+    // If there is no directory, writing the copy says so.
+    if device(directory).is_none() || device(directory) != device(db.path()) {
+        return Ok(());
+    }
+    db.check_reserve(db.pages_bytes()?, consequence)
 }
 
 enum CopyError {

@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{SqliteDb, erase::ForeignKeys};
-use crate::storage::{Error, disk::DiskSpace};
+use crate::storage::{Cause, Error, disk::DiskSpace};
 
 /// How long one transaction deletes rows. Clicks wait for it, and for its commit.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
+pub(super) const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The most rows that one transaction deletes.
 const BATCH_ROWS_MAX: u64 = 5_000;
@@ -54,7 +54,7 @@ pub(crate) fn yielding<T>(work: impl FnOnce() -> T) -> T {
 /// overwrites them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Frames {
-    number: u64,
+    pub(super) number: u64,
     are_copied: bool,
 }
 
@@ -103,18 +103,29 @@ impl SqliteDb {
     }
 }
 
-/// Deletes `rows` by `delete`, which returns how many it deleted, in as many short transactions as they need. Adds to
-/// `deleted`, calls `after_batch` with it after each, and ends if that returns `Break`. `tables` are those that the rows are in.
+/// A row that [`delete_rows`] deletes, or several at once.
+pub(super) trait FoundRow {
+    /// The table that it is in.
+    fn table(&self) -> &'static str;
+
+    /// Deletes it, unless it was deleted or changed since it was found. Returns the number of deleted rows.
+    fn delete(&self, db: &SqliteDb) -> Result<u64, Error>;
+
+    /// Whether it exists as it was found.
+    fn exists(&self, db: &SqliteDb) -> Result<bool, Error>;
+}
+
+/// Deletes `rows` in as many short transactions as they need. Adds to `deleted`, calls `after_batch` with it after each, and
+/// ends if that returns `Break`. `tables` are those that the rows are in.
 ///
 /// # Errors
-/// Those of `delete`, if rows of another table refer to deleted ones, or if the database can't be written to. Then that
+/// If a trigger keeps a row, if rows of another table refer to deleted ones, or if the database can't be written to. Then that
 /// transaction is rolled back, but not the earlier ones.
-pub(super) fn delete_rows<Row>(
+pub(super) fn delete_rows(
     db: &SqliteDb,
     tables: &[&str],
     split: Split,
-    rows: &[Row],
-    delete: impl Fn(&Row) -> Result<u64, Error>,
+    rows: &[impl FoundRow],
     deleted: &mut u64,
     after_batch: &mut impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Error> {
@@ -137,7 +148,12 @@ pub(super) fn delete_rows<Row>(
                 let begin = Instant::now();
                 let (mut taken, mut more) = (0, 0);
                 for row in rest {
-                    more += delete(row)?;
+                    let rows = row.delete(db)?;
+                    if rows == 0 && row.exists(db)? {
+                        let (table, rows) = (row.table(), 1);
+                        return Err(db.error(Cause::KeptRows { table, rows }));
+                    }
+                    more += rows;
                     taken += 1;
                     if taken == rows_max || begin.elapsed() > time_max {
                         break;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     expert::ExpertNames,
-    storage::{Cause, Columns, Error, Selection, StoredClick},
+    storage::{Cause, Columns, Error, NewClicks, Selection},
     timestamp::Timestamp,
 };
 
@@ -61,15 +61,6 @@ struct FollowedDatabase {
     /// Clicks up to this id existed when the database was opened. All others have arrived since, however long ago they
     /// happened.
     arrivals_after_id: i64,
-}
-
-/// Clicks that have arrived since the last poll.
-#[derive(Debug, Default)]
-pub(crate) struct NewClicks {
-    /// Oldest first, with emails and usernames in their canonical form.
-    pub(crate) clicks: Vec<StoredClick<'static>>,
-    /// Whether there may be more already, so that the caller should poll again at once.
-    pub(crate) has_more: bool,
 }
 
 impl Feed {

@@ -16,7 +16,7 @@ use std::{
 use rusqlite::{FileControl, config::DbConfig};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
-use super::{SqliteDb, location::has_second_name, path_with};
+use super::{SqliteDb, daemon_lock, location::has_second_name, path_with};
 use crate::storage::{Cause, Checkpoint, Error, error::reason};
 
 const STILL_READ: &str = "the database file was moved, replaced or deleted while another program reads it; end that program";
@@ -70,17 +70,18 @@ pub(super) enum WalContent {
 
 impl TrackedDatabase {
     /// `db` must have been read from, which creates the missing files next to it. Syncs the WAL: another program may have been
-    /// killed between a commit and its fsync.
+    /// killed between a commit and its fsync. Holds the [`daemon_lock`].
     ///
     /// # Errors
-    /// If the files can't be opened or synced.
+    /// If the files can't be opened or synced, or another program keeps daemons away.
     pub(super) fn new(db: SqliteDb) -> Result<Self, Error> {
         let opened = Files::open(&db).and_then(|files| {
             files.wal_file.sync_all()?;
             Ok(files)
         });
         match opened {
-            Ok(files) => Ok(Self { db, files }),
+            Ok(files) if daemon_lock::hold(&files.wal_file) => Ok(Self { db, files }),
+            Ok(_) => Err(db.error(Cause::HeldAlone)),
             Err(error) => Err(Error::unusable(db.path(), error)),
         }
     }

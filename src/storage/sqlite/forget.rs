@@ -6,14 +6,14 @@ use rusqlite::{params, types::Type, vtab::array::Array};
 
 use super::{
     SqliteDb,
-    batch::{Split, delete_rows},
+    batch::{FoundRow, Split, delete_rows},
     erase::{ForeignKeys, existing_tables, quoted_name},
     spellings::{Spellings, array},
     text,
 };
 use crate::{
     click::{is_email, mentions},
-    storage::{Cause, Error, Remains, SpellingRows},
+    storage::{Error, Remains, SpellingRows},
 };
 
 /// The most rows whose ids are in memory.
@@ -65,8 +65,10 @@ pub(crate) fn search(
                 remains.extend(found);
                 searched.push(table);
             }
+            Err(error) if error.is_damage() => remains.push(Remains::Damaged { table }),
             // It needs a module or a function that only the host app has.
-            Err(_) => remains.push(Remains::Unreadable { table }),
+            Err(error) if error.is_about_sql() => remains.push(Remains::Unreadable { table }),
+            Err(error) => return Err(error),
         }
     }
     Ok((searched, remains))
@@ -146,15 +148,7 @@ pub(crate) fn forget(
     let mut deleted = 0;
     loop {
         let rows = find_ids(db, &tables)?;
-        let done = delete_rows(
-            db,
-            &names,
-            split,
-            &rows,
-            |row| delete_row(db, &tables, row),
-            &mut deleted,
-            &mut after_batch,
-        )?;
+        let done = delete_rows(db, &names, split, &rows, &mut deleted, &mut after_batch)?;
         if done.is_break() || rows.len() < IDS_MAX {
             return Ok(());
         }
@@ -168,9 +162,9 @@ struct PersonTable {
     has_rowid: bool,
 }
 
-/// A row of the table with this index, or without an id all rows of a table without rowids.
-struct PersonRow {
-    table: usize,
+/// A row of a table, or without an id all rows of a table without rowids.
+struct PersonRow<'a> {
+    table: &'a PersonTable,
     id: Option<i64>,
 }
 
@@ -196,17 +190,14 @@ fn tables_of(db: &SqliteDb, found: &[SpellingRows]) -> Result<Vec<PersonTable>, 
 }
 
 /// Reads the ids outside of any write lock: without an index this reads the whole table.
-fn find_ids(db: &SqliteDb, tables: &[PersonTable]) -> Result<Vec<PersonRow>, Error> {
+fn find_ids<'a>(db: &SqliteDb, tables: &'a [PersonTable]) -> Result<Vec<PersonRow<'a>>, Error> {
     let mut found = Vec::new();
-    for (
-        table,
-        PersonTable {
+    for table in tables {
+        let PersonTable {
             name,
             spellings,
             has_rowid,
-        },
-    ) in tables.iter().enumerate()
-    {
+        } = table;
         if !has_rowid {
             found.push(PersonRow { table, id: None });
             continue;
@@ -228,39 +219,37 @@ fn find_ids(db: &SqliteDb, tables: &[PersonTable]) -> Result<Vec<PersonRow>, Err
     Ok(found)
 }
 
-/// Deletes a row, unless it was deleted or changed meanwhile.
-fn delete_row(db: &SqliteDb, tables: &[PersonTable], row: &PersonRow) -> Result<u64, Error> {
-    let table = &tables[row.table];
-    let deleted = delete(db, table, row.id)?;
-    if deleted == 0 && exists(db, table, row.id)? {
-        let (table, rows) = (table.name, 1);
-        return Err(db.error(Cause::KeptRows { table, rows }));
+impl PersonRow<'_> {
+    /// The clauses that select it. Their parameters are its id and the table's spellings.
+    fn clauses(&self) -> String {
+        let is_the_row = match self.id {
+            Some(_) => "rowid = ?1",
+            None => "?1 IS NULL",
+        };
+        let name = self.table.name;
+        format!("FROM {name} WHERE {is_the_row} AND email COLLATE BINARY IN rarray(?2)")
     }
-    Ok(deleted)
 }
 
-fn delete(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<u64, Error> {
-    let sql = format!("DELETE {}", from_row(table, id));
-    let deleted = db.run(|conn| {
-        conn.prepare_cached(&sql)?
-            .execute(params![id, table.spellings])
-    })?;
-    Ok(deleted as u64)
-}
+impl FoundRow for PersonRow<'_> {
+    fn table(&self) -> &'static str {
+        self.table.name
+    }
 
-fn exists(db: &SqliteDb, table: &PersonTable, id: Option<i64>) -> Result<bool, Error> {
-    let sql = format!("SELECT EXISTS (SELECT 1 {})", from_row(table, id));
-    db.run(|conn| conn.query_row(&sql, params![id, table.spellings], |row| row.get(0)))
-}
+    fn delete(&self, db: &SqliteDb) -> Result<u64, Error> {
+        let sql = format!("DELETE {}", self.clauses());
+        let deleted = db.run(|conn| {
+            conn.prepare_cached(&sql)?
+                .execute(params![self.id, self.table.spellings])
+        })?;
+        Ok(deleted as u64)
+    }
 
-/// The clauses that select a [`PersonRow`]. Their parameters are its id and the table's spellings.
-fn from_row(table: &PersonTable, id: Option<i64>) -> String {
-    let is_the_row = match id {
-        Some(_) => "rowid = ?1",
-        None => "?1 IS NULL",
-    };
-    let name = table.name;
-    format!("FROM {name} WHERE {is_the_row} AND email COLLATE BINARY IN rarray(?2)")
+    fn exists(&self, db: &SqliteDb) -> Result<bool, Error> {
+        let sql = format!("SELECT EXISTS (SELECT 1 {})", self.clauses());
+        let parameters = params![self.id, self.table.spellings];
+        db.run(|conn| conn.query_row(&sql, parameters, |row| row.get(0)))
+    }
 }
 
 fn with_email(db: &SqliteDb) -> Result<Vec<&'static str>, Error> {

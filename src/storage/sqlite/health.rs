@@ -14,18 +14,20 @@ use rustix::fs::{Access, access};
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb,
     collation::missing_collation,
+    daemon_lock,
     erase::dangling_from,
     has_wal_files, leftovers,
     location::check_location,
     open::{check_file_system, is_in_wal_mode},
     owned_text, path_with,
+    room::{ClickRoom, batch_growth},
     schema::table_without_ids,
     text,
 };
 use crate::{
     click::canonical_email,
     storage::{
-        Cause, Depth, DiskReserve, Error, Finding, Leftovers, State,
+        Cause, Checks, DaemonCheck, Depth, DiskReserve, Error, Finding, Leftovers, State,
         disk::{DiskSpace, Room, mib, size},
     },
     text::groups::TextGroups,
@@ -44,25 +46,20 @@ const AHEAD_MAX: Duration = Duration::from_mins(1);
 const FAULTS_MAX: u32 = 5;
 
 /// As [`crate::storage::check`].
-pub(crate) fn check(
-    path: &Path,
-    depth: Depth,
-    reserve: DiskReserve,
-    now: Timestamp,
-) -> Vec<Finding> {
+pub(crate) fn check(path: &Path, checks: &Checks) -> Vec<Finding> {
     // Before the database is opened, which may take long and creates missing files next to it. If the files can't be
     // checked, opening the database says why.
     let mut findings = fs::canonicalize(path)
-        .and_then(|path| files(&path))
+        .and_then(|path| files(&path, checks.daemon))
         .unwrap_or_default();
     let opened = SqliteDb::open_for_check(path);
     if !findings.is_empty() {
-        findings.extend(disk(path, opened.as_ref().ok(), reserve));
+        findings.extend(disk(path, opened.as_ref().ok(), checks.reserve));
     }
     let checked = opened.and_then(|db| {
         let mut findings = Vec::from([journal(&db)?]);
         findings.extend(lock(db.path()));
-        findings.extend(contents(&db, depth, now));
+        findings.extend(contents(&db, checks));
         Ok(findings)
     });
     findings
@@ -71,12 +68,16 @@ pub(crate) fn check(
 }
 
 /// Checks the database's files without opening the database; checks nothing if it is not a regular file.
-fn files(path: &Path) -> io::Result<Vec<Finding>> {
+fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
     let main = fs::metadata(path)?;
     if !main.is_file() {
         return Ok(Vec::new());
     }
-    let mut findings = Vec::from([
+    let mut findings = match daemon_check {
+        DaemonCheck::IfLive => Vec::from_iter(daemon(path)),
+        DaemonCheck::Skipped => Vec::new(),
+    };
+    findings.extend([
         file(path, &main),
         writable(path, &main)?,
         Finding::of_result(
@@ -93,7 +94,7 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
     for (check, suffix) in side_files.iter().copied() {
         let path = path_with(path, suffix);
         findings.push(match fs::symlink_metadata(&path) {
-            Ok(found) => side_file(check, &path, &found, &main),
+            Ok(found) => side_file(check, &path, &found, &main).with_count(found.len()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Finding::warning(
                 check,
                 format!(
@@ -116,6 +117,26 @@ fn files(path: &Path) -> io::Result<Vec<Finding>> {
     });
     findings.push(left_copies(&copies));
     Ok(findings)
+}
+
+/// Whether a daemon runs. None without a `-wal` file, as in a backup, and if the file can't be opened, which others report.
+fn daemon(path: &Path) -> Option<Finding> {
+    const CHECK: &str = "daemon";
+    let wal = path_with(path, "-wal");
+    if !is_in_wal_mode(path) || !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
+        return None;
+    }
+    let is_running = daemon_lock::is_held(&wal).ok()?;
+    let finding = if is_running {
+        Finding::ok(CHECK, "runs")
+    } else {
+        Finding::problem(
+            CHECK,
+            "no leadclicksd runs on this database, so no clicks are stored",
+            "start it, or pass --offline if none should run",
+        )
+    };
+    Some(finding.with_count(is_running.into()))
 }
 
 fn left_copies(copies: &[PathBuf]) -> Finding {
@@ -274,21 +295,30 @@ fn side_file(check: &'static str, path: &Path, found: &Metadata, main: &Metadata
     Finding::ok(check, mib(found.len()))
 }
 
-/// By the rule by which the daemon stores clicks. Counts what the WAL will add to the database, if that is open.
+/// By the rule by which the daemon stores clicks, as far as the database can be read.
 fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<Finding> {
     const CHECK: &str = "disk";
-    let growth = db.and_then(|db| db.checkpoint_growth().ok());
-    let space = DiskSpace::at(path)?.after(growth.unwrap_or(0));
+    let room = db.and_then(|db| {
+        let growth = batch_growth(db, 1, 0).ok()?;
+        ClickRoom::of(db, reserve, growth).ok()?
+    });
+    let (space, kept) = if let Some(room) = room {
+        (room.space, room.kept)
+    } else {
+        let space = DiskSpace::at(path)?;
+        (space, space.reserved(reserve))
+    };
     let found = format!("{} free", mib(space.free));
     let next = format!(
         "free disk space: with less than {} clicks are answered 503",
-        size(space.reserved(reserve))
+        size(kept)
     );
-    Ok(match space.room(reserve) {
+    let finding = match space.room(kept) {
         Room::Enough => Finding::ok(CHECK, found),
         Room::Near => Finding::warning(CHECK, found, next),
         Room::None => Finding::problem(CHECK, found, next),
-    })
+    };
+    Ok(finding.with_count(space.free))
 }
 
 fn journal(db: &SqliteDb) -> Result<Finding, Error> {
@@ -329,7 +359,8 @@ fn lock(path: &Path) -> Option<Finding> {
     })
 }
 
-fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
+fn contents(db: &SqliteDb, checks: &Checks) -> Vec<Finding> {
+    let depth = checks.depth;
     let mut findings = Vec::from([Finding::ok("sqlite", rusqlite::version())]);
     if depth == Depth::Full {
         findings.push(Finding::of_result("integrity", integrity(db)));
@@ -353,7 +384,7 @@ fn contents(db: &SqliteDb, depth: Depth, now: Timestamp) -> Vec<Finding> {
         Depth::Quick => count_clicks(db),
     };
     findings.push(Finding::of_result("clicks", clicks));
-    findings.push(Finding::of_result("newest", newest(db, now)));
+    findings.push(Finding::of_result("newest", newest(db, checks)));
     let experts = db
         .experts()
         .map(|experts| Finding::ok("experts", experts.len().to_string()));
@@ -455,51 +486,60 @@ fn clicks(db: &SqliteDb) -> Result<Finding, Error> {
         }
         Ok(())
     })?;
-    Ok(match unreadable {
+    let finding = match unreadable {
         None => Finding::ok("clicks", format!("{clicks} of {} leads", leads.len())),
         Some((rows, first)) => Finding::problem(
             "clicks",
             format!("{rows} of {clicks} have an invalid created_at, the first with id {first}"),
             "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the rows",
         ),
-    })
+    };
+    Ok(finding.with_count(clicks))
 }
 
 fn count_clicks(db: &SqliteDb) -> Result<Finding, Error> {
     let count = "SELECT count(*) FROM lead_clicks";
     let clicks: u64 = db.run(|conn| conn.query_row(count, [], |row| row.get(0)))?;
-    Ok(Finding::ok("clicks", clicks.to_string()))
+    Ok(Finding::ok("clicks", clicks.to_string()).with_count(clicks))
 }
 
-fn newest(db: &SqliteDb, now: Timestamp) -> Result<Finding, Error> {
+fn newest(db: &SqliteDb, checks: &Checks) -> Result<Finding, Error> {
+    const CHECK: &str = "newest";
+    const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
     let max = "SELECT max(created_at) FROM lead_clicks";
     let text = db.run(|conn| conn.query_row(max, [], |row| row.get_ref(0).map(owned_text)))?;
     if text.is_empty() {
-        return Ok(Finding::ok("newest", "no clicks yet"));
+        const NONE: &str = "no clicks yet";
+        return Ok(match checks.newest_since {
+            None => Finding::ok(CHECK, NONE),
+            Some(_) => Finding::warning(CHECK, NONE, NEXT),
+        });
     }
-    Ok(match Timestamp::parse_stored(&text) {
-        None => Finding::problem(
-            "newest",
+    let Some(newest) = Timestamp::parse_stored(&text) else {
+        return Ok(Finding::problem(
+            CHECK,
             "the newest click has an invalid created_at",
             "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
-        ),
-        Some(newest) if newest.since(now) > AHEAD_MAX => {
-            let future: u64 = db.run(|conn| {
-                conn.query_row(
-                    "SELECT count(*) FROM lead_clicks WHERE created_at > ? AND typeof(created_at) = 'text'",
-                    [&*now.after(AHEAD_MAX).stored_bound()],
-                    |row| row.get(0),
-                )
-            })?;
-            Finding::warning(
-                "newest",
-                format!(
-                    "{}, in the future; clicks of the future: {future}",
-                    newest.rfc3339()
-                ),
-                "set the clock if it is behind; else correct their created_at, or delete them",
+        ));
+    };
+    let found = newest.rfc3339().to_string();
+    let finding = if newest.since(checks.now) > AHEAD_MAX {
+        let future: u64 = db.run(|conn| {
+            conn.query_row(
+                "SELECT count(*) FROM lead_clicks WHERE created_at > ? AND typeof(created_at) = 'text'",
+                [&*checks.now.after(AHEAD_MAX).stored_bound()],
+                |row| row.get(0),
             )
-        }
-        Some(newest) => Finding::ok("newest", &*newest.rfc3339()),
-    })
+        })?;
+        Finding::warning(
+            CHECK,
+            format!("{found}, in the future; clicks of the future: {future}"),
+            "set the clock if it is behind; else correct their created_at, or delete them",
+        )
+    } else if checks.newest_since.is_some_and(|since| newest < since) {
+        Finding::warning(CHECK, format!("{found}, longer ago than --max-age"), NEXT)
+    } else {
+        Finding::ok(CHECK, found)
+    };
+    Ok(finding.with_number(newest.micros()))
 }

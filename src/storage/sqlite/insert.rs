@@ -7,7 +7,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode};
 use rustix::{
     fs::{FlockOperation, flock},
-    io::retry_on_intr,
+    io::{Errno, retry_on_intr},
 };
 
 use super::{
@@ -15,11 +15,7 @@ use super::{
     batch::yielding,
     schema::{IdColumn, table_without_ids},
 };
-use crate::{
-    click::{Click, ClickId},
-    storage::{Cause, Error, error::reason},
-    timestamp::Timestamp,
-};
+use crate::storage::{Cause, Error, NumberedClick, error::reason};
 
 /// Stores one click without an id; works without a column for it too.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
@@ -39,16 +35,19 @@ const TRANSACTION_TIME: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct ImportLock(#[expect(dead_code, reason = "closing it releases the lock")] File);
 
-/// A click to import, with its id if it has one, its time, and its number in the file.
-pub(crate) type NumberedClick = (Click, Option<ClickId>, Timestamp, usize);
-
 impl SqliteDb {
     /// As [`crate::storage::Db::lock_imports`].
-    pub(crate) fn lock_imports(&self) -> Result<ImportLock, Error> {
+    pub(crate) fn lock_imports(&self, on_wait: impl FnOnce()) -> Result<ImportLock, Error> {
         let directory = self.path().parent().unwrap_or(Path::new("/"));
         let lock = || {
             let directory = File::open(directory)?;
-            retry_on_intr(|| flock(&directory, FlockOperation::LockExclusive))?;
+            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => {
+                    on_wait();
+                    retry_on_intr(|| flock(&directory, FlockOperation::LockExclusive))?;
+                }
+                locked => locked?,
+            }
             Ok(ImportLock(directory))
         };
         lock().map_err(|error| Error::unusable(directory, error))

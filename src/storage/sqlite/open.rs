@@ -17,7 +17,10 @@ use std::{
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags, config::DbConfig, vtab::array};
 use rustix::fs::{Access, access};
 
-use super::{BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, has_wal_files, location::check_location};
+use super::{
+    BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, daemon_lock, has_wal_files,
+    location::check_location, owner::check_owner,
+};
 use crate::storage::{Cause, Error, FILE_MODE};
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -30,6 +33,7 @@ impl SqliteDb {
     /// If the file can't be created or opened, if it is not a database, if it is another program's without a `lead_clicks`
     /// table, or if that table lacks a column or requires one that a click does not have.
     pub(crate) fn open_for_capture(path: &Path) -> Result<Self, Error> {
+        check_owner(path)?;
         create_file(path)?;
         let db = Self::connect_for_capture(path)?;
         db.run(|conn| {
@@ -53,6 +57,7 @@ impl SqliteDb {
     fn connect_for_capture(path: &Path) -> Result<Self, Error> {
         let path = fs::canonicalize(path).map_err(|error| Error::unusable(path, error))?;
         check_file_system(&path)?;
+        daemon_lock::check_free(&path)?;
         let db = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         db.check_writable()?;
         Ok(db)

@@ -11,14 +11,13 @@ use rusqlite::OptionalExtension;
 
 use super::{
     SqliteDb,
-    batch::{Split, delete_rows},
+    batch::{FoundRow, Split, delete_rows},
     select::{invalid_time, read_click, select},
 };
 use crate::{
     click::{canonical_email, canonical_username},
     storage::{
-        Cause, ClicksOf, Columns, Error, FoundClick, FoundClicks, Order, Query, Selection,
-        StoredClick, Window,
+        ClicksOf, Columns, Error, FoundClicks, Order, Query, Selection, StoredClick, Window,
     },
     text::{
         groups::TextGroups,
@@ -29,8 +28,9 @@ use crate::{
 /// The only table from which a purge deletes.
 const CLICKS: [&str; 1] = ["lead_clicks"];
 
-/// The most clicks that are in memory at a time, 16 bytes each.
-const CLICKS_MAX: usize = 1_000_000;
+/// How many clicks are read again and then deleted at a time; they take 16 bytes each. The next time, those that are not to be
+/// deleted are read in vain.
+const SLICE_CLICKS: usize = 500_000;
 
 /// The most experts and leads that are named.
 const NAMED_MAX: usize = 5;
@@ -60,9 +60,7 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
         let mut found: Option<FoundClicks> = None;
         let mut leads = Tally::new(canonical_email);
         let mut experts = Tally::new(canonical_username);
-        // The oldest are deleted first.
-        let query = Query::of(selection, Columns::ALL).in_order(Order::Arrival);
-        db.read_clicks_with_ids(&query, |id, click| {
+        db.read_clicks_with_ids(&oldest_first(selection), |id, click| {
             leads.add(id, &click.email)?;
             experts.add(id, &click.expert_username)?;
             let at = click.created_at;
@@ -73,21 +71,17 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
                 top_leads: Vec::new(),
                 top_experts: Vec::new(),
                 count: 0,
-                clicks: Vec::new(),
+                hashes: Vec::new(),
                 selection: selection.clone(),
-                last_id: id,
             });
             found.first = found.first.min(at);
             found.last = found.last.max(at);
-            found.last_id = found.last_id.max(id);
             found.count += 1;
-            if found.clicks.len() < CLICKS_MAX {
-                let hash = hash(&click);
-                memory::push(&mut found.clicks, FoundClick { id, hash })?;
-            }
+            memory::push(&mut found.hashes, hash(id, &click))?;
             Ok(ControlFlow::Continue(()))
         })?;
         if let Some(found) = &mut found {
+            found.hashes.sort_unstable();
             found.leads = leads.groups.len();
             found.top_leads = leads.top(db, |click| canonical_email(&click.email).into_owned())?;
             found.top_experts = experts.top(db, |click| {
@@ -102,41 +96,47 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
 pub(crate) fn purge(
     db: &SqliteDb,
     found: &FoundClicks,
+    after_batch: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    purge_in_slices(db, found, SLICE_CLICKS, after_batch)
+}
+
+fn purge_in_slices(
+    db: &SqliteDb,
+    found: &FoundClicks,
+    slice_clicks: usize,
     mut after_batch: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let mut deleted = 0;
-    let mut next;
-    let mut clicks = &found.clicks;
     loop {
-        let delete = |click: &FoundClick| delete(db, click);
+        let clicks = find_slice(db, found, slice_clicks)?;
         let ended = delete_rows(
             db,
             &CLICKS,
             Split::Always,
-            clicks,
-            delete,
+            &clicks,
             &mut deleted,
             &mut after_batch,
         )?;
-        if ended.is_break() || clicks.len() < CLICKS_MAX {
+        if ended.is_break() || clicks.len() < slice_clicks {
             return Ok(());
         }
-        next = find_next(db, found)?;
-        clicks = &next;
     }
 }
 
-/// The next clicks that were found and are left. One that arrived meanwhile has a larger id, or if the last ones were deleted
-/// a later time.
-fn find_next(db: &SqliteDb, found: &FoundClicks) -> Result<Vec<FoundClick>, Error> {
-    let query = Query::of(&found.selection, Columns::ALL).in_order(Order::Arrival);
+/// The oldest clicks that were found and are left as they were.
+fn find_slice(
+    db: &SqliteDb,
+    found: &FoundClicks,
+    slice_clicks: usize,
+) -> Result<Vec<FoundClick>, Error> {
     let mut clicks = Vec::new();
-    db.read_clicks_with_ids(&query, |id, click| {
-        if id <= found.last_id && click.created_at <= found.last {
-            let hash = hash(&click);
+    db.read_clicks_with_ids(&oldest_first(&found.selection), |id, click| {
+        let hash = hash(id, &click);
+        if found.hashes.binary_search(&hash).is_ok() {
             memory::push(&mut clicks, FoundClick { id, hash })?;
         }
-        Ok(if clicks.len() < CLICKS_MAX {
+        Ok(if clicks.len() < slice_clicks {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -145,25 +145,39 @@ fn find_next(db: &SqliteDb, found: &FoundClicks) -> Result<Vec<FoundClick>, Erro
     Ok(clicks)
 }
 
-/// Deletes a click if it is the one that was found: another may have got its id since.
-fn delete(db: &SqliteDb, click: &FoundClick) -> Result<u64, Error> {
-    if !is_there(db, click)? {
-        return Ok(0);
-    }
-    let deleted = db.run(|conn| {
-        conn.prepare_cached("DELETE FROM lead_clicks WHERE id = ?1")?
-            .execute([click.id])
-    })?;
-    if deleted == 0 && is_there(db, click)? {
-        let (table, rows) = (CLICKS[0], 1);
-        return Err(db.error(Cause::KeptRows { table, rows }));
-    }
-    Ok(deleted as u64)
+/// The oldest are deleted first.
+fn oldest_first(selection: &Selection) -> Query<'_> {
+    Query::of(selection, Columns::ALL).in_order(Order::Arrival)
 }
 
-fn is_there(db: &SqliteDb, click: &FoundClick) -> Result<bool, Error> {
-    let stored = read(db, click.id, |stored| hash(&stored))?;
-    Ok(stored == Some(click.hash))
+/// A click, as it was found.
+struct FoundClick {
+    id: i64,
+    /// As in [`FoundClicks`].
+    hash: u64,
+}
+
+impl FoundRow for FoundClick {
+    fn table(&self) -> &'static str {
+        CLICKS[0]
+    }
+
+    /// Another click may have got its id.
+    fn delete(&self, db: &SqliteDb) -> Result<u64, Error> {
+        if !self.exists(db)? {
+            return Ok(0);
+        }
+        let deleted = db.run(|conn| {
+            conn.prepare_cached("DELETE FROM lead_clicks WHERE id = ?1")?
+                .execute([self.id])
+        })?;
+        Ok(deleted as u64)
+    }
+
+    fn exists(&self, db: &SqliteDb) -> Result<bool, Error> {
+        let stored = read(db, self.id, |click| hash(self.id, &click))?;
+        Ok(stored == Some(self.hash))
+    }
 }
 
 /// Reads the click with this id; none if there is none, or if its time can't be read.
@@ -181,9 +195,9 @@ fn read<T>(
     Ok(read.flatten())
 }
 
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+fn hash(id: i64, click: &StoredClick<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
+    (id, click).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -227,5 +241,64 @@ impl Tally {
                 Ok(ClicksOf { name, clicks })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn ids(db: &SqliteDb) -> String {
+        let ids = "SELECT coalesce(group_concat(id, ' '), '') FROM lead_clicks";
+        db.run(|conn| conn.query_row(ids, [], |row| row.get(0)))
+            .unwrap()
+    }
+
+    fn execute(db: &SqliteDb, sql: &str) {
+        db.run(|conn| conn.execute_batch(sql)).unwrap();
+    }
+
+    fn store(db: &SqliteDb, id: i64, email: &str) {
+        execute(
+            db,
+            &format!(
+                "INSERT INTO lead_clicks (id, email, expert_username, search_query, created_at)
+                 VALUES ({id}, '{email}', 'jdoe', '', '2026-11-01 09:00:00.000000')"
+            ),
+        );
+    }
+
+    /// More than the first ones, which are in memory when the deletion begins.
+    #[test]
+    fn a_click_that_was_not_counted_is_not_deleted_whatever_its_id_and_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let path: &Path = &directory.path().join("leadclicks.db");
+        let db = SqliteDb::open_for_capture(path).unwrap();
+        for id in [1, 3, 5, 7, 9, 11, 13, 15] {
+            store(&db, id, "bot@spam.example");
+        }
+        let selection = Selection::new(Window::default(), &[], Some("@spam.example"), None);
+        let found = find(&db, &selection).unwrap().unwrap();
+        assert_eq!(found.count, 8);
+        let mut is_first = true;
+        purge_in_slices(&db, &found, 2, |_| {
+            if is_first {
+                // Ids within those of the found clicks: of deleted ones, between them, and of changed ones.
+                execute(&db, "DELETE FROM lead_clicks WHERE id = 11");
+                for id in [1, 8, 11] {
+                    store(&db, id, "late@spam.example");
+                }
+                execute(
+                    &db,
+                    "UPDATE lead_clicks SET search_query = 'x' WHERE id = 13",
+                );
+                is_first = false;
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(ids(&db), "1 8 11 13");
     }
 }

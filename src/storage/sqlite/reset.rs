@@ -1,6 +1,6 @@
 //! Deleting the data of a trial before the launch.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rusqlite::Connection;
 
@@ -71,16 +71,38 @@ pub(crate) fn disk_need(db: &SqliteDb) -> Result<u64, Error> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
     })?;
-    let has_trigger: bool = db.run(|conn| {
+    let bytes_a_page = if has_trigger(db)? { page_bytes } else { 4 };
+    Ok(db.steps_need()? + pages * bytes_a_page)
+}
+
+/// As [`crate::storage::Db::reset_time`].
+pub(crate) fn time(db: &SqliteDb, backup: Option<&Path>) -> Result<Duration, Error> {
+    /// A million clicks have some 110 MB.
+    const DELETED_BYTES_A_SECOND: u64 = 100_000_000;
+    const COPIED_BYTES_A_SECOND: u64 = 50_000_000;
+    const TRIGGERED_ROWS_A_SECOND: u64 = 50_000;
+    let bytes = db.pages_bytes()?;
+    let mut millis = bytes * 1000 / DELETED_BYTES_A_SECOND;
+    if backup.is_some() {
+        millis += bytes * 1000 / COPIED_BYTES_A_SECOND;
+    }
+    if has_trigger(db)? {
+        let rows: u64 = count(db)?.iter().map(|table| table.rows).sum();
+        millis += rows * 1000 / TRIGGERED_ROWS_A_SECOND;
+    }
+    Ok(Duration::from_millis(millis))
+}
+
+/// Whether a trigger of a host app makes SQLite delete row by row.
+fn has_trigger(db: &SqliteDb) -> Result<bool, Error> {
+    db.run(|conn| {
         let tables: Vec<String> = existing_tables(conn)?.iter().map(|table| format!("'{table}'")).collect();
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) IN ({}))",
             tables.join(", ")
         );
         conn.query_row(&sql, [], |row| row.get(0))
-    })?;
-    let bytes_a_page = if has_trigger { page_bytes } else { 4 };
-    Ok(db.steps_need()? + pages * bytes_a_page)
+    })
 }
 
 fn delete(db: &SqliteDb) -> Result<Vec<TableRows>, Error> {

@@ -20,6 +20,15 @@ use crate::{
 
 const CLICKS: &str = "lead_clicks";
 
+/// How SQL finds clicks without reading all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FoundBy {
+    /// By an index on time, which usually finds fewer clicks than the others.
+    Time,
+    /// By indexes on emails and usernames, if there are any.
+    Spelling,
+}
+
 /// SQL conditions that are joined by AND, and their parameters in order.
 #[derive(Default)]
 struct WhereClause {
@@ -120,15 +129,14 @@ impl SqliteDb {
     /// The window of `selection`, and where an index can find them the spellings of its email and username that are stored. All
     /// other conditions are for [`Selection::matcher`], because SQLite knows neither the case of letters outside ASCII nor
     /// Unicode's other equivalences.
-    fn where_clause(&self, selection: &Selection) -> Result<WhereClause, Error> {
+    fn where_clause(&self, selection: &Selection, found_by: FoundBy) -> Result<WhereClause, Error> {
         let Window { since, until } = selection.window;
         // Times are compared as text, which sorts like the instants.
         let bound = |at: Timestamp| at.stored_bound().to_string();
         let mut clause = WhereClause::default();
         clause.add("created_at >= ?", since.map(bound));
         clause.add("created_at < ?", until.map(bound));
-        // Where the window has an index, that usually finds fewer clicks.
-        if selection.window == Window::default() || self.index_on_time()?.is_none() {
+        if found_by == FoundBy::Spelling {
             let matcher = selection.matcher();
             // A domain may have millions of spellings.
             if matches!(selection.email, Some(EmailFilter::Address(_)))
@@ -141,7 +149,8 @@ impl SqliteDb {
                     Some(spellings.values()),
                 );
             }
-            if selection.expert.is_some() && self.index_on(CLICKS, "expert_username")?.is_some() {
+            if !selection.experts.is_empty() && self.index_on(CLICKS, "expert_username")?.is_some()
+            {
                 let spellings = Spellings::find(self, CLICKS, "expert_username", |text| {
                     matcher.matches_expert(text)
                 })?;
@@ -159,7 +168,8 @@ impl SqliteDb {
         query: &Query<'_>,
         mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
-        self.read_rows(query, |_, click| Ok(row_read(click)?))
+        let found_by = self.found_by(query.selection)?;
+        self.read_rows(query, found_by, |_, click| Ok(row_read(click)?))
     }
 
     /// As [`SqliteDb::read_clicks`], for a table whose ids are numbers.
@@ -168,17 +178,30 @@ impl SqliteDb {
         query: &Query<'_>,
         mut row_read: impl FnMut(i64, StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
-        self.read_rows(query, |row, click| Ok(row_read(row.get(0)?, click)?))
+        let found_by = self.found_by(query.selection)?;
+        self.read_rows(query, found_by, |row, click| {
+            Ok(row_read(row.get(0)?, click)?)
+        })
+    }
+
+    fn found_by(&self, selection: &Selection) -> Result<FoundBy, Error> {
+        let has_window = selection.window != Window::default();
+        Ok(if has_window && self.index_on_time()?.is_some() {
+            FoundBy::Time
+        } else {
+            FoundBy::Spelling
+        })
     }
 
     fn read_rows(
         &self,
         query: &Query<'_>,
+        found_by: FoundBy,
         mut row_read: impl FnMut(&Row<'_>, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
     ) -> Result<(), Error> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
-        if selection.expert.is_some() {
+        if !selection.experts.is_empty() {
             columns = columns | Columns::EXPERT_USERNAME;
         }
         if selection.query.is_some() {
@@ -187,7 +210,7 @@ impl SqliteDb {
         if columns.contains(Columns::CLICK_ID) && self.id_column()? == IdColumn::Missing {
             columns = columns.without(Columns::CLICK_ID);
         }
-        let mut clause = self.where_clause(selection)?;
+        let mut clause = self.where_clause(selection, found_by)?;
         if query.on_invalid_time == OnInvalidTime::Skip {
             // Numbers sort before all texts and blobs after them, whatever they mean.
             clause.conditions.push("typeof(created_at) = 'text'");
@@ -205,8 +228,8 @@ impl SqliteDb {
         let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
         let matcher = selection.matcher();
         let (has_email, has_expert, has_query) = (
-            selection.email.is_some(),
-            selection.expert.is_some(),
+            selection.has_email_condition(),
+            !selection.experts.is_empty(),
             selection.query.is_some(),
         );
         self.read(|conn| {
@@ -252,9 +275,9 @@ impl SqliteDb {
         mut row_read: impl FnMut(StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
     ) -> Result<(), Error> {
         // With an index one search for each instant, and without one a single scan.
-        let (order, at_once) = match self.index_on_time()? {
-            Some(_) => (Order::Arrival, 1),
-            None => (Order::Any, instants.len().max(1)),
+        let (found_by, order, at_once) = match self.index_on_time()? {
+            Some(_) => (FoundBy::Time, Order::Arrival, 1),
+            None => (FoundBy::Spelling, Order::Any, instants.len().max(1)),
         };
         let mut is_over = false;
         for instants in instants.chunks(at_once) {
@@ -269,7 +292,7 @@ impl SqliteDb {
                 order,
                 ..*query
             };
-            self.read_clicks(&query, |click| {
+            self.read_rows(&query, found_by, |_, click| {
                 if instants.binary_search(&click.created_at).is_err() {
                     return Ok(ControlFlow::Continue(()));
                 }

@@ -8,18 +8,14 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fs,
     hash::BuildHasher,
-    mem,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::{CachedStatement, Connection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     SqliteDb,
@@ -28,15 +24,16 @@ use super::{
     pace::Pace,
     path_with,
     recent_ids::{IdHasher, RecentIds},
+    room::{ClickRoom, batch_growth},
     schema::{IdColumn, schema_version},
 };
 use crate::{
     click::ClickId,
     storage::{
-        Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored,
-        disk::{DiskSpace, size},
+        Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored, Writer, WriterCounts,
+        disk::size,
         error::reason,
-        queue::{Answer, Pending, PendingState, QUEUE_CLICKS_MAX},
+        queue::{Answer, Job, Outcome, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
     timestamp::Timestamp,
 };
@@ -52,97 +49,58 @@ const ANSWERED_BATCHES_MAX: usize = 2;
 /// 503 if it changes more often than that between two attempts.
 const SCHEMA_READS_MAX: u32 = 20;
 
-/// How many pages a batch changes besides one for each click, at most: the ends of the table and of its indexes, the pages
-/// above these, and the index of the WAL.
-const PAGES_A_BATCH: u64 = 8;
-
-/// The bytes of a row besides its email, expert and search, at most, in the table and in the index on time.
-const ROW_BYTES: u64 = 150;
-
 const MOVED: &str = "the database file was moved or deleted; put it back, or restart leadclicksd to create a new one";
 
-/// What the writer has done since it started; read while it runs.
-#[derive(Debug, Default)]
-pub(crate) struct WriterCounts {
-    commits: AtomicU64,
-}
-
-impl WriterCounts {
-    /// Transactions committed, each with one fsync.
-    pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
-    }
-}
-
-/// The running writer thread.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    counts: Arc<WriterCounts>,
-    ended: oneshot::Receiver<Result<Checkpoint, Error>>,
-}
-
-impl Writer {
-    /// Starts the writer thread on `db`, which must have been opened for capture. It stores no clicks while there is less free
-    /// disk space than `reserve`. No other writer may share `pace`. `now` is the clock by which clicks arrive.
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime, because a task passes on the answers.
-    ///
-    /// # Errors
-    /// If the newest clicks can't be read, or the thread can't be started.
-    pub(crate) fn start(
-        db: SqliteDb,
-        pace: Arc<Pace>,
-        reserve: DiskReserve,
-        now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
-    ) -> Result<(Self, ClickQueue), Error> {
-        let path = db.path().to_owned();
-        let id_hasher = IdHasher::default();
-        let database = CaptureDatabase::new(db, &id_hasher, now())?;
-        let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
-        let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
-        tokio::spawn(pass_on(answered));
-        let (end, ended) = oneshot::channel();
-        let counts = Arc::new(WriterCounts::default());
-        let thread = WriterThread {
-            path: path.clone(),
-            database: Some(database),
-            id_hasher,
-            room: RoomCheck {
-                reserve,
-                refused_growth: 0,
-            },
-            now: now.clone(),
-            pace: Arc::clone(&pace),
-            answers,
-            counts: Arc::clone(&counts),
-            is_failing: false,
-            logged_rejections: Vec::new(),
-        };
-        let thread = thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || {
-                // The receiver may be gone.
-                let _ = end.send(thread.run(receiver));
-            })
-            .map_err(|source| Error::unusable(&path, source))?;
-        pace.set_writer(thread.thread().clone());
-        Ok((Self { counts, ended }, ClickQueue::new(sender, pace, now)))
-    }
-
-    /// What the writer has done so far.
-    pub(crate) fn counts(&self) -> &Arc<WriterCounts> {
-        &self.counts
-    }
-
-    /// Waits until every [`ClickQueue`] is dropped, the queued clicks are stored, and the WAL is checkpointed. Returns the
-    /// result of the checkpoint.
-    ///
-    /// # Errors
-    /// If the checkpoint fails. All acknowledged clicks are in the database or its WAL even then.
-    pub(crate) async fn ended(self) -> Result<Checkpoint, Error> {
-        self.ended.await.unwrap_or(Ok(Checkpoint::Busy))
-    }
+/// Starts the writer thread on `db`, which must have been opened for capture. It stores no clicks while there is less free
+/// disk space than `reserve`. No other writer may share `pace`. `now` is the clock by which clicks arrive.
+///
+/// # Panics
+/// Outside a Tokio runtime, because a task passes on the answers.
+///
+/// # Errors
+/// If the newest clicks can't be read, or the thread can't be started.
+pub(crate) fn start(
+    db: SqliteDb,
+    pace: Arc<Pace>,
+    reserve: DiskReserve,
+    now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static,
+) -> Result<(Writer, ClickQueue), Error> {
+    let path = db.path().to_owned();
+    let id_hasher = IdHasher::default();
+    let database = CaptureDatabase::new(db, &id_hasher, now())?;
+    let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
+    let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
+    tokio::spawn(pass_on(answered));
+    let (outcome, outcomes) = watch::channel(Outcome::default());
+    let (end, ended) = oneshot::channel();
+    let counts = Arc::new(WriterCounts::default());
+    let thread = WriterThread {
+        path: path.clone(),
+        database: Some(database),
+        id_hasher,
+        room: RoomCheck {
+            reserve,
+            refused_growth: 0,
+        },
+        now: now.clone(),
+        pace: Arc::clone(&pace),
+        answers,
+        counts: Arc::clone(&counts),
+        outcome,
+        logged_rejections: Vec::new(),
+    };
+    let thread = thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || {
+            // The receiver may be gone.
+            let _ = end.send(thread.run(receiver));
+        })
+        .map_err(|source| Error::unusable(&path, source))?;
+    pace.set_writer(thread.thread().clone());
+    Ok((
+        Writer::new(counts, ended),
+        ClickQueue::new(sender, outcomes, pace, now),
+    ))
 }
 
 /// Passes on the answers of each batch. If the writer's thread woke the clicks' tasks itself, each would cost it a system
@@ -166,7 +124,8 @@ struct WriterThread<Now> {
     pace: Arc<Pace>,
     answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
     counts: Arc<WriterCounts>,
-    is_failing: bool,
+    /// Whether the last attempt to store clicks succeeded.
+    outcome: watch::Sender<Outcome>,
     /// The reasons that were logged for rejected clicks. Each is logged once, so that clients can't fill the log.
     logged_rejections: Vec<String>,
 }
@@ -283,7 +242,7 @@ impl From<rusqlite::Error> for CommitError {
 }
 
 impl<Now: Fn() -> Timestamp> WriterThread<Now> {
-    fn run(mut self, mut receiver: mpsc::Receiver<Pending>) -> Result<Checkpoint, Error> {
+    fn run(mut self, mut receiver: mpsc::Receiver<Job>) -> Result<Checkpoint, Error> {
         if let Some(database) = &mut self.database {
             // Not before the daemon accepts clicks, because it may take long. An error shows again at the first batch.
             let _ = database.update_schema();
@@ -291,12 +250,25 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         loop {
             self.pace.wait(|| receiver.is_closed());
             self.pace.begin_batch();
-            let mut batch = Vec::with_capacity(receiver.len());
-            if receiver.blocking_recv_many(&mut batch, BATCH_CLICKS_MAX) == 0 {
+            let mut jobs = Vec::with_capacity(receiver.len());
+            let taken = receiver.blocking_recv_many(&mut jobs, BATCH_CLICKS_MAX);
+            if taken == 0 {
                 break;
             }
-            self.pace.remove_clicks(batch.len());
-            self.store(batch);
+            self.pace.remove_clicks(taken);
+            let clicks = |job| match job {
+                Job::Click(pending) => Some(pending),
+                Job::Trial => None,
+            };
+            let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
+            let has_trial = batch.len() < taken;
+            if !batch.is_empty() {
+                self.store(batch);
+            }
+            // Unless the clicks have shown it already.
+            if has_trial && !self.outcome.borrow().is_new() {
+                self.store(Vec::new());
+            }
         }
         // A shutdown does not wait for other programs' reads: clicks are as durable in the WAL.
         self.database
@@ -304,7 +276,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     }
 
     /// Stores a batch in one transaction and answers each of its clicks. A click that SQLite rejects is left out, and the
-    /// others are stored.
+    /// others are stored. A batch without clicks finds out whether any could be stored.
     fn store(&mut self, mut batch: Vec<Pending>) {
         mark_repeats(&mut batch, &self.id_hasher);
         let mut is_reopened = false;
@@ -347,7 +319,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         };
         // Without new clicks it is unknown whether clicks can be stored.
         if committed != Ok(Commit::NotNeeded) {
-            self.log_change(committed.as_ref().err());
+            self.note_outcome(committed.as_ref().err());
         }
         let committed = committed.map(|_| ()).map_err(|_| NotStored::Unavailable);
         let answers: Vec<Answer> = (0..batch.len())
@@ -415,14 +387,19 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             .tracked
             .check_name()
             .map_err(CommitError::Database)?;
-        if !database.find_stored(batch) {
+        if !database.find_stored(batch) && !batch.is_empty() {
             return Ok(Commit::NotNeeded);
         }
-        let done = insert_all(database, batch, &mut self.room, &mut self.logged_rejections);
+        let done = if batch.is_empty() {
+            try_out(database, &mut self.room, *self.outcome.borrow())
+        } else {
+            insert_all(database, batch, &mut self.room, &mut self.logged_rejections)
+        };
         let conn = database.tracked.db.conn();
         match done {
+            Ok(()) if batch.is_empty() => {}
             Ok(()) => {
-                self.counts.commits.fetch_add(1, Ordering::Relaxed);
+                self.counts.add_commit();
                 database.remember(batch);
             }
             Err(_) if !conn.is_autocommit() => {
@@ -436,8 +413,12 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
     }
 
     /// Logs one line when storing begins to fail and one when it works again, so that a full disk does not fill the log.
-    fn log_change(&mut self, reason: Option<&String>) {
-        let failed_before = mem::replace(&mut self.is_failing, reason.is_some());
+    fn note_outcome(&mut self, reason: Option<&String>) {
+        let outcome = Outcome {
+            is_failure: reason.is_some(),
+            at: Some(Instant::now()),
+        };
+        let failed_before = self.outcome.send_replace(outcome).is_failure;
         match reason {
             Some(reason) if !failed_before => tracing::error!(
                 reason,
@@ -486,13 +467,7 @@ fn insert_all(
     room: &mut RoomCheck,
     logged_rejections: &mut Vec<String>,
 ) -> Result<(), CommitError> {
-    let conn = database.tracked.db.conn();
-    let execute = |sql| conn.prepare_cached(sql)?.execute([]);
-    execute("BEGIN IMMEDIATE")?;
-    if Some(schema_version(conn)?) != database.schema_version {
-        return Err(CommitError::NewSchema);
-    }
-    room.check(&database.tracked.db, batch)?;
+    let conn = begin(database, batch, room)?;
     let mut insert = Insert::prepare(conn, database.id_column)?;
     let is_new = |pending: &&mut Pending| pending.state == PendingState::New;
     for pending in batch.iter_mut().filter(is_new) {
@@ -523,8 +498,43 @@ fn insert_all(
         }
     }
     drop(insert);
-    execute("COMMIT")?;
+    commit(conn)
+}
+
+/// Begins a transaction in which the new clicks of a batch can be stored.
+fn begin<'db>(
+    database: &'db CaptureDatabase,
+    batch: &[Pending],
+    room: &mut RoomCheck,
+) -> Result<&'db Connection, CommitError> {
+    let conn = database.tracked.db.conn();
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    if Some(schema_version(conn)?) != database.schema_version {
+        return Err(CommitError::NewSchema);
+    }
+    room.check(&database.tracked.db, batch)?;
+    Ok(conn)
+}
+
+fn commit(conn: &Connection) -> Result<(), CommitError> {
+    conn.prepare_cached("COMMIT")?.execute([])?;
     Ok(())
+}
+
+/// Finds out whether a click could be stored. After a failure it writes and syncs a page, because a broken disk shows only then:
+/// it sets the host app's own number in the header to the value that it has.
+fn try_out(
+    database: &CaptureDatabase,
+    room: &mut RoomCheck,
+    last: Outcome,
+) -> Result<(), CommitError> {
+    const NUMBER: &str = "user_version";
+    let conn = begin(database, &[], room)?;
+    if last.is_failure {
+        let number: i64 = conn.pragma_query_value(None, NUMBER, |row| row.get(0))?;
+        conn.pragma_update(None, NUMBER, number)?;
+    }
+    commit(conn)
 }
 
 /// How much more than a batch needs must be free until an outage ends, at most, in bytes: room for some hundred clicks.
@@ -539,69 +549,46 @@ struct RoomCheck {
 }
 
 impl RoomCheck {
-    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database. After a
-    /// deletion they fit into free pages of the database, and only the WAL needs space until it is cut. So half of the reserve
-    /// is enough then: otherwise a deletion, which does not make the file smaller, would not end an outage.
+    /// Checks whether the new clicks of a batch fit on the disk above the reserve: in the WAL, and then in the database.
     ///
     /// # Errors
     /// If they don't. A host app's indexes and triggers may need more than is counted here; that is counted with the next
     /// batch.
     fn check(&mut self, db: &SqliteDb, batch: &[Pending]) -> Result<(), CommitError> {
-        // An error would show again when the clicks are stored.
-        let Some(space) = DiskSpace::known_at(db.path()) else {
-            return Ok(());
-        };
         let growth = growth(db, batch)?;
         // A large batch that was refused must not refuse small ones while there is room for many of them.
         let growth = growth.max(self.refused_growth.min(growth + MARGIN_MAX));
-        let reserved = space.reserved(self.reserve);
-        let has_free_pages = free_page_bytes(db)? >= growth;
-        let enough = if has_free_pages {
-            reserved / 2
-        } else {
-            reserved
+        // An error would show again when the clicks are stored.
+        let Some(room) = ClickRoom::of(db, self.reserve, growth)? else {
+            return Ok(());
         };
-        if space.after(growth).free >= enough {
+        if room.fits(growth) {
             self.refused_growth = 0;
             return Ok(());
         }
         self.refused_growth = growth;
         let reason = format!(
             "only the reserve of {} is left on the disk (--disk-reserve); free disk space, or purge old clicks",
-            size(reserved)
+            size(room.space.reserved(self.reserve))
         );
         Err(CommitError::NoRoom {
             reason,
-            has_free_pages,
+            has_free_pages: room.has_free_pages,
         })
     }
 }
 
-fn free_page_bytes(db: &SqliteDb) -> rusqlite::Result<u64> {
-    let number = |pragma| {
-        let mut pragma = db.conn().prepare_cached(pragma)?;
-        pragma.query_row([], |row| row.get::<_, u64>(0))
-    };
-    Ok(number("PRAGMA freelist_count")? * number("PRAGMA page_size")?)
-}
-
-/// By how many bytes the database and its WAL grow, at most, when a batch is stored and the WAL copied into the database.
+/// By how many bytes the database and its WAL grow, at most, when the new clicks of a batch are stored.
 fn growth(db: &SqliteDb, batch: &[Pending]) -> rusqlite::Result<u64> {
-    let new = batch
-        .iter()
-        .filter(|pending| pending.state == PendingState::New);
-    let (mut pages, mut bytes) = (PAGES_A_BATCH, 0);
-    for Pending { click, .. } in new {
-        let texts = [click.email(), click.expert_username(), click.search_query()];
-        pages += 1;
-        bytes += ROW_BYTES + texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let (mut clicks, mut text_bytes) = (0, 0);
+    for Pending { click, state, .. } in batch {
+        if *state == PendingState::New {
+            let texts = [click.email(), click.expert_username(), click.search_query()];
+            clicks += 1;
+            text_bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
+        }
     }
-    let page_bytes: u64 = db
-        .conn()
-        .prepare_cached("PRAGMA page_size")?
-        .query_row([], |row| row.get(0))?;
-    // New pages are in the WAL and in the database.
-    Ok(db.checkpoint_growth()? + pages * page_bytes + 2 * bytes)
+    batch_growth(db, clicks, text_bytes)
 }
 
 /// The statements that store a click.

@@ -61,6 +61,11 @@ pub enum Event {
         backup: bool,
         killed: Option<Killed>,
     },
+    /// `forget` or `purge` without a window, ended by SIGKILL after each of these milliseconds, and repeated until it is done.
+    Erase {
+        erasure: Erasure,
+        kills_ms: [Option<u64>; 2],
+    },
     /// `experts import` of names of this edition.
     Import { edition: usize },
     /// Another program holds the write lock.
@@ -222,12 +227,13 @@ impl Plan {
                 (self.rng.u64(10..60), reset),
             ];
         }
-        if self.one_in(25) {
+        let must_restart = self.steps == STEPS_MIN;
+        if !must_restart && self.one_in(25) {
             let ms = self.rng.u64(1..100);
             return vec![(self.rng.u64(..20), Event::Move { ms })];
         }
         let mut events = Vec::new();
-        if self.one_in(3) {
+        if must_restart || self.one_in(3) {
             let down_ms = self.rng.u64(..40);
             events.push(if self.rng.bool() {
                 Event::Kill { down_ms }
@@ -248,6 +254,13 @@ impl Plan {
                 }
             });
             events.push(Event::Reset { backup, killed });
+        } else if self.one_in(2) {
+            let erasure = Erasure {
+                window: None,
+                ..self.erasure()
+            };
+            let kills_ms = [(); 2].map(|()| self.rng.bool().then(|| self.rng.u64(1..80)));
+            events.push(Event::Erase { erasure, kills_ms });
         }
         if self.one_in(8) {
             self.editions += 1;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::plan::{Erasure, Format, IMPORTED, Question};
+use super::plan::{Click, Erasure, Format, IMPORTED, Question};
 
 /// A row of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +58,46 @@ pub fn window(hundredths: Option<(usize, usize)>, rows: &[Row]) -> Option<(&str,
     (since < until).then_some((since, until))
 }
 
+/// What the clicks have that a deletion selects, besides their time.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    lead: Option<String>,
+    expert: Option<&'static str>,
+    search: Option<&'static str>,
+}
+
+impl Selected {
+    pub fn of(erasure: &Erasure, rows: &[Row]) -> Self {
+        let lead = erasure
+            .lead
+            .and_then(|hundredth| rows.get(hundredth * rows.len() / 100));
+        Self {
+            lead: lead.map(|row| row.email.clone()),
+            expert: erasure.expert,
+            search: erasure.search,
+        }
+    }
+
+    pub fn has_click(&self, click: &Click) -> bool {
+        self.has(&click.email, click.expert, &click.query)
+    }
+
+    fn has(&self, email: &str, expert: &str, query: &str) -> bool {
+        self.lead.as_ref().is_none_or(|lead| email == lead)
+            && self.expert.is_none_or(|selected| expert == selected)
+            && self.search.is_none_or(|search| query.contains(search))
+    }
+}
+
 /// The arguments of a deletion, and which of `rows` it deletes; none if it has no conditions.
 pub fn erasure<'a>(erasure: &Erasure, rows: &'a [Row]) -> Option<(Vec<String>, Vec<&'a Row>)> {
-    let lead = erasure
-        .lead
-        .and_then(|hundredth| rows.get(hundredth * rows.len() / 100))
-        .map(|row| &*row.email);
+    let selected = Selected::of(erasure, rows);
+    let Selected {
+        lead,
+        expert,
+        search,
+    } = &selected;
     let window = window(erasure.window, rows);
-    let Erasure { expert, search, .. } = *erasure;
     let mut arguments = vec!["purge".to_owned(), "--yes".to_owned()];
     match (lead, expert, search, window) {
         (None, None, None, None) => return None,
@@ -73,6 +105,7 @@ pub fn erasure<'a>(erasure: &Erasure, rows: &'a [Row]) -> Option<(Vec<String>, V
             arguments = vec!["forget".to_owned(), "--yes".to_owned(), lead.to_uppercase()];
         }
         _ => {
+            let lead = lead.as_ref();
             arguments.extend(lead.map(|lead| format!("--email={}", lead.to_uppercase())));
             arguments.extend(expert.map(|expert| format!("--expert={expert}")));
             arguments.extend(search.map(|search| format!("--query={}", search.to_uppercase())));
@@ -84,9 +117,7 @@ pub fn erasure<'a>(erasure: &Erasure, rows: &'a [Row]) -> Option<(Vec<String>, V
     }
     let deleted = rows
         .iter()
-        .filter(|row| lead.is_none_or(|lead| row.email == lead))
-        .filter(|row| expert.is_none_or(|expert| row.expert == expert))
-        .filter(|row| search.is_none_or(|search| row.query.contains(search)))
+        .filter(|row| selected.has(&row.email, &row.expert, &row.query))
         .filter(|row| {
             window.is_none_or(|(since, until)| (since..until).contains(&&*row.created_at))
         })

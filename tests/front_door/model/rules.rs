@@ -7,14 +7,16 @@
 //! - A reset wipes every click that was answered before it began, and none that was sent after it ended. Its backup
 //!   contains exactly what it wipes. A killed reset does so or wipes nothing.
 //! - Of two clicks, one answered before the other was sent, the former has the lower id and no later time.
-//! - `forget` and `purge` delete exactly the clicks that they select, if nothing else happens.
+//! - `forget` and `purge` delete exactly the clicks that they select, if nothing else happens. Otherwise, and if they are killed
+//!   and repeated, they delete all of these that were answered before they began, none that were sent after they ended, and no
+//!   others. Their bytes are in no file then.
 //! - A report shows one state of all this between its begin and its end, in its documented order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     plan::{Click, Question},
-    reports::{Line, Row},
+    reports::{Line, Row, Selected},
 };
 
 /// A moment in the order of everything that the test observed.
@@ -71,6 +73,21 @@ pub enum Backup {
     Written(Vec<Row>),
 }
 
+/// A deletion of some clicks while other things happened.
+#[derive(Debug)]
+pub struct Erased {
+    /// Before the first of its runs, of which the last was not killed.
+    pub began: Tick,
+    pub ended: Tick,
+    pub selected: Selected,
+}
+
+impl Erased {
+    fn may_delete(&self, posted: &Posted) -> bool {
+        posted.sent < self.ended && self.selected.has_click(&posted.click)
+    }
+}
+
 /// A report that was made while other things happened.
 #[derive(Debug)]
 pub struct Look {
@@ -85,6 +102,8 @@ pub struct Look {
 pub struct Happened {
     pub posted: Vec<Posted>,
     pub reset: Option<Reset>,
+    /// Not together with a reset.
+    pub erased: Option<Erased>,
     pub looks: Vec<Look>,
     /// When the daemon that ran at the beginning of the step had ended.
     pub daemon_gone: Option<Tick>,
@@ -114,7 +133,7 @@ impl Model {
         self.killed_reset.is_some()
     }
 
-    /// Checks a step and adds it to the model. Returns the clicks that it has wiped.
+    /// Checks a step and adds it to the model. Returns the clicks that it has wiped or erased.
     pub fn check(&mut self, mut step: Happened) -> Vec<Click> {
         let mut must = self.there.clone();
         for posted in step.posted.drain(..) {
@@ -137,11 +156,15 @@ impl Model {
             Some(reset) => self.check_reset(reset, &must, &now),
             None => Numbers::new(),
         };
-        let lost = &(&must - &now) - &wiped;
+        let erased = match &step.erased {
+            Some(erased) => self.check_erased(erased, &must, &now),
+            None => Numbers::new(),
+        };
+        let lost = &(&(&must - &now) - &wiped) - &erased;
         self.check_subset(&lost, &Numbers::new(), "lost");
         self.check_order(&wiped, &step);
         for look in &step.looks {
-            let seen = self.check_look(look, &must, step.reset.as_ref());
+            let seen = self.check_look(look, &must, &step);
             self.check_subset(&seen, &(&now | &wiped), "in a report, but wiped");
         }
 
@@ -155,7 +178,7 @@ impl Model {
             reset.outcome == Wiped::Unknown && wiped.is_empty() && last_sent < Some(reset.ended)
         });
         wiped
-            .iter()
+            .union(&erased)
             .map(|number| self.posted[number].click.clone())
             .collect()
     }
@@ -252,6 +275,20 @@ impl Model {
         backup.unwrap_or(missing)
     }
 
+    /// Checks a deletion of some clicks, and returns those that it deleted of those known to be stored.
+    fn check_erased(&self, erased: &Erased, must: &Numbers, now: &Numbers) -> Numbers {
+        let missing = must - now;
+        let before = self.filter(must, |posted| {
+            self.accepted(posted.click.number) < erased.began && erased.may_delete(posted)
+        });
+        self.check_subset(
+            &before,
+            &missing,
+            "still there after a deletion that began later",
+        );
+        self.filter(&missing, |posted| erased.may_delete(posted))
+    }
+
     /// Checks that the wiped clicks and then the stored ones are in the order that the clients observed.
     fn check_order(&self, wiped: &Numbers, step: &Happened) {
         let backup = match &step.reset {
@@ -276,8 +313,8 @@ impl Model {
         }
     }
 
-    /// Checks a report, and returns its clicks that no reset can have wiped.
-    fn check_look(&self, look: &Look, must: &Numbers, reset: Option<&Reset>) -> Numbers {
+    /// Checks a report, and returns its clicks that nothing can have deleted.
+    fn check_look(&self, look: &Look, must: &Numbers, step: &Happened) -> Numbers {
         let rows: Vec<usize> = look
             .lines
             .iter()
@@ -295,7 +332,9 @@ impl Model {
         }
         check_look_order(look);
 
+        let reset = step.reset.as_ref();
         let reset = reset.filter(|reset| reset.outcome != Wiped::Nothing);
+        let erased = step.erased.as_ref();
         let surely_wiped = |posted: &Posted| {
             reset.is_some_and(|reset| {
                 reset.outcome != Wiped::Unknown
@@ -305,6 +344,8 @@ impl Model {
         };
         let maybe_wiped = |posted: &Posted| {
             reset.is_some_and(|reset| reset.began < look.ended && posted.sent < reset.ended)
+                || erased
+                    .is_some_and(|erased| erased.began < look.ended && erased.may_delete(posted))
         };
         let is_asked = |posted: &Posted| {
             look.question
@@ -337,6 +378,7 @@ impl Model {
         self.check_subset(&must, &seen, "stored, but not in the report");
         self.filter(&seen, |posted| {
             reset.is_none_or(|reset| posted.sent > reset.ended)
+                && erased.is_none_or(|erased| !erased.may_delete(posted))
         })
     }
 

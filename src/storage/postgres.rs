@@ -1,0 +1,204 @@
+//! The PostgreSQL engine: a database of a server, whose tables a host app or `leadclicks schema` has made.
+//!
+//! Statements are never prepared by name and no setting is changed for a session, so that everything works behind a pooler
+//! that gives each transaction another connection.
+
+pub(super) mod backup;
+pub(super) mod capture;
+mod connect;
+mod experts;
+pub(super) mod feed;
+pub(super) mod forget;
+pub(super) mod health;
+mod insert;
+mod password;
+pub(super) mod purge;
+pub(super) mod reset;
+mod schema;
+mod select;
+mod tls;
+
+use std::{cell::Cell, ops::ControlFlow};
+
+use tokio::runtime::{self, Runtime};
+use tokio_postgres::{
+    Client, Row,
+    types::{ToSql, Type},
+};
+
+use super::{Cause, Error};
+pub(crate) use connect::ServerUrl;
+use connect::Session;
+use schema::ClicksTable;
+
+/// How many rows are fetched at a time. At some 100 bytes a row they take little memory, and the time of a round trip is
+/// small against that of the rows.
+const FETCHED_ROWS: u32 = 4_000;
+
+/// Parameters of a statement with their types, so that the server need not be asked for them.
+type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
+
+/// An open database of a server, whose `lead_clicks` table has every column that leadclicks needs.
+#[derive(Debug)]
+pub(crate) struct PostgresDb {
+    runtime: Runtime,
+    client: Client,
+    url: ServerUrl,
+    clicks: ClicksTable,
+    is_in_transaction: Cell<bool>,
+    /// How many cursors were opened, for their names.
+    cursors: Cell<u64>,
+}
+
+impl PostgresDb {
+    /// Connects to read, also from a standby.
+    ///
+    /// # Errors
+    /// If no server of the URL accepts the connection, or if the `lead_clicks` table lacks a column.
+    pub(crate) fn open_for_report(url: &ServerUrl) -> Result<Self, Error> {
+        Self::open(url, Session::Any)
+    }
+
+    /// Connects to change rows.
+    ///
+    /// # Errors
+    /// As [`PostgresDb::open_for_report`], and if no server of the URL accepts changes.
+    pub(crate) fn open_for_change(url: &ServerUrl) -> Result<Self, Error> {
+        Self::open(url, Session::ReadWrite)
+    }
+
+    /// As [`PostgresDb::open_for_change`], to store clicks.
+    ///
+    /// # Errors
+    /// As [`PostgresDb::open_for_change`], and when the `lead_clicks` table requires a column that a click does not have.
+    pub(crate) fn open_for_import(url: &ServerUrl) -> Result<Self, Error> {
+        let db = Self::open(url, Session::ReadWrite)?;
+        db.run(|| db.runtime.block_on(schema::check_takes_clicks(&db.client)))?;
+        Ok(db)
+    }
+
+    fn open(url: &ServerUrl, session: Session) -> Result<Self, Error> {
+        let open = || {
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(Cause::Unusable)?;
+            let connected = runtime.block_on(url.connect(session, 0))?;
+            runtime.spawn(connected.connection);
+            let clicks = runtime.block_on(ClicksTable::read(&connected.client))?;
+            Ok(Self {
+                runtime,
+                client: connected.client,
+                url: url.clone(),
+                clicks,
+                is_in_transaction: Cell::new(false),
+                cursors: Cell::new(0),
+            })
+        };
+        open().map_err(|cause| Error::named(url.to_string(), cause))
+    }
+
+    /// The URL without a password.
+    pub(crate) fn name(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// Adds the name of the database to the errors of `work`.
+    fn run<T>(&self, work: impl FnOnce() -> Result<T, Cause>) -> Result<T, Error> {
+        work().map_err(|cause| Error::named(self.name(), cause))
+    }
+
+    fn query(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Vec<Row>, Cause> {
+        Ok(self
+            .runtime
+            .block_on(self.client.query_typed(sql, parameters))?)
+    }
+
+    /// The only row of the result.
+    fn query_one(&self, sql: &str, parameters: &Parameters<'_>) -> Result<Row, Cause> {
+        Ok(self
+            .runtime
+            .block_on(self.client.query_typed_one(sql, parameters))?)
+    }
+
+    /// Returns the number of rows that the statement changed.
+    fn execute(&self, sql: &str, parameters: &Parameters<'_>) -> Result<u64, Cause> {
+        Ok(self
+            .runtime
+            .block_on(self.client.execute_typed(sql, parameters))?)
+    }
+
+    fn batch(&self, sql: &str) -> Result<(), Cause> {
+        Ok(self.runtime.block_on(self.client.batch_execute(sql))?)
+    }
+
+    /// Runs `work` in a read transaction, so that all it reads is as of the same commit. Inside another transaction it joins
+    /// that one.
+    ///
+    /// # Errors
+    /// Those of `work`, and if the server can't be asked.
+    pub(crate) fn snapshot<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.is_in_transaction.get() {
+            return work(self);
+        }
+        self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", work)
+    }
+
+    /// Runs `work` in a transaction. An error rolls back.
+    ///
+    /// # Errors
+    /// Those of `work`, and if the server can't be asked or can't commit.
+    fn write<T>(&self, work: impl FnOnce(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", work)
+    }
+
+    fn transaction<T>(
+        &self,
+        begin: &str,
+        work: impl FnOnce(&Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.run(|| self.batch(begin))?;
+        self.is_in_transaction.set(true);
+        let done = work(self);
+        self.is_in_transaction.set(false);
+        match done {
+            Ok(value) => self.run(|| self.batch("COMMIT")).map(|()| value),
+            Err(error) => {
+                // The first error is the useful one. Closing the connection rolls back in any case.
+                let _ = self.batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    /// Calls `row` with each row of a query until it returns `Break`. Rows are fetched in small numbers, so neither side needs
+    /// memory for all. Only inside [`PostgresDb::snapshot`] or [`PostgresDb::write`].
+    fn for_each_row(
+        &self,
+        sql: &str,
+        parameters: &Parameters<'_>,
+        mut row: impl FnMut(&Row) -> Result<ControlFlow<()>, Cause>,
+    ) -> Result<(), Cause> {
+        let cursor = format!("leadclicks_{}", self.cursors.get());
+        self.cursors.set(self.cursors.get() + 1);
+        self.execute(
+            &format!("DECLARE {cursor} NO SCROLL CURSOR FOR {sql}"),
+            parameters,
+        )?;
+        let fetch = format!("FETCH {FETCHED_ROWS} FROM {cursor}");
+        loop {
+            let rows = self.query(&fetch, &[])?;
+            for fetched in &rows {
+                if row(fetched)?.is_break() {
+                    return self.batch(&format!("CLOSE {cursor}"));
+                }
+            }
+            if rows.len() < FETCHED_ROWS as usize {
+                return self.batch(&format!("CLOSE {cursor}"));
+            }
+        }
+    }
+}

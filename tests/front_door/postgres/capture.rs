@@ -1,0 +1,240 @@
+//! Clicks on their way into a server.
+
+use std::{
+    process::{Command, Stdio},
+    thread,
+};
+
+use super::server::{Server, ServerSite};
+use crate::support::{Daemon, FAILING, Ran, WORKING, assert_unavailable, post_request};
+
+/// Posts these clicks at the same time, while the table is locked, so that they become one batch or two. Returns the statuses.
+fn post_together(server: &ServerSite, daemon: &Daemon, emails: &[String]) -> Vec<u16> {
+    let mut locker = server.psql(&["--quiet", "--tuples-only", "--no-align"]);
+    locker.stdin(Stdio::piped());
+    let mut locker = locker.spawn().unwrap();
+    let mut stdin = locker.stdin.take().unwrap();
+    std::io::Write::write_all(
+        &mut stdin,
+        b"BEGIN; LOCK TABLE lead_clicks IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n",
+    )
+    .unwrap();
+    assert_eq!(
+        crate::support::first_line(locker.stdout.take().unwrap()),
+        "locked\n"
+    );
+    let answers = thread::scope(|scope| {
+        let posts: Vec<_> = emails
+            .iter()
+            .map(|email| scope.spawn(move || daemon.post(email, "jdoe", "").status))
+            .collect();
+        // They wait by now for the first of them, or soon join the queue.
+        server.wait_until("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted");
+        drop(stdin);
+        let statuses = posts.into_iter().map(|post| post.join().unwrap());
+        statuses.collect()
+    });
+    assert!(locker.wait().unwrap().success());
+    answers
+}
+
+fn emails(count: usize) -> Vec<String> {
+    (0..count)
+        .map(|number| format!("lead{number}@example.com"))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_click_is_stored_once_however_often_it_is_sent() {
+    let server = ServerSite::new();
+    let daemon = server.daemon(&[]);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "tax").status, 202);
+    let repeated = r#"{"email":"joe@example.com","expert_username":"jdoe","search_query":"","click_id":"0190a0de-1111-7000-8000-000000000001","age_ms":90000}"#;
+    for _ in 0..3 {
+        let answer = daemon.connect().send(&post_request(repeated));
+        assert_eq!(answer.status, 202);
+    }
+    // Another daemon knows it too.
+    let other = server.daemon(&[]);
+    assert_eq!(other.connect().send(&post_request(repeated)).status, 202);
+    let stored = server.sql(
+        "SELECT email, expert_username, search_query, click_id IS NOT NULL, round(extract(epoch FROM now() - created_at) / 60)
+         FROM lead_clicks ORDER BY email",
+    );
+    assert_eq!(
+        stored,
+        "jane@example.com|jdoe|tax|t|0\njoe@example.com|jdoe||t|2\n"
+    );
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL and faketime; tests/run runs it"]
+fn the_clock_of_the_server_dates_the_clicks() {
+    let server = ServerSite::new();
+    let mut command = Command::new("faketime");
+    command
+        .args(["-f", "+400d", env!("CARGO_BIN_EXE_leadclicksd")])
+        .env("LEADCLICKS_DB", server.url());
+    let daemon = Daemon::start_on_own_database(command, &server.site, &[]);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    let age = "SELECT abs(extract(epoch FROM now() - created_at)) < 60 FROM lead_clicks";
+    assert_eq!(server.sql(age), "t\n");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_click_that_the_table_rejects_is_422_alone() {
+    const TRIGGER: &str = "
+        CREATE FUNCTION reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF new.email LIKE 'lead5%' THEN RAISE 'no % please', new.email USING DETAIL = new.email; END IF;
+            IF new.email LIKE 'lead6%' THEN RETURN NULL; END IF;
+            RETURN new;
+        END $$;
+        CREATE TRIGGER reject BEFORE INSERT ON lead_clicks FOR EACH ROW EXECUTE FUNCTION reject();";
+    for (schema, table) in [
+        ("", "its own table"),
+        (
+            "ALTER TABLE lead_clicks DROP COLUMN click_id",
+            "without ids",
+        ),
+    ] {
+        let server = ServerSite::new();
+        server.sql(schema);
+        server.sql(TRIGGER);
+        server
+            .sql("ALTER TABLE lead_clicks ADD CONSTRAINT no_seven CHECK (email NOT LIKE 'lead7%')");
+        server
+            .sql("CREATE UNIQUE INDEX one_of_eight ON lead_clicks ((1)) WHERE email LIKE 'lead8%'");
+        let daemon = server.daemon(&[]);
+        let emails = emails(100);
+        let statuses = post_together(&server, &daemon, &emails);
+        let rejected = |prefix: &str| {
+            let pairs = emails.iter().zip(&statuses);
+            pairs
+                .filter(|(email, status)| email.starts_with(prefix) && **status == 422)
+                .count()
+        };
+        assert_eq!(
+            ["lead5", "lead6", "lead7", "lead8"].map(rejected),
+            [11, 11, 11, 10],
+            "{table}"
+        );
+        let stored = statuses.iter().filter(|status| **status == 202).count();
+        assert_eq!(stored, 57, "{table}: {statuses:?}");
+        assert_eq!(
+            server.sql("SELECT count(*), count(DISTINCT email) FROM lead_clicks"),
+            "57|57\n"
+        );
+        let (_, log) = daemon.stop();
+        let rejections: Vec<&str> = log
+            .lines()
+            .filter_map(|line| Some(line.split_once("not logged ")?.1))
+            .collect();
+        let mut rejections: Vec<String> = rejections.iter().map(ToString::to_string).collect();
+        rejections.sort();
+        assert_eq!(
+            rejections,
+            [
+                "reason=\"SQLSTATE 23505, constraint one_of_eight\"",
+                "reason=\"SQLSTATE 23514, constraint no_seven\"",
+                "reason=\"SQLSTATE P0001\"",
+                "reason=\"ignored by a trigger or rule\"",
+            ],
+            "{log}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_sequence_behind_its_rows_is_503_and_logged_with_the_next_step() {
+    let server = ServerSite::new();
+    server.sql(
+        "INSERT INTO lead_clicks (id, email, expert_username) SELECT n, 'jane@example.com', 'jdoe' FROM generate_series(1, 50) n",
+    );
+    let daemon = server.daemon(&[]);
+    assert_unavailable(&daemon.post("joe@example.com", "jdoe", ""));
+    assert_unavailable(&daemon.post("joe@example.com", "jdoe", ""));
+    server.sql(
+        "SELECT setval(pg_get_serial_sequence('lead_clicks', 'id'), max(id)) FROM lead_clicks",
+    );
+    assert_eq!(daemon.post("joe@example.com", "jdoe", "").status, 202);
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(FAILING).count(), 1, "{log}");
+    assert_eq!(log.matches(WORKING).count(), 1, "{log}");
+    assert!(
+        log.contains(
+            "reason=\"SQLSTATE 23505, constraint lead_clicks_pkey: the sequence of lead_clicks.id is behind its rows; run SELECT \
+             setval(pg_get_serial_sequence('lead_clicks', 'id'), max(id)) FROM lead_clicks\""
+        ),
+        "{log}"
+    );
+    assert_eq!(
+        server.sql("SELECT count(*) FROM lead_clicks WHERE email = 'joe@example.com'"),
+        "1\n"
+    );
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn the_daemon_refuses_to_start_on_a_table_that_does_not_take_clicks() {
+    const GRANT: &str = "; grant it as docs/postgresql.md shows";
+    let owner = "in the program that owns the database";
+    for (sql, user, fault) in [
+        ("DROP TABLE lead_clicks", "admin", "no table lead_clicks; check --db and the search_path of the user, or create it with `leadclicks schema | psql`".to_owned()),
+        ("ALTER TABLE lead_clicks DROP COLUMN email", "admin", format!("the table lead_clicks has no column email; add it {owner}")),
+        ("ALTER TABLE lead_clicks ADD COLUMN page text NOT NULL", "admin", format!("lead_clicks.page is NOT NULL without a default, so no click could be stored; give it a default {owner}")),
+        ("ALTER TABLE lead_clicks ALTER COLUMN created_at TYPE text", "admin", "lead_clicks.created_at has an unsupported type; make it timestamptz".to_owned()),
+        ("ALTER TABLE lead_clicks ALTER COLUMN click_id TYPE integer USING 0", "admin", "lead_clicks.click_id has an unsupported type; make it uuid".to_owned()),
+        ("ALTER TABLE lead_clicks DROP CONSTRAINT lead_clicks_click_id_key", "admin", "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with `CREATE UNIQUE INDEX ON lead_clicks (click_id)`".to_owned()),
+        ("ALTER TABLE lead_clicks RENAME TO clicks; CREATE VIEW lead_clicks AS SELECT * FROM clicks", "admin", format!("lead_clicks is a view, so nothing confirms that a click is stored; make it a table {owner}")),
+        ("CREATE ROLE nobody_in_particular LOGIN", "nobody_in_particular", format!("permission denied for table lead_clicks{GRANT}")),
+    ] {
+        let server = ServerSite::new();
+        server.sql(sql);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env("LEADCLICKS_DB", server.url_of(user));
+        let shown = server.shown().replace("admin@", &format!("{user}@"));
+        Ran::of(command).assert(1, "", &format!("leadclicksd: {shown}: {fault}\n"));
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn the_daemon_refuses_to_start_where_a_202_would_not_be_durable() {
+    let not_durable = |server: &ServerSite, setting: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+        command
+            .args(["--listen", "127.0.0.1:0"])
+            .env("LEADCLICKS_DB", server.url());
+        let fault = format!(
+            "{setting} is off, so a click that was answered 202 could be lost; set it to on in postgresql.conf, or for the \
+             user with ALTER ROLE"
+        );
+        Ran::of(command).assert(
+            1,
+            "",
+            &format!("leadclicksd: {}: {fault}\n", server.shown()),
+        );
+    };
+    let server = ServerSite::new();
+    let database = server.name();
+    server.sql(&format!(
+        "ALTER DATABASE {database} SET synchronous_commit = off"
+    ));
+    not_durable(&server, "synchronous_commit");
+    let unsynced = ServerSite::on(Server::start("fsync = off"));
+    not_durable(&unsynced, "fsync");
+    let latin = ServerSite::with_encoding("SQL_ASCII");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .env("LEADCLICKS_DB", latin.url());
+    let fault = "the database has the encoding SQL_ASCII, which cannot store every click; create it with ENCODING 'UTF8'";
+    Ran::of(command).assert(1, "", &format!("leadclicksd: {}: {fault}\n", latin.shown()));
+}
