@@ -10,6 +10,9 @@ function staysSmall(): Plugin {
     generateBundle(_, bundle) {
       for (const output of Object.values(bundle)) {
         if (output.type !== "chunk") continue;
+        // bin/notices says so.
+        const foreign = output.moduleIds.filter((id) => id.includes("node_modules"));
+        if (foreign.length > 0) this.error(`${output.fileName} contains code of others: ${foreign.join(", ")}`);
         const bytes = gzipSync(output.code).byteLength;
         this.info(`${output.fileName} has ${bytes} bytes gzipped, of ${GZIPPED_BYTES_MAX}`);
         if (bytes >= GZIPPED_BYTES_MAX) {

@@ -20,12 +20,21 @@ mod zone;
 #[cfg(fuzzing)]
 pub use period::{ParsePeriodError, Period};
 
-use std::{fmt, io::Write};
+use std::{fmt, io::Write, sync::LazyLock};
 
 use crate::text::visible;
 
 /// The database that both programs use if none is given.
 const DB_DEFAULT: &str = "leadclicks.db";
+
+/// The version, with the commit if bin/release has built the program.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    match option_env!("LEADCLICKS_COMMIT") {
+        Some(commit) => format!("{version} ({commit})"),
+        None => version.to_owned(),
+    }
+});
 
 /// The error for a variable that is set but empty. It is not the same as an unset one: if a script has lost the path of
 /// its database, nothing should be stored or deleted in another.

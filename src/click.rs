@@ -34,7 +34,8 @@ pub struct Click {
 
 impl Click {
     /// Makes a click: `email` and `expert_username` get their [canonical](canonical_email) [form](canonical_username), to which
-    /// the rules apply, and `search_query` is kept exactly as it is.
+    /// the rules apply. `search_query` is kept as it is, with one exception: U+0000, which PostgreSQL can't store, becomes
+    /// U+FFFD.
     ///
     /// # Errors
     /// One [`Violation`] for each field that breaks its rule, in the order of the parameters.
@@ -65,7 +66,7 @@ impl Click {
         Ok(Self {
             email: email.into_owned(),
             expert_username: expert_username.into_owned(),
-            search_query,
+            search_query: without_nul(search_query),
         })
     }
 
@@ -81,10 +82,20 @@ impl Click {
         &self.expert_username
     }
 
-    /// What the lead had searched for; at most [`SEARCH_QUERY_CHARS_MAX`] characters, any of them.
+    /// What the lead had searched for; at most [`SEARCH_QUERY_CHARS_MAX`] characters, any of them but U+0000.
     #[must_use]
     pub fn search_query(&self) -> &str {
         &self.search_query
+    }
+}
+
+/// Text with U+FFFD instead of U+0000, which PostgreSQL can't store.
+#[must_use]
+pub fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
     }
 }
 
@@ -265,11 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn a_click_has_the_canonical_email_and_username_and_the_query_as_typed() {
+    fn a_click_has_the_canonical_email_and_username_and_the_query_as_typed_without_nul() {
         let click = Click::new("  Jané@Example.COM\n", " JDoe ", " As Typed ".to_owned()).unwrap();
         assert_eq!(click.email(), "jané@example.com");
         assert_eq!(click.expert_username(), "JDoe");
         assert_eq!(click.search_query(), " As Typed ");
+        let click = Click::new("a@b", "jdoe", "\0a\0".to_owned()).unwrap();
+        assert_eq!(click.search_query(), "\u{fffd}a\u{fffd}");
         let click = Click::new("\u{feff}JANÉ@example.com", "zoe\u{308}", String::new()).unwrap();
         assert_eq!(click.email(), "jané@example.com");
         assert_eq!(click.expert_username(), "zoë");
@@ -374,7 +387,7 @@ mod tests {
                 prop_assert_eq!(click.email().matches('@').count(), 1);
                 prop_assert!(!click.email().contains(|c: char| c.is_control() || c.is_whitespace()));
                 prop_assert!(!click.expert_username().contains(char::is_control));
-                prop_assert_eq!(click.search_query(), query);
+                prop_assert_eq!(click.search_query(), query.replace('\0', "\u{fffd}"));
             }
         }
     }

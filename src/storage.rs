@@ -39,7 +39,11 @@ pub(crate) use rows::{
     Columns, NewClicks, NumberedClick, OnInvalidTime, Order, Query, StoredClick,
 };
 pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
-pub(crate) use sqlite::{backup::BackupContent, pace::Pace};
+pub(crate) use sqlite::{
+    backup::BackupContent,
+    pace::Pace,
+    restore::{DatabaseContent, Restore, Restored},
+};
 
 #[cfg(feature = "postgres")]
 use postgres::PostgresDb;
@@ -70,6 +74,8 @@ pub(crate) struct Leftovers {
     pub(crate) wal: Option<PathBuf>,
     /// Unfinished backups and reports of programs that were killed.
     pub(crate) copies: Vec<PathBuf>,
+    /// Databases that a restore has replaced.
+    pub(crate) replaced: Vec<PathBuf>,
 }
 
 /// How a checkpoint of the WAL ended.
@@ -197,6 +203,13 @@ pub(crate) enum ImportLock {
 /// Reads the clicks of a database as they arrive, each once, in the order in which they were stored. The engines say what may
 /// be missed.
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "postgres",
+    expect(
+        clippy::large_enum_variant,
+        reason = "a process has one, which it never moves"
+    )
+)]
 pub(crate) enum Feed {
     Sqlite(sqlite::feed::Feed),
     #[cfg(feature = "postgres")]
@@ -458,7 +471,7 @@ impl Db {
                 sqlite::backup::write(db, path, progress)
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(db) => postgres::backup::write(db, path, progress),
+            Self::Postgres(db) => Err(db.error_of_backup(path)),
         }
     }
 
@@ -483,9 +496,11 @@ impl Db {
         backup: Option<&Path>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<TableRows>, Error> {
-        with_engine!(self, |db, engine| engine::reset::reset(
-            db, backup, progress
-        ))
+        match self {
+            Self::Sqlite(db) => sqlite::reset::reset(db, backup, progress),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::reset::reset(db, backup),
+        }
     }
 
     /// The rows of one person in [`TABLES`], as far as they have a column `email`: those whose email has the canonical form
@@ -512,8 +527,24 @@ impl Db {
         ))
     }
 
+    /// The schemas that [`Db::search`] does not search, because they are not in the search path of a server's user.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(clippy::unnecessary_wraps, reason = "a server is asked")
+    )]
+    pub(crate) fn unsearched_schemas(&self) -> Result<Vec<String>, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(db) => postgres::forget::unsearched_schemas(db),
+        }
+    }
+
     /// Deletes the rows `found` by [`Db::find_rows_of`], and those that got the same spellings since, in as many short
-    /// transactions as they need, between which other programs can write. Calls `after_batch`
+    /// transactions as they need, between which other programs can write, or in one for which they need not wait. Calls `after_batch`
     /// with the number of rows deleted so far, and ends if it returns `Break`. [`Db::erase_remains`] must follow.
     ///
     /// # Errors
@@ -632,6 +663,25 @@ impl Db {
             Self::Sqlite(db) => db.empty_wal(),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(Checkpoint::Finished),
+        }
+    }
+
+    /// Whether a deletion leaves no copy, so that the rows are gone for good.
+    pub(crate) fn deletes_for_good(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
+    /// The statement by which a server rewrites `tables` without the rows that were deleted from them; none if no such rows are
+    /// left there.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(unused_variables, reason = "only a server keeps such rows")
+    )]
+    pub(crate) fn rewrite_statement(&self, tables: &[&str]) -> Option<String> {
+        match self {
+            Self::Sqlite(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => (!tables.is_empty()).then(|| postgres::erase::rewrite(tables)),
         }
     }
 

@@ -13,6 +13,7 @@ mod man;
 mod purge;
 mod report;
 mod reset;
+mod restore;
 mod schema;
 mod summary;
 mod tips;
@@ -27,7 +28,9 @@ use clap::{
 };
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, db_path, empty_variable, failure::Failure, pager, print_error, signals};
+use super::{
+    DB_DEFAULT, VERSION, db_path, empty_variable, failure::Failure, pager, print_error, signals,
+};
 use crate::{interrupt, storage::DbLocation};
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
@@ -36,7 +39,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 ///
 /// Reads the database in which leadclicksd stores clicks, also while the daemon runs.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicks", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "leadclicks", version = VERSION.as_str(), after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Database file
     #[arg(
@@ -69,7 +72,7 @@ Exit codes:
   0      done
   1      failed, or check found a problem
   2      wrong usage
-  3      not confirmed, so nothing was deleted
+  3      not confirmed, so nothing was changed
   4      check found warnings only
   128+n  ended by signal n: 130 by Ctrl-C, 143 by SIGTERM";
 
@@ -82,6 +85,7 @@ enum Command {
     Experts(experts::ExpertsCommand),
     Check(check::CheckArgs),
     Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Import(import::ImportArgs),
     Forget(forget::ForgetArgs),
     Purge(purge::PurgeArgs),
@@ -130,6 +134,7 @@ impl Cli {
             Command::Experts(command) => experts::run(&db()?, command),
             Command::Check(args) => check::run(&db()?, args, now),
             Command::Backup(args) => backup::run(&db()?, args),
+            Command::Restore(args) => restore::run(&db()?, args, now),
             Command::Import(args) => import::run(&db()?, args),
             Command::Forget(args) => forget::run(&db()?, args),
             Command::Purge(args) => purge::run(&db()?, args, now),

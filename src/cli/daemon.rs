@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use self::settings::Setting;
-use super::{DB_DEFAULT, db_path, empty_variable, print_error, systemd};
+use super::{DB_DEFAULT, VERSION, db_path, empty_variable, print_error, systemd};
 use crate::{
     capture::{
         self, Address, CONNECTIONS_MAX, Listener, Origin, RateLimit, Settings, SocketMode,
@@ -68,7 +68,7 @@ Exit codes:
 /// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
 /// signal ends the daemon at once. SIGHUP is logged and ignored.
 #[derive(Debug, Parser)]
-#[command(name = "leadclicksd", version, after_help = AFTER_HELP)]
+#[command(name = "leadclicksd", version = VERSION.as_str(), after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The database file
     #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
@@ -146,7 +146,7 @@ pub(crate) struct Cli {
     )]
     rate_limit: RateLimit,
     /// Disk space to leave free, such as 64MiB, 1GB or off; by default 16MiB, or a tenth of the file system if that is less.
-    /// Below it clicks are answered 503, so that there is room to delete old ones
+    /// Below it clicks are answered 503, so that there is room to delete old ones. Not for a server
     #[arg(
         long,
         value_name = "SIZE",
@@ -269,6 +269,9 @@ fn parse() -> (Cli, DbLocation, Vec<Setting>) {
     });
     // Not in clap, whose error would repeat a URL with its password.
     let db = db_path::location(&cli.db).unwrap_or_else(|fault| wrong_usage(&fault));
+    if let Err(fault) = db_path::disk_reserve(&db, cli.disk_reserve) {
+        wrong_usage(&fault);
+    }
     if let Some(path) = cli.health_path.as_ref()
         && cli.paths.contains(path)
     {

@@ -2,7 +2,7 @@
 
 use std::{env, path::Path};
 
-use crate::storage::DbLocation;
+use crate::storage::{DbLocation, DiskReserve};
 
 /// The schemes of URLs that PostgreSQL's own programs take.
 const SERVER_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
@@ -33,6 +33,31 @@ pub(super) fn location(db: &Path) -> Result<DbLocation, String> {
     }
 }
 
+/// The disk reserve of a database, which is that of a file.
+///
+/// # Errors
+/// If one is given for a server.
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(clippy::unnecessary_wraps, reason = "there are only files")
+)]
+pub(super) fn disk_reserve(
+    db: &DbLocation,
+    given: Option<DiskReserve>,
+) -> Result<DiskReserve, String> {
+    match db {
+        DbLocation::File(_) => Ok(given.unwrap_or_default()),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) if given.is_some() => Err(
+            "--disk-reserve is for a database file, and a server watches its own disk; leave it and the variable \
+             LEADCLICKS_DISK_RESERVE out"
+                .to_owned(),
+        ),
+        #[cfg(feature = "postgres")]
+        DbLocation::Server(_) => Ok(DiskReserve::default()),
+    }
+}
+
 /// Whether a URL contains a password, before the host or in a parameter.
 fn has_password(url: &str) -> bool {
     let (_, rest) = url.split_once("://").unwrap_or(("", url));
@@ -57,6 +82,15 @@ fn fault(db: &Path) -> Option<String> {
             return Some(instead("--db has quotes around the path", inner));
         }
     }
+    let is_setting = |word: &str| {
+        CONNECTION_SETTINGS
+            .iter()
+            .any(|name| word.starts_with(name))
+    };
+    if text.split(' ').any(is_setting) {
+        // Without the rest, which may contain a password.
+        return Some(NOT_A_SERVER_URL.to_owned());
+    }
     let (scheme, rest) = text.split_once(':')?;
     // SQLAlchemy names a driver after a plus.
     let dialect = scheme.split('+').next().unwrap_or(scheme).to_lowercase();
@@ -69,14 +103,17 @@ fn fault(db: &Path) -> Option<String> {
             rest.strip_prefix("sqlite:").unwrap_or_default(),
         )),
         // Without the rest, which may contain a password.
-        "postgres" | "postgresql" => Some(
-            "--db is not the URL of a PostgreSQL database; write postgres://USER@HOST/NAME"
-                .to_owned(),
-        ),
+        "postgres" | "postgresql" => Some(NOT_A_SERVER_URL.to_owned()),
         _ if rest.starts_with("//") => Some(instead(URL, "")),
         _ => None,
     }
 }
+
+/// The other form in which PostgreSQL's own programs take a database: `host=db.example.com user=jane dbname=app`.
+const CONNECTION_SETTINGS: [&str; 5] = ["host=", "hostaddr=", "dbname=", "user=", "password="];
+
+const NOT_A_SERVER_URL: &str =
+    "--db is not the URL of a PostgreSQL database; write postgres://USER@HOST/NAME";
 
 const URL: &str = "--db takes the path of a file, not a URL";
 
@@ -146,6 +183,8 @@ mod tests {
         for given in [
             "postgresql+psycopg://jane:secret@db.example.com/app",
             "postgres:jane:secret@db.example.com/app",
+            "host=db.example.com user=jane password=secret dbname=app",
+            "dbname=app password=secret",
         ] {
             assert_eq!(
                 fault(Path::new(given)).as_deref(),
@@ -168,6 +207,8 @@ mod tests {
             "2026-11-01T10:00.db",
             "c:app.db",
             "postgres.db",
+            "./host=db.example.com",
+            "user.db",
             "",
         ] {
             assert_eq!(fault(Path::new(path)), None, "{path}");

@@ -29,6 +29,9 @@ pub(super) enum Failure {
         _ => format!("{error};"),
     })]
     Write { path: PathBuf, error: io::Error },
+    /// What would be replaced can't be shown.
+    #[error("cannot write the output: {0}; nothing was changed")]
+    NotAnnounced(io::Error),
     #[error("{} belongs to the database; choose another --output", .0.display())]
     OverDatabase(PathBuf),
     #[error("cannot import {}: {error}", match path {

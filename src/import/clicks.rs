@@ -609,7 +609,7 @@ mod tests {
             [[
                 "amy@example.com",
                 "jdoe",
-                "'=\0\n",
+                "'=\u{fffd}\n",
                 "2026-11-01T09:00:00.000000Z"
             ]]
         );

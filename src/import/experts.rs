@@ -7,7 +7,7 @@ use std::{
 
 use super::{BadLines, ImportError, check_row, field_text, source::Source};
 use crate::{
-    click::{canonical_username, expert_username_rule, longest},
+    click::{canonical_username, expert_username_rule, longest, without_nul},
     expert::Expert,
     text::spreadsheet::Cells,
 };
@@ -77,8 +77,8 @@ fn read_expert(record: &csv::ByteRecord, columns: [usize; 3]) -> Result<Expert, 
     let [username, first_name, last_name] = columns;
     let expert = Expert {
         username: canonical_username(&trimmed(record, username)?).into_owned(),
-        first_name: trimmed(record, first_name)?,
-        last_name: trimmed(record, last_name)?,
+        first_name: without_nul(trimmed(record, first_name)?),
+        last_name: without_nul(trimmed(record, last_name)?),
     };
     expert_username_rule(&expert.username).map_err(|rule| format!("the username {rule}"))?;
     for (column, name) in [

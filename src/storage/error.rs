@@ -197,6 +197,23 @@ pub(crate) enum Cause {
          `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
     )]
     NoUniqueId,
+    /// The table has rows with the next ids of its sequence. Contains the next step.
+    #[cfg(feature = "postgres")]
+    #[error("{0}")]
+    SequenceBehind(&'static str),
+    /// `lead_clicks.id` may occur twice.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.id has no unique index, so no click can be deleted alone; make it the primary key in the program \
+         that owns the database"
+    )]
+    IdNotUnique,
+    /// Another import could run at the same time, and store the same clicks.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "the connection that keeps other imports waiting was closed; check the timeouts of the server and the pooler"
+    )]
+    ImportUnlocked,
     /// The user has no right to do this. Contains the server's sentence.
     #[cfg(feature = "postgres")]
     #[error("{0}; grant it as docs/postgresql.md shows")]
@@ -216,6 +233,12 @@ pub(crate) enum Cause {
         "the file has more than 33 million pages; give it larger pages by `PRAGMA page_size` and VACUUM"
     )]
     TooManyPages,
+    /// The file can't replace a database; why.
+    #[error("cannot restore it: {0}")]
+    NotABackup(String),
+    /// The database can't be replaced; why.
+    #[error("cannot replace it: {0}; nothing was changed")]
+    NotReplaced(String),
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -239,6 +262,11 @@ impl Error {
     /// Whether the `-wal` and `-shm` files are missing, and this user may not create them.
     pub(crate) fn is_wal_missing(&self) -> bool {
         matches!(self.cause, Cause::WalMissing)
+    }
+
+    /// Whether the content of the file is the reason: it is damaged, or no database.
+    pub(super) fn is_about_content(&self) -> bool {
+        matches!(self.cause, Cause::NotADatabase) || self.is_damage() || self.is_about_sql()
     }
 
     /// Whether the file is damaged.
@@ -266,6 +294,36 @@ impl Error {
         self
     }
 
+    /// Whether another program has changed the same rows at the same moment, so that trying again helps.
+    #[cfg(feature = "postgres")]
+    pub(super) fn is_conflict(&self) -> bool {
+        use tokio_postgres::error::SqlState;
+        let Cause::Postgres(error) = &self.cause else {
+            return false;
+        };
+        let conflicts = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ];
+        error.code().is_some_and(|code| conflicts.contains(code))
+    }
+
+    /// As the reason why a file is not restored.
+    pub(super) fn of_backup(self) -> Self {
+        let reason = match self.cause {
+            Cause::NotABackup(reason) => reason,
+            Cause::Missing => "there is no such file; give the path of a backup".to_owned(),
+            Cause::NotAFile => "it is not a regular file; give the path of a backup".to_owned(),
+            Cause::NotADatabase => "it is not an SQLite database; choose another backup".to_owned(),
+            Cause::NoTable(table) => format!("it has no table {table}; choose another backup"),
+            Cause::Unusable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                "no permission to read it; run as root".to_owned()
+            }
+            Cause::Sqlite(error) => format!("{}; choose another backup", message(&error)),
+            other => other.to_string(),
+        };
+        Self::named(self.name, Cause::NotABackup(reason))
+    }
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         Self::new(path, Cause::Unusable(source))
     }

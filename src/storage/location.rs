@@ -42,6 +42,19 @@ impl DbLocation {
     }
 }
 
+impl DbLocation {
+    /// The command that copies the database into `file`; none for a file, which [`super::Db::backup`] copies.
+    pub(crate) fn dump_command(&self, file: &Path) -> Option<String> {
+        #[cfg(not(feature = "postgres"))]
+        let _ = file;
+        match self {
+            Self::File(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Server(url) => Some(url.dump_command(file)),
+        }
+    }
+}
+
 impl fmt::Display for DbLocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,9 +3,9 @@
 //! Statements are never prepared by name and no setting is changed for a session, so that everything works behind a pooler
 //! that gives each transaction another connection.
 
-pub(super) mod backup;
 pub(super) mod capture;
 mod connect;
+pub(super) mod erase;
 mod experts;
 pub(super) mod feed;
 pub(super) mod forget;
@@ -27,13 +27,17 @@ use tokio_postgres::{
 };
 
 use super::{Cause, Error};
+use crate::interrupt::CriticalSection;
 pub(crate) use connect::ServerUrl;
 use connect::Session;
-use schema::ClicksTable;
+use schema::{ClicksTable, TimeType};
 
 /// How many rows are fetched at a time. At some 100 bytes a row they take little memory, and the time of a round trip is
 /// small against that of the rows.
 const FETCHED_ROWS: u32 = 4_000;
+
+/// How often a deletion is tried if another program changes the same rows at the same moment.
+const DELETE_TRIES: u32 = 5;
 
 /// Parameters of a statement with their types, so that the server need not be asked for them.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
@@ -46,6 +50,8 @@ pub(crate) struct PostgresDb {
     url: ServerUrl,
     clicks: ClicksTable,
     is_in_transaction: Cell<bool>,
+    /// The process of the server that holds the lock of an import.
+    import_lock: Cell<Option<i32>>,
     /// How many cursors were opened, for their names.
     cursors: Cell<u64>,
 }
@@ -79,23 +85,34 @@ impl PostgresDb {
 
     fn open(url: &ServerUrl, session: Session) -> Result<Self, Error> {
         let open = || {
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(Cause::Unusable)?;
-            let connected = runtime.block_on(url.connect(session, 0))?;
-            runtime.spawn(connected.connection);
-            let clicks = runtime.block_on(ClicksTable::read(&connected.client))?;
-            Ok(Self {
-                runtime,
-                client: connected.client,
-                url: url.clone(),
-                clicks,
-                is_in_transaction: Cell::new(false),
-                cursors: Cell::new(0),
-            })
+            let mut db = Self::connect(url, session)?;
+            db.clicks = db.runtime.block_on(ClicksTable::read(&db.client))?;
+            Ok(db)
         };
         open().map_err(|cause| Error::named(url.to_string(), cause))
+    }
+
+    /// Connects without looking at the tables.
+    fn connect(url: &ServerUrl, session: Session) -> Result<Self, Cause> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Cause::Unusable)?;
+        let connected = runtime.block_on(url.connect(session, 0))?;
+        runtime.spawn(connected.connection);
+        Ok(Self {
+            runtime,
+            client: connected.client,
+            url: url.clone(),
+            // Until the table is read.
+            clicks: ClicksTable {
+                time: TimeType::WithZone,
+                click_id: None,
+            },
+            is_in_transaction: Cell::new(false),
+            import_lock: Cell::new(None),
+            cursors: Cell::new(0),
+        })
     }
 
     /// The URL without a password.
@@ -155,6 +172,36 @@ impl PostgresDb {
         self.transaction("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", work)
     }
 
+    /// Runs `work`, which deletes, in a transaction that sees one snapshot: rows that others have changed or added since are
+    /// neither counted nor deleted, not even by a foreign key that cascades. If such a row is in the way, `work` runs again.
+    /// Clicks of pages need not wait. A signal that arrives after the commit ends the program only when the deletion is reported.
+    ///
+    /// # Errors
+    /// Those of `work`, and if the server can't be asked or can't commit.
+    fn delete<T>(&self, work: impl Fn(&Self) -> Result<T, Error>) -> Result<T, Error> {
+        let once = || {
+            self.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE", |db| {
+                db.run(|| db.forbid_row_security())?;
+                let done = work(db)?;
+                CriticalSection::begin().hold_until_reported();
+                Ok(done)
+            })
+        };
+        for _ in 1..DELETE_TRIES {
+            match once() {
+                Err(error) if error.is_conflict() => {}
+                done => return done,
+            }
+        }
+        once()
+    }
+
+    /// Makes it an error for the rest of the transaction if a policy of the table hides rows from this user. Otherwise they would
+    /// be left, and nothing would say so.
+    fn forbid_row_security(&self) -> Result<(), Cause> {
+        self.batch("SET LOCAL row_security = off")
+    }
+
     fn transaction<T>(
         &self,
         begin: &str,
@@ -180,6 +227,17 @@ impl PostgresDb {
         &self,
         sql: &str,
         parameters: &Parameters<'_>,
+        row: impl FnMut(&Row) -> Result<ControlFlow<()>, Cause>,
+    ) -> Result<(), Cause> {
+        self.for_each_fetched(FETCHED_ROWS, sql, parameters, row)
+    }
+
+    /// As [`PostgresDb::for_each_row`], with so many rows at a time.
+    fn for_each_fetched(
+        &self,
+        fetched_rows: u32,
+        sql: &str,
+        parameters: &Parameters<'_>,
         mut row: impl FnMut(&Row) -> Result<ControlFlow<()>, Cause>,
     ) -> Result<(), Cause> {
         let cursor = format!("leadclicks_{}", self.cursors.get());
@@ -188,7 +246,7 @@ impl PostgresDb {
             &format!("DECLARE {cursor} NO SCROLL CURSOR FOR {sql}"),
             parameters,
         )?;
-        let fetch = format!("FETCH {FETCHED_ROWS} FROM {cursor}");
+        let fetch = format!("FETCH {fetched_rows} FROM {cursor}");
         loop {
             let rows = self.query(&fetch, &[])?;
             for fetched in &rows {
@@ -196,7 +254,7 @@ impl PostgresDb {
                     return self.batch(&format!("CLOSE {cursor}"));
                 }
             }
-            if rows.len() < FETCHED_ROWS as usize {
+            if rows.len() < fetched_rows as usize {
                 return self.batch(&format!("CLOSE {cursor}"));
             }
         }

@@ -20,6 +20,7 @@ pub(super) mod pace;
 pub(super) mod purge;
 mod recent_ids;
 pub(super) mod reset;
+pub(super) mod restore;
 mod room;
 mod schema;
 mod scrub;
@@ -70,21 +71,7 @@ impl SqliteDb {
 
     /// Whether `path` is the database, under any name, or one of the files that SQLite keeps next to it.
     pub(crate) fn owns(&self, path: &Path) -> bool {
-        let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(&self.path, suffix));
-        // A file that does not exist yet is compared by its directory and name.
-        let resolved = fs::canonicalize(path).ok().or_else(|| {
-            let path = std::path::absolute(path).ok()?;
-            Some(
-                fs::canonicalize(path.parent()?)
-                    .ok()?
-                    .join(path.file_name()?),
-            )
-        });
-        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-        files.iter().any(|file| {
-            resolved.as_ref() == Some(file)
-                || identity(path).is_some_and(|path| identity(file) == Some(path))
-        })
+        owns(&self.path, path)
     }
 
     pub(crate) fn error(&self, cause: Cause) -> Error {
@@ -232,6 +219,25 @@ fn pages_bytes(conn: &Connection) -> rusqlite::Result<u64> {
             .query_row([], |row| row.get::<_, u64>(0))
     };
     Ok(number("PRAGMA page_count")? * number("PRAGMA page_size")?)
+}
+
+/// As [`SqliteDb::owns`], for the database at `db`, an absolute path without links.
+fn owns(db: &Path, path: &Path) -> bool {
+    let files = ["", "-wal", "-shm", "-journal"].map(|suffix| path_with(db, suffix));
+    // A file that does not exist yet is compared by its directory and name.
+    let resolved = fs::canonicalize(path).ok().or_else(|| {
+        let path = std::path::absolute(path).ok()?;
+        Some(
+            fs::canonicalize(path.parent()?)
+                .ok()?
+                .join(path.file_name()?),
+        )
+    });
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    files.iter().any(|file| {
+        resolved.as_ref() == Some(file)
+            || identity(path).is_some_and(|path| identity(file) == Some(path))
+    })
 }
 
 /// A column's value as text, whatever its type: a host app may have stored any, and reports show it.

@@ -288,22 +288,43 @@ fn the_documents_name_every_command_and_flag_and_no_others() {
     let usual = BTreeSet::from(["--help", "--version"]);
     // Flags of other programs, and a style sheet's variable.
     let foreign = BTreeSet::from([
+        "--allow-downgrades",
         "--append",
         "--bin",
+        "--cap-drop",
+        "--command",
+        "--detach",
+        "--env",
         "--expert-card-accent",
         "--fuzz-dir",
         "--groups",
         "--home-dir",
         "--include-ignored",
+        "--input",
+        "--interactive",
         "--lib",
         "--locked",
         "--long",
+        "--name",
         "--now",
+        "--prefix",
         "--project",
+        "--publish",
+        "--read-only",
         "--release",
+        "--restart",
         "--sanitizer",
+        "--shell",
+        "--show",
+        "--showformat",
+        "--size",
         "--system",
         "--test",
+        "--time",
+        "--tty",
+        "--ulimit",
+        "--verify",
+        "--volume",
     ]);
     let documents = documents();
     let documented: BTreeSet<&str> = documents
@@ -393,6 +414,49 @@ fn every_message_that_the_tables_of_faults_quote_exists() {
         }
     }
     assert!(count > 10, "only {count} messages");
+}
+
+#[test]
+fn all_files_that_name_the_version_name_the_same() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, text) in [
+        (
+            "frontend/package.json",
+            format!("\n  \"version\": \"{version}\",\n"),
+        ),
+        (
+            "frontend/package-lock.json",
+            format!("\n  \"version\": \"{version}\",\n"),
+        ),
+        (
+            "bin/container/compose.yaml",
+            format!("image: leadclicks:{version}\n"),
+        ),
+        ("CHANGELOG.md", format!("\n## [{version}]\n")),
+        (
+            "docs/deployment.md",
+            format!("/leadclicks_{version}-1_amd64.deb"),
+        ),
+        (
+            "docs/deployment.md",
+            format!("/leadclicks-{version}-x86_64-container.tar"),
+        ),
+        ("docs/deployment.md", format!(" leadclicks:{version}\n")),
+        ("docs/platforms.md", format!("/leadclicks:{version}\"\n")),
+        (
+            "docs/upgrade.md",
+            format!("/leadclicks_{version}-1_amd64.deb"),
+        ),
+        (
+            "docs/browser-integration.md",
+            format!("/leadclicks-{version}.tgz"),
+        ),
+    ] {
+        assert!(
+            Document::read(name).text.contains(&text),
+            "{name} lacks {text}"
+        );
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub const NEEDS: &str = "\nneeds about 1 MiB of free disk space\n";
 /// What is searched for what remains in a database without other tables than those of schema.sql.
 const SEARCHED: &str = "
 searched in every spelling: all columns of 2 tables (experts, lead_clicks)
-not searched: backups, exported reports and other files
+not searched: backups, exported reports, logs (sudo's has command lines) and other files
 ";
 
 /// The same in another database, where it finds something.
@@ -38,7 +38,7 @@ pub fn searched(tables: &str, remains: &str) -> String {
     let count = tables.split(", ").count();
     format!(
         "\nsearched in every spelling: all columns of {count} tables ({tables})\n{remains}\
-         not searched: backups, exported reports and other files\n"
+         not searched: backups, exported reports, logs (sudo's has command lines) and other files\n"
     )
 }
 
@@ -161,6 +161,44 @@ fn an_invalid_email_is_wrong_usage() {
         site.run(&["forget", email, "--yes"]).assert(2, "", &error);
     }
     assert_eq!(site.clicks().len(), 4);
+}
+
+#[test]
+fn an_email_from_standard_input_is_in_no_command_line() {
+    let site = site();
+    let ran = site.run_with_input(
+        &["forget", "-", "--yes"],
+        b" Gone@Example.com\nkept@example.com\n",
+    );
+    ran.assert(0, &forgotten(&site, 2), "");
+    assert_eq!(site.emails(), ["kept@example.com", "gone@example.company"]);
+    let not_an_email =
+        |given: &str, rule: &str| format!("leadclicks: '{given}' is not an email: it {rule}\n");
+    let too_long = "x".repeat(20_000);
+    for (input, error) in [
+        (&b""[..], not_an_email("", "should have at least 1 character")),
+        (
+            b"\xff\n",
+            "leadclicks: cannot read the email from standard input: stream did not contain valid UTF-8\n".to_owned(),
+        ),
+        (
+            too_long.as_bytes(),
+            not_an_email(&too_long[..16 * 1024], "should have at most 320 characters"),
+        ),
+    ] {
+        site.run_with_input(&["forget", "-", "--yes"], input).assert(2, "", &error);
+    }
+    let mut terminal = site.on_terminal("leadclicks forget -");
+    let asked = "Email of the person to forget: ";
+    terminal.wait_for(asked);
+    terminal.type_and_end("kept@example.com\nforget\n");
+    let found = found(&site, 1).replace("gone@example.com", "kept@example.com");
+    let prompt = "\nType forget to delete these rows for good: ";
+    let screen = format!(
+        "{asked}kept@example.com\nforget\n{found}{prompt}\ndeleted 1 row for good\n{SEARCHED}"
+    );
+    assert_eq!(terminal.finish(), (Some(0), screen));
+    assert_eq!(site.emails(), ["gone@example.company"]);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
              ('bob@example.com', 'jdoe', '''=x', '2025-11-01 09:00:00.000000'),
              ('amy@example.com', 'jdoe', '=1+1', '2025-11-01 09:00:00.000000'),
              ('amy@example.com', 'zoë', 'a, \"b\"', '2025-11-01 09:00:00.000000'),
-             ('=cy@example.com', 'jdoe', 'x' || char(13, 10, 0, 9) || 'y', '2025-11-01 08:00:00.000001'),
+             ('=cy@example.com', 'jdoe', 'x' || char(13, 10, 1, 9) || 'y', '2025-11-01 08:00:00.000001'),
              ('bob@example.com', '-jd', '', '2025-11-01 09:00:00.000002');",
     );
     let before = reports(&site);
@@ -124,6 +124,29 @@ fn duplicates_are_counted_and_other_clicks_are_stored_oldest_first() {
     assert_eq!(rows(&site), [before, new.to_vec()].concat());
     let ran = site.run_with_input(&["import", "-"], file.as_bytes());
     ran.assert(0, "0 new, 5 already stored\n", "");
+}
+
+/// PostgreSQL can't store U+0000, so it is stored as U+FFFD; earlier versions stored it.
+#[test]
+fn clicks_whose_search_has_a_null_character_are_stored_with_a_replacement_and_known_in_both_forms()
+{
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'jdoe', 'a' || char(0) || 'b', '2025-11-01 09:00:00.000000');",
+    );
+    let report = site.stdout_of(&["report", "--by-email", "--format", "ndjson"]);
+    assert!(report.contains(r"a\u0000b"), "{report}");
+    for file in [&report, &report.replace(r"\u0000", "\u{fffd}")] {
+        site.run_with_input(&["import", "-"], file.as_bytes())
+            .assert(0, "0 new, 1 already stored\n", "");
+    }
+    let file = report.replace("amy@", "bob@");
+    site.run_with_input(&["import", "-"], file.as_bytes())
+        .assert(0, "1 new, 0 already stored\n", "");
+    assert_eq!(
+        rows(&site)[1],
+        "2 bob@example.com jdoe a\u{fffd}b 2025-11-01 09:00:00.000000"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
 const KILL: i32 = 9;
 
 /// `leadclicks` under strace with these options, with the process id that the shell has as `$$`.
-fn traced(site: &Site, options: &str, args: &[&str]) -> Command {
+pub fn traced(site: &Site, options: &str, args: &[&str]) -> Command {
     let script = format!("exec strace -D -f -qq {options} leadclicks \"$@\"");
     let mut command = site.shell(&script);
     command.arg("sh").args(args);
@@ -153,7 +153,7 @@ fn assert_named_by_erasures(site: &Site, expected: &str) {
     ] {
         let stdout = site.stdout_of(args);
         // `forget` also says where it can't look.
-        let end = "not searched: backups, exported reports and other files\n";
+        let end = "not searched: backups, exported reports, logs (sudo's has command lines) and other files\n";
         let named = stdout.strip_suffix(end).unwrap_or(&stdout);
         assert!(
             named.ends_with(&format!("\n{expected}")),

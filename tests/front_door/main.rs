@@ -40,6 +40,7 @@ mod progress;
 mod rankings;
 mod report;
 mod reset;
+mod restore;
 mod spreadsheets;
 mod start;
 mod structure;

@@ -121,9 +121,8 @@ fn a_command_that_people_try_gets_the_right_one_as_a_tip_and_never_one_that_dele
             "`leadclicks forget EMAIL` erases one person, and `leadclicks purge --older-than 365d` old clicks; both ask first",
         ),
         (
-            "restore",
-            "to restore a backup, stop leadclicksd, replace the database by the backup, and delete its -wal and -shm files; \
-             the section \"Restore\" of docs/deployment.md has the steps",
+            "recover",
+            "`leadclicks restore backup.db` replaces the database with a backup; it asks first",
         ),
         (
             "merge",

@@ -247,6 +247,83 @@ fn a_member_of_the_group_may_take_a_backup() {
 }
 
 #[test]
+fn a_member_of_the_group_reads_a_backup_that_is_next_to_the_database() {
+    let server = Server::with_directory_mode(0o750);
+    let daemon = server.daemon();
+    assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    let backup = server.site.path("backup.db");
+    let mut command = server.command_as(DAEMON_USER, GROUP, "leadclicks");
+    command
+        .arg("backup")
+        .arg(&backup)
+        .arg("--db")
+        .arg(server.site.db_path());
+    let ran = Ran::of(command);
+    assert!(ran.status.success(), "{ran}");
+    assert!(daemon.stop().0.success());
+    for args in [&["report", "--by-email"][..], &["check", "--offline"]] {
+        let mut command = server.command_as(READING_USER, GROUP, "leadclicks");
+        command.args(args).arg("--db").arg(&backup);
+        let read = || Ran::of(command);
+        let ran = if server.is_root {
+            read()
+        } else {
+            server.without(0o222, 0o222, read)
+        };
+        assert!(ran.status.success(), "{ran}");
+    }
+    // Nothing was created next to it.
+    fs::remove_file(backup).unwrap();
+    server.assert_the_daemon_owns_all();
+}
+
+#[test]
+fn a_restored_database_belongs_to_the_owner_of_the_old_one() {
+    let server = Server::with_directory_mode(0o750);
+    let (site, db) = (&server.site, server.site.db_path());
+    let backups = TempDir::new().expect("a temporary directory");
+    let backup = backups.path().join("backup.db");
+    let restore = ["restore", backup.to_str().unwrap(), "--yes"];
+    let daemon = server.daemon();
+    assert_eq!(daemon.post("a@example.com", "jdoe", "").status, 202);
+    site.stdout_of(&["backup", backup.to_str().unwrap()]);
+    assert_eq!(daemon.post("b@example.com", "jdoe", "").status, 202);
+    assert!(daemon.stop().0.success());
+    let error = format!(
+        "leadclicks: {}: no permission to write; run as its owner\n",
+        db.display()
+    );
+    set_mode(backups.path(), 0o755);
+    set_mode(&backup, 0o644);
+    if server.is_root {
+        server.run_as_member(&restore).assert(1, "", &error);
+        set_mode(&server.directory(), 0o770);
+        server.run_as_member(&restore).assert(1, "", &error);
+        set_mode(&server.directory(), 0o750);
+    }
+    // The second time, there is no old one: then to that of the directory.
+    for _ in 0..2 {
+        let ran = site.run(&restore);
+        assert!(ran.status.success(), "{ran}");
+        let ran = server.run_as_member(&["report", "--by-email", "--format", "csv"]);
+        assert!(
+            ran.status.success() && ran.stdout.lines().count() == 2,
+            "{ran}"
+        );
+        for name in site.files() {
+            if name.contains(".before-restore-") {
+                fs::remove_file(site.path(&name)).unwrap();
+            }
+        }
+        assert!(server.daemon().stop().0.success());
+        server.assert_the_daemon_owns_all();
+        for name in DATABASE_FILES {
+            fs::remove_file(site.path(name)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_host_apps_file_keeps_its_mode_and_gives_it_to_the_files_beside_it() {
     let site = Site::new().with_schema("");
     fs::set_permissions(site.db_path(), fs::Permissions::from_mode(0o660)).unwrap();

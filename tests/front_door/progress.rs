@@ -107,7 +107,7 @@ fn an_import_says_how_far_it_is() {
 #[ignore = "needs strace; tests/run runs it"]
 fn a_check_says_how_long_it_has_taken() {
     let site = site(10_000);
-    let command = slow("pread64", 100, "leadclicks check --format json");
+    let command = slow("pread64", 100, "leadclicks check --offline --format json");
     let (code, screen) = site.on_terminal(&command).finish();
     assert_eq!(code, Some(4), "{screen}");
     assert!(screen.contains(" checking for 1s"), "{screen}");

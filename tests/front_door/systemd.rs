@@ -165,12 +165,83 @@ fn the_units_are_valid_and_the_service_is_hardened() {
         Ran::of(command)
     };
     analyze(&["verify"], &[&unit, &socket]).assert(0, "", "");
+    // Whoever starts only the service gets the socket too.
+    let socket = fs::read_to_string(&socket).unwrap();
+    assert!(
+        socket.contains("\nRequiredBy=leadclicksd.service\n"),
+        "{socket}"
+    );
+    // The kernel refuses core dumps with 1; with 0, systemd-coredump would get one.
+    assert!(service.contains("\nLimitCORE=1\n"), "{service}");
+    for name in ["leadclicks-backup", "leadclicks-weekly"] {
+        let example = |kind: &str| {
+            let name = format!("{name}.{kind}");
+            let text = fs::read_to_string(units().join("examples").join(&name)).unwrap();
+            let mail = units().join("examples/mail-week");
+            let installed = "/usr/local/lib/leadclicks/mail-week";
+            site.write(&name, text.replace(installed, mail.to_str().unwrap()))
+        };
+        analyze(&["verify"], &[&example("service"), &example("timer")]).assert(0, "", "");
+    }
     // 1.2 of 10, less is better. The rest is that it may use the network.
     let secure = analyze(
         &["security", "--offline=true", "--no-pager", "--threshold=13"],
         &[&unit],
     );
     assert!(secure.status.success(), "{secure}");
+}
+
+#[test]
+fn the_documents_create_users_without_a_login_and_leave_directories_to_their_owners() {
+    let document = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    // Otherwise systemd would give /var/lib/leadclicks, with all clicks, to the host app's user.
+    let drop_in = "\n[Service]\nUser=app\nGroup=app\nStateDirectory=\nReadWritePaths=/srv/app\n";
+    assert!(document("shared-database.md").contains(drop_in));
+    let deployment = document("deployment.md");
+    let created: Vec<_> = deployment
+        .lines()
+        .filter(|line| line.starts_with("useradd "))
+        .collect();
+    assert_eq!(
+        created,
+        ["useradd --system --home-dir /var/lib/leadclicks --shell /usr/sbin/nologin leadclicks"; 2]
+    );
+}
+
+#[test]
+fn the_weekly_mail_has_the_page_and_is_not_sent_without_one() {
+    let site = Site::new();
+    let daemon = Daemon::start(&site, &[]);
+    assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
+    site.write("sendmail", "#!/bin/sh\necho \"$@\" >arguments\ncat >mail\n");
+    let mail = |db: &Path| {
+        let script = r#"chmod +x sendmail && SENDMAIL=./sendmail exec "$0" sales@example.com"#;
+        let mut command = site.shell(script);
+        command
+            .arg(units().join("examples/mail-week"))
+            .env("LEADCLICKS_DB", db);
+        Ran::finish(command, b"")
+    };
+    let missing = mail(&site.path("missing.db"));
+    assert_eq!(missing.status.code(), Some(1), "{missing}");
+    assert!(!site.path("mail").exists());
+    mail(&site.db_path()).assert(0, "", "");
+    assert_eq!(site.read("arguments"), b"-i -t\n");
+    let head = "To: sales@example.com\nSubject: Leads of the last 7 days\nMIME-Version: 1.0\n\
+                Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: base64\n\
+                Content-Disposition: attachment; filename=\"leads.html\"\n\n";
+    assert!(site.read("mail").starts_with(head.as_bytes()));
+    let decoded = Ran::finish(site.shell("sed '1,/^$/d' mail | base64 --decode"), b"");
+    assert!(decoded.stdout.starts_with("<!doctype html>"), "{decoded}");
+    assert!(
+        decoded.stdout.contains("<bdi>jane<wbr>@example.com</bdi>"),
+        "{decoded}"
+    );
 }
 
 /// The system calls of a set of systemd, including nested sets.

@@ -44,8 +44,14 @@ impl Watcher {
     }
 
     #[track_caller]
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    /// The next line; none if no line is printed in this time.
+    #[cfg(feature = "postgres")]
+    pub fn line_within(&self, time: Duration) -> Option<String> {
+        self.lines.recv_timeout(time).ok()
     }
 
     /// The next line without its time and its alignment.

@@ -19,7 +19,7 @@ use crate::{
 /// Copy the database to a new file, also while leadclicksd runs
 ///
 /// The copy is a snapshot of one moment, and complete without -wal and -shm files. It gets its name only after it is
-/// complete and fsynced. The daemon keeps storing clicks meanwhile. To restore it, see docs/deployment.md, "Restore".
+/// complete and fsynced. The daemon keeps storing clicks meanwhile. `leadclicks restore` puts it back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -35,6 +35,11 @@ pub(super) fn run(db: &DbLocation, args: &BackupArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "a backup cannot go to standard output; give the path of a new file".to_owned(),
         ));
+    }
+    if let Some(command) = db.dump_command(&args.file) {
+        return Err(Failure::Usage(format!(
+            "leadclicks copies a database file, not that of a server; run `{command}`"
+        )));
     }
     let db = Db::open_for_report(db)?;
     let copied = with_bar(COPYING, |progress| db.backup(&args.file, progress))?;

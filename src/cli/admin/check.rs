@@ -8,6 +8,7 @@ use jiff::{Zoned, tz::TimeZone};
 use super::format::Format;
 use crate::{
     cli::{
+        db_path,
         failure::Failure,
         output,
         period::{Age, resolve},
@@ -21,8 +22,8 @@ use crate::{
 /// Check database health
 ///
 /// Checks that leadclicksd runs, the integrity of the file, its tables, permissions, WAL and disk, and everything that would stop
-/// leadclicksd. Each problem is reported with the next step. The check is strictly read-only: every user who may run reports may run
-/// it, and clicks do not wait for it.
+/// leadclicksd; of a server its settings, standbys and rights. Each problem is reported with the next step. The check is strictly
+/// read-only: every user who may run reports may run it, and clicks do not wait for it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,16 +34,16 @@ Examples:
 
 Exit codes: 0 healthy, 1 a problem, 2 wrong usage, 4 warnings only")]
 pub(super) struct CheckArgs {
-    /// Skip the checks that read the whole file: integrity, foreign keys, times of clicks and number of leads
+    /// Skip the checks that read the whole database: integrity, foreign keys, times of clicks and number of leads
     #[arg(long)]
     quick: bool,
-    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem
+    /// The daemon's --disk-reserve, if it is not the default: free disk space below it is a problem. Not for a server
     #[arg(long, value_name = "SIZE")]
     disk_reserve: Option<DiskReserve>,
     /// Warn if the newest click is older than this, such as 90min, 6h or 2d
     #[arg(long, value_name = "TIME")]
     max_age: Option<Age>,
-    /// Do not check that leadclicksd runs on the database. A backup, which has no -wal file, is recognized without this
+    /// Do not check that leadclicksd runs on the database (which is never checked on a server), and has set WAL mode: for a backup
     #[arg(long)]
     offline: bool,
     /// Output format
@@ -67,7 +68,7 @@ pub(super) fn run(db: &DbLocation, args: &CheckArgs, now: &Zoned) -> Result<(), 
     };
     let checks = Checks {
         depth,
-        reserve: args.disk_reserve.unwrap_or_default(),
+        reserve: db_path::disk_reserve(db, args.disk_reserve).map_err(Failure::Usage)?,
         now: Timestamp::new(now.timestamp()),
         newest_since: resolve("--max-age", args.max_age.map(Age::period), |age| {
             age.ago(now)

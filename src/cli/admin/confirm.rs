@@ -94,7 +94,8 @@ impl ConfirmArgs {
         }
         shown.map_err(Failure::NotShown)?;
         if !self.yes {
-            confirm(word)?;
+            let purpose = format!("delete these rows{}", for_good(db));
+            confirm(word, &purpose, "deleted")?;
         }
         Ok(Confirmed::Delete)
     }
@@ -144,16 +145,14 @@ pub(super) fn erase_remains(db: &Db, tables: &[&str], again: &'static str) -> Re
 
 /// Deletes about `total` rows by `delete`, which calls its argument after each transaction with the number of rows deleted so
 /// far, until all are deleted or a signal arrives. Prints how many rows, each a `noun`, were deleted and how many are left.
-///
-/// # Errors
-/// Those of `delete`, or when copies may be left.
+/// Returns how many were deleted, and the error of `delete`, or that copies may be left.
 pub(super) fn delete_in_batches(
     db: &Db,
     tables: &[&str],
     total: u64,
     noun: &str,
     delete: impl FnOnce(&mut dyn FnMut(u64) -> ControlFlow<()>) -> Result<(), Error>,
-) -> Result<(), Failure> {
+) -> (u64, Result<(), Failure>) {
     let mut bar = Bar::new(DELETING);
     let mut rows = 0;
     let done = delete(&mut |done| {
@@ -178,14 +177,26 @@ pub(super) fn delete_in_batches(
             left if done.is_err() || interrupt::is_ending() => format!(", and {left} were left"),
             left => format!(", and {left} were changed or deleted meanwhile"),
         };
-        output::say_done(&(deleted(&counted(rows, noun), &erased) + &left));
+        output::say_done(&(deleted(db, &counted(rows, noun), &erased) + &left));
     }
-    Failure::of_both(done.map_err(Failure::from), erased)
+    (rows, Failure::of_both(done.map_err(Failure::from), erased))
 }
 
-/// Names the files next to the database that may contain deleted clicks, and that no command deletes.
-pub(super) fn print_leftovers(db: &Db) {
-    let Leftovers { wal, copies } = db.leftovers();
+/// Names what may still contain deleted clicks, and that no command deletes: on a server, the rows that were `deleted_from`
+/// these tables, and files next to a database file.
+pub(super) fn print_leftovers(db: &Db, deleted_from: &[&str]) {
+    if let Some(rewrite) = db.rewrite_statement(deleted_from) {
+        output::say_done(&format!(
+            "their bytes remain on the server: in its files until you run {rewrite}, and in its WAL, standbys, archives \
+             and backups until those are deleted\n\
+             VACUUM FULL locks a table while it rewrites it: clicks wait, and after 5 seconds are answered 503; pages send them again"
+        ));
+    }
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = db.leftovers();
     if let Some(left) = wal {
         output::say_done(&format!(
             "{} may also contain clicks; recover those that you need, then delete it",
@@ -198,26 +209,40 @@ pub(super) fn print_leftovers(db: &Db) {
             visible_path(&copy)
         ));
     }
+    for old in replaced {
+        output::say_done(&format!(
+            "{} was kept by a restore, and may also contain clicks; import those that you need, then delete it",
+            visible_path(&old)
+        ));
+    }
 }
 
 /// The line after a deletion: `rows` are deleted, for good if no copies are left.
-pub(super) fn deleted(rows: &str, erased: &Result<(), Failure>) -> String {
-    let for_good = if erased.is_ok() { " for good" } else { "" };
+pub(super) fn deleted(db: &Db, rows: &str, erased: &Result<(), Failure>) -> String {
+    let for_good = if erased.is_ok() { for_good(db) } else { "" };
     format!("\ndeleted {rows}{for_good}")
 }
 
-/// Asks for `word`, which is also the command's name.
+fn for_good(db: &Db) -> &'static str {
+    if db.deletes_for_good() {
+        " for good"
+    } else {
+        ""
+    }
+}
+
+/// Asks for `word`, which is also the command's name. `purpose` is what the command does then, and `done` its participle.
 ///
 /// # Errors
 /// When there is no terminal, or another answer is given.
-fn confirm(word: &str) -> Result<(), Failure> {
+pub(super) fn confirm(word: &str, purpose: &str, done: &str) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(format!(
-            "there is no terminal to ask for confirmation, so nothing was deleted; add --yes to {word} without asking"
+            "there is no terminal to ask for confirmation, so nothing was {done}; add --yes to {word} without asking"
         )));
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "\nType {word} to delete these rows for good: ")?;
+    write!(stderr, "\nType {word} to {purpose}: ")?;
     stderr.flush()?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer);
@@ -226,9 +251,9 @@ fn confirm(word: &str) -> Result<(), Failure> {
         writeln!(stderr)?;
     }
     if read.is_err() || answer.trim() != word {
-        return Err(Failure::NotConfirmed(
-            "not confirmed, so nothing was deleted".to_owned(),
-        ));
+        return Err(Failure::NotConfirmed(format!(
+            "not confirmed, so nothing was {done}"
+        )));
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! `leadclicks forget`
 
-use std::io;
+use std::{
+    borrow::Cow,
+    io::{self, BufRead, IsTerminal, Read, Write},
+};
 
 use clap::Args;
 use jiff::tz::TimeZone;
@@ -20,6 +23,9 @@ use crate::{
 /// The word that confirms the deletion.
 const WORD: &str = "forget";
 
+/// The longest line that is read as an email: more than any spelling of one, so that an endless input is refused.
+const LINE_BYTES_MAX: u64 = 16 * 1024;
+
 /// Erase one person
 ///
 /// Deletes all rows with this email, in every spelling, from conversations, email_leads, newsletter_subscribers, user_events,
@@ -33,18 +39,23 @@ const WORD: &str = "forget";
 #[command(after_help = "\
 Examples:
   leadclicks forget jane@example.com --dry-run
-  leadclicks forget jane@example.com")]
+  leadclicks forget jane@example.com
+  sudo -u leadclicks leadclicks forget -")]
 pub(super) struct ForgetArgs {
-    /// The person's email
+    /// The person's email; - reads it from standard input, so that it is not in the shell's history or in sudo's log
     email: String,
     #[command(flatten)]
     confirm: ConfirmArgs,
 }
 
 pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
-    let email = &*canonical_email(&args.email);
+    let given = match &*args.email {
+        "-" => Cow::Owned(read_email()?),
+        email => Cow::Borrowed(email),
+    };
+    let email = &*canonical_email(&given);
     click::email_rule(email).map_err(|rule| {
-        let given = visible(args.email.trim());
+        let given = visible(given.trim());
         Failure::Usage(format!("'{given}' is not an email: it {rule}"))
     })?;
     let db = args.confirm.open(db)?;
@@ -63,19 +74,42 @@ pub(super) fn run(db: &DbLocation, args: &ForgetArgs) -> Result<(), Failure> {
         } else {
             erase_remains(&db, &TABLES, RUN_AGAIN)
         };
-        return Failure::of_both(erased, search(&db, email, &[]));
+        return Failure::of_both(erased, search(&db, email, &[], &[]));
     }
     let shown = show(&db, &found);
     if args.confirm.confirm(&db, Deletion::Steps, shown, WORD)? == Confirmed::DryRun {
-        return search(&db, email, &found);
+        return search(&db, email, &found, &[]);
     }
-    let deleted = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
+    let (rows, deleted) = delete_in_batches(&db, &TABLES, rows, "row", |after_batch| {
         db.forget(&found, after_batch)
     });
     if interrupt::is_ending() {
         return deleted;
     }
-    Failure::of_both(deleted, search(&db, email, &[]))
+    let mut deleted_from: Vec<&str> = Vec::new();
+    if rows > 0 {
+        deleted_from.extend(found.iter().map(|rows| rows.table));
+        deleted_from.dedup();
+    }
+    Failure::of_both(deleted, search(&db, email, &[], &deleted_from))
+}
+
+/// Reads the email from the first line of standard input, and asks for it on a terminal.
+fn read_email() -> Result<String, Failure> {
+    let mut stdin = io::stdin().lock();
+    if stdin.is_terminal() {
+        let mut stderr = io::stderr().lock();
+        write!(stderr, "Email of the person to forget: ")?;
+        stderr.flush()?;
+    }
+    let mut line = String::new();
+    let read = stdin.by_ref().take(LINE_BYTES_MAX).read_line(&mut line);
+    read.map_err(|error| {
+        Failure::Usage(format!(
+            "cannot read the email from standard input: {error}"
+        ))
+    })?;
+    Ok(line)
 }
 
 /// Prints the path of the database, and the rows that would be deleted.
@@ -87,7 +121,12 @@ fn show(db: &Db, found: &[SpellingRows]) -> io::Result<()> {
 
 /// Searches for the email wherever this command can look, apart from the rows `left_out`, and prints what it found, where
 /// it looked, and where it can't look.
-fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure> {
+fn search(
+    db: &Db,
+    email: &str,
+    left_out: &[SpellingRows],
+    deleted_from: &[&str],
+) -> Result<(), Failure> {
     let (searched, remains) = db.search(email, left_out)?;
     let mut damaged = Ok(());
     output::say_done(&format!(
@@ -120,7 +159,17 @@ fn search(db: &Db, email: &str, left_out: &[SpellingRows]) -> Result<(), Failure
             }
         });
     }
-    print_leftovers(db);
-    output::say_done("not searched: backups, exported reports and other files");
+    print_leftovers(db, deleted_from);
+    let schemas = db.unsearched_schemas()?;
+    if !schemas.is_empty() {
+        output::say_done(&format!(
+            "not searched: {} outside the search_path ({})",
+            counted(schemas.len() as u64, "schema"),
+            visible(&schemas.join(", "))
+        ));
+    }
+    output::say_done(
+        "not searched: backups, exported reports, logs (sudo's has command lines) and other files",
+    );
     damaged
 }

@@ -33,7 +33,7 @@ const WORD: &str = "purge";
 /// The table that a purge deletes from.
 const TABLES: [&str; 1] = ["lead_clicks"];
 
-/// Delete old or unwanted clicks for good
+/// Delete old or unwanted clicks
 ///
 /// Deletes the clicks that meet all conditions: old ones, or those that somebody has made up. It shows them first, and deletes
 /// only those that it has counted, the oldest first, in many short transactions, so that the daemon can keep storing
@@ -91,7 +91,7 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
         if args.confirm.dry_run {
             return Ok(());
         }
-        print_leftovers(&db);
+        print_leftovers(&db, &[]);
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
@@ -101,10 +101,10 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
     if confirmed == Confirmed::DryRun {
         return Ok(());
     }
-    let deleted = delete_in_batches(&db, &TABLES, found.count, "click", |after_batch| {
+    let (clicks, deleted) = delete_in_batches(&db, &TABLES, found.count, "click", |after_batch| {
         db.purge(&found, after_batch)
     });
-    print_leftovers(&db);
+    print_leftovers(&db, if clicks > 0 { &TABLES } else { &[] });
     deleted
 }
 

@@ -25,7 +25,7 @@ const WORD: &str = "reset";
 const AGAIN: &str =
     "run leadclicks purge --older-than 2000-01-01, which clears them and deletes no newer clicks";
 
-/// Delete all leads and clicks for good
+/// Delete all leads and clicks
 ///
 /// Deletes all rows of feedback, conversations, email_leads, newsletter_subscribers, user_events and lead_clicks in one
 /// transaction. Tables that do not exist are skipped. Experts, settings and all other tables stay. The daemon can keep
@@ -47,6 +47,13 @@ pub(super) struct ResetArgs {
 }
 
 pub(super) fn run(db: &DbLocation, args: &ResetArgs) -> Result<(), Failure> {
+    if let Some(path) = &args.backup
+        && let Some(command) = db.dump_command(path)
+    {
+        return Err(Failure::Usage(format!(
+            "--backup copies a database file, not that of a server; run `{command}`, then reset without --backup"
+        )));
+    }
     let db = args.confirm.open(db)?;
     let found = db.count_rows()?;
     let shown = show_tables(&db, &found);
@@ -63,7 +70,12 @@ pub(super) fn run(db: &DbLocation, args: &ResetArgs) -> Result<(), Failure> {
         output::say_done(&format!("\nbackup written to {}", visible_path(backup)));
     }
     let rows: u64 = wiped.iter().map(|table| table.rows).sum();
-    output::say_done(&deleted(&counted(rows, "row"), &erased));
-    print_leftovers(&db);
+    output::say_done(&deleted(&db, &counted(rows, "row"), &erased));
+    let deleted_from: Vec<&str> = wiped
+        .iter()
+        .filter(|table| table.rows > 0)
+        .map(|table| table.table)
+        .collect();
+    print_leftovers(&db, &deleted_from);
     erased
 }

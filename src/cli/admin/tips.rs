@@ -9,7 +9,7 @@ use clap::{
 };
 
 /// Commands that delete. They are never a tip because of their spelling: whoever mistypes a command may follow the tip at once.
-const DESTRUCTIVE: [&str; 4] = ["forget", "purge", "reset", "remove"];
+const DESTRUCTIVE: [&str; 5] = ["forget", "purge", "reset", "remove", "restore"];
 
 /// Words that people try, and the command that they mean.
 const MEANT: [(&[&str], &str); 12] = [
@@ -53,9 +53,8 @@ const MEANT: [(&[&str], &str); 12] = [
         "`leadclicks forget EMAIL` erases one person, and `leadclicks purge --older-than 365d` old clicks; both ask first",
     ),
     (
-        &["restore", "recover", "rollback"],
-        "to restore a backup, stop leadclicksd, replace the database by the backup, and delete its -wal and -shm files; \
-         the section \"Restore\" of docs/deployment.md has the steps",
+        &["recover", "rollback", "revert"],
+        "`leadclicks restore backup.db` replaces the database with a backup; it asks first",
     ),
     (
         &["merge", "combine", "join", "load"],

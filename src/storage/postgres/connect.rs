@@ -1,6 +1,14 @@
 //! The URL of a database, and connections to its servers.
 
-use std::{env, error::Error as _, fmt, net::IpAddr, path::PathBuf, pin::Pin, time::Duration};
+use std::{
+    env,
+    error::Error as _,
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
 
 use percent_encoding::percent_decode_str;
 use tokio::time;
@@ -117,6 +125,28 @@ impl ServerUrl {
         })
     }
 
+    /// The command that copies the database into `file`. It asks for the password.
+    pub(crate) fn dump_command(&self, file: &Path) -> String {
+        let names: Vec<&str> = self.hosts.iter().map(|host| &*host.name).collect();
+        let ports: Vec<String> = self
+            .hosts
+            .iter()
+            .map(|host| host.port.to_string())
+            .collect();
+        let ports = if self.hosts.iter().all(|host| host.port == PORT) {
+            String::new()
+        } else {
+            format!(" --port={}", ports.join(","))
+        };
+        format!(
+            "pg_dump --host={}{ports} --username={} --format=custom --file={} {}",
+            shell_word(&names.join(",")),
+            shell_word(&self.user),
+            shell_word(&file.display().to_string()),
+            shell_word(&self.database)
+        )
+    }
+
     /// Connects to a host that is accepted. They are tried in their order, beginning with the number `first`; after the last
     /// comes the first one.
     ///
@@ -223,6 +253,16 @@ impl ServerUrl {
             user: &self.user,
         };
         Ok(password::find(&passfile, &login)?.map(String::into_bytes))
+    }
+}
+
+/// A text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:@%+=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -341,7 +381,13 @@ fn why(error: &tokio_postgres::Error) -> String {
         reason = cause.to_string();
         source = cause.source();
     }
-    let next = if reason.contains("certificate") {
+    let next = if reason.contains("not valid for name") {
+        // The names in it are not those of the user.
+        reason = String::from("the certificate is for another host name");
+        "write the host of the certificate, or sslmode=verify-ca in the URL"
+    } else if reason.contains("does not support TLS") {
+        "turn ssl on in postgresql.conf, or write sslmode=disable in the URL"
+    } else if reason.contains("certificate") {
         "give sslrootcert=FILE in the URL if the authority is your own"
     } else if reason.contains("password") {
         "give it in PGPASSWORD, in a passfile, or in the URL in LEADCLICKS_DB"

@@ -173,6 +173,24 @@ pub(super) async fn check_takes_clicks(client: &Client) -> Result<(), Cause> {
     if let Some(required) = required {
         return Err(Cause::ColumnRequired(required.try_get(0)?));
     }
+    // Planning the statement below does not check this.
+    let sequence = client
+        .query_typed_opt(
+            "SELECT sequence.relname::text FROM pg_attrdef
+             JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid
+             JOIN pg_class AS sequence ON refclassid = 'pg_class'::regclass AND refobjid = sequence.oid
+             WHERE adrelid = to_regclass('lead_clicks')
+               AND CASE relkind WHEN 'S' THEN NOT has_sequence_privilege(sequence.oid, 'USAGE, UPDATE') END
+             LIMIT 1",
+            &[],
+        )
+        .await?;
+    if let Some(sequence) = sequence {
+        let name: &str = sequence.try_get(0)?;
+        return Err(Cause::NoRight(format!(
+            "permission denied for sequence {name}"
+        )));
+    }
     let clicks = ClicksTable::read(client).await?;
     let texts: Vec<&str> = Vec::new();
     let ages: Vec<i64> = Vec::new();

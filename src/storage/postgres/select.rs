@@ -69,6 +69,10 @@ impl ToSql for WireTime {
 
 /// Selects the columns that [`read_click`] reads, with NULL for those that are not requested. `click_id` is the last.
 pub(super) fn select(columns: Columns) -> String {
+    format!("SELECT {} FROM lead_clicks", self::columns(columns))
+}
+
+fn columns(columns: Columns) -> String {
     let click_id = if columns.contains(Columns::CLICK_ID) {
         "click_id::text"
     } else {
@@ -83,10 +87,7 @@ pub(super) fn select(columns: Columns) -> String {
             (false, false) => "NULL::text".to_owned(),
         }
     });
-    format!(
-        "SELECT id::int8, {}, {click_id} FROM lead_clicks",
-        columns.join(", ")
-    )
+    format!("id::int8, {}, {click_id}", columns.join(", "))
 }
 
 /// A text of a row, empty if it is NULL.
@@ -200,7 +201,10 @@ impl PostgresDb {
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, Cause> {
         let mut found = Vec::new();
-        let sql = format!("SELECT DISTINCT {column}::text FROM {table} WHERE {column} IS NOT NULL");
+        // In the order of bytes, because another collation may take different texts as equal.
+        let sql = format!(
+            "SELECT DISTINCT {column}::text COLLATE \"C\" FROM {table} WHERE {column} IS NOT NULL"
+        );
         self.for_each_row(&sql, &[], |row| {
             let stored = text(row, 0)?;
             if is_wanted(stored) {
@@ -224,20 +228,16 @@ impl PostgresDb {
         })
     }
 
-    /// As [`PostgresDb::read_clicks`], with the ids.
-    pub(super) fn read_clicks_with_ids(
+    /// As [`PostgresDb::read_clicks`], with the rows, which have another column: the number of the transaction that wrote them.
+    /// Only inside [`PostgresDb::snapshot`].
+    pub(super) fn read_clicks_with_versions(
         &self,
         query: &Query<'_>,
-        mut row_read: impl FnMut(i64, StoredClick<'_>) -> Result<ControlFlow<()>, OutOfMemory>,
-    ) -> Result<(), Error> {
-        self.snapshot(|db| {
-            db.run(|| {
-                let clause = db.where_clause(query.selection)?;
-                db.read_rows(query, &clause, |row, click| {
-                    Ok(row_read(read_id(row)?, click)?)
-                })
-            })
-        })
+        row_read: impl FnMut(&Row, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
+    ) -> Result<(), Cause> {
+        let clause = self.where_clause(query.selection)?;
+        let columns = format!("{}, xmin::text::int8", columns(Columns::ALL));
+        self.read_rows_of(&columns, query, &clause, row_read)
     }
 
     pub(crate) fn read_clicks_at(
@@ -274,7 +274,7 @@ impl PostgresDb {
         &self,
         query: &Query<'_>,
         clause: &WhereClause,
-        mut row_read: impl FnMut(&Row, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
+        row_read: impl FnMut(&Row, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
     ) -> Result<(), Cause> {
         let selection = query.selection;
         let mut columns = query.columns | Columns::EMAIL;
@@ -287,6 +287,19 @@ impl PostgresDb {
         if self.clicks.click_id.is_none() {
             columns = columns.without(Columns::CLICK_ID);
         }
+        let query = Query { columns, ..*query };
+        self.read_rows_of(&self::columns(columns), &query, clause, row_read)
+    }
+
+    /// `columns` are those of the SELECT.
+    fn read_rows_of(
+        &self,
+        columns: &str,
+        query: &Query<'_>,
+        clause: &WhereClause,
+        mut row_read: impl FnMut(&Row, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
+    ) -> Result<(), Cause> {
+        let selection = query.selection;
         let order = match query.order {
             Order::Any => "",
             // Without a window the order of the primary key is fastest, and nearly always the order of time.
@@ -294,7 +307,10 @@ impl PostgresDb {
             Order::Arrival => " ORDER BY created_at, id",
             Order::NewestFirst => " ORDER BY created_at DESC, id DESC",
         };
-        let sql = format!("{} WHERE {}{order}", select(columns), clause.sql());
+        let sql = format!(
+            "SELECT {columns} FROM lead_clicks WHERE {}{order}",
+            clause.sql()
+        );
         let matcher = selection.matcher();
         self.for_each_row(&sql, &clause.parameters(), |row| {
             let mut click = read_without_time(row)?;
@@ -306,7 +322,7 @@ impl PostgresDb {
             {
                 return Ok(ControlFlow::Continue(()));
             }
-            if columns.contains(Columns::CREATED_AT) {
+            if query.columns.contains(Columns::CREATED_AT) {
                 match read_time(row) {
                     Err(Cause::InvalidTime(_)) if query.on_invalid_time == OnInvalidTime::Skip => {
                         return Ok(ControlFlow::Continue(()));

@@ -4,13 +4,19 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt},
+    },
     path::Path,
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{SqliteDb, open::immutable_uri};
+use super::{
+    SqliteDb,
+    open::{FileHeader, ROLLBACK_VERSION, WRITE_AND_READ_VERSION, immutable_uri, is_wal_mode},
+};
 use crate::{
     interrupt::{CriticalSection, TemporaryFile},
     progress::Progress,
@@ -118,7 +124,7 @@ pub(crate) fn check_room(
     db.check_reserve(db.pages_bytes()?, consequence)
 }
 
-enum CopyError {
+pub(super) enum CopyError {
     Read(rusqlite::Error),
     Write(io::Error),
 }
@@ -137,7 +143,10 @@ impl From<io::Error> for CopyError {
 
 /// Writes all pages as of one snapshot, as a checkpoint would. SQLite's own backup needs the name of a file, and a file with
 /// a name is left behind by SIGKILL.
-fn copy(
+///
+/// The copy is not in WAL mode, so that everybody who may read it can open it, without files next to it. leadclicksd sets
+/// that mode again when it opens it.
+pub(super) fn copy(
     source: &SqliteDb,
     target: &File,
     progress: &mut dyn FnMut(Progress),
@@ -151,7 +160,13 @@ fn copy(
     let mut pages = snapshot.prepare("SELECT data FROM sqlite_dbpage ORDER BY pgno")?;
     let mut rows = pages.query([])?;
     while let Some(row) = rows.next()? {
-        let page = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        let mut page = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+        if done == 0
+            && let Some((header, rest)) = page.split_first_chunk()
+        {
+            target.write_all(&without_wal_mode(*header))?;
+            page = rest;
+        }
         target.write_all(page)?;
         done += page_bytes;
         if done.is_multiple_of(STEP_BYTES as u64) {
@@ -159,6 +174,25 @@ fn copy(
         }
     }
     Ok(target.flush()?)
+}
+
+/// Changes the header of the complete database at `path` as [`copy`] does.
+pub(super) fn leave_wal_mode(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut header = FileHeader::default();
+    file.read_exact_at(&mut header, 0)?;
+    if is_wal_mode(&header) {
+        file.write_all_at(&without_wal_mode(header), 0)?;
+    }
+    file.sync_all()
+}
+
+/// What SQLite itself changes in a file's header when it leaves the WAL mode.
+fn without_wal_mode(mut header: FileHeader) -> FileHeader {
+    if is_wal_mode(&header) {
+        header[WRITE_AND_READ_VERSION].fill(ROLLBACK_VERSION);
+    }
+    header
 }
 
 /// Opens a copy as immutable and counts its clicks. Otherwise SQLite would create `-wal` and `-shm` next to it.

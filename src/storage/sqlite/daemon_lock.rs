@@ -21,7 +21,7 @@ use rustix::{
 use super::path_with;
 use crate::storage::{Cause, Error};
 
-/// How often [`hold`] tries: a check has the lock for a moment.
+/// How often [`hold`] and [`hold_alone`] try: a check has the lock for a moment.
 const HOLD_TRIES: u32 = 200;
 
 /// How often [`is_held`] tries: another check may have the lock at this moment.
@@ -50,9 +50,17 @@ pub(super) fn check_free(db: &Path) -> Result<(), Error> {
 /// Holds the lock until `wal` is closed. Returns false if another program has it for itself; true also if the file system has
 /// no such locks.
 pub(super) fn hold(wal: &File) -> bool {
-    let try_it = || flock_now(wal, FlockOperation::NonBlockingLockShared);
+    hold_by(wal, FlockOperation::NonBlockingLockShared)
+}
+
+/// Keeps daemons away until `wal` is closed. Returns false if one runs; true also if the file system has no such locks.
+pub(super) fn hold_alone(wal: &File) -> bool {
+    hold_by(wal, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn hold_by(wal: &File, operation: FlockOperation) -> bool {
     (0..HOLD_TRIES).any(|_| {
-        let is_held = !matches!(try_it(), Err(Errno::WOULDBLOCK));
+        let is_held = !matches!(flock_now(wal, operation), Err(Errno::WOULDBLOCK));
         if !is_held {
             thread::sleep(PAUSE);
         }

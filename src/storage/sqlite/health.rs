@@ -57,7 +57,7 @@ pub(crate) fn check(path: &Path, checks: &Checks) -> Vec<Finding> {
         findings.extend(disk(path, opened.as_ref().ok(), checks.reserve));
     }
     let checked = opened.and_then(|db| {
-        let mut findings = Vec::from([journal(&db)?]);
+        let mut findings = Vec::from([journal(&db, checks.daemon)?]);
         findings.extend(lock(db.path()));
         findings.extend(contents(&db, checks));
         Ok(findings)
@@ -106,7 +106,11 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             Err(error) => return Err(error),
         });
     }
-    let Leftovers { wal, copies } = leftovers::find(path);
+    let Leftovers {
+        wal,
+        copies,
+        replaced,
+    } = leftovers::find(path);
     findings.push(match wal {
         None => Finding::ok("wal.left", "none"),
         Some(left) => Finding::warning(
@@ -115,7 +119,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
             "recover them, then delete it",
         ),
     });
-    findings.push(left_copies(&copies));
+    findings.push(left_copies(&copies, &replaced));
     Ok(findings)
 }
 
@@ -123,7 +127,7 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
 fn daemon(path: &Path) -> Option<Finding> {
     const CHECK: &str = "daemon";
     let wal = path_with(path, "-wal");
-    if !is_in_wal_mode(path) || !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
+    if !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
         return None;
     }
     let is_running = daemon_lock::is_held(&wal).ok()?;
@@ -139,23 +143,36 @@ fn daemon(path: &Path) -> Option<Finding> {
     Some(finding.with_count(is_running.into()))
 }
 
-fn left_copies(copies: &[PathBuf]) -> Finding {
+fn left_copies(copies: &[PathBuf], replaced: &[PathBuf]) -> Finding {
     const CHECK: &str = "leftovers";
-    if copies.is_empty() {
-        return Finding::ok(CHECK, "none");
+    let names = |paths: &[PathBuf]| {
+        let names: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        names.join(", ")
+    };
+    if !copies.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: unfinished files of a program that was killed, which may contain clicks",
+                names(copies)
+            ),
+            "delete them",
+        );
     }
-    let names: Vec<String> = copies
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    Finding::warning(
-        CHECK,
-        format!(
-            "{}: unfinished files of a program that was killed, which may contain clicks",
-            names.join(", ")
-        ),
-        "delete them",
-    )
+    if !replaced.is_empty() {
+        return Finding::warning(
+            CHECK,
+            format!(
+                "{}: kept by a restore, and may contain clicks that are nowhere else",
+                names(replaced)
+            ),
+            "import those that you need, then delete them",
+        );
+    }
+    Finding::ok(CHECK, "none")
 }
 
 fn mode(metadata: &Metadata) -> u32 {
@@ -321,17 +338,22 @@ fn disk(path: &Path, db: Option<&SqliteDb>, reserve: DiskReserve) -> io::Result<
     Ok(finding.with_count(space.free))
 }
 
-fn journal(db: &SqliteDb) -> Result<Finding, Error> {
+/// A database that no daemon has opened yet, such as a backup, need not be in WAL mode.
+fn journal(db: &SqliteDb, daemon_check: DaemonCheck) -> Result<Finding, Error> {
+    const CHECK: &str = "journal";
     let mode: String =
         db.run(|conn| conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)))?;
-    Ok(if mode == "wal" {
-        Finding::ok("journal", "WAL")
-    } else {
-        Finding::warning(
-            "journal",
-            format!("{mode}, not WAL"),
-            "start leadclicksd, which sets it",
-        )
+    if mode == "wal" {
+        return Ok(Finding::ok(CHECK, "WAL"));
+    }
+    let found = format!("{mode}, not WAL");
+    Ok(match daemon_check {
+        DaemonCheck::IfLive => Finding::warning(
+            CHECK,
+            found,
+            "start leadclicksd, which sets it, or pass --offline for a backup",
+        ),
+        DaemonCheck::Skipped => Finding::ok(CHECK, found),
     })
 }
 

@@ -43,8 +43,11 @@ fn find_fault(path: &Path) -> io::Result<Option<Cause>> {
             return Ok(Some(Cause::FileMounted { suffix }));
         }
     }
-    if fs::metadata(path)?.nlink() > 1 {
-        return Ok(Some(Cause::SecondName));
+    match fs::metadata(path) {
+        Ok(file) if file.nlink() > 1 => return Ok(Some(Cause::SecondName)),
+        // Restoring a backup creates it.
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
     let directory = path.parent().unwrap_or(Path::new("/"));
     let owned = fs::metadata(directory)?;

@@ -7,6 +7,7 @@ use std::{
     fmt::Write,
     fs,
     io::{self, ErrorKind, Read},
+    ops::Range,
     os::unix::{
         ffi::OsStrExt,
         fs::{OpenOptionsExt, PermissionsExt},
@@ -19,7 +20,7 @@ use rustix::fs::{Access, access};
 
 use super::{
     BUSY_TIMEOUT, JOURNAL_BYTES_MAX, SqliteDb, daemon_lock, has_wal_files,
-    location::check_location, owner::check_owner,
+    location::check_location, owner::check_owner, path_with,
 };
 use crate::storage::{Cause, Error, FILE_MODE};
 
@@ -91,6 +92,30 @@ impl SqliteDb {
         Self::connect_to_existing(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
+    /// Opens the backup at `path` to read it. One in WAL mode without a `-wal` file is opened as immutable: otherwise SQLite
+    /// would create files next to it, which not everybody may who may read it.
+    ///
+    /// # Errors
+    /// As [`SqliteDb::open_for_check`].
+    pub(super) fn open_backup(path: &Path) -> Result<Self, Error> {
+        let path = find_existing(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        if is_in_wal_mode(&path) && !path_with(&path, "-wal").exists() {
+            let uri = immutable_uri(&path);
+            return Self::connect_by(uri.as_ref(), path, flags | OpenFlags::SQLITE_OPEN_URI);
+        }
+        check_wal_files(&path)?;
+        Self::connect(path, flags)
+    }
+
+    /// Opens the database at `path`, which has no links in it, whatever tables it has, to keep others from writing.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub(super) fn open_to_replace(path: &Path) -> Result<Self, Error> {
+        Self::connect(path.to_owned(), OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
     /// Whether the write lock of the database at `path` is free within [`BUSY_TIMEOUT`]. Writes nothing, and leaves
     /// the WAL as it is.
     ///
@@ -138,20 +163,7 @@ impl SqliteDb {
     }
 
     fn connect_to_existing(path: &Path, flags: OpenFlags) -> Result<Self, Error> {
-        // The -wal and -shm files are next to the file itself, not next to a link to it.
-        let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
-        let (metadata, path) = found.map_err(|source| match source.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => {
-                let absolute = std::path::absolute(path);
-                Error::new(absolute.as_deref().unwrap_or(path), Cause::Missing)
-            }
-            _ => Error::unusable(path, source),
-        })?;
-        if !metadata.is_file() {
-            return Err(Error::new(&path, Cause::NotAFile));
-        }
-        // SQLite only says that it can't open the file.
-        access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
+        let path = find_existing(path)?;
         check_wal_files(&path)?;
         Self::connect(path, flags)
     }
@@ -162,10 +174,17 @@ impl SqliteDb {
             check_location(&path)?;
         }
         // The path is absolute, so SQLite does not read it as a URI or as a name such as `:memory:`.
-        let conn = Connection::open_with_flags(&path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        Self::connect_by(&path.clone(), path, access)
+    }
+
+    /// `name` is that by which SQLite opens the database at `path`.
+    fn connect_by(name: &Path, path: PathBuf, access: OpenFlags) -> Result<Self, Error> {
+        let conn = Connection::open_with_flags(name, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(|error| Error::new(&path, error.into()))?;
         let db = Self { conn, path };
         db.run(|conn| {
+            // If the file is damaged, neither it nor its WAL is changed by closing it.
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             conn.busy_timeout(BUSY_TIMEOUT)?;
             array::load_module(conn)?;
             conn.pragma_update(None, "synchronous", "FULL")?;
@@ -179,7 +198,9 @@ impl SqliteDb {
             // The -wal and -shm files stay when the last connection closes, so that members of the file's group can
             // read while the daemon is down, and no other user ever has to create them.
             let mut persist_wal = 1;
-            conn.file_control(None::<&str>, FileControl::PersistWal(&mut persist_wal))
+            conn.file_control(None::<&str>, FileControl::PersistWal(&mut persist_wal))?;
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+            Ok(())
         })?;
         Ok(db)
     }
@@ -201,6 +222,25 @@ impl SqliteDb {
         }
         Ok(())
     }
+}
+
+/// The path, without links, of a file that exists and that this user may read.
+fn find_existing(path: &Path) -> Result<PathBuf, Error> {
+    // The -wal and -shm files are next to the file itself, not next to a link to it.
+    let found = fs::canonicalize(path).and_then(|path| Ok((fs::metadata(&path)?, path)));
+    let (metadata, path) = found.map_err(|source| match source.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            let absolute = std::path::absolute(path);
+            Error::new(absolute.as_deref().unwrap_or(path), Cause::Missing)
+        }
+        _ => Error::unusable(path, source),
+    })?;
+    if !metadata.is_file() {
+        return Err(Error::new(&path, Cause::NotAFile));
+    }
+    // SQLite only says that it can't open the file.
+    access(&path, Access::READ_OK).map_err(|error| Error::unusable(&path, error.into()))?;
+    Ok(path)
 }
 
 /// Creates an empty file with [`FILE_MODE`], whatever the umask, unless `path` exists already.
@@ -260,14 +300,26 @@ fn check_wal_files(path: &Path) -> Result<(), Error> {
     Err(Error::new(path, Cause::WalMissing))
 }
 
-/// Whether the [file's header](https://www.sqlite.org/fileformat.html#file_format_version_numbers) says so. False for a
-/// file that can't be read: opening it returns the reason.
+/// Whether the file's header says so. False for a file that can't be read: opening it returns the reason.
 pub(crate) fn is_in_wal_mode(path: &Path) -> bool {
-    const WAL: u8 = 2;
-    let mut header = [0; 20];
+    let mut header = FileHeader::default();
     fs::File::open(path)
         .and_then(|mut file| file.read_exact(&mut header))
-        .is_ok_and(|()| header[18..] == [WAL, WAL])
+        .is_ok_and(|()| is_wal_mode(&header))
+}
+
+/// The beginning of a database file.
+pub(super) type FileHeader = [u8; 20];
+
+/// Where the header has the [versions of its format](https://www.sqlite.org/fileformat.html#file_format_version_numbers).
+pub(super) const WRITE_AND_READ_VERSION: Range<usize> = 18..20;
+
+/// The version without a WAL.
+pub(super) const ROLLBACK_VERSION: u8 = 1;
+
+pub(super) fn is_wal_mode(header: &FileHeader) -> bool {
+    const WAL_VERSION: u8 = 2;
+    header[WRITE_AND_READ_VERSION] == [WAL_VERSION; 2]
 }
 
 /// Whether the database has no tables or views.

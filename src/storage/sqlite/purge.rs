@@ -1,8 +1,6 @@
 //! Deleting clicks: old ones for retention, and those that somebody has made up.
 
 use std::{
-    borrow::Cow,
-    cmp::Reverse,
     hash::{DefaultHasher, Hash, Hasher},
     ops::ControlFlow,
 };
@@ -15,14 +13,11 @@ use super::{
     select::{invalid_time, read_click, select},
 };
 use crate::{
-    click::{canonical_email, canonical_username},
     storage::{
-        ClicksOf, Columns, Error, FoundClicks, Order, Query, Selection, StoredClick, Window,
+        Columns, Error, FoundClicks, Order, Query, Selection, StoredClick, Window,
+        erase::FoundCount,
     },
-    text::{
-        groups::TextGroups,
-        memory::{self, OutOfMemory},
-    },
+    text::memory,
 };
 
 /// The only table from which a purge deletes.
@@ -31,9 +26,6 @@ const CLICKS: [&str; 1] = ["lead_clicks"];
 /// How many clicks are read again and then deleted at a time; they take 16 bytes each. The next time, those that are not to be
 /// deleted are read in vain.
 const SLICE_CLICKS: usize = 500_000;
-
-/// The most experts and leads that are named.
-const NAMED_MAX: usize = 5;
 
 /// A click whose time is not text: numbers sort before all texts, and blobs after them, whatever they mean. Each part uses the
 /// index on time.
@@ -57,38 +49,12 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
                 }
             })?;
         }
-        let mut found: Option<FoundClicks> = None;
-        let mut leads = Tally::new(canonical_email);
-        let mut experts = Tally::new(canonical_username);
+        let mut count = FoundCount::new(selection);
         db.read_clicks_with_ids(&oldest_first(selection), |id, click| {
-            leads.add(id, &click.email)?;
-            experts.add(id, &click.expert_username)?;
-            let at = click.created_at;
-            let found = found.get_or_insert_with(|| FoundClicks {
-                first: at,
-                last: at,
-                leads: 0,
-                top_leads: Vec::new(),
-                top_experts: Vec::new(),
-                count: 0,
-                hashes: Vec::new(),
-                selection: selection.clone(),
-            });
-            found.first = found.first.min(at);
-            found.last = found.last.max(at);
-            found.count += 1;
-            memory::push(&mut found.hashes, hash(id, &click))?;
+            count.add(id, hash(id, &click), &click)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        if let Some(found) = &mut found {
-            found.hashes.sort_unstable();
-            found.leads = leads.groups.len();
-            found.top_leads = leads.top(db, |click| canonical_email(&click.email).into_owned())?;
-            found.top_experts = experts.top(db, |click| {
-                canonical_username(&click.expert_username).into_owned()
-            })?;
-        }
-        Ok(found)
+        count.finish(|id| read(db, id, |click| click.into_canonical()))
     })
 }
 
@@ -199,49 +165,6 @@ fn hash(id: i64, click: &StoredClick<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     (id, click).hash(&mut hasher);
     hasher.finish()
-}
-
-/// Counts clicks by the key of a text.
-struct Tally {
-    groups: TextGroups,
-    /// The number of clicks of each group, and the id of the first.
-    counts: Vec<(u64, i64)>,
-}
-
-impl Tally {
-    fn new(key: fn(&str) -> Cow<'_, str>) -> Self {
-        Self {
-            groups: TextGroups::new(key),
-            counts: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, id: i64, text: &str) -> Result<(), OutOfMemory> {
-        let group = self.groups.group(text)? as usize;
-        if group == self.counts.len() {
-            memory::push(&mut self.counts, (0, id))?;
-        }
-        self.counts[group].0 += 1;
-        Ok(())
-    }
-
-    /// Those with the most clicks, named by `name`.
-    fn top(
-        self,
-        db: &SqliteDb,
-        name: impl Fn(StoredClick<'_>) -> String,
-    ) -> Result<Vec<ClicksOf>, Error> {
-        let mut counts = self.counts;
-        counts.sort_unstable_by_key(|(clicks, id)| (Reverse(*clicks), *id));
-        counts.truncate(NAMED_MAX);
-        counts
-            .into_iter()
-            .map(|(clicks, id)| {
-                let name = read(db, id, &name)?.unwrap_or_default();
-                Ok(ClicksOf { name, clicks })
-            })
-            .collect()
-    }
 }
 
 #[cfg(test)]

@@ -341,13 +341,13 @@ fn conflicts_and_timeouts_that_pass_are_tried_again() {
 }
 
 /// A pooler that gives each transaction another connection.
-struct Pooler {
-    directory: tempfile::TempDir,
+pub struct Pooler {
+    pub directory: tempfile::TempDir,
     child: std::process::Child,
 }
 
 impl Pooler {
-    fn start(server: &Server) -> Self {
+    pub fn start(server: &Server) -> Self {
         let directory = super::server::new_directory();
         let path = directory.path().display();
         let configuration = format!(
