@@ -54,7 +54,7 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
             count.add(id, hash(id, &click), &click)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        count.finish(|id| read(db, id, StoredClick::into_canonical))
+        count.finish(|id| read(db, id, |click| click.into_canonical()))
     })
 }
 
