@@ -75,11 +75,10 @@ pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<()
     output::write(db, None, |out| match args.format {
         Format::Json => Json::summary(out, &summary, &asked),
         _ if is_empty => Ok(()),
-        _ => summary::table(
-            out,
-            &summary,
-            &asked,
-            &output::screen(now.time_zone().clone()),
-        ),
+        _ => {
+            let screen = output::screen(now.time_zone().clone());
+            let screen = screen.for_experts(&summary.top_experts.names);
+            summary::table(out, &summary, &asked, &screen)
+        }
     })
 }

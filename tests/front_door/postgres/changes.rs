@@ -762,8 +762,7 @@ fn clicks_are_purged_as_on_the_other_engine() {
     }
     let purge = ["purge", "--older-than", "2025-11-01T09:00:02Z", "--yes"];
     let ran = server.run(&purge);
-    let shown =
-        "2 clicks of 2 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:01.000000Z";
+    let shown = "2 clicks of 2 leads,\nfrom 2024-11-01 09:00:00 to 2025-11-01 09:00:01 UTC";
     ran.assert(
         0,
         &format!(
