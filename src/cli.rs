@@ -5,6 +5,7 @@ pub mod daemon;
 mod db_path;
 mod failure;
 mod output;
+mod pager;
 #[cfg_attr(
     not(fuzzing),
     expect(unreachable_pub, reason = "tests/fuzz uses this module")

@@ -1,10 +1,10 @@
 //! The experts and their names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use crate::click::canonical_username;
+use crate::click::{canonical_username, fold};
 
 /// An expert, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +41,16 @@ impl ExpertNames {
             .get(username)
             .filter(|name| !name.is_empty())
             .map_or(username, |name| name)
+    }
+
+    /// The names that several experts have, folded.
+    pub(crate) fn shared(&self) -> HashSet<String> {
+        let mut seen = HashSet::new();
+        let names = self.0.values().filter(|name| !name.is_empty());
+        names
+            .map(|name| fold(name).into_owned())
+            .filter(|name| !seen.insert(name.clone()))
+            .collect()
     }
 
     /// Whether the expert with this canonical username is known.

@@ -1,12 +1,16 @@
-//! The import of files: experts of the marketplace, and clicks of a report.
+//! The import of files: experts of the marketplace, and clicks of a report or of another database.
 
 pub mod clicks;
 pub mod experts;
 mod merge;
+mod source;
+mod unknown;
 
 pub(crate) use merge::{ImportStopped, ImportedClicks, compare, import};
+pub(crate) use unknown::unknown_experts;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read},
     path::Path,
@@ -29,9 +33,22 @@ pub enum ImportError {
     /// The file has more than so many bytes.
     #[error("the file is larger than {} MiB; split it", .0 / (1024 * 1024))]
     TooLarge(u64),
-    /// Some lines are invalid.
+    /// The file is not text.
     #[error("{0}")]
-    Lines(clicks::BadLines),
+    NotText(&'static str),
+    /// The file is a SQLite database, and is not read as one here.
+    #[error(
+        "it is a database; give `leadclicks import` its path to import its clicks, or export a CSV from it"
+    )]
+    Database,
+    /// Some lines are invalid.
+    #[error(
+        "{0}; correct or remove what is invalid, or import the rest with --skip-bad; nothing was imported"
+    )]
+    Lines(BadLines),
+    /// All lines after the header are invalid.
+    #[error("{0}, and no valid one; check that it is the right file")]
+    NoneValid(BadLines),
     /// The file can't be read.
     #[error("{}", match .0.kind() {
         io::ErrorKind::IsADirectory => "it is a directory; name a file".to_owned(),
@@ -60,6 +77,58 @@ pub struct BadLine {
     pub reason: String,
 }
 
+/// The number of invalid lines that are listed. If there are more, the whole file is probably wrong.
+pub const BAD_LINES_NAMED_MAX: usize = 20;
+
+/// The invalid lines of a file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct BadLines {
+    /// The first ones, at most [`BAD_LINES_NAMED_MAX`].
+    pub named: Vec<BadLine>,
+    /// The number of all invalid lines.
+    pub count: u64,
+}
+
+impl BadLines {
+    fn add(&mut self, line: impl FnOnce() -> u64, reason: String) {
+        self.count += 1;
+        if self.named.len() < BAD_LINES_NAMED_MAX {
+            let line = line();
+            self.named.push(BadLine { line, reason });
+        }
+    }
+
+    /// The number of invalid lines that are not listed.
+    #[must_use]
+    pub fn not_named(&self) -> u64 {
+        self.count - self.named.len() as u64
+    }
+}
+
+impl fmt::Display for BadLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = match self.count {
+            1 => "line",
+            _ => "lines",
+        };
+        write!(f, "{} invalid {lines}", self.count)?;
+        if self.not_named() > 0 {
+            write!(f, ", of which {} are listed", self.named.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the file at `path` is a SQLite database. False for standard input and other pipes, from which this reads nothing, and
+/// for what can't be read.
+pub(crate) fn is_database(path: &Path) -> bool {
+    let mut beginning = [0; source::SQLITE.len()];
+    path != Path::new("-")
+        && path.is_file()
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok())
+        && beginning == source::SQLITE
+}
+
 /// Opens the file at `path`, or standard input if that is `-`.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, ImportError> {
     if path == Path::new("-") {
@@ -67,62 +136,6 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, ImportError> {
     }
     let file = File::open(path).map_err(ImportError::Io)?;
     Ok(Box::new(file))
-}
-
-/// Reads a whole file of at most `bytes_max` bytes.
-fn read(input: impl Read, bytes_max: u64) -> Result<Vec<u8>, ImportError> {
-    let mut file = Vec::new();
-    input
-        .take(bytes_max + 1)
-        .read_to_end(&mut file)
-        .map_err(ImportError::Io)?;
-    if file.len() as u64 > bytes_max {
-        return Err(ImportError::TooLarge(bytes_max));
-    }
-    Ok(file)
-}
-
-/// The line on which a row begins, and the file from there on. The position from the reader is the end of the row before,
-/// so it may be followed by the line feed of a CRLF, and by blank lines.
-fn locate<'a>(position: &csv::Position, file: &'a [u8]) -> (u64, &'a [u8]) {
-    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let rest = file.get(start..).unwrap_or_default();
-    let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    let line_feeds = breaks.filter(|byte| **byte == b'\n').count();
-    (position.line() + line_feeds as u64, rest)
-}
-
-/// Rejects the row that was just read, and begins on `line`, if it extends to the end of the file because of a quote that
-/// is not closed.
-fn check_quotes<R: Read>(
-    reader: &csv::Reader<R>,
-    line: u64,
-    row: &[u8],
-    file: &[u8],
-) -> Result<(), ImportError> {
-    let is_last = reader.position().byte() >= file.len() as u64;
-    if is_last && ends_in_quotes(row) {
-        return Err(ImportError::OpenQuote(line));
-    }
-    Ok(())
-}
-
-/// Whether a row that extends to the end of the file ends within a quoted field.
-fn ends_in_quotes(row: &[u8]) -> bool {
-    let mut in_quotes = false;
-    let mut field_begins = true;
-    for byte in row {
-        match byte {
-            // A doubled quote closes the field and opens it again.
-            b'"' if in_quotes || field_begins => {
-                in_quotes = !in_quotes;
-                field_begins = !in_quotes;
-            }
-            b',' | b'\r' | b'\n' => field_begins = !in_quotes,
-            _ => field_begins = false,
-        }
-    }
-    in_quotes
 }
 
 /// The indexes of `columns` in the header, which may have them in any order and case, with spaces or underscores.
@@ -134,7 +147,6 @@ fn find_columns<const COUNT: usize>(
     let names: Vec<String> = header
         .iter()
         .map(|name| {
-            let name = name.strip_prefix(BYTE_ORDER_MARK).unwrap_or(name);
             String::from_utf8_lossy(name)
                 .trim()
                 .to_ascii_lowercase()
@@ -154,8 +166,6 @@ fn find_columns<const COUNT: usize>(
     }
     Ok(found)
 }
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn check_row(record: &csv::ByteRecord, columns: usize) -> Result<(), String> {
     if record.len() != columns {

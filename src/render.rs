@@ -114,7 +114,7 @@ mod tests {
     use super::before;
     use crate::{
         click::Click,
-        import::clicks::{Format, parse},
+        import::clicks::{Format, Options, parse},
         reports::ClickRow,
         text::spreadsheet::Cells,
         timestamp::Timestamp,
@@ -172,7 +172,12 @@ mod tests {
     ) {
         let now = clicks.iter().map(|(_, created_at)| *created_at).max();
         let now = now.unwrap_or(Timestamp::EPOCH);
-        let imported = parse(file, Some(format), cells, || now, &mut |_| ()).expect("clicks");
+        let options = Options {
+            format: Some(format),
+            cells,
+            ..Options::default()
+        };
+        let imported = parse(file, &options, || now, &mut |_| ()).expect("clicks");
         let mut expected: Vec<_> = clicks.iter().rev().cloned().collect();
         expected.sort_by_key(|(_, created_at)| *created_at);
         assert!(imported.iter().eq(expected));

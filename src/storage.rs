@@ -23,7 +23,6 @@ use std::{
 };
 
 use crate::{
-    click::Click,
     expert::{Expert, ExpertNames},
     progress::Progress,
     text::memory::OutOfMemory,
@@ -36,7 +35,9 @@ pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;
 pub(crate) use queue::{ClickQueue, NotStored, Writer, WriterCounts};
-pub(crate) use rows::{Columns, NewClicks, OnInvalidTime, Order, Query, StoredClick};
+pub(crate) use rows::{
+    Columns, NewClicks, NumberedClick, OnInvalidTime, Order, Query, StoredClick,
+};
 pub(crate) use selection::{EmailFilter, LeadSet, Selection, Window};
 pub(crate) use sqlite::{
     backup::BackupContent,
@@ -404,6 +405,14 @@ impl Db {
         with_engine!(self, |db| db.import_experts(experts))
     }
 
+    /// Removes the expert with the canonical `username`, in all spellings, and returns what was removed. Clicks stay.
+    ///
+    /// # Errors
+    /// As [`Db::import_experts`].
+    pub(crate) fn remove_expert(&self, username: &str) -> Result<Vec<Expert>, Error> {
+        with_engine!(self, |db| db.remove_expert(username))
+    }
+
     /// Waits until no other import stores clicks, and keeps others waiting. Calls `on_wait` before it waits.
     ///
     /// # Errors
@@ -431,7 +440,7 @@ impl Db {
         }
     }
 
-    /// Inserts the first of `clicks`, with their times and numbers, in one transaction that is so short that the clicks of pages
+    /// Inserts the first of `clicks` in one transaction that is so short that the clicks of pages
     /// can wait for it. Returns their number, and leaves the others in the iterator. `line` returns the line in a file of the
     /// click with a number, for the error. Then it leaves the lock to other programs for as long.
     ///
@@ -439,7 +448,7 @@ impl Db {
     /// If the database rejects a click, or can't be written to. Then nothing is inserted.
     pub(crate) fn insert_some(
         &self,
-        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        clicks: &mut impl Iterator<Item = NumberedClick>,
         line: impl Fn(usize) -> u64,
     ) -> Result<u64, Error> {
         with_engine!(self, |db| db.insert_some(clicks, line))

@@ -7,15 +7,27 @@ Each row has the columns of the CSV.
 import csv
 import io
 import json
-import re
 import sys
+import unicodedata
 
 COLUMNS = ["email", "expert_username", "expert_name", "search_query", "created_at"]
 
 
 def unguarded(cell: str) -> str:
-    """Removes the guard of `report --format csv`: one ' before a cell that a spreadsheet would run."""
-    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
+    """Removes the guard of `report --format csv`: one ' before each character that begins a formula."""
+    text = ""
+    cell_begins = text_begins = True
+    for character in cell:
+        begins_formula = (character in "=+-@＝＋－＠" and cell_begins) or (character in "\t\r" and text_begins)
+        if begins_formula and text.endswith("'"):
+            text = text[:-1]
+        text += character
+        text_begins = text_begins and character == "'"
+        if character in ",;|\t\r\n":
+            cell_begins = True
+        elif character not in "'\"":
+            cell_begins = cell_begins and (character.isspace() or unicodedata.category(character) == "Cc")
+    return text
 
 
 def rows(form: str, text: str) -> list[list[str]]:

@@ -112,6 +112,7 @@ pub fn start_daemon(db: impl AsRef<OsStr>) -> Result<Server, Box<dyn Error>> {
     Server::start(daemon.arg("--db").arg(db.as_ref()))
 }
 
+#[cfg(feature = "postgres")]
 /// The rate at which a daemon stores clicks with ids.
 pub fn posts_per_sec(server: &Server, connections: u32, secs: u32) -> Result<f64, Box<dyn Error>> {
     wrk(server, Subject::Ids, connections, WARM_UP_SECS)?;

@@ -16,6 +16,7 @@ mod reset;
 mod restore;
 mod schema;
 mod summary;
+mod tips;
 mod watch;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -27,7 +28,9 @@ use clap::{
 };
 use jiff::Zoned;
 
-use super::{DB_DEFAULT, VERSION, db_path, empty_variable, failure::Failure, print_error, signals};
+use super::{
+    DB_DEFAULT, VERSION, db_path, empty_variable, failure::Failure, pager, print_error, signals,
+};
 use crate::{interrupt, storage::DbLocation};
 
 const DB_VARIABLE: &str = "LEADCLICKS_DB";
@@ -38,7 +41,7 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 #[derive(Debug, Parser)]
 #[command(name = "leadclicks", version = VERSION.as_str(), after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// The database file
+    /// Database file
     #[arg(
         long,
         global = true,
@@ -51,6 +54,9 @@ pub(crate) struct Cli {
         display_order = 100
     )]
     db: PathBuf,
+    /// Print to a terminal without a pager
+    #[arg(long, global = true, hide_short_help = true, display_order = 101)]
+    no_pager: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,7 +107,11 @@ fn hidden_db() -> Arg {
 /// Parses the command line and runs the command. Prints an error to standard error.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse_from(tips::with_help(env::args_os()))
+        .unwrap_or_else(|error| tips::improve(error).exit());
+    if cli.no_pager {
+        pager::turn_off();
+    }
     signals::handle();
     let code = match cli.run(&Zoned::now()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, ErrorKind, Write},
+    io::{self, BufWriter, ErrorKind, IsTerminal, Write},
     os::{fd::AsFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     failure::Failure,
+    pager::Pager,
     progress::{Bar, WRITING},
 };
 use crate::{
@@ -95,8 +96,16 @@ pub(super) fn write(
     file.persist(&target).map_err(failed)
 }
 
-/// Renders to standard output.
+/// Renders to standard output, through a pager if that is a terminal.
 pub(super) fn print(render: impl FnOnce(&mut Out) -> io::Result<()>) -> Result<(), Failure> {
+    if io::stdout().is_terminal()
+        && let Some((pager, input)) = Pager::start()
+    {
+        // The pager reads until its input is closed, which is when `render` has returned.
+        let printed = render(&mut Counted::buffered(input, None));
+        pager.wait();
+        return Ok(ignore_closed_pipe(printed)?);
+    }
     // Not through io::stdout(), which would add a second buffer.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // No bar if it is a pipe, because a pager may use the terminal.
@@ -155,6 +164,7 @@ pub(super) fn screen(zone: TimeZone) -> Screen {
             .max(WIDTH_MIN),
         zone,
         colors,
+        shared_names: None,
     }
 }
 

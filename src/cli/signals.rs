@@ -9,6 +9,7 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 
+use super::pager;
 use crate::interrupt;
 
 /// From now on, each of these signals ends the program by [`interrupt::end`], and shells see that it was this signal. A
@@ -74,6 +75,10 @@ fn end_by(mut signals: Signals) {
         let Some(signal) = signals.wait().max() else {
             continue;
         };
+        // A pager stays, and so does the program that waits for it.
+        if signal == SIGINT && pager::is_running() {
+            continue;
+        }
         let end = move || {
             // Only an unknown signal is an error, and these are known.
             let _ = emulate_default_handler(signal);

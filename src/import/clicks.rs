@@ -1,26 +1,27 @@
-//! The import of clicks from a report in CSV or NDJSON.
+//! The import of clicks from a report in CSV or NDJSON, and from another database.
 
 use std::{
     borrow::Cow,
     cmp::Reverse,
-    fmt,
     io::{Cursor, Read},
+    ops::ControlFlow,
 };
 
-use serde::Deserialize;
+use jiff::{civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    BYTE_ORDER_MARK, BadLine, ImportError, NOT_UTF8, check_quotes, check_row, field_text,
-    find_columns, locate, read,
+use super::{BadLines, ImportError, NOT_UTF8, check_row, field_text, source::Source};
+use crate::{
+    click::{Click, ClickId},
+    progress::Progress,
+    storage::{Columns, Db, Error, Order, Query, Selection},
+    text::{memory::OutOfMemory, spreadsheet::Cells},
+    timestamp::Timestamp,
 };
-use crate::{click::Click, progress::Progress, text::spreadsheet::Cells, timestamp::Timestamp};
 
 /// The largest file that is imported, in bytes: about 40 million clicks. The whole file is read into memory, plus 16 bytes
 /// for each click.
 pub const CLICKS_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-
-/// The number of invalid lines that are listed. If there are more, the whole file is probably wrong.
-pub const BAD_LINES_NAMED_MAX: usize = 20;
 
 /// Progress is reported after so many clicks.
 pub(super) const CLICKS_A_STEP: usize = 4096;
@@ -40,11 +41,37 @@ pub enum Format {
     Ndjson,
 }
 
+/// How a file is read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// By default NDJSON if the file begins with `{` or is empty, and CSV otherwise.
+    pub format: Option<Format>,
+    /// How the cells of a CSV were written.
+    pub cells: Cells,
+    /// The time zone of times without an offset; by default they are invalid, but for those in the form of the database.
+    pub zone: Option<TimeZone>,
+    /// What to do about invalid lines.
+    pub on_bad_line: OnBadLine,
+}
+
+/// What to do about invalid lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnBadLine {
+    /// Nothing is imported.
+    #[default]
+    Fail,
+    /// They are skipped, as long as there is a valid one.
+    Skip,
+}
+
 /// The clicks of a file, in the order in which they will be stored.
 #[derive(Debug)]
 pub struct ParsedClicks {
-    file: Vec<u8>,
+    source: Source,
     rows: Rows,
+    zone: Option<TimeZone>,
+    /// The invalid lines, if they were skipped.
+    pub skipped: BadLines,
     /// Oldest first. Of clicks with the same time, the last in the file is first, because reports print the newest first.
     positions: Vec<ClickPosition>,
 }
@@ -56,8 +83,11 @@ enum Rows {
         /// The indexes of email, expert_username, search_query and created_at.
         columns: [usize; 4],
         cells: Cells,
+        separator: u8,
     },
     Ndjson,
+    /// The lines of [`StoredLine`].
+    Database,
 }
 
 /// The position of a click in the file. The texts are read again when they are needed, because they take the most memory.
@@ -68,84 +98,125 @@ pub(super) struct ClickPosition {
     start: u64,
 }
 
-/// The invalid lines of a file.
-#[derive(Debug, Default)]
-pub struct BadLines {
-    /// The first ones, at most [`BAD_LINES_NAMED_MAX`].
-    pub named: Vec<BadLine>,
-    /// The number of all invalid lines.
-    pub count: u64,
-}
-
-impl BadLines {
-    fn add(&mut self, line: u64, reason: String) {
-        self.count += 1;
-        if self.named.len() < BAD_LINES_NAMED_MAX {
-            self.named.push(BadLine { line, reason });
-        }
-    }
-}
-
-impl fmt::Display for BadLines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (lines, them) = match self.count {
-            1 => ("line", "it"),
-            _ => ("lines", "them"),
-        };
-        write!(f, "{} invalid {lines}", self.count)?;
-        if self.count > self.named.len() as u64 {
-            write!(f, ", of which {} are listed", self.named.len())?;
-        }
-        write!(
-            f,
-            "; correct or remove {them}, because a file is imported completely or not at all"
-        )
-    }
-}
-
 /// Parses the clicks of a report: CSV with the columns `email`, `expert_username`, `search_query` and `created_at` in any
-/// order, or NDJSON with these fields. Other columns and fields are ignored. Without a `format`, the file is NDJSON if it
-/// begins with `{` or is empty. Times are RFC 3339 or in the form of the database, and not after `now`, which is called
+/// order, or NDJSON with these fields. Other columns and fields are ignored. Times are RFC 3339 or in the form of the database,
+/// or without an offset if a time zone is given, and not after `now`, which is called
 /// after the file is read: a time in the future is from a wrong clock or time zone, and would be the newest click of every
 /// report until then. Reports `progress` in bytes.
 ///
 /// # Errors
-/// When the file, or any of its lines, is invalid.
+/// When the file is invalid, or any of its lines, or all of them if invalid lines are skipped.
 pub fn parse(
     input: impl Read,
-    format: Option<Format>,
-    cells: Cells,
+    options: &Options,
     now: impl FnOnce() -> Timestamp,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ParsedClicks, ImportError> {
-    let file = read(input, CLICKS_BYTES_MAX)?;
+    let source = Source::read(input, CLICKS_BYTES_MAX)?;
+    let lines = match options.format.unwrap_or_else(|| format_of(&source.bytes)) {
+        Format::Csv => Lines::Csv,
+        Format::Ndjson => Lines::Ndjson,
+    };
+    parse_source(source, lines, options, now(), progress)
+}
+
+/// The clicks of another database, with their ids, as of one moment. All of them are kept in memory, as those of a file are.
+/// Reports progress as [`parse`] does.
+///
+/// # Errors
+/// When the database can't be read, or has a click whose time can't be read; or when its clicks are invalid, as those of a file.
+pub(crate) fn read_database(
+    db: &Db,
+    on_bad_line: OnBadLine,
+    now: impl FnOnce() -> Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Result<ParsedClicks, ImportError>, Error> {
+    let all = Selection::default();
+    // As in a report, so that clicks with the same time are stored in the same order.
+    let query = Query::of(&all, Columns::ALL | Columns::CLICK_ID).in_order(Order::NewestFirst);
+    let mut bytes = Vec::new();
+    db.read_clicks(&query, |click| {
+        let line = StoredLine {
+            email: click.email,
+            expert_username: click.expert_username,
+            search_query: click.search_query,
+            created_at: Cow::Borrowed(&click.created_at.rfc3339()),
+            click_id: click.click_id.as_ref().map(|id| Cow::Borrowed(id.as_str())),
+        };
+        // Nothing else than memory can fail.
+        serde_json::to_writer(&mut bytes, &line).map_err(|_| OutOfMemory)?;
+        bytes.push(b'\n');
+        Ok(if bytes.len() as u64 > CLICKS_BYTES_MAX {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
+    })?;
+    if bytes.len() as u64 > CLICKS_BYTES_MAX {
+        return Ok(Err(ImportError::TooLarge(CLICKS_BYTES_MAX)));
+    }
+    let options = Options {
+        on_bad_line,
+        ..Options::default()
+    };
+    let source = Source::of_text(bytes);
+    Ok(parse_source(
+        source,
+        Lines::Database,
+        &options,
+        now(),
+        progress,
+    ))
+}
+
+/// What the lines of a source are.
+#[derive(Debug, Clone, Copy)]
+enum Lines {
+    Csv,
+    Ndjson,
+    Database,
+}
+
+fn parse_source(
+    source: Source,
+    lines: Lines,
+    options: &Options,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ParsedClicks, ImportError> {
     let mut parser = Parser {
-        file: &file,
-        now: now(),
+        source: &source,
+        zone: options.zone.as_ref(),
+        now,
         positions: Vec::new(),
         bad: BadLines::default(),
         progress,
     };
-    let rows = match format.unwrap_or_else(|| format_of(&file)) {
-        Format::Csv => parser.read_csv(cells)?,
-        Format::Ndjson => parser.read_ndjson(),
+    let rows = match lines {
+        Lines::Csv => parser.read_csv(options.cells)?,
+        Lines::Ndjson => parser.read_lines(Rows::Ndjson),
+        Lines::Database => parser.read_lines(Rows::Database),
     };
     let Parser {
         mut positions, bad, ..
     } = parser;
-    if bad.count > 0 {
-        return Err(ImportError::Lines(bad));
+    match options.on_bad_line {
+        _ if bad.count == 0 => {}
+        OnBadLine::Fail => return Err(ImportError::Lines(bad)),
+        OnBadLine::Skip if positions.is_empty() => return Err(ImportError::NoneValid(bad)),
+        OnBadLine::Skip => {}
     }
     positions.sort_unstable_by_key(|position| (position.created_at, Reverse(position.start)));
     Ok(ParsedClicks {
-        file,
+        source,
         rows,
+        zone: options.zone.clone(),
+        skipped: bad,
         positions,
     })
 }
 
 fn format_of(file: &[u8]) -> Format {
-    let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
     match file.trim_ascii_start().first() {
         // A report without clicks is an empty file in NDJSON, and a header in CSV.
         Some(b'{') | None => Format::Ndjson,
@@ -154,7 +225,8 @@ fn format_of(file: &[u8]) -> Format {
 }
 
 struct Parser<'a> {
-    file: &'a [u8],
+    source: &'a Source,
+    zone: Option<&'a TimeZone>,
     now: Timestamp,
     positions: Vec<ClickPosition>,
     bad: BadLines,
@@ -163,64 +235,57 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn read_csv(&mut self, cells: Cells) -> Result<Rows, ImportError> {
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .from_reader(self.file);
-        let header = reader.byte_headers()?.clone();
-        let columns = find_columns(
-            &header,
+        let mut csv = self.source.csv(
             ["email", "expert_username", "search_query", "created_at"],
             WANTED,
         )?;
-        let rows = Rows::Csv { columns, cells };
+        let rows = Rows::Csv {
+            columns: csv.columns,
+            cells,
+            separator: csv.separator,
+        };
+        let mut lines = self.source.lines();
         let mut record = csv::ByteRecord::new();
-        while reader.read_byte_record(&mut record)? {
-            let Some(position) = record.position() else {
-                continue;
-            };
-            let start = position.byte();
-            let (line, row) = locate(position, self.file);
-            check_quotes(&reader, line, row, self.file)?;
-            let click = check_row(&record, header.len())
-                .and_then(|()| click_of_record(&record, columns, cells));
-            self.add(start, click, || line);
+        while csv.reader.read_byte_record(&mut record)? {
+            let start = record.position().map_or(0, csv::Position::byte);
+            csv.check_quotes(start, &mut lines)?;
+            let click = check_row(&record, csv.fields)
+                .and_then(|()| click_of_record(&record, csv.columns, cells, self.zone));
+            self.add(start, click, || lines.locate(start).0);
         }
         Ok(rows)
     }
 
-    fn read_ndjson(&mut self) -> Rows {
+    fn read_lines(&mut self, rows: Rows) -> Rows {
         let mut start = 0;
-        if self.file.starts_with(BYTE_ORDER_MARK) {
-            start = BYTE_ORDER_MARK.len();
-        }
-        let lines = self.file[start..].split_inclusive(|byte| *byte == b'\n');
+        let source = self.source;
+        let lines = source.bytes.split_inclusive(|byte| *byte == b'\n');
         for (line, bytes) in (1..).zip(lines) {
             if !bytes.trim_ascii().is_empty() {
-                self.add(start as u64, click_of_line(bytes), || line);
+                self.add(start as u64, click_of_line(bytes, rows, self.zone), || line);
             }
             start += bytes.len();
         }
-        Rows::Ndjson
+        rows
     }
 
     fn add(
         &mut self,
         start: u64,
-        click: Result<(Click, Timestamp), String>,
-        line: impl Fn() -> u64,
+        click: Result<(Click, Option<ClickId>, Timestamp), String>,
+        line: impl FnOnce() -> u64,
     ) {
         match click {
-            Ok((_, created_at)) if created_at > self.now => {
-                self.bad
-                    .add(line(), "created_at is in the future".to_owned());
+            Ok((.., created_at)) if created_at > self.now => {
+                self.bad.add(line, "created_at is in the future".to_owned());
             }
-            Ok((_, created_at)) => self.positions.push(ClickPosition { created_at, start }),
-            Err(reason) => self.bad.add(line(), reason),
+            Ok((.., created_at)) => self.positions.push(ClickPosition { created_at, start }),
+            Err(reason) => self.bad.add(line, reason),
         }
         if self.positions.len().is_multiple_of(CLICKS_A_STEP) {
             (self.progress)(Progress {
                 done: start,
-                total: self.file.len() as u64,
+                total: self.source.bytes.len() as u64,
             });
         }
     }
@@ -230,17 +295,39 @@ fn click_of_record(
     record: &csv::ByteRecord,
     [email, expert_username, search_query, created_at]: [usize; 4],
     cells: Cells,
-) -> Result<(Click, Timestamp), String> {
+    zone: Option<&TimeZone>,
+) -> Result<(Click, Option<ClickId>, Timestamp), String> {
     let text = |index| Ok::<_, String>(cells.read(field_text(record, index)?));
-    checked(
-        text(email)?,
-        text(expert_username)?,
-        text(search_query)?,
-        text(created_at)?,
-    )
+    let (click, time) = checked(
+        &text(email)?,
+        &text(expert_username)?,
+        &text(search_query)?,
+        &text(created_at)?,
+        zone,
+    )?;
+    Ok((click, None, time))
 }
 
-fn click_of_line(bytes: &[u8]) -> Result<(Click, Timestamp), String> {
+/// A click of another database. Written and read only here.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredLine<'a> {
+    #[serde(borrow)]
+    email: Cow<'a, str>,
+    #[serde(borrow)]
+    expert_username: Cow<'a, str>,
+    #[serde(borrow)]
+    search_query: Cow<'a, str>,
+    #[serde(borrow)]
+    created_at: Cow<'a, str>,
+    #[serde(borrow)]
+    click_id: Option<Cow<'a, str>>,
+}
+
+fn click_of_line(
+    bytes: &[u8],
+    rows: Rows,
+    zone: Option<&TimeZone>,
+) -> Result<(Click, Option<ClickId>, Timestamp), String> {
     #[derive(Deserialize)]
     struct Line<'a> {
         #[serde(borrow)]
@@ -251,6 +338,19 @@ fn click_of_line(bytes: &[u8]) -> Result<(Click, Timestamp), String> {
         search_query: Option<Cow<'a, str>>,
         #[serde(borrow)]
         created_at: Option<Cow<'a, str>>,
+    }
+    if let Rows::Database = rows {
+        let line: StoredLine<'_> =
+            serde_json::from_slice(bytes).map_err(|_| "not JSON".to_owned())?;
+        let (click, time) = checked(
+            &line.email,
+            &line.expert_username,
+            &line.search_query,
+            &line.created_at,
+            None,
+        )?;
+        let id = line.click_id.and_then(|id| ClickId::parse(&id).ok());
+        return Ok((click, id, time));
     }
     // serde would also accept an array of strings.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -268,14 +368,16 @@ fn click_of_line(bytes: &[u8]) -> Result<(Click, Timestamp), String> {
     })?;
     let missing =
         |name| move || format!("no {name}; only --format ndjson writes one click per line");
-    checked(
+    let (click, time) = checked(
         &line.email.ok_or_else(missing("email"))?,
         &line
             .expert_username
             .ok_or_else(missing("expert_username"))?,
         &line.search_query.ok_or_else(missing("search_query"))?,
         &line.created_at.ok_or_else(missing("created_at"))?,
-    )
+        zone,
+    )?;
+    Ok((click, None, time))
 }
 
 fn checked(
@@ -283,10 +385,10 @@ fn checked(
     expert_username: &str,
     search_query: &str,
     created_at: &str,
+    zone: Option<&TimeZone>,
 ) -> Result<(Click, Timestamp), String> {
     let click = Click::new(email, expert_username, search_query.to_owned());
-    let created_at = created_at.trim();
-    let time = Timestamp::parse_rfc3339(created_at).or_else(|| Timestamp::parse_stored(created_at));
+    let time = read_time(created_at.trim(), zone);
     let mut reasons = Vec::new();
     if let Err(violations) = &click {
         reasons.extend(
@@ -295,15 +397,39 @@ fn checked(
                 .map(|violation| format!("{} {}", violation.field.name(), violation.rule)),
         );
     }
-    if time.is_none() {
-        reasons.push(
-            "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z"
-                .to_owned(),
-        );
+    if let Err(reason) = &time {
+        reasons.push((*reason).to_owned());
     }
     match (click, time) {
-        (Ok(click), Some(time)) => Ok((click, time)),
+        (Ok(click), Ok(time)) => Ok((click, time)),
         _ => Err(reasons.join("; ")),
+    }
+}
+
+/// A time with its offset, or in `zone`, or in the form of the database, which is UTC unless there is a `zone`.
+fn read_time(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
+    const INVALID: &str =
+        "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z";
+    const NO_OFFSET: &str = "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z; \
+        --tz gives times without one a time zone";
+    if let Some(time) = Timestamp::parse_rfc3339(text) {
+        return Ok(time);
+    }
+    if zone.is_none()
+        && let Some(time) = Timestamp::parse_stored(text)
+    {
+        return Ok(time);
+    }
+    // jiff also accepts other forms, such as `20261101` and a time zone in brackets.
+    let looks_local = text.as_bytes().get(4) == Some(&b'-') && !text.contains('[');
+    let local: Option<civil::DateTime> = text.parse().ok().filter(|_| looks_local);
+    match (local, zone) {
+        (Some(local), Some(zone)) => {
+            let instant = zone.to_ambiguous_timestamp(local).compatible();
+            Ok(Timestamp::new(instant.map_err(|_| INVALID)?))
+        }
+        (Some(_), None) => Err(NO_OFFSET),
+        (None, _) => Err(INVALID),
     }
 }
 
@@ -322,7 +448,7 @@ impl ParsedClicks {
 
     /// The bytes of the file.
     pub(super) fn bytes(&self) -> u64 {
-        self.file.len() as u64
+        self.source.bytes.len() as u64
     }
 
     /// The positions of the clicks in the file, oldest first.
@@ -335,17 +461,17 @@ impl ParsedClicks {
         let mut rows = RowReader::new(self);
         self.positions
             .iter()
-            .filter_map(move |position| Some((rows.read(position)?, position.created_at)))
+            .filter_map(move |position| Some((rows.read(position)?.0, position.created_at)))
     }
 
-    /// The line on which a click begins.
+    /// The line on which a click begins; in a database the number of the click, from the newest.
     pub(super) fn line(&self, click: &ClickPosition) -> u64 {
-        let start = usize::try_from(click.start).unwrap_or(usize::MAX);
-        let before = self.file.get(..start).unwrap_or_default();
-        let line_feeds = before.split(|byte| *byte == b'\n').count() as u64;
-        let mut position = csv::Position::new();
-        position.set_byte(click.start).set_line(line_feeds);
-        locate(&position, &self.file).0
+        self.source.lines().locate(click.start).0
+    }
+
+    /// Whether the clicks may have ids.
+    pub(super) fn may_have_ids(&self) -> bool {
+        matches!(self.rows, Rows::Database)
     }
 }
 
@@ -358,21 +484,27 @@ pub(super) struct RowReader<'a> {
 
 impl<'a> RowReader<'a> {
     pub(super) fn new(clicks: &'a ParsedClicks) -> Self {
+        let separator = match clicks.rows {
+            Rows::Csv { separator, .. } => separator,
+            Rows::Ndjson | Rows::Database => b',',
+        };
         Self {
             clicks,
             csv: csv::ReaderBuilder::new()
                 .has_headers(false)
                 .flexible(true)
+                .delimiter(separator)
                 .buffer_capacity(ROW_BYTES)
-                .from_reader(Cursor::new(&clicks.file)),
+                .from_reader(Cursor::new(&clicks.source.bytes)),
             record: csv::ByteRecord::new(),
         }
     }
 
-    /// The click at a position. There always is one, because the file in memory was parsed and has not changed.
-    pub(super) fn read(&mut self, click: &ClickPosition) -> Option<Click> {
+    /// The click at a position, and its id. There always is one, because the file in memory was parsed and has not changed.
+    pub(super) fn read(&mut self, click: &ClickPosition) -> Option<(Click, Option<ClickId>)> {
+        let zone = self.clicks.zone.as_ref();
         let read = match self.clicks.rows {
-            Rows::Csv { columns, cells } => {
+            Rows::Csv { columns, cells, .. } => {
                 if self.csv.position().byte() != click.start {
                     // From one byte earlier: the reader skips a byte order mark at the beginning, which is data in the
                     // middle of a file.
@@ -381,27 +513,32 @@ impl<'a> RowReader<'a> {
                     self.csv.seek(position).ok()?;
                 }
                 self.csv.read_byte_record(&mut self.record).ok()?;
-                click_of_record(&self.record, columns, cells)
+                click_of_record(&self.record, columns, cells, zone)
             }
-            Rows::Ndjson => {
+            rows @ (Rows::Ndjson | Rows::Database) => {
                 let start = usize::try_from(click.start).ok()?;
-                let line = self.clicks.file.get(start..)?;
+                let line = self.clicks.source.bytes.get(start..)?;
                 let end = line.iter().position(|byte| *byte == b'\n');
-                click_of_line(line.get(..end.unwrap_or(line.len()))?)
+                click_of_line(line.get(..end.unwrap_or(line.len()))?, rows, zone)
             }
         };
-        read.ok().map(|(click, _)| click)
+        read.ok().map(|(click, id, _)| (click, id))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::BAD_LINES_NAMED_MAX;
     use proptest::prelude::*;
 
     fn parse_at_noon(file: &[u8], format: Option<Format>) -> Result<ParsedClicks, ImportError> {
         let now = Timestamp::parse_stored("2026-11-01 12:00:00").unwrap();
-        parse(file, format, Cells::Guarded, || now, &mut |_| ())
+        let options = Options {
+            format,
+            ..Options::default()
+        };
+        parse(file, &options, || now, &mut |_| ())
     }
 
     fn read(file: &str) -> Vec<[String; 4]> {
@@ -547,7 +684,7 @@ mod tests {
         let error = parse_at_noon(file.as_bytes(), None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "22 invalid lines, of which 20 are listed; correct or remove them, because a file is imported completely or not at all"
+            "22 invalid lines, of which 20 are listed; correct or remove what is invalid, or import the rest with --skip-bad; nothing was imported"
         );
         assert_eq!(bad_lines(file.as_bytes()).len(), BAD_LINES_NAMED_MAX);
     }

@@ -5,9 +5,7 @@ use std::{
     io::Read,
 };
 
-use super::{
-    BadLine, ImportError, check_quotes, check_row, field_text, find_columns, locate, read,
-};
+use super::{BadLines, ImportError, check_row, field_text, source::Source};
 use crate::{
     click::{canonical_username, expert_username_rule, longest, without_nul},
     expert::Expert,
@@ -31,32 +29,30 @@ pub struct ParsedExperts {
     /// Each username occurs once.
     pub experts: Vec<Expert>,
     /// The invalid rows, in the order of the file.
-    pub skipped: Vec<BadLine>,
+    pub skipped: BadLines,
 }
 
 /// Parses the columns `username`, `first_name` and `last_name` of a CSV file, in any order and case, with spaces or
 /// underscores. All other columns are ignored. Values are trimmed, and names may be empty.
 ///
 /// # Errors
-/// When the header or the file as a whole is invalid. An invalid row is skipped.
+/// When the header or the file as a whole is invalid, and when no row is valid. An invalid row among others is skipped.
 pub fn parse(input: impl Read) -> Result<ParsedExperts, ImportError> {
-    let file = read(input, IMPORT_BYTES_MAX)?;
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*file);
-    let header = reader.byte_headers()?.clone();
-    let columns = find_columns(&header, COLUMNS, WANTED)?;
+    let source = Source::read(input, IMPORT_BYTES_MAX)?;
+    let mut csv = source.csv(COLUMNS, WANTED)?;
+    let mut file_lines = source.lines();
     let mut parsed = ParsedExperts {
         experts: Vec::new(),
-        skipped: Vec::new(),
+        skipped: BadLines::default(),
     };
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record)? {
-        let (line, rest) = record
-            .position()
-            .map_or((0, &[][..]), |position| locate(position, &file));
-        check_quotes(&reader, line, rest, &file)?;
-        let expert = check_row(&record, header.len())
-            .and_then(|()| read_expert(&record, columns))
+    while csv.reader.read_byte_record(&mut record)? {
+        let start = record.position().map_or(0, csv::Position::byte);
+        csv.check_quotes(start, &mut file_lines)?;
+        let (line, _) = file_lines.locate(start);
+        let expert = check_row(&record, csv.fields)
+            .and_then(|()| read_expert(&record, csv.columns))
             .and_then(|expert| match lines.entry(expert.username.clone()) {
                 Entry::Occupied(first) => {
                     Err(format!("the username is already on line {}", first.get()))
@@ -68,8 +64,11 @@ pub fn parse(input: impl Read) -> Result<ParsedExperts, ImportError> {
             });
         match expert {
             Ok(expert) => parsed.experts.push(expert),
-            Err(reason) => parsed.skipped.push(BadLine { line, reason }),
+            Err(reason) => parsed.skipped.add(|| line, reason),
         }
+    }
+    if parsed.experts.is_empty() && parsed.skipped.count > 0 {
+        return Err(ImportError::NoneValid(parsed.skipped));
     }
     Ok(parsed)
 }
@@ -126,7 +125,7 @@ mod tests {
                 expert("zoë", "Zoë", "O'Neil, Jr."),
             ]
         );
-        assert_eq!(parsed.skipped, []);
+        assert_eq!(parsed.skipped, BadLines::default());
     }
 
     #[test]
@@ -146,6 +145,7 @@ mod tests {
         );
         let skipped: Vec<(u64, &str)> = parsed
             .skipped
+            .named
             .iter()
             .map(|skipped| (skipped.line, &*skipped.reason))
             .collect();
@@ -212,7 +212,10 @@ mod tests {
             let _ = parse(&*bytes);
             let with_header = [b"username,first_name,last_name\n", &*bytes].concat();
             let parsed = parse(&*with_header);
-            prop_assert!(matches!(parsed, Ok(_) | Err(ImportError::OpenQuote(_))));
+            prop_assert!(matches!(
+                parsed,
+                Ok(_) | Err(ImportError::OpenQuote(_) | ImportError::NoneValid(_))
+            ));
         }
     }
 }

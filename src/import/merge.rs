@@ -1,13 +1,13 @@
 //! Finds the clicks of a file that are stored already, and stores the others.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     ops::ControlFlow,
 };
 
 use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, RowReader};
 use crate::{
-    click::Click,
+    click::{Click, ClickId},
     progress::Progress,
     storage::{
         Columns, Db, Error, ImportLock, OnInvalidTime, Order, Query, Selection, StoredClick, Window,
@@ -36,9 +36,9 @@ pub(crate) struct ImportStopped {
     pub(crate) error: Error,
 }
 
-/// Stores the clicks that are not stored yet. Duplicates are compared as a multiset: a click of the file is stored if one with
-/// the same email, expert, search and time, to the microsecond, is; of several such, as many as are stored. Reports progress
-/// in clicks.
+/// Stores the clicks that are not stored yet. Clicks with the same id are the same click, and clicks with different ids are not.
+/// Others are compared as a multiset: a click of the file is stored if one with the same email, expert, search and time, to the
+/// microsecond, is; of several such, as many as are stored. Reports progress in clicks.
 ///
 /// Clicks are compared as of one moment, and then stored in many short transactions, between which other programs can write.
 /// `lock` keeps other imports from storing the same clicks meanwhile. Nothing else stores them: pages post clicks of now.
@@ -85,6 +85,11 @@ impl ImportedClicks {
 /// Whether each click is stored. Both sides are read by time, as in a merge join.
 fn find_duplicates(db: &Db, clicks: &ParsedClicks) -> Result<Vec<bool>, Error> {
     let mut merge = Merge::new(clicks, db.has_index_on_time()?);
+    let mut columns = Columns::ALL;
+    if clicks.may_have_ids() {
+        merge.find_ids(db)?;
+        columns = columns | Columns::CLICK_ID;
+    }
     while let Some(first) = clicks.positions().get(merge.next) {
         merge.searched_from = merge.next;
         merge.skipped = 0;
@@ -95,7 +100,7 @@ fn find_duplicates(db: &Db, clicks: &ParsedClicks) -> Result<Vec<bool>, Error> {
         let query = Query {
             // A click without a valid time can't be equal to one of the file.
             on_invalid_time: OnInvalidTime::Skip,
-            ..Query::of(&selection, Columns::ALL).in_order(Order::Arrival)
+            ..Query::of(&selection, columns).in_order(Order::Arrival)
         };
         let mut is_over = true;
         db.read_clicks(&query, |stored| {
@@ -135,6 +140,8 @@ struct Merge<'a> {
     next: usize,
     searched_from: usize,
     skipped: u32,
+    /// The numbers of the clicks of the file that have an id.
+    numbers_by_id: HashMap<ClickId, usize>,
 }
 
 impl<'a> Merge<'a> {
@@ -147,7 +154,32 @@ impl<'a> Merge<'a> {
             next: 0,
             searched_from: 0,
             skipped: 0,
+            numbers_by_id: HashMap::new(),
         }
+    }
+
+    /// Finds the clicks of the file whose ids are stored, or occur earlier in the file.
+    fn find_ids(&mut self, db: &Db) -> Result<(), Error> {
+        let mut file = RowReader::new(self.clicks);
+        for (number, position) in self.clicks.positions().iter().enumerate() {
+            let Some((_, Some(id))) = file.read(position) else {
+                continue;
+            };
+            match self.numbers_by_id.entry(id) {
+                Entry::Occupied(_) => self.is_stored[number] = true,
+                Entry::Vacant(entry) => {
+                    entry.insert(number);
+                }
+            }
+        }
+        let all = Selection::default();
+        db.read_clicks(&Query::of(&all, Columns::CLICK_ID), |stored| {
+            let id = stored.click_id.as_ref();
+            if let Some(number) = id.and_then(|id| self.numbers_by_id.get(id)) {
+                self.is_stored[*number] = true;
+            }
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     fn compare(&mut self, stored: &StoredClick<'_>) -> Next {
@@ -159,8 +191,11 @@ impl<'a> Merge<'a> {
             None => Next::End,
             Some(click) if click.created_at == at => {
                 self.skipped = 0;
-                self.group.begin(&self.clicks.positions()[self.next..]);
-                if let Some(number) = self.group.take(stored) {
+                let positions = &self.clicks.positions()[self.next..];
+                self.group.begin(positions, &self.is_stored[self.next..]);
+                let id = stored.click_id.as_ref();
+                let is_matched = id.is_some_and(|id| self.numbers_by_id.contains_key(id));
+                if !is_matched && let Some(number) = self.group.take(stored) {
                     self.is_stored[self.next + number] = true;
                 }
                 Next::Row
@@ -184,34 +219,43 @@ impl<'a> Merge<'a> {
 /// The clicks of a file that have the same time, and are not yet matched with a stored click.
 struct Group<'a> {
     at: Option<Timestamp>,
-    /// The offsets of equal clicks from the first click of the group, in order.
-    numbers: HashMap<Click, VecDeque<usize>>,
+    /// Equal clicks, in order.
+    equal: HashMap<Click, VecDeque<Candidate>>,
     file: RowReader<'a>,
+}
+
+/// A click of a file that may be stored.
+struct Candidate {
+    /// The offset from the first click of the group.
+    number: usize,
+    has_id: bool,
 }
 
 impl<'a> Group<'a> {
     fn of(clicks: &'a ParsedClicks) -> Self {
         Self {
             at: None,
-            numbers: HashMap::new(),
+            equal: HashMap::new(),
             file: RowReader::new(clicks),
         }
     }
 
-    /// Begins the group of the first of `positions`, unless it has begun already.
-    fn begin(&mut self, positions: &[ClickPosition]) {
+    /// Begins the group of the first of `positions`, unless it has begun already. Leaves out those whose ids were found.
+    fn begin(&mut self, positions: &[ClickPosition], is_stored: &[bool]) {
         let at = positions.first().map(|position| position.created_at);
         if self.at == at {
             return;
         }
         self.at = at;
-        self.numbers.clear();
+        self.equal.clear();
         let same = positions
             .iter()
             .take_while(|position| Some(position.created_at) == at);
-        for (number, position) in same.enumerate() {
-            if let Some(click) = self.file.read(position) {
-                self.numbers.entry(click).or_default().push_back(number);
+        for (number, (position, is_stored)) in same.zip(is_stored).enumerate() {
+            if !is_stored && let Some((click, id)) = self.file.read(position) {
+                let has_id = id.is_some();
+                let candidate = Candidate { number, has_id };
+                self.equal.entry(click).or_default().push_back(candidate);
             }
         }
     }
@@ -225,7 +269,14 @@ impl<'a> Group<'a> {
             &stored.expert_username,
             stored.search_query.to_string(),
         );
-        self.numbers.get_mut(&click.ok()?)?.pop_front()
+        let equal = self.equal.get_mut(&click.ok()?)?;
+        let without_id = equal.iter().position(|candidate| !candidate.has_id);
+        // Two different ids are two clicks.
+        let found = match stored.click_id {
+            Some(_) => without_id?,
+            None => without_id.unwrap_or(0),
+        };
+        Some(equal.remove(found)?.number)
     }
 }
 
@@ -251,7 +302,8 @@ fn insert(
                 return None;
             }
             // There always is a click, because the file in memory has not changed since it was parsed.
-            Some((file.read(position)?, position.created_at, number))
+            let (click, id) = file.read(position)?;
+            Some((click, id, position.created_at, number))
         })
         .peekable();
     let mut new = 0;

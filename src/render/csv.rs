@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use jiff::tz::TimeZone;
+
 use super::{
     Asked, Format, Report, rounded,
     rows::{Column, Value},
@@ -9,13 +11,27 @@ use super::{
 use crate::text::spreadsheet::Cells;
 
 /// The CSV format.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Csv {
     pub(crate) cells: Cells,
+    pub(crate) reader: Reader,
+}
+
+/// Who reads a CSV.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A program: exact times in UTC.
+    Program,
+    /// Excel: times as it reads them, in this time zone and to the second, and a byte order mark, without which it would read
+    /// the letters outside ASCII as those of another encoding.
+    Excel(TimeZone),
 }
 
 impl Format for Csv {
     fn write(&self, report: &Report, _: &Asked, out: &mut impl Write) -> io::Result<()> {
+        if let Reader::Excel(_) = self.reader {
+            out.write_all(BYTE_ORDER_MARK)?;
+        }
         let mut writer = csv::Writer::from_writer(out);
         let list = report.list();
         for column in &list.sample {
@@ -30,7 +46,7 @@ impl Format for Csv {
 }
 
 impl Csv {
-    fn row(self, writer: &mut csv::Writer<impl Write>, row: &[Column<'_>]) -> io::Result<()> {
+    fn row(&self, writer: &mut csv::Writer<impl Write>, row: &[Column<'_>]) -> io::Result<()> {
         for column in row {
             for (_, value) in column.values() {
                 self.field(writer, value).map_err(io_error)?;
@@ -40,7 +56,7 @@ impl Csv {
     }
 
     fn field(
-        self,
+        &self,
         writer: &mut csv::Writer<impl Write>,
         value: Value<'_>,
     ) -> Result<(), csv::Error> {
@@ -49,11 +65,16 @@ impl Csv {
             Value::Text(text) => writer.write_field(&*self.cells.write(text)),
             Value::Count(count) => writer.write_field(count.to_string()),
             Value::Share(share) => writer.write_field(rounded(share).to_string()),
-            Value::Time(time) => writer.write_field(&*time.rfc3339()),
+            Value::Time(time) => match &self.reader {
+                Reader::Program => writer.write_field(&*time.rfc3339()),
+                Reader::Excel(zone) => writer.write_field(time.local_seconds(zone)),
+            },
             Value::Day(date) => writer.write_field(date.to_string()),
         }
     }
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn end_record(writer: &mut csv::Writer<impl Write>) -> io::Result<()> {
     writer.write_record(None::<&[u8]>).map_err(io_error)
@@ -82,8 +103,9 @@ mod tests {
             for cells in [Cells::Guarded, Cells::Raw] {
                 let mut file = b"email,expert_username,expert_name,search_query,created_at\n".to_vec();
                 let mut writer = csv::Writer::from_writer(&mut file);
+                let csv = Csv { cells, reader: Reader::Program };
                 for (click, created_at) in &clicks {
-                    Csv { cells }.row(&mut writer, &row(click, *created_at).columns()).unwrap();
+                    csv.row(&mut writer, &row(click, *created_at).columns()).unwrap();
                 }
                 drop(writer);
                 assert_imported(&file, Format::Csv, cells, &clicks);

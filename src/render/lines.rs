@@ -1,9 +1,6 @@
 //! One line per click, for `leadclicks watch`.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use super::{
     ndjson,
@@ -12,14 +9,15 @@ use super::{
 use crate::{
     reports::ClickRow,
     text::{
-        columns::{at_least, cut},
+        columns::{at_least, cut, padded},
         visible,
     },
 };
 
-/// The fewest columns of an email and of an expert, so that most lines are aligned.
-const EMAIL_COLUMNS: usize = 22;
-const EXPERT_COLUMNS: usize = 18;
+/// The columns of an email and of an expert where lines have any length: the fewest, so that most lines are aligned.
+const OPEN_COLUMNS: [usize; 2] = [22, 18];
+/// The same on a terminal, where longer texts are cut: as many as most need.
+const WIDEST_COLUMNS: [usize; 2] = [36, 30];
 /// The space between two cells.
 const GAP: &str = "  ";
 
@@ -32,8 +30,8 @@ pub(crate) enum Edge {
     Open,
 }
 
-/// Writes a line for people: the time, the lead, the expert and the search. On a terminal, an email is cut if it would leave
-/// no columns for the expert, because visitors choose its length.
+/// Writes a line for people: the time, the lead, the expert and the search. On a terminal, all lines are aligned, so emails and
+/// names are cut that leave less than a third of the room for the search.
 ///
 /// # Errors
 /// When `out` can't be written to.
@@ -44,26 +42,25 @@ pub(crate) fn text(
     edge: Edge,
 ) -> io::Result<()> {
     let time = click.created_at.local_seconds(&screen.zone);
-    let email = visible(click.email);
-    let email = match edge {
-        Edge::Terminal => {
-            // One more column for the mark of a search that is cut.
-            let others = time.len() + 2 * GAP.len() + EXPERT_COLUMNS + 1;
-            let columns = usize::from(screen.width).saturating_sub(others);
-            cut(&email, columns.max(EMAIL_COLUMNS))
-        }
-        Edge::Open => Cow::Borrowed(&*email),
-    };
-    let email = at_least(&email, EMAIL_COLUMNS);
-    let expert = at_least(
-        &expert(click.expert_username, click.expert_name),
-        EXPERT_COLUMNS,
-    );
-    let query = visible(click.search_query);
-    let line = [&*time, &*email, &*expert, &*query].join(GAP);
+    let (email, query) = (visible(click.email), visible(click.search_query));
+    let (username, name) = (click.expert_username, click.expert_name);
     let line = match edge {
-        Edge::Terminal => cut(line.trim_end(), usize::from(screen.width)),
-        Edge::Open => Cow::Borrowed(line.trim_end()),
+        Edge::Terminal => {
+            let columns = usize::from(screen.width);
+            let room = columns.saturating_sub(time.len() + 3 * GAP.len());
+            let email_columns = (room * 2 / 5).min(WIDEST_COLUMNS[0]);
+            let expert_columns = (room * 3 / 10).min(WIDEST_COLUMNS[1]);
+            let email = padded(&email, email_columns);
+            let expert = padded(&screen.expert(username, name), expert_columns);
+            let line = [&*time, &*email, &*expert, &*query].join(GAP);
+            cut(line.trim_end(), columns).into_owned()
+        }
+        Edge::Open => {
+            let email = at_least(&email, OPEN_COLUMNS[0]);
+            let expert = at_least(&expert(username, name), OPEN_COLUMNS[1]);
+            let line = [&*time, &*email, &*expert, &*query].join(GAP);
+            line.trim_end().to_owned()
+        }
     };
     match line.strip_prefix(&*time) {
         Some(rest) => writeln!(out, "{}{rest}", screen.colors.aside(time)),

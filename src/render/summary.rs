@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{
     Asked, asked, change, counted, ink,
-    table::{Screen, expert, search_subject, times},
+    table::{Screen, search_subject, times},
 };
 use crate::{
     reports::{RankBy, Ranking, Summary, Totals},
@@ -130,8 +130,8 @@ fn rankings(
     screen: &Screen,
 ) -> io::Result<()> {
     let half = (columns - GAP) / 2;
-    let experts = ranked_lines(&summary.top_experts, half);
-    let queries = ranked_lines(&summary.top_queries, half);
+    let experts = ranked_lines(&summary.top_experts, half, screen);
+    let queries = ranked_lines(&summary.top_queries, half, screen);
     let headings = ["Top experts", "Top searches"].map(|title| padded(title, half));
     writeln!(
         out,
@@ -153,14 +153,16 @@ fn rankings(
 }
 
 /// The rows with their counts, and their bars.
-fn ranked_lines(ranking: &Ranking, columns: usize) -> Vec<(String, String)> {
+fn ranked_lines(ranking: &Ranking, columns: usize, screen: &Screen) -> Vec<(String, String)> {
     let subject_columns = columns - 1 - COUNT_COLUMNS - 1 - usize::from(BAR_COLUMNS);
     ranking
         .ranked
         .iter()
         .map(|row| {
             let subject = match ranking.by {
-                RankBy::Expert => expert(&row.subject, ranking.names.display_name(&row.subject)),
+                RankBy::Expert => {
+                    screen.expert(&row.subject, ranking.names.display_name(&row.subject))
+                }
                 RankBy::Query => search_subject(&row.subject).into_owned(),
             };
             let subject = padded(&subject, subject_columns);
@@ -197,7 +199,7 @@ fn newest_leads(
         let (email_columns, name_columns) = (rest * 2 / 5, rest * 7 / 20);
         let email = padded(&visible(&lead.email), email_columns);
         let name = padded(
-            &expert(&lead.expert_username, &lead.expert_name),
+            &screen.expert(&lead.expert_username, &lead.expert_name),
             name_columns,
         );
         let query_columns = rest - email_columns - name_columns;

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     io::{self, Write},
 };
 
@@ -17,6 +18,7 @@ use super::{
     rows::{self, Cell, Column, List},
 };
 use crate::{
+    click::fold,
     expert::ExpertNames,
     reports::{ByDay, ByLead, Lead},
     storage::{FoundClicks, SpellingRows, TableRows},
@@ -32,6 +34,26 @@ pub(crate) struct Screen {
     pub(crate) zone: TimeZone,
     /// Whether the terminal shows colours.
     pub(crate) colors: ColorMode,
+    /// The names that several experts have, folded. If they are unknown, all experts are shown with their usernames.
+    pub(crate) shared_names: Option<HashSet<String>>,
+}
+
+impl Screen {
+    /// The same for a report about experts with these names.
+    pub(crate) fn for_experts(self, names: &ExpertNames) -> Self {
+        Self {
+            shared_names: Some(names.shared()),
+            ..self
+        }
+    }
+
+    /// An expert as people read it: the name, or the username if there is no name, or both if other experts have the same name.
+    pub(super) fn expert(&self, username: &str, name: &str) -> String {
+        match &self.shared_names {
+            Some(shared) if !shared.contains(&*fold(name)) => visible(name).into_owned(),
+            _ => expert(username, name),
+        }
+    }
 }
 
 /// The table format.
@@ -46,8 +68,6 @@ const PADDING: (u16, u16) = (1, 1);
 /// The most clicks of one lead in a report by lead, so that a busy lead does not push all others off the screen.
 const LEAD_CLICKS_MAX: u64 = 50;
 
-/// The width of the time, and of the spaces between three columns.
-const TIME_AND_SPACES: u16 = 26;
 /// A table of at least this width has long bars.
 const WIDE: u16 = 100;
 /// A table of at least this width has all columns.
@@ -56,6 +76,9 @@ const WIDE_COLUMNS: u16 = 120;
 /// The most lines of a row with text from visitors: a search may have 2,000 characters, and must not push all other rows off
 /// the screen. The formats for programs have the whole text.
 const ROW_LINES_MAX: usize = 8;
+
+/// In a report by lead, the columns of an indented time, and of all spaces.
+const LEAD_TIME_COLUMNS: u16 = 25;
 
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -125,7 +148,11 @@ impl Table {
     fn list(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
         let colors = self.screen.colors;
         if let Some(subject) = &list.subject {
-            writeln!(out, "{}\n", colors.heading(self.text(&subject.cell)))?;
+            let subject = match subject.cell {
+                Cell::Expert { username, name } => expert(username, name),
+                cell => self.text(&cell),
+            };
+            writeln!(out, "{}\n", colors.heading(subject))?;
         }
         let columns = self.columns(list, &list.sample);
         let mut grid = self.new_grid();
@@ -186,13 +213,12 @@ impl Table {
         let has_search = columns
             .iter()
             .any(|column| matches!(column.cell, Cell::Search(_)));
-        let name_max = self.screen.width.saturating_sub(TIME_AND_SPACES) * 3 / 5;
         let widths = grid.column_max_content_widths();
-        for ((column, width), grid_column) in columns.iter().zip(widths).zip(grid.column_iter_mut())
-        {
+        let mut names = self.name_widths(columns, &widths).into_iter();
+        for (column, grid_column) in columns.iter().zip(grid.column_iter_mut()) {
             match column.cell {
                 Cell::Email(_) | Cell::Expert { .. } if has_search => {
-                    grid_column.set_constraint(exactly(width.min(name_max)));
+                    grid_column.set_constraint(exactly(names.next().unwrap_or_default()));
                 }
                 Cell::Count(_) | Cell::Before { .. } | Cell::Share(_) => {
                     grid_column.set_cell_alignment(CellAlignment::Right);
@@ -204,6 +230,32 @@ impl Table {
                 _ => {}
             }
         }
+    }
+
+    /// The widths of the columns of emails and names next to a search: what they need, as long as the search has the rest that it
+    /// needs, or a fair part of it.
+    fn name_widths(&self, columns: &[&Column<'_>], widths: &[u16]) -> Vec<u16> {
+        let of = |is_wanted: fn(&Cell<'_>) -> bool| {
+            let columns = columns.iter().zip(widths);
+            columns
+                .filter(move |(column, _)| is_wanted(&column.cell))
+                .map(|(_, width)| *width)
+                .collect::<Vec<_>>()
+        };
+        let is_name = |cell: &Cell<'_>| matches!(cell, Cell::Email(_) | Cell::Expert { .. });
+        let names = of(is_name);
+        let search: u16 = of(|cell| matches!(cell, Cell::Search(_))).iter().sum();
+        let others: u16 =
+            of(|cell| !matches!(cell, Cell::Email(_) | Cell::Expert { .. } | Cell::Search(_)))
+                .iter()
+                .sum();
+        // Between two columns there is one more space.
+        let spaces = u16::try_from(columns.len()).unwrap_or(1) * (PADDING.0 + PADDING.1 + 1) - 1;
+        share(
+            self.screen.width.saturating_sub(others + spaces),
+            names,
+            search,
+        )
     }
 
     /// Writes the totals, and the time zone.
@@ -226,19 +278,20 @@ impl Table {
 
     /// Writes each lead with its clicks, and a footer with the totals and what is not shown.
     fn by_lead(&self, report: &ByLead, out: &mut impl Write) -> io::Result<()> {
-        let expert_width = report
-            .leads()
-            .flat_map(|lead| {
-                lead.clicks()
-                    .take(usize::try_from(LEAD_CLICKS_MAX).unwrap_or(usize::MAX))
-            })
-            .map(|click| expert(click.expert_username, click.expert_name).width())
-            .max()
-            .unwrap_or_default();
         // One table per lead, all with the same widths. The lead is a heading above it, so the clicks have the whole line.
-        let expert_width = u16::try_from(expert_width).map_or(self.screen.width / 3, |width| {
-            width.min(self.screen.width / 3)
+        let shown = report.leads().flat_map(|lead| {
+            lead.clicks()
+                .take(usize::try_from(LEAD_CLICKS_MAX).unwrap_or(usize::MAX))
         });
+        let columns_of = |text: &str| u16::try_from(text.width()).unwrap_or(u16::MAX);
+        let (mut expert, mut search) = (0, 0);
+        for click in shown {
+            let name = self.screen.expert(click.expert_username, click.expert_name);
+            expert = expert.max(columns_of(&name));
+            search = search.max(columns_of(&visible(click.search_query)));
+        }
+        let room = self.screen.width.saturating_sub(LEAD_TIME_COLUMNS);
+        let expert_width = share(room, vec![expert], search)[0];
         for lead in report.leads() {
             self.lead(&lead, expert_width, out)?;
         }
@@ -312,7 +365,7 @@ impl Table {
             Cell::Word(word) => word.to_owned(),
             Cell::Text(text) | Cell::Email(text) | Cell::Search(text) => visible(text).into_owned(),
             Cell::Domain(domain) => at_domain(domain),
-            Cell::Expert { username, name } => expert(username, name),
+            Cell::Expert { username, name } => self.screen.expert(username, name),
             Cell::SearchSubject(text) => search_subject(text).into_owned(),
             Cell::Finding { found, next } => {
                 let text = next.map_or(Cow::Borrowed(found), |next| {
@@ -387,8 +440,23 @@ pub(super) fn times(screen: &Screen, dated: &str) -> String {
 }
 
 /// The name of the time zone; none if the system does not know its name.
-pub(super) fn zone_name(zone: &TimeZone) -> Option<&str> {
+pub(crate) fn zone_name(zone: &TimeZone) -> Option<&str> {
     zone.iana_name().or(zone.is_unknown().then_some("UTC"))
+}
+
+/// The columns of names that need `names` columns next to a search that needs `search`, if all have `room`. If that is too little,
+/// the search gets at least a fair part of it, and no name is wider than it must be for the widest to be as narrow as possible.
+fn share(room: u16, mut names: Vec<u16>, search: u16) -> Vec<u16> {
+    // Two fifths next to one name, and a quarter next to two.
+    let parts = u16::try_from(names.len()).unwrap_or(1) * 3 + 2;
+    let room = room.saturating_sub(search.min(room.saturating_mul(2) / parts));
+    while names.iter().map(|name| u32::from(*name)).sum::<u32>() > u32::from(room) {
+        let Some(widest) = names.iter_mut().max() else {
+            break;
+        };
+        *widest -= 1;
+    }
+    names
 }
 
 fn exactly(columns: u16) -> ColumnConstraint {

@@ -2,7 +2,7 @@ use std::{borrow::Cow, ops::BitOr};
 
 use super::Selection;
 use crate::{
-    click::{canonical_email, canonical_username},
+    click::{Click, ClickId, canonical_email, canonical_username},
     text::memory::OutOfMemory,
     timestamp::Timestamp,
 };
@@ -19,6 +19,8 @@ pub(crate) struct StoredClick<'a> {
     pub(crate) search_query: Cow<'a, str>,
     /// When the click happened.
     pub(crate) created_at: Timestamp,
+    /// The id by which its page identifies the click, if it has one.
+    pub(crate) click_id: Option<ClickId>,
 }
 
 impl StoredClick<'_> {
@@ -29,9 +31,13 @@ impl StoredClick<'_> {
             expert_username: Cow::Owned(canonical_username(&self.expert_username).into_owned()),
             search_query: Cow::Owned(self.search_query.into_owned()),
             created_at: self.created_at,
+            click_id: self.click_id,
         }
     }
 }
+
+/// A click to import, with its id if it has one, its time, and its number in the file.
+pub(crate) type NumberedClick = (Click, Option<ClickId>, Timestamp, usize);
 
 /// Clicks that have arrived since the last poll.
 #[derive(Debug, Default)]
@@ -51,9 +57,12 @@ impl Columns {
     pub(crate) const EXPERT_USERNAME: Self = Self(2);
     pub(crate) const SEARCH_QUERY: Self = Self(4);
     pub(crate) const CREATED_AT: Self = Self(8);
+    /// All that reports show.
     pub(crate) const ALL: Self = Self(15);
+    /// Not part of `ALL`: a host app's table may lack it, and then no click has an id.
+    pub(crate) const CLICK_ID: Self = Self(16);
 
-    /// Each column and its name in the database, in the order of every SELECT.
+    /// Each column of `ALL` and its name in the database, in the order of every SELECT.
     pub(super) const NAMES: [(Self, &'static str); 4] = [
         (Self::EMAIL, "email"),
         (Self::EXPERT_USERNAME, "expert_username"),
@@ -63,6 +72,10 @@ impl Columns {
 
     pub(super) fn contains(self, column: Self) -> bool {
         self.0 & column.0 != 0
+    }
+
+    pub(super) fn without(self, column: Self) -> Self {
+        Self(self.0 & !column.0)
     }
 }
 

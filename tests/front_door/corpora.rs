@@ -41,7 +41,7 @@ fn files(within: &str, extension: &str) -> Vec<(String, Vec<u8>)> {
 
 /// A collection that is one file of JSON.
 #[track_caller]
-fn json<T: serde::de::DeserializeOwned>(within: &str) -> T {
+pub fn json<T: serde::de::DeserializeOwned>(within: &str) -> T {
     let file = path(within);
     let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     serde_json::from_slice(&text).expect(within)

@@ -126,8 +126,8 @@ fn a_file_without_experts_is_rejected_and_changes_nothing() {
             format!("no column last_name; {header}"),
         ),
         (
-            "Username;First Name;Last Name\njdoe;Changed;Name\n",
-            format!("no column username; {header}"),
+            "Username;First Name;Bio\njdoe;Changed;x\n",
+            format!("no column last_name; {header}"),
         ),
         (
             "Username,First Name,first_name,Last Name\njdoe,Changed,Name,x\n",
@@ -405,4 +405,151 @@ fn experts_like_ours_but_without_the_key_are_a_host_apps() {
         ),
         "{ran}"
     );
+}
+
+#[test]
+fn a_list_as_any_spreadsheet_saves_it_is_read() {
+    let utf16: Vec<u8> = "\u{feff}Username\tFirst Name\tLast Name\r\nzoë\tZoë\tTan\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for file in [
+        "Username;First Name;Last Name\r\nzoë;Zoë;Tan\r\n".as_bytes(),
+        "sep=;\r\nUsername;First Name;Last Name\r\nzoë;\"Zoë\";Tan\r\n".as_bytes(),
+        "Username\tFirst Name\tLast Name\rzoë\tZoë\tTan\r".as_bytes(),
+        &utf16,
+    ] {
+        let site = Site::new().with_schema("");
+        site.run_with_input(&["experts", "import", "-"], file)
+            .assert(0, "1 new, 0 changed, 0 unchanged, 0 skipped\n", "");
+        assert_eq!(
+            experts(&site),
+            "username,first_name,last_name\nzoë,Zoë,Tan\n"
+        );
+    }
+    let site = Site::new().with_schema("");
+    for (file, error) in [
+        (
+            &b"PK\x03\x04\x14\0"[..],
+            "it is an Excel workbook or a zip archive; save it as CSV UTF-8, or unpack it",
+        ),
+        (b"\x1f\x8b\x08\0", "it is compressed; unpack it by gunzip"),
+        (
+            &site.read("leadclicks.db"),
+            "it is a database; give `leadclicks import` its path to import its clicks, or export a CSV from it",
+        ),
+    ] {
+        let error = format!("leadclicks: cannot import from standard input: {error}\n");
+        site.run_with_input(&["experts", "import", "-"], file)
+            .assert(1, "", &error);
+        site.run_with_input(&["import", "-"], file)
+            .assert(1, "", &error);
+    }
+}
+
+#[test]
+fn lines_that_only_carriage_returns_end_are_counted() {
+    let site = Site::new().with_schema("");
+    site.run_with_input(
+        &["experts", "import", "-"],
+        b"username,first_name,last_name\ra,A,\r\r,B,\ra,C,\r",
+    )
+    .assert(
+        0,
+        "1 new, 0 changed, 0 unchanged, 2 skipped\n",
+        "leadclicks: line 4 skipped: the username should have at least 1 character\n\
+         leadclicks: line 5 skipped: the username is already on line 2\n",
+    );
+}
+
+#[test]
+fn if_no_row_is_valid_the_import_fails_and_only_the_first_are_named() {
+    let site = Site::new().with_schema("");
+    let header = "username,first_name,last_name\n";
+    let skipped = (2..22).fold(String::new(), |lines, line| {
+        lines
+            + "leadclicks: line "
+            + &line.to_string()
+            + " skipped: the username should have at least 1 character\n"
+    });
+    let bad = ",A,B\n".repeat(2000);
+    let error = format!(
+        "{skipped}leadclicks: 1980 more lines skipped\nleadclicks: cannot import from standard input: \
+         2000 invalid lines, of which 20 are listed, and no valid one; check that it is the right file\n"
+    );
+    site.run_with_input(
+        &["experts", "import", "-"],
+        format!("{header}{bad}").as_bytes(),
+    )
+    .assert(1, "", &error);
+    // One of them is enough.
+    let done = "1 new, 0 changed, 0 unchanged, 2000 skipped\n";
+    let named = format!("{skipped}leadclicks: 1980 more lines skipped\n");
+    site.run_with_input(
+        &["experts", "import", "-"],
+        format!("{header}{bad}zoe,Zoë,\n").as_bytes(),
+    )
+    .assert(0, done, &named);
+    // So is a list without any.
+    site.run_with_input(&["experts", "import", "-"], header.as_bytes())
+        .assert(0, "0 new, 0 changed, 0 unchanged, 0 skipped\n", "");
+}
+
+#[test]
+fn an_expert_is_removed_in_any_spelling_and_clicks_stay() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('jdoe', 'Jane', 'Doe'), ('jdo' || char(0x200b) || 'e', '', ''), ('zoë', 'Zoë', '');
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'jdoe', '', '2026-11-01 09:00:00.000000');",
+    );
+    site.run(&["experts", "remove", "jdoe\u{200b}"]).assert(
+        0,
+        "removed jdoe (Jane Doe); clicks on this expert stay\nremoved jdo\\u{200b}e; clicks on this expert stay\n",
+        "",
+    );
+    assert_eq!(experts(&site), "username,first_name,last_name\nzoë,Zoë,\n");
+    assert_eq!(site.clicks().len(), 1);
+    let error = format!(
+        "leadclicks: no expert 'jdoe\\u{{200b}}' in {}; `leadclicks experts list` lists them\n",
+        site.db_path().display()
+    );
+    site.run(&["experts", "remove", "jdoe\u{200b}"])
+        .assert(1, "", &error);
+
+    let host = Site::new().with_database(HOST_APP);
+    let error = format!(
+        "leadclicks: {}: the experts table belongs to another program, so leadclicks never changes it; \
+         change experts in the program that owns the database\n",
+        host.db_path().display()
+    );
+    host.run(&["experts", "remove", "jdoe"])
+        .assert(1, "", &error);
+}
+
+#[test]
+fn clicked_usernames_that_are_no_experts_are_named_after_an_import() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 7)
+         SELECT 'amy@example.com', 'ghost' || i, '', '2025-11-01 09:00:00.000000' FROM n;",
+    );
+    let experts = "username,first_name,last_name\nzoe,Zoë,\nghost\u{200b}7,Gus,\n";
+    site.run_with_input(&["experts", "import", "-"], experts.as_bytes())
+        .assert(
+            0,
+            "2 new, 0 changed, 0 unchanged, 0 skipped\n",
+            "leadclicks: 6 clicked usernames are not among the experts: ghost1, ghost2, ghost3, ghost4, ghost5 and 1 more\n",
+        );
+    let all = [1, 2, 3, 4, 5, 6].map(|i| format!("ghost{i},,\n")).concat();
+    let experts = format!("username,first_name,last_name\n{all}");
+    site.run_with_input(&["experts", "import", "-"], experts.as_bytes())
+        .assert(0, "6 new, 0 changed, 0 unchanged, 0 skipped\n", "");
+    let clicks = "email,expert_username,search_query,created_at\n\
+                  amy@example.com,zo\u{200b}e,,2025-11-01T09:00:00Z\namy@example.com,new,,2025-11-01T09:00:00Z\n";
+    site.run_with_input(&["import", "-"], clicks.as_bytes())
+        .assert(
+            0,
+            "2 new, 0 already stored\n",
+            "leadclicks: 1 clicked username is not among the experts: new\n",
+        );
 }

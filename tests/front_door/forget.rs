@@ -425,7 +425,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     let site = site();
     let expected = old(
         &site,
-        "3 clicks of 2 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+        "3 clicks of 2 leads,\nfrom 2024-11-01 09:00:00 to 2025-11-01 09:00:02 UTC",
     );
     let until = ["purge", "--older-than", "2025-11-01T09:00:03Z"];
     assert_eq!(
@@ -450,7 +450,7 @@ fn clicks_from_before_a_time_are_purged_and_no_others() {
     assert_eq!(
         site.stdout_of(&until),
         format!(
-            "no clicks from before 2025-11-01T09:00:03.000000Z in {}\n",
+            "no clicks from before 2025-11-01 09:00:03 UTC in {}\n",
             site.db_path().display()
         )
     );
@@ -482,7 +482,7 @@ fn the_word_purge_on_a_terminal_confirms() {
     terminal.type_and_end("purge\n");
     let found = old(
         &site,
-        "1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z",
+        "1 click of 1 lead,\nfrom 2024-11-01 09:00:00 to 2024-11-01 09:00:00 UTC",
     );
     let screen = found + prompt + "purge\n\ndeleted 1 click for good\n";
     assert_eq!(terminal.finish(), (Some(0), screen));
@@ -534,7 +534,7 @@ fn clicks_that_are_referred_to_or_that_a_trigger_keeps_are_not_purged() {
         let error = format!("leadclicks: {}: {error}\n", site.db_path().display());
         let found = old(
             &site,
-            "3 clicks of 2 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-11-01T09:00:02.000000Z",
+            "3 clicks of 2 leads,\nfrom 2024-11-01 09:00:00 to 2025-11-01 09:00:02 UTC",
         );
         site.run(&purge).assert(1, &found, &error);
         assert_eq!(site.clicks().len(), 4);
@@ -651,7 +651,7 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
         ),
         (
             &["purge", "--older-than", "2025-01-01", "--yes"],
-            "\n\n1 click of 1 lead,\nfrom 2024-11-01T09:00:00.000000Z to 2024-11-01T09:00:00.000000Z\n"
+            "\n\n1 click of 1 lead,\nfrom 2024-11-01 09:00:00 to 2024-11-01 09:00:00 UTC\n"
                 .to_owned()
                 + NEEDS
                 + "\ndeleted 1 click\n",
@@ -667,7 +667,11 @@ fn bytes_that_a_reader_keeps_in_the_wal_are_reported() {
         site.run(args).assert(1, &expected, &error);
         // A purge that finds nothing does not claim a deletion either.
         let ran = site.run(args);
-        assert_eq!((ran.status.code(), &*ran.stderr), (Some(1), &*error), "{ran}");
+        assert_eq!(
+            (ran.status.code(), &*ran.stderr),
+            (Some(1), &*error),
+            "{ran}"
+        );
         reader.execute_batch("COMMIT").unwrap();
         site.stdout_of(args);
         assert!(!is_in_files(&site, "gone-rust"));
@@ -687,7 +691,7 @@ fn clicks_that_were_deleted_before_a_trigger_stops_a_purge_are_gone_for_good() {
     let site = with_many(site).with_database(KEEPS_ONE);
     let expected = old(
         &site,
-        "10801 clicks of 10801 leads,\nfrom 2024-11-01T09:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
+        "10801 clicks of 10801 leads,\nfrom 2024-11-01 09:00:00 to 2025-01-01 02:59:59 UTC",
     );
     let error = format!(
         "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
@@ -715,7 +719,7 @@ fn a_purge_that_a_trigger_and_a_reader_stop_reports_both() {
         .unwrap();
     let expected = old(
         &site,
-        "10800 clicks of 10800 leads,\nfrom 2025-01-01T00:00:00.000000Z to 2025-01-01T02:59:59.000000Z",
+        "10800 clicks of 10800 leads,\nfrom 2025-01-01 00:00:00 to 2025-01-01 02:59:59 UTC",
     );
     let error = format!(
         "leadclicks: {}: a trigger keeps rows of lead_clicks (1), so they were not deleted; \
@@ -1196,7 +1200,7 @@ fn a_purge_by_filters_shows_whose_clicks_it_would_delete() {
         "{path}
 
 3 clicks of 2 leads,
-from 2026-11-01T09:00:00.000000Z to 2026-11-01T11:00:00.000000Z
+from 2026-11-01 09:00:00 to 2026-11-01 11:00:00 UTC
 
  Expert            Clicks
 ──────────────────────────

@@ -728,8 +728,6 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
     let file = site.path("summary.html");
     site.run(&[
         "summary",
-        "--format",
-        "html",
         "--output",
         file.to_str().unwrap(),
         "--title",

@@ -74,9 +74,11 @@ fn a_report_that_is_imported_into_an_empty_database_is_the_same_there() {
         // The format is detected; a guarded CSV is not.
         let raw = &args[2..];
         let import = [&["import", name], raw].concat();
-        empty
-            .run(&import)
-            .assert(0, "6 new, 0 already stored\n", "");
+        empty.run(&import).assert(
+            0,
+            "6 new, 0 already stored\n",
+            "leadclicks: 2 clicked usernames are not among the experts: zoë, -jd\n",
+        );
         assert_eq!(reports(&empty), before);
         empty
             .run(&import)
@@ -162,7 +164,7 @@ fn bad_lines_are_named_and_nothing_is_imported() {
         "",
         "leadclicks: line 3: email should have one @ with text on both sides and no white space\n\
          leadclicks: line 5: created_at is in the future\n\
-         leadclicks: cannot import clicks.csv: 2 invalid lines; correct or remove them, because a file is imported completely or not at all\n",
+         leadclicks: cannot import clicks.csv: 2 invalid lines; correct or remove what is invalid, or import the rest with --skip-bad; nothing was imported\n",
     );
     site.run_with_input(&["import", "-"], b"a,b\n").assert(
         1,
@@ -220,7 +222,11 @@ fn a_host_apps_database_takes_clicks_under_its_own_constraints() {
     }
     let file = csv(&[AMY, BOB, "new@example.com,jdoe,growth,2025-11-01T10:00:00Z"]);
     site.run_with_input(&["import", "-"], file.as_bytes())
-        .assert(0, "1 new, 2 already stored\n", "");
+        .assert(
+            0,
+            "1 new, 2 already stored\n",
+            "leadclicks: 1 clicked username is not among the experts: zoë\n",
+        );
     assert_eq!(rows(&site).len(), before.len() + 1);
     let found: u32 =
         site.value("SELECT count(*) FROM lead_clicks_fts WHERE lead_clicks_fts MATCH 'growth'");
@@ -538,4 +544,243 @@ fn an_import_that_stops_says_how_far_it_got() {
     let continued = format!("{} new, {stored} already stored\n", 601 - stored);
     site.run(&["import", "clicks.csv"])
         .assert(0, &continued, "");
+}
+
+#[test]
+fn a_file_of_clicks_is_read_with_any_separator_and_encoding() {
+    let rows = [
+        "email;expert_username;search_query;created_at",
+        "amy@example.com;zoë;\"a;\u{2009}b\";2025-11-01T09:00:00Z",
+    ]
+    .join("\r\n");
+    let utf16: Vec<u8> = rows.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for file in [
+        rows.as_bytes(),
+        format!("\u{feff}sep=;\r\n{rows}").as_bytes(),
+        rows.replace(';', "\t").replace("\r\n", "\r").as_bytes(),
+        &utf16,
+        &[b"\xfe\xff", &utf16[..]].concat(),
+    ] {
+        let site = Site::new().with_schema("");
+        for done in ["1 new, 0 already stored\n", "0 new, 1 already stored\n"] {
+            site.run_with_input(&["import", "-"], file)
+                .assert(0, done, "");
+        }
+        assert_eq!(site.clicks()[0].1, "zoë");
+    }
+    let site = Site::new().with_schema("");
+    site.run_with_input(
+        &["import", "-"],
+        format!("sep=;\r{}\rbad", rows.replace("\r\n", "\r")).as_bytes(),
+    )
+    .assert(
+        1,
+        "",
+        "leadclicks: line 4: the header has 4 fields, but this row has 1; is a quote missing?\n\
+         leadclicks: cannot import from standard input: 1 invalid line; correct or remove what is invalid, \
+         or import the rest with --skip-bad; nothing was imported\n",
+    );
+}
+
+#[test]
+fn bad_lines_can_be_skipped_and_times_without_an_offset_have_the_given_zone() {
+    let site = Site::new().with_schema("");
+    let file = csv(&[
+        "amy@example.com,jdoe,,2025-11-01 09:30",
+        "amy,jdoe,,2025-11-01 09:30",
+        "amy@example.com,jdoe,,2025-07-01T09:30:00.5",
+        "amy@example.com,jdoe,,2025-11-01 09:30:00+05:00",
+        "amy@example.com,jdoe,,20251101",
+        "amy@example.com,jdoe,,2025-11-01 09:30:00.000000",
+    ]);
+    let offset = "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z";
+    site.run_with_input(&["import", "--skip-bad", "-"], file.as_bytes())
+        .assert(
+            0,
+            "2 new, 0 already stored, 4 skipped\n",
+            &format!(
+                "leadclicks: line 2 skipped: {offset}; --tz gives times without one a time zone\n\
+                 leadclicks: line 3 skipped: email should have one @ with text on both sides and no white space; {offset}; \
+                 --tz gives times without one a time zone\n\
+                 leadclicks: line 4 skipped: {offset}; --tz gives times without one a time zone\n\
+                 leadclicks: line 6 skipped: {offset}\n"
+            ),
+        );
+    let berlin = ["import", "--skip-bad", "--tz", "Europe/Berlin", "-"];
+    site.run_with_input(&berlin, file.as_bytes()).assert(
+        0,
+        "3 new, 1 already stored, 2 skipped\n",
+        &format!(
+            "leadclicks: line 3 skipped: email should have one @ with text on both sides and no white space\n\
+             leadclicks: line 6 skipped: {offset}\n"
+        ),
+    );
+    assert_eq!(
+        rows(&site),
+        [
+            "1 amy@example.com jdoe  2025-11-01 04:30:00.000000",
+            "2 amy@example.com jdoe  2025-11-01 09:30:00.000000",
+            "3 amy@example.com jdoe  2025-07-01 07:30:00.500000",
+            "4 amy@example.com jdoe  2025-11-01 08:30:00.000000",
+            "5 amy@example.com jdoe  2025-11-01 08:30:00.000000",
+        ]
+    );
+    let only_bad = csv(&["amy,jdoe,,2025-11-01T09:30:00Z"]);
+    site.run_with_input(&["import", "--skip-bad", "-"], only_bad.as_bytes())
+        .assert(
+            1,
+            "",
+            "leadclicks: line 2: email should have one @ with text on both sides and no white space\n\
+             leadclicks: cannot import from standard input: 1 invalid line, and no valid one; check that it is the right file\n",
+        );
+}
+
+/// Ids of clicks.
+const IDS: [&str; 3] = [
+    "0d9a4a3e-8f3c-4c51-9d58-30d4dbd5f7a1",
+    "1d9a4a3e-8f3c-4c51-9d58-30d4dbd5f7a1",
+    "2d9a4a3e-8f3c-4c51-9d58-30d4dbd5f7a1",
+];
+
+/// Every click with its time and id, ordered by id.
+fn with_click_ids(site: &Site) -> Vec<String> {
+    site.connect()
+        .prepare(
+            "SELECT format('%s %s %s %s', email, search_query, substr(created_at, 12, 8), substr(ifnull(click_id, '-'), 1, 1))
+             FROM lead_clicks ORDER BY id",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+#[test]
+fn the_clicks_of_another_database_are_merged_by_their_ids() {
+    let [zero, one, two] = IDS;
+    let other = format!(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES
+             ('amy@example.com', 'jdoe', 'new', '2025-11-01 09:00:00.000000', '{zero}'),
+             ('amy@example.com', 'jdoe', 'twice', '2025-11-01 09:00:00.000000', '{one}'),
+             ('amy@example.com', 'jdoe', 'again', '2025-11-01 09:00:05.000000', '{one}'),
+             ('amy@example.com', 'jdoe', 'equal', '2025-11-01 09:00:02.000000', '{two}'),
+             ('amy@example.com', 'jdoe', 'equal', '2025-11-01 09:00:02.000000', NULL),
+             ('bob@example.com', 'jdoe', 'no id', '2025-11-01 09:00:03.000000', NULL),
+             ('bob@example.com', 'jdoe', 'no id', '2025-11-01 09:00:03.000000', NULL);"
+    );
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES
+             ('amy@example.com', 'jdoe', 'twice', '2025-11-01 09:00:00.000001', '1D9A4A3E-8f3c-4c51-9d58-30d4dbd5f7a1'),
+             ('amy@example.com', 'jdoe', 'equal', '2025-11-01 09:00:02.000000', '3d9a4a3e-8f3c-4c51-9d58-30d4dbd5f7a1'),
+             ('bob@example.com', 'jdoe', 'no id', '2025-11-01 09:00:03.000000', NULL);",
+    );
+    let before = with_click_ids(&site);
+    let elsewhere = Site::new().with_schema(&other);
+    let path = elsewhere.db_path();
+    let import = ["import", path.to_str().unwrap()];
+    let dry = [&import[..], &["--dry-run"]].concat();
+    site.run(&dry).assert(
+        0,
+        "3 new, 4 already stored\n\ndry run: nothing was imported\n",
+        "",
+    );
+    site.run(&import).assert(0, "3 new, 4 already stored\n", "");
+    let new = [
+        "amy@example.com new 09:00:00 0",
+        "amy@example.com equal 09:00:02 2",
+        "bob@example.com no id 09:00:03 -",
+    ]
+    .map(str::to_owned);
+    assert_eq!(with_click_ids(&site), [before, new.to_vec()].concat());
+    site.run(&import).assert(0, "0 new, 7 already stored\n", "");
+    // The other database is unchanged, and has all of these clicks. An id that only one of two equal clicks has decides nothing.
+    assert_eq!(elsewhere.clicks().len(), 7);
+    let back = site.db_path();
+    elsewhere
+        .run(&["import", back.to_str().unwrap()])
+        .assert(0, "0 new, 6 already stored\n", "");
+
+    // A file of these clicks has no ids, so it is compared by what it has.
+    let report = elsewhere.stdout_of(&["report", "--by-email", "--format", "csv"]);
+    let copy = Site::new().with_schema("");
+    copy.run_with_input(&["import", "-"], report.as_bytes())
+        .assert(0, "7 new, 0 already stored\n", "");
+    copy.run(&import).assert(0, "0 new, 7 already stored\n", "");
+}
+
+#[test]
+fn a_database_without_ids_and_a_host_apps_database_are_merged_too() {
+    let host = Site::new().with_database(HOST_APP).with_database(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('Amy@Example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00'),
+             ('nobody', 'jdoe', '', '2025-11-01 09:00:00');",
+    );
+    let site = Site::new().with_schema(&format!(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES
+             ('bob@example.com', 'jdoe', '', '2025-11-01 09:00:00.000000', '{}');",
+        IDS[0]
+    ));
+    let path = host.db_path();
+    let path = path.to_str().unwrap();
+    let error = format!(
+        "leadclicks: line 1: email should have one @ with text on both sides and no white space\n\
+         leadclicks: cannot import {path}: 1 invalid line; correct or remove what is invalid, \
+         or import the rest with --skip-bad; nothing was imported\n"
+    );
+    site.run(&["import", path]).assert(1, "", &error);
+    let ran = site.run(&["import", "--skip-bad", path]);
+    assert_eq!(ran.stdout, "1 new, 0 already stored, 1 skipped\n", "{ran}");
+    // A table without the column takes clicks without their ids, and knows them the next time.
+    let from = site.db_path();
+    for done in ["1 new, 1 already stored\n", "0 new, 2 already stored\n"] {
+        host.run(&["import", from.to_str().unwrap()])
+            .assert(0, done, "");
+    }
+    assert_eq!(host.clicks().len(), 3);
+}
+
+#[test]
+fn a_database_to_import_is_another_one_and_takes_no_options_of_files() {
+    let site = Site::new().with_schema("");
+    let other = Site::new().with_schema("");
+    let path = other.db_path();
+    let path = path.to_str().unwrap();
+    for (args, error) in [
+        (
+            &["import", "leadclicks.db"][..],
+            "leadclicks.db is the database of --db itself; give another one".to_owned(),
+        ),
+        (
+            &["import", path, "--tz", "UTC"],
+            format!("--tz is for files of text, and {path} is a database"),
+        ),
+        (
+            &["import", path, "--raw-csv"],
+            format!("--raw-csv is for files of text, and {path} is a database"),
+        ),
+        (
+            &["import", path, "--format", "csv"],
+            format!("--format is for files of text, and {path} is a database"),
+        ),
+    ] {
+        site.run(args)
+            .assert(2, "", &format!("leadclicks: {error}\n"));
+    }
+    other
+        .connect()
+        .execute_batch("DROP TABLE lead_clicks")
+        .unwrap();
+    let error = format!(
+        "leadclicks: {path}: no table lead_clicks; check --db, or create the table with `sqlite3 FILE < schema.sql`\n"
+    );
+    site.run(&["import", path]).assert(1, "", &error);
+}
+
+#[test]
+fn a_pipe_with_a_name_is_read_like_a_file() {
+    let site = Site::new().with_schema("");
+    site.write("clicks.csv", csv(&[AMY]));
+    let script = "mkfifo pipe; cat clicks.csv >pipe & exec leadclicks import pipe";
+    Ran::finish(site.shell(script), b"").assert(0, "1 new, 0 already stored\n", "");
 }

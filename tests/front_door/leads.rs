@@ -19,14 +19,13 @@ fn each_lead_is_one_row_in_every_format() {
     let site = fixture();
     site.run(&["report", "--leads"]).assert(
         0,
-        " Lead                     Clicks   Experts   Latest click       Most clicked
-────────────────────────────────────────────────────────────────────────────────
- o'neil+x@example.com          1         1   2026-11-02 12:30   Zoë O'Neil, Jr.
-                                                                (zoë)
- =cmd@example.com              1         1   2026-11-01 23:59   Jane Doe (jdoe)
- bob@example.com               2         2   2026-11-01 10:00   blank
- amy@example.com               3         2   2026-11-01 09:00   Jane Doe (jdoe)
- zed@example.com               1         1   2026-10-30 00:00   =ghost
+        " Lead                   Clicks   Experts   Latest click       Most clicked
+──────────────────────────────────────────────────────────────────────────────
+ o'neil+x@example.com        1         1   2026-11-02 12:30   Zoë O'Neil, Jr.
+ =cmd@example.com            1         1   2026-11-01 23:59   Jane Doe
+ bob@example.com             2         2   2026-11-01 10:00   blank
+ amy@example.com             3         2   2026-11-01 09:00   Jane Doe
+ zed@example.com             1         1   2026-10-30 00:00   =ghost
 
 5 leads, 8 clicks; times in UTC
 a window of 120 columns also shows: First click and Latest search
@@ -53,6 +52,13 @@ a window of 120 columns also shows: First click and Latest search
     );
     let in_format = |format| site.stdout_of(&[&top[..], &["--format", format]].concat());
     assert_eq!(in_format("ndjson"), format!("{amy}\n"));
+    let excel = ["--for", "excel", "--tz", "Europe/Berlin"];
+    assert_eq!(
+        site.stdout_of(&[&top[..], &excel].concat()),
+        format!(
+            "\u{feff}{HEADER}amy@example.com,3,2,2026-10-31 01:00:00,2026-11-01 10:00:00,jdoe,Jane Doe,\"'=HYPERLINK(\"\"http://example.com\"\")\"\n"
+        )
+    );
     assert_eq!(in_format("json"), format!("{{\"leads\":[{amy}]}}\n"));
     let page = in_format("html");
     for part in [
@@ -66,9 +72,9 @@ a window of 120 columns also shows: First click and Latest search
     wide.env("COLUMNS", "130");
     Ran::finish(wide, b"").assert(
         0,
-        " Lead              Clicks   Experts   First click        Latest click       Most clicked      Latest search
-───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
- amy@example.com        3         2   2026-10-31 00:00   2026-11-01 09:00   Jane Doe (jdoe)   =HYPERLINK(\"http://example.com\")
+        " Lead              Clicks   Experts   First click        Latest click       Most clicked   Latest search
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ amy@example.com        3         2   2026-10-31 00:00   2026-11-01 09:00   Jane Doe       =HYPERLINK(\"http://example.com\")
 
 5 leads, 8 clicks; times in UTC
 4 more leads not shown; --limit 5 shows all
@@ -437,7 +443,11 @@ fn excluded_leads_are_named_in_every_output_and_left_out_of_reports_only() {
         .env("LEADCLICKS_EXCLUDE", "amy@example.com")
         .stdin(Stdio::piped());
     let csv = b"email,expert_username,search_query,created_at\namy@example.com,zoe,,2025-11-01T10:30:00Z\n";
-    Ran::finish(import, csv).assert(0, "1 new, 0 already stored\n", "");
+    Ran::finish(import, csv).assert(
+        0,
+        "1 new, 0 already stored\n",
+        "leadclicks: 3 clicked usernames are not among the experts: ghost, =ghost, zoe\n",
+    );
 }
 
 #[test]

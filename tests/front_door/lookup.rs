@@ -247,11 +247,11 @@ fn an_email_filter_of_a_domain_lists_the_clicks_of_all_its_leads() {
         0,
         "@example.com
 
- Time               Lead              Expert                  Search
-─────────────────────────────────────────────────────────────────────
- 2026-11-01 13:00   amy@example.com   John Doe (jdoe)
- 2026-11-01 10:00   bob@example.com   hanna                   law
- 2026-11-01 09:00   amy@example.com   Anna Schmidt (anna_s)   tax
+ Time               Lead              Expert         Search
+────────────────────────────────────────────────────────────
+ 2026-11-01 13:00   amy@example.com   John Doe
+ 2026-11-01 10:00   bob@example.com   hanna          law
+ 2026-11-01 09:00   amy@example.com   Anna Schmidt   tax
 
 2 leads, 3 experts, 3 clicks; times in UTC
 ",

@@ -41,6 +41,7 @@ mod rankings;
 mod report;
 mod reset;
 mod restore;
+mod spreadsheets;
 mod start;
 mod structure;
 mod systemd;

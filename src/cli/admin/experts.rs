@@ -5,31 +5,38 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use jiff::tz::TimeZone;
 
-use super::format::{Format, OutputArgs};
+use super::{
+    format::{Format, OutputArgs},
+    import::{print_skipped, print_unknown_experts},
+};
 use crate::{
     cli::{failure::Failure, output, print_error},
-    import::{self, experts::parse},
+    click::canonical_username,
+    expert::ExpertNames,
+    import::{self, ImportError, experts::parse},
     render::{Asked, Report},
     storage::{Db, DbLocation},
+    text::visible,
 };
 
-/// List or import the experts
+/// List, import or remove the experts
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
   leadclicks experts import experts.csv
-  leadclicks experts list")]
+  leadclicks experts list
+  leadclicks experts remove jdoe")]
 pub(super) enum ExpertsCommand {
     /// Import experts from the marketplace's CSV export
     ///
     /// Reads the columns Username, First Name and Last Name (or username, first_name and last_name) and ignores all others.
-    /// Inserts or updates experts by username, all or none. Experts that are not in the file stay.
+    /// Inserts or updates experts by username. Invalid lines are skipped. Experts that are not in the file stay.
     #[command(after_help = "\
 Examples:
   leadclicks experts import experts.csv
   leadclicks experts import - < experts.csv")]
     Import {
-        /// The CSV file, in UTF-8; - for standard input
+        /// The CSV file, in UTF-8 or UTF-16; - for standard input
         file: PathBuf,
     },
     /// List the experts by username
@@ -38,11 +45,21 @@ Examples:
   leadclicks experts list
   leadclicks experts list --format csv --output experts.csv")]
     List {
-        /// Output format
-        #[arg(long, value_parser = Format::parser(Format::LIST), default_value = "table")]
-        format: Format,
+        /// table, csv, json or ndjson
+        ///
+        /// By default that of the extension of --output, or table.
+        #[arg(long, value_parser = Format::parser(Format::LIST), hide_possible_values = true)]
+        format: Option<Format>,
         #[command(flatten)]
         output: OutputArgs,
+    },
+    /// Remove an expert from the list; clicks on this expert stay
+    #[command(after_help = "\
+Examples:
+  leadclicks experts remove jdoe")]
+    Remove {
+        /// The username, in any spelling
+        username: String,
     },
 }
 
@@ -50,34 +67,56 @@ pub(super) fn run(db: &DbLocation, command: &ExpertsCommand) -> Result<(), Failu
     match command {
         ExpertsCommand::Import { file } => import(db, file),
         ExpertsCommand::List { format, output } => list(db, *format, output),
+        ExpertsCommand::Remove { username } => remove(db, username),
     }
 }
 
 fn import(db: &DbLocation, file: &Path) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
-    let parsed = import::open(file)
-        .and_then(parse)
-        .map_err(|error| Failure::Import {
+    let parsed = import::open(file).and_then(parse).map_err(|error| {
+        if let ImportError::NoneValid(skipped) = &error {
+            print_skipped(skipped);
+        }
+        Failure::Import {
             path: file.to_owned(),
             error,
-        })?;
+        }
+    })?;
     let imported = db.import_experts(&parsed.experts)?;
-    for skipped in &parsed.skipped {
-        let line = format!("line {} skipped: {}", skipped.line, skipped.reason);
-        print_error("leadclicks", &line);
-    }
+    print_skipped(&parsed.skipped);
     output::say_done(&format!(
         "{} new, {} changed, {} unchanged, {} skipped",
-        imported.new,
-        imported.changed,
-        imported.unchanged,
-        parsed.skipped.len()
+        imported.new, imported.changed, imported.unchanged, parsed.skipped.count
     ));
+    print_unknown_experts(&db)
+}
+
+fn remove(db: &DbLocation, username: &str) -> Result<(), Failure> {
+    let db = Db::open_for_change(db)?;
+    let removed = db.remove_expert(&canonical_username(username))?;
+    if removed.is_empty() {
+        return Err(Failure::NoExpert {
+            username: username.to_owned(),
+            db: db.name(),
+        });
+    }
+    for expert in removed {
+        let name = [expert.first_name.trim(), expert.last_name.trim()].join(" ");
+        let name = match name.trim() {
+            "" => String::new(),
+            name => format!(" ({name})"),
+        };
+        let done = format!(
+            "removed {}{name}; clicks on this expert stay",
+            expert.username
+        );
+        output::say_done(&visible(&done));
+    }
     Ok(())
 }
 
-fn list(db: &DbLocation, format: Format, output: &OutputArgs) -> Result<(), Failure> {
-    output.check(format)?;
+fn list(db: &DbLocation, format: Option<Format>, output: &OutputArgs) -> Result<(), Failure> {
+    let format = output.format(format, Format::LIST)?;
     let db = &Db::open_for_report(db)?;
     let experts = db.experts()?;
     if experts.is_empty() {
@@ -89,6 +128,13 @@ fn list(db: &DbLocation, format: Format, output: &OutputArgs) -> Result<(), Fail
     }
     let report = Report::Experts(experts);
     output::write(db, output.output.as_deref(), |out| {
-        output.write(format, &report, &Asked::default(), &TimeZone::UTC, out)
+        output.write(
+            format,
+            &report,
+            &Asked::default(),
+            &TimeZone::UTC,
+            &ExpertNames::default(),
+            out,
+        )
     })
 }

@@ -23,14 +23,19 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Only clicks on this expert: a username, or else a name, or a part of either that no other expert has. Repeat it for clicks on any
-    /// of several
+    /// Clicks on this expert: a username or name, or a part
+    ///
+    /// A username, or else a name, or a part of either that no other expert has. Repeat it for clicks on any of several.
     #[arg(long, value_name = "USERNAME", value_parser = NonEmptyStringValueParser::new())]
     expert: Vec<String>,
-    /// Only clicks of this lead, or of the leads of a domain: @example.com
+    /// Clicks of this lead, or of a domain: @example.com
+    ///
+    /// In any spelling. A domain is all leads of exactly that domain.
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     email: Option<String>,
-    /// Only clicks after a search that contains this text, a case-insensitive substring
+    /// Clicks after a search that contains this text
+    ///
+    /// A case-insensitive substring.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     query: Option<String>,
 }
@@ -38,18 +43,21 @@ pub(super) struct FilterArgs {
 /// The flags that select a time.
 #[derive(Debug, Args)]
 pub(super) struct WindowArgs {
-    /// Clicks from the beginning of this period on: today, yesterday, monday, 'this week', 'last month', 7d, 2w, 3mo (whole days),
-    /// 24h, 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z
+    /// Clicks from this period on: today, 7d, 'this month'
+    ///
+    /// From its beginning on: today, yesterday, monday, 'this week', 'last month', 7d, 2w, 3mo (whole days), 24h, 90min (until
+    /// now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local time) or 2026-11-01T09:30:00Z.
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     since: Option<Period>,
-    /// Clicks up to the end of this period, in the forms of --since: 2026-11-01 includes this day
+    /// Clicks up to the end of this period
+    ///
+    /// In the forms of --since: 2026-11-01 includes this day.
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     until: Option<Period>,
     /// Clicks in this period, in the forms of --since
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true, conflicts_with_all = ["since", "until"])]
     period: Option<Period>,
 }
-
 impl WindowArgs {
     /// The flags that were given.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Period)> {
@@ -203,7 +211,9 @@ pub(super) struct SegmentArgs {
     /// Only leads whose first click of all is in the period
     #[arg(long, conflicts_with = "returning")]
     new: bool,
-    /// Only leads who came back in the period after a pause of at least this long: 14d, 2w, 3mo
+    /// Only leads who came back after a pause of 14d, 2w, 3mo
+    ///
+    /// Who came back in the period after a pause of at least this long.
     #[arg(long, value_name = "PAUSE")]
     returning: Option<Period>,
 }
@@ -249,7 +259,9 @@ const EXCLUDE_VARIABLE: &str = "LEADCLICKS_EXCLUDE";
 
 #[derive(Debug, Args)]
 pub(super) struct ExcludeArgs {
-    /// Without the clicks of these leads, for instance your own staff: an email or @example.com; repeatable, or separated by commas
+    /// Without the clicks of these leads, such as your own staff
+    ///
+    /// An email or @example.com; repeatable, or separated by commas.
     #[arg(long, value_name = "EMAIL", env = EXCLUDE_VARIABLE, value_delimiter = ',', hide_env_values = true)]
     exclude: Vec<String>,
 }
@@ -289,7 +301,9 @@ const CORRECT_ZONE: &str = "correct it, install the system's tzdata, or pass --t
 
 #[derive(Debug, Args)]
 pub(super) struct ZoneArgs {
-    /// Time zone of local times and days, for example Europe/Berlin or UTC; by default the system's
+    /// Time zone, for example Europe/Berlin or UTC
+    ///
+    /// That of local times and days; by default the system's.
     #[arg(long, value_name = "ZONE", value_parser = parse_time_zone)]
     tz: Option<TimeZone>,
 }
@@ -306,21 +320,16 @@ impl ZoneArgs {
         self.in_zone(now)
     }
 
-    /// As [`ZoneArgs::apply`], for a time by which rows are deleted.
+    /// Checks a time by which rows are deleted.
     ///
     /// # Errors
     /// When `time` depends on a time zone that the system does not know.
-    pub(super) fn apply_strictly(
-        &self,
-        flag: &str,
-        time: Period,
-        now: &Zoned,
-    ) -> Result<Zoned, Failure> {
+    pub(super) fn check(&self, flag: &str, time: Period, now: &Zoned) -> Result<(), Failure> {
         match self.unknown(now) {
             Some(zone) if time.depends_on_zone() => Err(Failure::Usage(format!(
                 "{flag} depends on the time zone of {zone}, which this system does not know; {CORRECT_ZONE}"
             ))),
-            _ => Ok(self.in_zone(now)),
+            _ => Ok(()),
         }
     }
 
@@ -331,7 +340,8 @@ impl ZoneArgs {
         }
     }
 
-    fn in_zone(&self, now: &Zoned) -> Zoned {
+    /// `now` in the time zone that was given, or else in its own.
+    pub(super) fn in_zone(&self, now: &Zoned) -> Zoned {
         match &self.tz {
             Some(zone) => now.with_time_zone(zone.clone()),
             None => now.clone(),

@@ -1,6 +1,7 @@
 //! The output formats, and the flags of the commands that offer several.
 
 use std::{
+    ffi::OsStr,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -13,9 +14,10 @@ use jiff::tz::TimeZone;
 
 use crate::{
     cli::{failure::Failure, output},
+    expert::ExpertNames,
     render::{
         Asked, ColorMode, Format as _, Report,
-        csv::Csv,
+        csv::{Csv, Reader},
         html::{Form, Look},
         json::Json,
         ndjson::Ndjson,
@@ -62,21 +64,37 @@ impl Format {
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write to this file, which appears complete or not at all; - for standard output
+    /// Write to this file, whose extension is the format
+    ///
+    /// The file appears complete or not at all. - is standard output.
     #[arg(long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// With --format csv: no leading ' in cells that a spreadsheet would run as formulas
-    #[arg(long)]
+    /// For excel: a CSV that spreadsheets read
+    ///
+    /// With local times. It begins with a byte order mark, by which they recognise UTF-8. The only program is excel.
+    #[arg(
+        long = "for",
+        value_name = "PROGRAM",
+        value_enum,
+        hide_possible_values = true
+    )]
+    audience: Option<Audience>,
+    /// CSV for programs, without a ' before formulas
+    ///
+    /// By default, a CSV has a ' before whatever a spreadsheet would run as a formula.
+    #[arg(long, hide_short_help = true)]
     raw_csv: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PageArgs {
     /// With --format html: the title, instead of that of the report
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
     title: Option<String>,
-    /// With --format html: for the body of a mail, without script and style sheet, and at most 100 KB
-    #[arg(long)]
+    /// With --format html: for the body of a mail
+    ///
+    /// Without script and style sheet, and at most 100 KB.
+    #[arg(long, hide_short_help = true)]
     mail: bool,
 }
 
@@ -97,18 +115,47 @@ impl PageArgs {
     }
 }
 
+/// Who a CSV is for, if not programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Audience {
+    Excel,
+}
+
 impl OutputArgs {
-    pub(super) fn check(&self, format: Format) -> Result<(), Failure> {
-        if self.raw_csv && format != Format::Csv {
-            return Err(Failure::Usage(
-                "--raw-csv is only for --format csv".to_owned(),
-            ));
+    /// The format: the one that was `given`, or else that of `--for`, or that of the extension of `--output`, or a table.
+    ///
+    /// # Errors
+    /// If an option is for another format, or if the extension names no format of `offered`.
+    pub(super) fn format(
+        &self,
+        given: Option<Format>,
+        offered: &[Format],
+    ) -> Result<Format, Failure> {
+        let by_extension = || self.extension().map(|name| by_extension(name, offered));
+        let format = match (given, self.audience) {
+            (Some(given), _) => given,
+            (None, Some(Audience::Excel)) => by_extension().unwrap_or(Ok(Format::Csv))?,
+            (None, None) => by_extension().unwrap_or(Ok(Format::Table))?,
+        };
+        for (flag, is_given) in [
+            ("--raw-csv", self.raw_csv),
+            ("--for excel", self.audience.is_some()),
+        ] {
+            if is_given && format != Format::Csv {
+                return Err(Failure::Usage(format!("{flag} is only for --format csv")));
+            }
         }
-        Ok(())
+        Ok(format)
     }
 
-    /// Writes `report`, which was `asked` for, in `format`. Not for [`Format::Html`], which needs more than the report (see
-    /// [`crate::render::html::Html`]), nor for [`Format::Prometheus`], which has metrics only.
+    /// The extension of the file; none for standard output.
+    fn extension(&self) -> Option<&OsStr> {
+        self.output.as_ref()?.extension()
+    }
+
+    /// Writes `report`, which was `asked` for, in `format`, for a reader in `zone`; `names` are those of all experts. Not for
+    /// [`Format::Html`], which needs more than the report (see [`crate::render::html::Html`]), nor for [`Format::Prometheus`],
+    /// which has metrics only.
     ///
     /// # Errors
     /// When `out` can't be written to.
@@ -118,29 +165,34 @@ impl OutputArgs {
         report: &Report,
         asked: &Asked,
         zone: &TimeZone,
+        names: &ExpertNames,
         out: &mut impl Write,
     ) -> io::Result<()> {
         match format {
-            Format::Table => self.table(zone).write(report, asked, out),
+            Format::Table => self.table(zone, names).write(report, asked, out),
             Format::Html | Format::Prometheus => Err(io::ErrorKind::Unsupported.into()),
-            Format::Csv => self.csv().write(report, asked, out),
+            Format::Csv => self.csv(zone).write(report, asked, out),
             Format::Json => Json.write(report, asked, out),
             Format::Ndjson => Ndjson.write(report, asked, out),
         }
     }
 
-    fn csv(&self) -> Csv {
+    fn csv(&self, zone: &TimeZone) -> Csv {
         let cells = if self.raw_csv {
             Cells::Raw
         } else {
             Cells::Guarded
         };
-        Csv { cells }
+        let reader = match self.audience {
+            Some(Audience::Excel) => Reader::Excel(zone.clone()),
+            None => Reader::Program,
+        };
+        Csv { cells, reader }
     }
 
     /// A table in a file has no colours.
-    fn table(&self, zone: &TimeZone) -> Table {
-        let screen = output::screen(zone.clone());
+    fn table(&self, zone: &TimeZone, names: &ExpertNames) -> Table {
+        let screen = output::screen(zone.clone()).for_experts(names);
         let screen = match self.output.as_deref() {
             Some(path) if path != Path::new("-") => Screen {
                 colors: ColorMode::Plain,
@@ -150,4 +202,32 @@ impl OutputArgs {
         };
         Table { screen }
     }
+}
+
+/// The format of files with an `extension`.
+///
+/// # Errors
+/// If it is none of those that are `offered`.
+pub(super) fn by_extension(extension: &OsStr, offered: &[Format]) -> Result<Format, Failure> {
+    let name = extension.to_string_lossy().to_lowercase();
+    let format = match &*name {
+        // The error that the file belongs to the database comes later.
+        "txt" | "db" | "db-wal" | "db-shm" => Some(Format::Table),
+        "html" | "htm" => Some(Format::Html),
+        "csv" => Some(Format::Csv),
+        "json" => Some(Format::Json),
+        "ndjson" | "jsonl" => Some(Format::Ndjson),
+        _ => None,
+    };
+    if let Some(format) = format.filter(|format| offered.contains(format)) {
+        return Ok(format);
+    }
+    let next = match &*name {
+        "xlsx" | "xls" | "ods" => "name it .csv and add --for excel",
+        "pdf" => "name it .html and print it from a browser",
+        _ => "give --format, or name it .txt, .csv or .json",
+    };
+    Err(Failure::Usage(format!(
+        "--output: no format has the extension .{name}; {next}"
+    )))
 }

@@ -90,7 +90,10 @@ fn page(command: &Command, name: &str, section: &str) -> io::Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     // The end of --help, line by line: clap_mangen's own section would join the examples into one paragraph.
-    if let Some(notes) = command.get_after_help() {
+    if let Some(notes) = command
+        .get_after_long_help()
+        .or_else(|| command.get_after_help())
+    {
         let mut roff = Roff::new();
         roff.control("SH", ["NOTES"]);
         roff.control("nf", []);

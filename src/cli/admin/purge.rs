@@ -18,7 +18,10 @@ use crate::{
         period::{Period, resolve},
         progress::{READING_CLICKS, timed},
     },
-    render::{counted, period, table::Table},
+    render::{
+        counted, period,
+        table::{self, Table},
+    },
     storage::{Db, DbLocation, Deletion, EmailFilter, Error, FoundClicks, Selection, Window},
     text::visible,
     timestamp::Timestamp,
@@ -41,7 +44,10 @@ const TABLES: [&str; 1] = ["lead_clicks"];
 #[command(
     group(ArgGroup::new("which").required(true).multiple(true)
         .args(["older_than", "since", "until", "period", "expert", "email", "query"])),
-    mut_arg("expert", |arg| arg.help("Only clicks on the expert with this username, in any spelling")),
+    mut_arg("expert", |arg| {
+        let help = "Clicks on the expert with this username, in any spelling";
+        arg.help(help).long_help(help)
+    }),
     after_help = "\
 Examples:
   leadclicks purge --older-than 365d --dry-run
@@ -71,12 +77,16 @@ pub(super) struct PurgeArgs {
 }
 
 pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), Failure> {
-    let (selection, now) = args.selection(now)?;
+    let (selection, now) = &args.selection(now)?;
+    let zone = now.time_zone();
     let db = args.confirm.open(db)?;
-    let name = visible(&db.name()).into_owned();
-    let Some(found) = timed(READING_CLICKS, || db.find_clicks(&selection))? else {
-        let similar = similar_experts(&db, &selection)?;
-        let nothing = format!("no clicks {} in {name}{similar}", described(&selection));
+    let Some(found) = timed(READING_CLICKS, || db.find_clicks(selection))? else {
+        let nothing = format!(
+            "no clicks {} in {}{}",
+            described(selection, zone),
+            visible(&db.name()),
+            similar_experts(&db, selection)?
+        );
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {
             return Ok(());
@@ -85,8 +95,8 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
         // Without asking: a run that was killed may have deleted the clicks, but not their copies.
         return erase_remains(&db, &TABLES, RUN_AGAIN);
     };
-    let period = args.period(&selection, now.time_zone());
-    let shown = show(&db, &selection, period.as_deref(), &found)?;
+    let period = args.period(selection, zone);
+    let shown = show(&db, selection, period.as_deref(), &found, zone)?;
     let confirmed = args.confirm.confirm(&db, Deletion::Steps, shown, WORD)?;
     if confirmed == Confirmed::DryRun {
         return Ok(());
@@ -99,13 +109,14 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
 }
 
 impl PurgeArgs {
-    /// The selection, and `now` in the time zone in which it was resolved.
+    /// The clicks to delete, and `now` in the time zone of times.
     fn selection(&self, now: &Zoned) -> Result<(Selection, Zoned), Failure> {
-        let mut zoned = now.clone();
         let older_than = self.older_than.map(|time| ("--older-than", time));
         for (flag, time) in older_than.into_iter().chain(self.window.given()) {
-            zoned = self.zone.apply_strictly(flag, time, now)?;
+            self.zone.check(flag, time, now)?;
         }
+        // The time zone is named with the times, so an unknown one needs no warning.
+        let zoned = self.zone.in_zone(now);
         let mut window = self.window.resolve(&zoned)?;
         let before = resolve("--older-than", self.older_than, |time| time.ago(&zoned))?;
         if before > Some(Timestamp::new(now.timestamp())) {
@@ -132,11 +143,20 @@ impl PurgeArgs {
 }
 
 /// The end of `no clicks …`.
-fn described(selection: &Selection) -> String {
+fn described(selection: &Selection, zone: &TimeZone) -> String {
     match selection.window.until {
-        Some(until) if is_only_old(selection) => format!("from before {}", until.rfc3339()),
+        Some(until) if is_only_old(selection) => format!(
+            "from before {} {}",
+            until.local_seconds(zone),
+            zone_name(zone)
+        ),
         _ => "meet these conditions".to_owned(),
     }
+}
+
+/// What follows a time: the name of its zone.
+fn zone_name(zone: &TimeZone) -> &str {
+    table::zone_name(zone).unwrap_or("local time")
 }
 
 /// Whether all clicks from before a time are selected.
@@ -154,21 +174,30 @@ fn show(
     selection: &Selection,
     period: Option<&str>,
     found: &FoundClicks,
+    zone: &TimeZone,
 ) -> Result<io::Result<()>, Error> {
     let names = db.expert_names()?;
     let clicks = counted(found.count, "click");
     let leads = counted(found.leads, "lead");
-    let (first, last) = (found.first.rfc3339(), found.last.rfc3339());
+    let (first, last) = (
+        found.first.local_seconds(zone),
+        found.last.local_seconds(zone),
+    );
+    let zone_name = zone_name(zone);
     let print = || {
         let mut out = io::stdout().lock();
         writeln!(out, "{}\n", visible(&db.name()))?;
-        writeln!(out, "{clicks} of {leads},\nfrom {first} to {last}")?;
+        writeln!(
+            out,
+            "{clicks} of {leads},\nfrom {first} to {last} {zone_name}"
+        )?;
         if let Some(period) = period {
             writeln!(out, "period: {period}")?;
         }
         if !is_only_old(selection) {
             writeln!(out)?;
-            let screen = output::screen(TimeZone::UTC);
+            // With the usernames, which `--expert` takes here.
+            let screen = output::screen(zone.clone());
             Table { screen }.found_clicks(found, &names, &mut out)?;
         }
         if let Some(EmailFilter::Address(_)) = selection.email {

@@ -51,6 +51,16 @@ const SIDE_ROWS: NonZeroU64 = NonZeroU64::new(20).unwrap();
 const REPORTS: &str = "Reports";
 const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";
+/// The options that only `--help` shows, so that `-h` fits on a screen.
+const RARE: [&str; 7] = [
+    "until",
+    "not_expert",
+    "new",
+    "returning",
+    "exclude",
+    "tz",
+    "sort",
+];
 
 /// Show which leads clicked which experts, when and how often
 #[derive(Debug, Args)]
@@ -58,7 +68,11 @@ const OUTPUT: &str = "Output";
     group(ArgGroup::new("report").required(true).multiple(true)
         .args(["by_email", "leads", "by_expert", "by_query", "by_day", "expert", "email"])),
     group(ArgGroup::new("by").args(["by_email", "leads", "by_expert", "by_query", "by_day"])),
-    after_help = "\
+    mut_args(|arg| {
+        let is_rare = RARE.contains(&arg.get_id().as_str());
+        if is_rare { arg.hide_short_help(true) } else { arg }
+    }),
+    after_long_help = "\
 Examples:
   leadclicks report --by-email
   leadclicks report --by-email --since 7d --format csv --output week.csv
@@ -86,13 +100,17 @@ pub(super) struct ReportArgs {
     /// All clicks, grouped by lead
     #[arg(long, help_heading = REPORTS)]
     by_email: bool,
-    /// A row for each lead: clicks, experts, first and latest click, most-clicked expert and latest search
+    /// A row for each lead
+    ///
+    /// With the clicks, experts, first and latest click, most-clicked expert and latest search.
     #[arg(long, help_heading = REPORTS)]
     leads: bool,
     /// The most-clicked experts
     #[arg(long, help_heading = REPORTS)]
     by_expert: bool,
-    /// The most frequent searches before a click, case-insensitive
+    /// The most frequent searches before a click
+    ///
+    /// Searches that differ only in case and white space count as one.
     #[arg(long, help_heading = REPORTS)]
     by_query: bool,
     /// Clicks and leads per day, newest first
@@ -111,16 +129,22 @@ pub(super) struct ReportArgs {
     exclude: ExcludeArgs,
     #[command(flatten, next_help_heading = FILTERS)]
     zone: ZoneArgs,
-    /// With --by-email or --leads: which leads come first; by default, those with the latest click
+    /// With --by-email or --leads: which leads come first
+    ///
+    /// By default, those with the latest click.
     #[arg(long, value_name = "ORDER", value_enum, help_heading = OUTPUT)]
     sort: Option<LeadOrder>,
-    /// Show at most this many leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at
-    /// 50 (200 clicks) and a page at 1000 (5000 clicks). A page has at most 20000 rows
+    /// Show at most this many rows
+    ///
+    /// Leads, experts, searches, days, or clicks of one expert or lead. By default, a table stops at 50 (200 clicks) and a page
+    /// at 1000 (5000 clicks). A page has at most 20000 rows.
     #[arg(long, value_name = "NUMBER", value_parser = parse_limit, help_heading = OUTPUT)]
     limit: Option<NonZeroU64>,
-    /// Output format
-    #[arg(long, value_parser = Format::parser(Format::REPORT), default_value = "table", help_heading = OUTPUT)]
-    format: Format,
+    /// table, html, csv, json or ndjson
+    ///
+    /// By default that of the extension of --output, or table.
+    #[arg(long, value_parser = Format::parser(Format::REPORT), hide_possible_values = true, help_heading = OUTPUT)]
+    format: Option<Format>,
     #[command(flatten, next_help_heading = OUTPUT)]
     page: PageArgs,
     #[command(flatten, next_help_heading = OUTPUT)]
@@ -133,8 +157,8 @@ fn parse_limit(text: &str) -> Result<NonZeroU64, &'static str> {
 }
 
 pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(), Failure> {
-    args.output.check(args.format)?;
-    let look = &args.page.look(args.format)?;
+    let format = args.output.format(args.format, Format::REPORT)?;
+    let look = &args.page.look(format)?;
     if args.sort.is_some() && !args.by_email && !args.leads {
         let error = "--sort is only for --by-email and --leads";
         return Err(Failure::Usage(error.to_owned()));
@@ -158,7 +182,7 @@ pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(),
     };
     let segment = args.segment.resolve(db, selection.window, now)?;
     // In one snapshot, so that all parts of a page show the same clicks.
-    let (report, page, comparison) = timed(READING_CLICKS, || {
+    let (report, page, comparison, names) = timed(READING_CLICKS, || {
         db.snapshot(|db| {
             let asked = Selections {
                 now: segment.select(db, &selection)?,
@@ -167,8 +191,8 @@ pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(),
                     None => None,
                 },
             };
-            let report = args.read(db, &asked, now)?;
-            let page = match args.format {
+            let report = args.read(db, format, &asked, now)?;
+            let page = match format {
                 Format::Html => Some(args.read_page(db, &report, &asked, look, now)?),
                 _ => None,
             };
@@ -176,7 +200,7 @@ pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(),
                 Some(before) => Some(Comparison::of(db, &asked.now, before)?),
                 None => None,
             };
-            Ok((report, page, comparison))
+            Ok((report, page, comparison, db.expert_names()?))
         })
     })?;
     let asked = Asked {
@@ -189,12 +213,12 @@ pub(super) fn run(db: &DbLocation, args: &ReportArgs, now: &Zoned) -> Result<(),
     if report.is_empty() {
         say_empty(db, &selection, &asked, now.time_zone(), hint);
     }
-    say_notes(args.format, &report, &asked, now.time_zone());
+    say_notes(format, &report, &asked, now.time_zone());
     output::write(db, args.output.output.as_deref(), |out| match page {
         Some(page) => page.write(&report, &asked, out),
         None => args
             .output
-            .write(args.format, &report, &asked, now.time_zone(), out),
+            .write(format, &report, &asked, now.time_zone(), &names, out),
     })
 }
 
@@ -216,13 +240,19 @@ impl Selections {
 
 impl ReportArgs {
     /// Reads the report. An expert or a lead is a report by itself, and a filter of any other report.
-    fn read(&self, db: &Db, asked: &Selections, now: &Zoned) -> Result<Report, Error> {
+    fn read(
+        &self,
+        db: &Db,
+        format: Format,
+        asked: &Selections,
+        now: &Zoned,
+    ) -> Result<Report, Error> {
         let selection = &asked.now;
-        let rows_max = self.limit(&ROWS);
+        let rows_max = self.limit(format, &ROWS);
         let by_lead = || reports::by_lead(db, selection, self.sort.unwrap_or_default(), rows_max);
         let ranking = |by| Ok(Report::Ranking(asked.ranking(db, by, rows_max)?));
         let timeline = |subject| {
-            let clicks_max = self.limit(&CLICKS);
+            let clicks_max = self.limit(format, &CLICKS);
             let timeline = reports::timeline(db, subject, selection, clicks_max)?;
             Ok(Report::Timeline(timeline))
         };
@@ -242,7 +272,7 @@ impl ReportArgs {
                 db,
                 selection,
                 now,
-                self.gaps(),
+                gaps(format),
                 rows_max,
             )?)),
         }
@@ -254,18 +284,11 @@ impl ReportArgs {
     }
 
     /// Tables and pages have a default limit, because people and browsers read them. Programs get everything.
-    fn limit(&self, default: &Limits) -> Option<NonZeroU64> {
-        match self.format {
+    fn limit(&self, format: Format, default: &Limits) -> Option<NonZeroU64> {
+        match format {
             Format::Table => self.limit.or(Some(default.table)),
             Format::Html => Some(self.limit.map_or(default.page, |limit| limit.min(ROWS_MAX))),
             _ => self.limit,
-        }
-    }
-
-    fn gaps(&self) -> Gaps {
-        match self.format {
-            Format::Table | Format::Html => Gaps::OneRow,
-            _ => Gaps::LeftOut,
         }
     }
 
@@ -296,6 +319,13 @@ impl ReportArgs {
             clicks_max: self.limit.map_or(CLICKS.page, |_| ROWS_MAX),
             look: look.clone(),
         })
+    }
+}
+
+fn gaps(format: Format) -> Gaps {
+    match format {
+        Format::Table | Format::Html => Gaps::OneRow,
+        _ => Gaps::LeftOut,
     }
 }
 

@@ -1,13 +1,16 @@
 //! `leadclicks summary`
 
-use std::{num::NonZeroU64, path::PathBuf};
+use std::{
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::Zoned;
 
 use super::{
     filter::{ExcludeArgs, ZoneArgs},
-    format::{Format, PageArgs},
+    format::{Format, PageArgs, by_extension},
 };
 use crate::{
     cli::{
@@ -30,7 +33,7 @@ use crate::{
 Examples:
   leadclicks summary
   leadclicks summary --compare --tz Europe/Berlin
-  leadclicks summary --compare --format html --output summary.html
+  leadclicks summary --compare --output summary.html
   leadclicks summary --format html --mail --title 'Leads of the week'
   leadclicks summary --format json")]
 pub(super) struct SummaryArgs {
@@ -41,12 +44,16 @@ pub(super) struct SummaryArgs {
     exclude: ExcludeArgs,
     #[command(flatten)]
     zone: ZoneArgs,
-    /// Output format
-    #[arg(long, value_parser = Format::parser(Format::SUMMARY), default_value = "table")]
-    format: Format,
+    /// table, html or json
+    ///
+    /// By default that of the extension of --output, or table.
+    #[arg(long, value_parser = Format::parser(Format::SUMMARY), hide_possible_values = true)]
+    format: Option<Format>,
     #[command(flatten)]
     page: PageArgs,
-    /// Write to this file, which appears complete or not at all; - for standard output
+    /// Write to this file, whose extension is the format
+    ///
+    /// The file appears complete or not at all. - is standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -57,8 +64,14 @@ const ROWS: NonZeroU64 = NonZeroU64::new(5).unwrap();
 const PAGE_ROWS: NonZeroU64 = NonZeroU64::new(10).unwrap();
 
 pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<(), Failure> {
-    let look = &args.page.look(args.format)?;
-    let rows_max = match args.format {
+    let extension = args.output.as_deref().and_then(Path::extension);
+    let by_extension = || extension.map(|name| by_extension(name, Format::SUMMARY));
+    let format = match args.format {
+        Some(format) => format,
+        None => by_extension().unwrap_or(Ok(Format::Table))?,
+    };
+    let look = &args.page.look(format)?;
+    let rows_max = match format {
         Format::Html => PAGE_ROWS,
         _ => ROWS,
     };
@@ -92,18 +105,17 @@ pub(super) fn run(db: &DbLocation, args: &SummaryArgs, now: &Zoned) -> Result<()
             print_error("leadclicks", &note);
         }
     }
-    output::write(db, args.output.as_deref(), |out| match args.format {
+    output::write(db, args.output.as_deref(), |out| match format {
         Format::Json => Json::summary(out, &summary, &asked),
         Format::Html => {
             let made_at = Timestamp::new(now.timestamp());
             html::summary(out, &summary, &asked, look, made_at, now.time_zone())
         }
         _ if is_empty => Ok(()),
-        _ => summary::table(
-            out,
-            &summary,
-            &asked,
-            &output::screen(now.time_zone().clone()),
-        ),
+        _ => {
+            let screen = output::screen(now.time_zone().clone());
+            let screen = screen.for_experts(&summary.top_experts.names);
+            summary::table(out, &summary, &asked, &screen)
+        }
     })
 }

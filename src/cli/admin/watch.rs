@@ -209,7 +209,7 @@ fn print(
         return Ok(());
     }
     // Each time, because the window can be resized.
-    let screen = output::screen(zone.clone());
+    let screen = output::screen(zone.clone()).for_experts(names);
     // It is line-buffered, so each line is passed on when it is complete.
     let mut stdout = io::stdout().lock();
     let edge = if stdout.is_terminal() {

@@ -381,24 +381,25 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
 
     /// Logs one line when storing begins to fail, so that an outage does not fill the log.
     fn note_failure(&mut self, reason: &str, consequence: &str) {
-        if !self.note_outcome(true) {
+        if !self.outcome.borrow().is_failure {
             tracing::error!(reason, "clicks can't be stored, {consequence}");
         }
+        self.note_outcome(true);
     }
 
     fn note_success(&mut self) {
-        if self.note_outcome(false) {
+        if self.outcome.borrow().is_failure {
             tracing::info!("clicks are stored again");
         }
+        self.note_outcome(false);
     }
 
-    /// Returns whether the outcome before was a failure.
-    fn note_outcome(&mut self, is_failure: bool) -> bool {
-        let outcome = Outcome {
+    /// After the log, so that the log has it when somebody is answered by it.
+    fn note_outcome(&mut self, is_failure: bool) {
+        self.outcome.send_replace(Outcome {
             is_failure,
             at: Some(std::time::Instant::now()),
-        };
-        self.outcome.send_replace(outcome).is_failure
+        });
     }
 }
 

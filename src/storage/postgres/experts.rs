@@ -2,6 +2,7 @@ use tokio_postgres::types::Type;
 
 use super::{PostgresDb, select::text};
 use crate::{
+    click::canonical_username,
     expert::Expert,
     storage::{Cause, Error, ImportedExperts},
 };
@@ -45,7 +46,27 @@ impl PostgresDb {
         self.write(|db| db.run(|| db.upsert_experts(experts)))
     }
 
-    fn upsert_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Cause> {
+    /// As [`crate::storage::Db::remove_expert`].
+    pub(crate) fn remove_expert(&self, username: &str) -> Result<Vec<Expert>, Error> {
+        self.write(|db| {
+            db.run(|| db.check_own_experts())?;
+            let mut removed = db.experts()?;
+            removed.retain(|expert| canonical_username(&expert.username) == username);
+            db.run(|| {
+                for expert in &removed {
+                    db.execute(
+                        "DELETE FROM experts WHERE username = $1",
+                        &[(&expert.username, Type::TEXT)],
+                    )?;
+                }
+                Ok(())
+            })?;
+            Ok(removed)
+        })
+    }
+
+    /// Checks that the table of experts is leadclicks' own.
+    fn check_own_experts(&self) -> Result<(), Cause> {
         let present = self.columns("experts")?;
         if present.is_empty() {
             return Err(Cause::NoServerTable("experts"));
@@ -60,6 +81,11 @@ impl PostgresDb {
         if present != COLUMNS || !is_own_key {
             return Err(Cause::ForeignExperts);
         }
+        Ok(())
+    }
+
+    fn upsert_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Cause> {
+        self.check_own_experts()?;
         let mut imported = ImportedExperts::default();
         for expert in experts {
             let names = [&expert.username, &expert.first_name, &expert.last_name];

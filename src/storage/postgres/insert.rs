@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::{PostgresDb, capture::SEQUENCE_BEHIND, schema::IdType, select::WireTime};
 use crate::{
     click::Click,
-    storage::{Cause, Error},
-    timestamp::Timestamp,
+    storage::{Cause, Error, NumberedClick},
 };
 
 /// The most clicks in one transaction. Clicks that pages post need not wait for it; it is short so that an import that is
@@ -31,9 +30,6 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a click was not stored although the server reported success.
 const IGNORED: &str = "ignored by a trigger or rule";
-
-/// A click of a file, its time and its number.
-type FileClick = (Click, Timestamp, usize);
 
 /// The first click that the table rejects: its index, and why.
 type Rejected = (usize, String);
@@ -76,10 +72,10 @@ impl PostgresDb {
         Ok(lock)
     }
 
-    /// As [`crate::storage::Db::insert_some`]. Each click gets an id, as from the daemon.
+    /// As [`crate::storage::Db::insert_some`]. A click without an id gets one, as from the daemon.
     pub(crate) fn insert_some(
         &self,
-        clicks: &mut impl Iterator<Item = FileClick>,
+        clicks: &mut impl Iterator<Item = NumberedClick>,
         line: impl Fn(usize) -> u64,
     ) -> Result<u64, Error> {
         let mut batch = Vec::new();
@@ -99,7 +95,7 @@ impl PostgresDb {
                 match db.insert_or_find_rejected(&batch)? {
                     None => Ok(batch.len() as u64),
                     Some((index, reason)) => {
-                        let line = line(batch[index].2);
+                        let line = line(batch[index].3);
                         Err(Cause::ClickRejected { line, reason })
                     }
                 }
@@ -126,7 +122,7 @@ impl PostgresDb {
     }
 
     /// Inserts all clicks, or finds the first one that the table rejects. Then the transaction has to be rolled back.
-    fn insert_or_find_rejected(&self, clicks: &[FileClick]) -> Result<Option<Rejected>, Cause> {
+    fn insert_or_find_rejected(&self, clicks: &[NumberedClick]) -> Result<Option<Rejected>, Cause> {
         let Some(mut reason) = self.insert_or_why_rejected(clicks)? else {
             return Ok(None);
         };
@@ -146,7 +142,7 @@ impl PostgresDb {
     }
 
     /// Inserts all clicks, or none; then it returns why the table rejects one of them.
-    fn insert_or_why_rejected(&self, clicks: &[FileClick]) -> Result<Option<String>, Cause> {
+    fn insert_or_why_rejected(&self, clicks: &[NumberedClick]) -> Result<Option<String>, Cause> {
         self.batch("SAVEPOINT clicks")?;
         let rejected = match self.insert(clicks) {
             Ok(inserted) if inserted == clicks.len() as u64 => {
@@ -179,14 +175,17 @@ impl PostgresDb {
     }
 
     /// Returns the number of inserted clicks.
-    fn insert(&self, clicks: &[FileClick]) -> Result<u64, Cause> {
+    fn insert(&self, clicks: &[NumberedClick]) -> Result<u64, Cause> {
         let texts = |text: fn(&Click) -> &str| -> Vec<&str> {
             clicks.iter().map(|(click, ..)| text(click)).collect()
         };
         let emails = texts(Click::email);
         let experts = texts(Click::expert_username);
         let searches = texts(Click::search_query);
-        let times: Vec<WireTime> = clicks.iter().map(|(_, at, _)| WireTime::new(*at)).collect();
+        let times: Vec<WireTime> = clicks
+            .iter()
+            .map(|(_, _, at, _)| WireTime::new(*at))
+            .collect();
         let time_type = match self.clicks.time.wire_type() {
             Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
             _ => Type::TIMESTAMPTZ_ARRAY,
@@ -200,7 +199,13 @@ impl PostgresDb {
         let ids: Vec<String>;
         let sql = match self.clicks.click_id {
             Some(id_type) => {
-                ids = clicks.iter().map(|_| Uuid::now_v7().to_string()).collect();
+                ids = clicks
+                    .iter()
+                    .map(|(_, id, ..)| {
+                        id.as_ref()
+                            .map_or_else(|| Uuid::now_v7().to_string(), |id| id.as_str().to_owned())
+                    })
+                    .collect();
                 parameters.push((&ids, Type::TEXT_ARRAY));
                 let cast = match id_type {
                     IdType::Uuid => "uuid",

@@ -78,7 +78,7 @@ impl FoundClick {
     fn read(row: &Row) -> Result<Self, Cause> {
         Ok(Self {
             id: read_id(row)?,
-            version: row.try_get(Columns::NAMES.len() + 1)?,
+            version: row.try_get(Columns::NAMES.len() + 2)?,
         })
     }
 

@@ -9,6 +9,7 @@ use tokio_postgres::{
 
 use super::PostgresDb;
 use crate::{
+    click::ClickId,
     storage::{
         Cause, Columns, EmailFilter, Error, OnInvalidTime, Order, Query, Selection, StoredClick,
         Window,
@@ -66,12 +67,17 @@ impl ToSql for WireTime {
     to_sql_checked!();
 }
 
-/// Selects the columns that [`read_click`] reads, with NULL for those that are not requested.
+/// Selects the columns that [`read_click`] reads, with NULL for those that are not requested. `click_id` is the last.
 pub(super) fn select(columns: Columns) -> String {
     format!("SELECT {} FROM lead_clicks", self::columns(columns))
 }
 
 fn columns(columns: Columns) -> String {
+    let click_id = if columns.contains(Columns::CLICK_ID) {
+        "click_id::text"
+    } else {
+        "NULL::text"
+    };
     let columns = Columns::NAMES.map(|(column, name)| {
         let is_time = column == Columns::CREATED_AT;
         match (columns.contains(column), is_time) {
@@ -81,7 +87,7 @@ fn columns(columns: Columns) -> String {
             (false, false) => "NULL::text".to_owned(),
         }
     });
-    format!("id::int8, {}", columns.join(", "))
+    format!("id::int8, {}, {click_id}", columns.join(", "))
 }
 
 /// A text of a row, empty if it is NULL.
@@ -108,6 +114,8 @@ pub(super) fn read_without_time(row: &Row) -> Result<StoredClick<'_>, Cause> {
         expert_username: Cow::Borrowed(text(row, 2)?),
         search_query: Cow::Borrowed(text(row, 3)?),
         created_at: Timestamp::EPOCH,
+        // A host app may store something else there.
+        click_id: ClickId::parse(text(row, 5)?).ok(),
     })
 }
 
@@ -275,6 +283,9 @@ impl PostgresDb {
         }
         if selection.query.is_some() {
             columns = columns | Columns::SEARCH_QUERY;
+        }
+        if self.clicks.click_id.is_none() {
+            columns = columns.without(Columns::CLICK_ID);
         }
         let query = Query { columns, ..*query };
         self.read_rows_of(&self::columns(columns), &query, clause, row_read)

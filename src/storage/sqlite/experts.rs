@@ -2,6 +2,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{SqliteDb, text};
 use crate::{
+    click::canonical_username,
     expert::Expert,
     storage::{Cause, Error, ImportedExperts},
 };
@@ -30,6 +31,37 @@ impl SqliteDb {
     }
 
     pub(crate) fn import_experts(&self, experts: &[Expert]) -> Result<ImportedExperts, Error> {
+        self.check_own_experts()?;
+        self.write(|db| {
+            db.run(|conn| {
+                let mut imported = ImportedExperts::default();
+                for expert in experts {
+                    import(conn, expert, &mut imported)?;
+                }
+                Ok(imported)
+            })
+        })
+    }
+
+    /// As [`crate::storage::Db::remove_expert`].
+    pub(crate) fn remove_expert(&self, username: &str) -> Result<Vec<Expert>, Error> {
+        self.check_own_experts()?;
+        self.write(|db| {
+            let mut removed = db.experts()?;
+            removed.retain(|expert| canonical_username(&expert.username) == username);
+            db.run(|conn| {
+                let mut delete = conn.prepare("DELETE FROM experts WHERE username = ?1")?;
+                for expert in &removed {
+                    delete.execute([&expert.username])?;
+                }
+                Ok(())
+            })?;
+            Ok(removed)
+        })
+    }
+
+    /// Checks that the table of experts is leadclicks' own.
+    fn check_own_experts(&self) -> Result<(), Error> {
         let present = self.columns("experts")?;
         let key: Option<String> = self.run(|conn| {
             conn.query_row(
@@ -44,15 +76,7 @@ impl SqliteDb {
         if present != COLUMNS || key.as_deref() != Some("username") {
             return Err(self.error(Cause::ForeignExperts));
         }
-        self.write(|db| {
-            db.run(|conn| {
-                let mut imported = ImportedExperts::default();
-                for expert in experts {
-                    import(conn, expert, &mut imported)?;
-                }
-                Ok(imported)
-            })
-        })
+        Ok(())
     }
 }
 

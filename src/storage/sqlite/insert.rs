@@ -10,12 +10,12 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use super::{SqliteDb, batch::yielding, schema::table_without_ids};
-use crate::{
-    click::Click,
-    storage::{Cause, Error, error::reason},
-    timestamp::Timestamp,
+use super::{
+    SqliteDb,
+    batch::yielding,
+    schema::{IdColumn, table_without_ids},
 };
+use crate::storage::{Cause, Error, NumberedClick, error::reason};
 
 /// Stores one click without an id; works without a column for it too.
 pub(super) const INSERT: &str = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES (?1, ?2, ?3, ?4)";
@@ -56,28 +56,40 @@ impl SqliteDb {
     /// As [`crate::storage::Db::insert_some`].
     pub(crate) fn insert_some(
         &self,
-        clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+        clicks: &mut impl Iterator<Item = NumberedClick>,
         line: impl Fn(usize) -> u64,
     ) -> Result<u64, Error> {
-        yielding(|| self.write(|db| db.read(|conn| insert_for_a_while(conn, clicks, line))))
+        let id_column = self.id_column()?;
+        yielding(|| {
+            self.write(|db| db.read(|conn| insert_for_a_while(conn, id_column, clicks, line)))
+        })
     }
 }
 
 fn insert_for_a_while(
     conn: &Connection,
-    clicks: &mut impl Iterator<Item = (Click, Timestamp, usize)>,
+    id_column: IdColumn,
+    clicks: &mut impl Iterator<Item = NumberedClick>,
     line: impl Fn(usize) -> u64,
 ) -> Result<u64, Cause> {
     let begin = Instant::now();
     let mut inserted = 0;
-    let mut insert = conn.prepare_cached(INSERT)?;
-    for (click, created_at, number) in clicks {
-        let reason = match insert.execute((
-            click.email(),
-            click.expert_username(),
-            click.search_query(),
-            &*created_at.stored(),
-        )) {
+    for (click, id, created_at, number) in clicks {
+        let (email, expert) = (click.email(), click.expert_username());
+        let (query, time) = (click.search_query(), &*created_at.stored());
+        let done = match id.filter(|_| id_column != IdColumn::Missing) {
+            Some(id) => conn.prepare_cached(INSERT_WITH_ID)?.execute((
+                email,
+                expert,
+                query,
+                time,
+                id.as_str(),
+            )),
+            None => conn
+                .prepare_cached(INSERT)?
+                .execute((email, expert, query, time)),
+        };
+        let reason = match done {
             Ok(0) => IGNORED.to_owned(),
             Ok(_) => {
                 inserted += 1;

@@ -7,8 +7,9 @@ use rusqlite::{
     types::{ToSql, ValueRef},
 };
 
-use super::{SqliteDb, spellings::Spellings, text};
+use super::{SqliteDb, schema::IdColumn, spellings::Spellings, text};
 use crate::{
+    click::ClickId,
     storage::{
         Cause, Columns, EmailFilter, Error, OnInvalidTime, Order, Query, Selection, StoredClick,
         Window,
@@ -52,8 +53,13 @@ impl WhereClause {
     }
 }
 
-/// Selects the columns that [`read_click`] reads, with NULL for those that are not requested.
+/// Selects the columns that [`read_click`] reads, with NULL for those that are not requested, and then `click_id` if it is.
 pub(super) fn select(columns: Columns) -> String {
+    let click_id = if columns.contains(Columns::CLICK_ID) {
+        ", click_id"
+    } else {
+        ""
+    };
     let columns = Columns::NAMES.map(|(column, name)| {
         if columns.contains(column) {
             name
@@ -61,7 +67,10 @@ pub(super) fn select(columns: Columns) -> String {
             "NULL"
         }
     });
-    format!("SELECT id, {} FROM lead_clicks", columns.join(", "))
+    format!(
+        "SELECT id, {}{click_id} FROM lead_clicks",
+        columns.join(", ")
+    )
 }
 
 /// Reads a click from a row that begins with id, `email`, `expert_username`, `search_query` and `created_at`.
@@ -98,6 +107,12 @@ fn read_texts<'row>(
         expert_username: read(Columns::EXPERT_USERNAME, 2)?,
         search_query: read(Columns::SEARCH_QUERY, 3)?,
         created_at: Timestamp::EPOCH,
+        // A host app may store something else there.
+        click_id: if columns.contains(Columns::CLICK_ID) {
+            ClickId::parse(&text(row.get_ref(5)?)).ok()
+        } else {
+            None
+        },
     })
 }
 
@@ -191,6 +206,9 @@ impl SqliteDb {
         }
         if selection.query.is_some() {
             columns = columns | Columns::SEARCH_QUERY;
+        }
+        if columns.contains(Columns::CLICK_ID) && self.id_column()? == IdColumn::Missing {
+            columns = columns.without(Columns::CLICK_ID);
         }
         let mut clause = self.where_clause(selection, found_by)?;
         if query.on_invalid_time == OnInvalidTime::Skip {

@@ -418,7 +418,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             is_failure: reason.is_some(),
             at: Some(Instant::now()),
         };
-        let failed_before = self.outcome.send_replace(outcome).is_failure;
+        let failed_before = self.outcome.borrow().is_failure;
         match reason {
             Some(reason) if !failed_before => tracing::error!(
                 reason,
@@ -427,6 +427,8 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
             None if failed_before => tracing::info!("clicks are stored again"),
             _ => {}
         }
+        // Last, so that the log has it when somebody is answered by it.
+        self.outcome.send_replace(outcome);
     }
 }
 

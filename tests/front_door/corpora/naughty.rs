@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 
-use leadclicks::click::{canonical_email, canonical_username};
+use leadclicks::{
+    click::{canonical_email, canonical_username},
+    text::spreadsheet::Cells,
+};
 use serde_json::Value;
 
 use super::json;
@@ -73,16 +76,6 @@ fn row_of(lead: &Value, click: &Value) -> Row {
     .map(|cell| cell.as_str().expect("a string").to_owned())
 }
 
-/// A cell as docs/commands.md describes it for spreadsheets.
-fn guarded(cell: &str) -> String {
-    let formula = cell.trim_start_matches('\'');
-    if formula.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
-}
-
 #[test]
 #[ignore = "needs the collections of tests/corpora and the Python packages of tests/python; tests/run runs it"]
 fn naughty_strings_come_back_unchanged_from_every_format_for_programs() {
@@ -113,7 +106,10 @@ fn naughty_strings_come_back_unchanged_from_every_format_for_programs() {
     assert_eq!(read_back("guarded-csv", &csv), rows);
     let with_guards: Vec<Row> = rows
         .iter()
-        .map(|row| row.each_ref().map(|cell| guarded(cell)))
+        .map(|row| {
+            row.each_ref()
+                .map(|cell| Cells::Guarded.write(cell).into_owned())
+        })
         .collect();
     assert_ne!(with_guards, rows);
     assert_eq!(read_back("csv", &csv), with_guards);

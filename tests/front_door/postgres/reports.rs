@@ -179,3 +179,67 @@ fn a_server_that_is_not_there_is_an_error_with_the_next_step() {
         ran.assert(1, "", &format!("leadclicks: {shown}: {error}\n"));
     }
 }
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn an_expert_is_removed_in_every_spelling_and_never_from_the_table_of_a_host_app() {
+    let server = ServerSite::new();
+    server.sql(
+        "INSERT INTO experts (username, first_name, last_name) VALUES
+             ('zoë', 'Zoë', 'Tan'), ('zoe\u{308}', '', ''), ('jdoe', 'John', 'Doe')",
+    );
+    let usernames = "SELECT string_agg(username, ' ' ORDER BY username) FROM experts";
+    server.run(&["experts", "remove", "zoe\u{308}"]).assert(
+        0,
+        "removed zoe\u{308}; clicks on this expert stay\nremoved zoë (Zoë Tan); clicks on this expert stay\n",
+        "",
+    );
+    assert_eq!(server.sql(usernames).trim(), "jdoe");
+    let again = server.run(&["experts", "remove", "zoë"]);
+    let error = "`leadclicks experts list` lists them";
+    let error = format!(
+        "leadclicks: no expert 'zoë' in {}; {error}\n",
+        server.shown()
+    );
+    again.assert(1, "", &error);
+    server.sql("ALTER TABLE experts ADD COLUMN note text");
+    let refused = server.run(&["experts", "remove", "jdoe"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("the experts table belongs to another program"),
+        "{refused}"
+    );
+    assert_eq!(server.sql(usernames).trim(), "jdoe");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn clicks_of_another_database_are_compared_by_their_ids() {
+    let clicks = "INSERT INTO lead_clicks (email, expert_username, search_query, created_at, click_id) VALUES
+        ('jane@example.com', 'jdoe', 'tax', '2026-10-01 09:00:00.000000', '0e4c1b1e-6d4f-4a7e-9c58-2f1f3a5b7c01'),
+        ('max@example.com', 'jdoe', 'law', '2026-10-01 10:00:00.000000', '0e4c1b1e-6d4f-4a7e-9c58-2f1f3a5b7c02'),
+        ('max@example.com', 'jdoe', 'law', '2026-10-01 11:00:00.000000', NULL);";
+    let server = ServerSite::new();
+    server.sql(&format!("SET TIME ZONE 'UTC';\n{clicks}"));
+    // The same id at another time is the same click, and another id at the same time is another one.
+    server.sql(
+        "UPDATE lead_clicks SET created_at = created_at + interval '1 day' WHERE email = 'jane@example.com';
+         UPDATE lead_clicks SET click_id = '0e4c1b1e-6d4f-4a7e-9c58-2f1f3a5b7c03' WHERE search_query = 'law' AND click_id IS NOT NULL",
+    );
+    let other = Site::new().with_schema(clicks);
+    let other = other.db_path().display().to_string();
+    let import = ["import", "--dry-run", &other];
+    server.run(&import).assert(
+        0,
+        "1 new, 2 already stored\n\ndry run: nothing was imported\n",
+        "",
+    );
+    server.sql("ALTER TABLE lead_clicks DROP COLUMN click_id");
+    server.run(&import).assert(
+        0,
+        "1 new, 2 already stored\n\ndry run: nothing was imported\n",
+        "",
+    );
+}

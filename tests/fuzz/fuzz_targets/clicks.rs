@@ -5,8 +5,8 @@
 use leadclicks::{
     click::Click,
     import::{
-        ImportError,
-        clicks::{BAD_LINES_NAMED_MAX, BadLines, Format, ParsedClicks, parse},
+        BAD_LINES_NAMED_MAX, BadLines, ImportError,
+        clicks::{Format, Options, ParsedClicks, parse},
     },
     text::spreadsheet::Cells,
     timestamp::Timestamp,
@@ -27,13 +27,19 @@ fuzz_target!(|file: &[u8]| {
             Err(ImportError::OpenQuote(line)) => {
                 assert!((1..=lines(file)).contains(&line), "{line}");
             }
+            Err(ImportError::NotText(_) | ImportError::Database) => {}
             Err(error) => panic!("{error}"),
         }
     }
 });
 
 fn read(file: &[u8], format: Option<Format>, cells: Cells) -> Result<ParsedClicks, ImportError> {
-    parse(file, format, cells, now, &mut |_| ())
+    let options = Options {
+        format,
+        cells,
+        ..Options::default()
+    };
+    parse(file, &options, now, &mut |_| ())
 }
 
 fn now() -> Timestamp {
@@ -112,7 +118,6 @@ fn as_ndjson(clicks: &[(Click, Timestamp)]) -> Vec<u8> {
 fn assert_lines(bad: &BadLines, file: &[u8]) {
     let named = bad.named.len() as u64;
     assert_eq!(named, bad.count.min(BAD_LINES_NAMED_MAX as u64));
-    // A carriage return alone ends a row and begins no line.
     assert!(bad.named.is_sorted_by_key(|bad| bad.line));
     for bad in &bad.named {
         assert!((1..=lines(file)).contains(&bad.line), "{bad:?}");
@@ -121,5 +126,7 @@ fn assert_lines(bad: &BadLines, file: &[u8]) {
 }
 
 fn lines(file: &[u8]) -> u64 {
-    file.split(|byte| *byte == b'\n').count() as u64
+    // Without line feeds, carriage returns end lines.
+    let count = |end| file.split(|byte| *byte == end).count() as u64;
+    count(b'\n').max(count(b'\r'))
 }
