@@ -736,6 +736,11 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
     .assert(0, "", "");
     let page = String::from_utf8(site.read("summary.html")).unwrap();
     assert!(page.contains("<title>&lt;b&gt;</title>") && page.contains("<h1>&lt;b&gt;</h1>"));
+    site.run(&["summary", "--output", "summary.xlsx"]).assert(
+        2,
+        "",
+        "leadclicks: --output: no format has the extension .xlsx; give --format, or name it .txt, .html or .json\n",
+    );
     for flag in [&["--mail"][..], &["--title", "x"]] {
         let error = format!("leadclicks: {} is only for --format html\n", flag[0]);
         site.run(&[&["summary"], flag].concat())

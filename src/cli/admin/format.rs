@@ -223,9 +223,12 @@ pub(super) fn by_extension(extension: &OsStr, offered: &[Format]) -> Result<Form
         return Ok(format);
     }
     let next = match &*name {
-        "xlsx" | "xls" | "ods" => "name it .csv and add --for excel",
+        "xlsx" | "xls" | "ods" if offered.contains(&Format::Csv) => {
+            "name it .csv and add --for excel"
+        }
         "pdf" => "name it .html and print it from a browser",
-        _ => "give --format, or name it .txt, .csv or .json",
+        _ if offered.contains(&Format::Csv) => "give --format, or name it .txt, .csv or .json",
+        _ => "give --format, or name it .txt, .html or .json",
     };
     Err(Failure::Usage(format!(
         "--output: no format has the extension .{name}; {next}"
