@@ -54,7 +54,12 @@ pub(crate) fn find(db: &SqliteDb, selection: &Selection) -> Result<Option<FoundC
             count.add(id, hash(id, &click), &click)?;
             Ok(ControlFlow::Continue(()))
         })?;
-        count.finish(|id| read(db, id, |click| click.into_canonical()))
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method itself is not general enough over lifetimes"
+        )]
+        let read = |id| read(db, id, |click| click.into_canonical());
+        count.finish(read)
     })
 }
 
