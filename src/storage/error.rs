@@ -162,10 +162,10 @@ pub(crate) enum Cause {
         parent: String,
         rows: u64,
     },
-    /// No server of the URL accepts the connection; why.
+    /// No server of the URL accepts the connection; why, and the same for a log.
     #[cfg(feature = "postgres")]
-    #[error("cannot connect: {0}")]
-    NotConnected(String),
+    #[error("cannot connect: {shown}")]
+    NotConnected { shown: String, logged: String },
     #[cfg(feature = "postgres")]
     #[error(
         "no table {0}; check --db and the search_path of the user, or create it with `leadclicks schema | psql`"

@@ -13,6 +13,7 @@ pub(super) mod health;
 mod insert;
 mod password;
 pub(super) mod purge;
+mod rejection;
 pub(super) mod reset;
 mod schema;
 mod select;

@@ -3,11 +3,18 @@
 //! Group commit as in the SQLite engine: while one batch is committed, clicks queue, and together become the next one. Each
 //! batch is one statement, which needs no prepared statement and no setting of a session.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::AbortHandle,
+    task::{AbortHandle, JoinHandle},
     time::{self, Instant},
 };
 use tokio_postgres::{
@@ -20,9 +27,11 @@ use uuid::Uuid;
 use super::{
     ServerUrl,
     connect::Session,
+    rejection::{ID_CONSTRAINTS, IGNORED, SEQUENCE_BEHIND, Scope, reason},
     schema::{ClicksTable, IdType, check_takes_clicks},
 };
 use crate::{
+    click::Click,
     storage::{
         Cause, Checkpoint, ClickQueue, Error, NotStored, Pace, Writer, WriterCounts,
         queue::{Answer, Job, Outcome, Pending, QUEUE_CLICKS_MAX},
@@ -33,31 +42,32 @@ use crate::{
 /// The most clicks in one statement: as many as can wait.
 const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
 
-/// How long a batch is tried again, with the same ids, while the server does not answer or refuses it for a passing reason. A
-/// promotion of a standby usually takes less. Then its clicks are answered 503.
+/// How long clicks wait for a connection, and then as long for the answer to each statement. A promotion of a standby usually
+/// takes less. Then they are answered 503.
 const OUTAGE_WAIT: Duration = Duration::from_secs(5);
 
-/// The same for the batches after that, until one is stored: during an outage a quick 503 is better than a slow one.
+/// How long they wait for a connection after that, until clicks are stored again: during an outage a quick 503 is better than a
+/// slow one.
 const LATER_WAIT: Duration = Duration::from_secs(1);
+
+/// How long connecting may take, with the questions about the table.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 /// The pause before the second attempt. It doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// How often the server is asked whether a commit is still durable.
+const DURABILITY_CHECK: Duration = Duration::from_secs(1);
+
 /// What becomes of the clicks while there is no connection, and while the server refuses them.
 const DISCONNECTED: &str = "waiting up to 5 seconds for the server, then answering 503";
 const REFUSED: &str = "answering 503 until they can";
 
-/// The next step if the table has the next id of its sequence already.
-pub(super) const SEQUENCE_BEHIND: &str = "the sequence of lead_clicks.id is behind its rows; run SELECT \
-    setval(pg_get_serial_sequence('lead_clicks', 'id'), max(id)) FROM lead_clicks";
-
-/// Writes a few bytes to the server's log of changes, which no other program reads:
+/// A commit that waits for the disk and for the standbys, also for all commits before it. It writes a few bytes to the WAL,
+/// which only logical decoding shows:
 /// [PostgreSQL on it](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION).
 const TRIAL: &str = "SELECT pg_logical_emit_message(true, 'leadclicks', '')";
-
-/// Why a click was not stored although the server reported success.
-const IGNORED: &str = "ignored by a trigger or rule";
 
 /// A server that takes clicks.
 #[derive(Debug)]
@@ -73,9 +83,13 @@ struct CaptureSession {
     connection: AbortHandle,
     /// The number of the host in the URL.
     host: usize,
+    /// Set when the server sends a warning.
+    has_warned: Arc<AtomicBool>,
     table: ClicksTable,
     /// The names of the constraints and indexes that keep `id` unique.
     id_constraints: Vec<String>,
+    /// When the server was last asked whether a commit is durable.
+    durable_at: Instant,
 }
 
 impl Drop for CaptureSession {
@@ -93,38 +107,32 @@ impl CaptureSession {
         let client = connected.client;
         check_durability(&client).await?;
         let table = ClicksTable::read(&client).await?;
-        let id_constraints = id_constraints(&client).await?;
+        let id_constraints = client.query_typed(ID_CONSTRAINTS, &[]).await?;
         Ok(Self {
             client,
             connection,
             host: connected.host,
+            has_warned: connected.has_warned,
             table,
-            id_constraints,
+            id_constraints: id_constraints
+                .iter()
+                .map(|row| row.try_get(0))
+                .collect::<Result<_, _>>()?,
+            durable_at: Instant::now(),
         })
     }
 }
 
-async fn id_constraints(client: &Client) -> Result<Vec<String>, Cause> {
-    let rows = client
-        .query_typed(
-            "SELECT index.relname::text FROM pg_index
-             JOIN pg_class AS index ON index.oid = indexrelid
-             JOIN pg_attribute ON attrelid = indrelid AND attname = 'id'
-             WHERE indrelid = to_regclass('lead_clicks') AND indisunique AND indkey::text = attnum::text",
+/// Checks that the server answers a commit only when it is on its disk.
+async fn check_durability(client: &Client) -> Result<(), Cause> {
+    let settings = client
+        .query_typed_one(
+            "SELECT current_setting('fsync'), current_setting('synchronous_commit')",
             &[],
         )
         .await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-/// Checks that the server answers a commit only when it is on its disk.
-async fn check_durability(client: &Client) -> Result<(), Cause> {
-    for setting in ["fsync", "synchronous_commit"] {
-        let value: String = client
-            .query_typed_one(&format!("SHOW {setting}"), &[])
-            .await?
-            .try_get(0)?;
-        if value == "off" {
+    for (number, setting) in ["fsync", "synchronous_commit"].into_iter().enumerate() {
+        if settings.try_get::<_, &str>(number)? == "off" {
             return Err(Cause::NotDurable { setting });
         }
     }
@@ -171,6 +179,8 @@ impl CaptureServer {
             url: self.url,
             next_host: self.session.host,
             session: Some(self.session),
+            connecting: None,
+            is_refused: false,
             now: now.clone(),
             pace: Arc::clone(&pace),
             counts: Arc::clone(&counts),
@@ -193,8 +203,12 @@ struct WriterTask<Now> {
     url: ServerUrl,
     /// None while there is no connection.
     session: Option<CaptureSession>,
+    /// The attempt to connect, which goes on while clicks that can't wait for it are answered.
+    connecting: Option<JoinHandle<Result<CaptureSession, Cause>>>,
     /// The number of the host that is tried first for the next connection.
     next_host: usize,
+    /// Whether the database refused the last clicks as a whole.
+    is_refused: bool,
     now: Now,
     pace: Arc<Pace>,
     counts: Arc<WriterCounts>,
@@ -243,17 +257,11 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
         }
     }
 
-    /// Finds out whether a commit succeeds and is confirmed, without storing a click.
+    /// Finds out whether a click could be stored, without storing one.
     async fn try_out(&mut self) {
-        let done = self
-            .insert_until(Instant::now() + LATER_WAIT, &[], &[])
-            .await;
-        match done {
+        match self.insert_until_stored(&[], &[]).await {
             Ok(_) => self.note_success(),
-            Err(Failure::Lost(reason)) => self.note_failure(&reason, DISCONNECTED),
-            Err(Failure::Row(reason) | Failure::Retry(reason) | Failure::Lasting(reason)) => {
-                self.note_failure(&reason, REFUSED);
-            }
+            Err(failure) => self.note_failure(&failure),
         }
     }
 
@@ -269,22 +277,13 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             })
             .collect();
         let mut answers = vec![Err(NotStored::Unavailable); batch.len()];
-        let wait = if self.outcome.borrow().is_failure {
-            LATER_WAIT
-        } else {
-            OUTAGE_WAIT
-        };
-        let deadline = Instant::now() + wait;
         let mut ranges = Vec::new();
         if !batch.is_empty() {
             ranges.push(0..batch.len());
         }
         while let Some(range) = ranges.pop() {
             let clicks = &batch[range.clone()];
-            match self
-                .insert_until(deadline, clicks, &ids[range.clone()])
-                .await
-            {
+            match self.insert_until_stored(clicks, &ids[range.clone()]).await {
                 Ok(ignored) => {
                     self.counts.add_commit();
                     self.note_success();
@@ -301,12 +300,8 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                     ranges.push(middle..range.end);
                     ranges.push(range.start..middle);
                 }
-                Err(Failure::Lost(reason)) => {
-                    self.note_failure(&reason, DISCONNECTED);
-                    break;
-                }
-                Err(Failure::Retry(reason) | Failure::Lasting(reason)) => {
-                    self.note_failure(&reason, REFUSED);
+                Err(failure) => {
+                    self.note_failure(&failure);
                     break;
                 }
             }
@@ -314,34 +309,52 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
         answers
     }
 
-    /// Inserts clicks, and tries again until the deadline what may pass. Returns the numbers of those that the table's trigger
-    /// or rule ignored.
-    async fn insert_until(
+    /// Inserts clicks, and tries again what may pass. Returns the numbers of those that the table's trigger or rule ignored.
+    async fn insert_until_stored(
         &mut self,
-        deadline: Instant,
         clicks: &[Pending],
         ids: &[String],
     ) -> Result<Vec<usize>, Failure> {
+        let wait = if self.outcome.borrow().is_failure {
+            LATER_WAIT
+        } else {
+            OUTAGE_WAIT
+        };
+        let mut deadline = Instant::now() + wait;
         let mut pause = PAUSE_MIN;
+        let mut failure = Failure::Lost("no connection".to_owned());
         loop {
-            let Ok(inserted) = time::timeout_at(deadline, self.insert(clicks, ids)).await else {
-                // Another host may be the primary by now: this one may still wait for a standby that has left it.
-                if let Some(session) = self.session.take() {
-                    self.next_host = session.host + 1;
+            if self.session.is_none() {
+                match time::timeout_at(deadline, self.connect()).await {
+                    // However slow connecting was, the statement gets its own time.
+                    Ok(Ok(())) => deadline = Instant::now() + OUTAGE_WAIT,
+                    Ok(Err(reason)) => {
+                        failure = Failure::Lost(reason);
+                        self.note_failure(&failure);
+                    }
+                    Err(_) => return Err(failure),
                 }
-                return Err(Failure::Lost("no answer".to_owned()));
-            };
-            let failure = match inserted {
-                Err(failure @ (Failure::Retry(_) | Failure::Lost(_))) => failure,
-                inserted => return inserted,
-            };
-            if let Failure::Lost(reason) = &failure {
-                let session = self.session.take();
-                // Without ids they could be stored twice.
-                if session.is_some_and(|session| session.table.click_id.is_none()) {
+            }
+            if self.session.is_some() {
+                failure = match time::timeout_at(deadline, self.insert(clicks, ids)).await {
+                    Ok(Ok(ignored)) => return Ok(ignored),
+                    Ok(Err(failure @ (Failure::Retry(_) | Failure::Lost(_)))) => failure,
+                    Ok(Err(failure)) => return Err(failure),
+                    Err(_) => {
+                        // Another host may be the primary by now: this one may still wait for a standby that has left it.
+                        if let Some(session) = self.session.take() {
+                            self.next_host = session.host + 1;
+                        }
+                        return Err(Failure::Lost("no answer".to_owned()));
+                    }
+                };
+                if matches!(failure, Failure::Lost(_))
+                    && let Some(session) = self.session.take()
+                    && session.table.click_id.is_none()
+                {
+                    // Without ids they could be stored twice.
                     return Err(failure);
                 }
-                self.note_failure(reason, DISCONNECTED);
             }
             if Instant::now() + pause >= deadline {
                 return Err(failure);
@@ -351,22 +364,49 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
         }
     }
 
-    /// Inserts clicks in one transaction, after connecting if necessary.
-    async fn insert(&mut self, clicks: &[Pending], ids: &[String]) -> Result<Vec<usize>, Failure> {
-        if self.session.is_none() {
-            let first = self.next_host;
-            // If this does not return, the next attempt begins with another host.
+    /// Waits for a connection. Returns why there is none.
+    async fn connect(&mut self) -> Result<(), String> {
+        let connecting = self.connecting.get_or_insert_with(|| {
+            let (url, first) = (self.url.clone(), self.next_host);
+            // Unless it succeeds.
             self.next_host = first + 1;
-            let session = CaptureSession::connect(&self.url, first)
-                .await
-                .map_err(|cause| Failure::Lost(cause.to_string()))?;
-            self.next_host = session.host;
-            self.session = Some(session);
+            tokio::spawn(async move {
+                let connecting = CaptureSession::connect(&url, first);
+                let connected = time::timeout(CONNECT_MAX, connecting).await;
+                connected.unwrap_or_else(|_| {
+                    let shown = "no answer; check the server".to_owned();
+                    let logged = shown.clone();
+                    Err(Cause::NotConnected { shown, logged })
+                })
+            })
+        });
+        let connected = connecting.await;
+        self.connecting = None;
+        match connected {
+            Ok(Ok(session)) => {
+                self.next_host = session.host;
+                self.session = Some(session);
+                Ok(())
+            }
+            Ok(Err(cause)) => Err(logged(&cause)),
+            Err(_) => Err("connecting ended early".to_owned()),
         }
-        match &self.session {
-            Some(session) => session.insert(clicks, ids, (self.now)()).await,
-            None => Err(Failure::Lost("not connected".to_owned())),
+    }
+
+    /// Inserts clicks in one transaction. Without clicks, it finds out whether some could be stored.
+    async fn insert(&mut self, clicks: &[Pending], ids: &[String]) -> Result<Vec<usize>, Failure> {
+        let Some(session) = &mut self.session else {
+            return Err(Failure::Lost("no connection".to_owned()));
+        };
+        session.check_durability().await?;
+        if clicks.is_empty() {
+            if self.is_refused {
+                session.insert_and_roll_back().await?;
+            }
+            session.commit_nothing().await?;
+            return Ok(Vec::new());
         }
+        session.insert(clicks, ids, (self.now)()).await
     }
 
     fn reject(&mut self, reason: &str) -> Answer {
@@ -380,9 +420,20 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
     }
 
     /// Logs one line when storing begins to fail, so that an outage does not fill the log.
-    fn note_failure(&mut self, reason: &str, consequence: &str) {
+    fn note_failure(&mut self, failure: &Failure) {
+        let (reason, consequence) = match failure {
+            Failure::Lost(reason) => (reason, DISCONNECTED),
+            Failure::Row(reason) | Failure::Retry(reason) | Failure::Lasting(reason) => {
+                (reason, REFUSED)
+            }
+        };
         if !self.outcome.borrow().is_failure {
             tracing::error!(reason, "clicks can't be stored, {consequence}");
+        }
+        if matches!(failure, Failure::Lasting(_)) {
+            self.is_refused = true;
+            // The table may have been changed.
+            self.session = None;
         }
         self.note_outcome(true);
     }
@@ -391,6 +442,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
         if self.outcome.borrow().is_failure {
             tracing::info!("clicks are stored again");
         }
+        self.is_refused = false;
         self.note_outcome(false);
     }
 
@@ -404,58 +456,57 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
 }
 
 impl CaptureSession {
-    /// Inserts clicks in one transaction. Returns the numbers of those that the table's trigger or rule ignored. Without clicks,
-    /// it commits something else that has to be on the server's disk.
+    /// Inserts clicks in one transaction. Returns the numbers of those that the table's trigger or rule ignored.
     async fn insert(
         &self,
         clicks: &[Pending],
         ids: &[String],
         now: Timestamp,
     ) -> Result<Vec<usize>, Failure> {
-        if clicks.is_empty() {
-            self.run(self.client.query_typed(TRIAL, &[])).await?;
-            return Ok(Vec::new());
-        }
-        let emails: Vec<&str> = clicks.iter().map(|pending| pending.click.email()).collect();
-        let experts: Vec<&str> = clicks
-            .iter()
-            .map(|pending| pending.click.expert_username())
-            .collect();
-        let searches: Vec<&str> = clicks
-            .iter()
-            .map(|pending| pending.click.search_query())
-            .collect();
-        // The server's clock dates the clicks; this one only knows how long ago they happened.
-        let ages: Vec<i64> = clicks
-            .iter()
-            .map(|pending| (now.micros() - pending.created_at.micros()).max(0))
-            .collect();
-        let parameters: [(&(dyn ToSql + Sync), Type); 5] = [
-            (&emails, Type::TEXT_ARRAY),
-            (&experts, Type::TEXT_ARRAY),
-            (&searches, Type::TEXT_ARRAY),
-            (&ages, Type::INT8_ARRAY),
-            (&ids, Type::TEXT_ARRAY),
-        ];
-        let statement = self.table.insert();
-        if let Some(id_type) = self.table.click_id {
-            let inserted = self
-                .run(self.client.execute_typed(&statement, &parameters))
-                .await?;
-            if inserted == clicks.len() as u64 {
-                return Ok(Vec::new());
+        self.has_warned.store(false, Ordering::Relaxed);
+        let inserted = match self.table.click_id {
+            Some(_) => self.insert_with_ids(clicks, ids, now).await?,
+            None => self.insert_without_ids(clicks, now).await?,
+        };
+        let ignored = match self.table.click_id {
+            Some(id_type) if inserted < clicks.len() as u64 => {
+                self.find_missing(ids, id_type).await?
             }
-            return self.find_missing(ids, id_type).await;
+            _ => Vec::new(),
+        };
+        // A click that another attempt has stored may not be on the standbys yet, and somebody may have cancelled the wait.
+        if inserted < clicks.len() as u64 || self.has_warned.load(Ordering::Relaxed) {
+            self.commit_nothing().await?;
         }
-        // Nothing tells which one a trigger ignored, so then each is stored alone.
+        Ok(ignored)
+    }
+
+    async fn insert_with_ids(
+        &self,
+        clicks: &[Pending],
+        ids: &[String],
+        now: Timestamp,
+    ) -> Result<u64, Failure> {
+        let rows = Rows::of(clicks, now);
+        let mut parameters = rows.parameters().to_vec();
+        parameters.push((&ids, Type::TEXT_ARRAY));
+        let statement = self.table.insert();
+        self.run(self.client.execute_typed(&statement, &parameters))
+            .await
+    }
+
+    /// Fails if one is ignored, because nothing tells which one: then each is stored alone.
+    async fn insert_without_ids(&self, clicks: &[Pending], now: Timestamp) -> Result<u64, Failure> {
+        let rows = Rows::of(clicks, now);
         self.run(self.client.batch_execute("BEGIN")).await?;
+        let statement = self.table.insert();
         let inserted = self
-            .run(self.client.execute_typed(&statement, &parameters[..4]))
+            .run(self.client.execute_typed(&statement, &rows.parameters()))
             .await;
         let failure = match inserted {
-            Ok(rows) if rows == clicks.len() as u64 => {
-                let committed = self.run(self.client.batch_execute("COMMIT")).await;
-                return committed.map(|()| Vec::new());
+            Ok(inserted) if inserted == clicks.len() as u64 => {
+                self.run(self.client.batch_execute("COMMIT")).await?;
+                return Ok(inserted);
             }
             Ok(_) => Failure::Row(IGNORED.to_owned()),
             Err(failure) => failure,
@@ -478,6 +529,61 @@ impl CaptureSession {
         Ok((0..ids.len()).filter(is_missing).collect())
     }
 
+    /// Waits until all commits before are as durable as a commit now.
+    async fn commit_nothing(&self) -> Result<(), Failure> {
+        self.has_warned.store(false, Ordering::Relaxed);
+        self.run(self.client.query_typed(TRIAL, &[])).await?;
+        if self.has_warned.load(Ordering::Relaxed) {
+            return Err(Failure::Retry(
+                "the server did not wait for its standby".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the table takes a row, which is rolled back.
+    async fn insert_and_roll_back(&self) -> Result<(), Failure> {
+        let rows = Rows {
+            emails: vec!["trial@example.com"],
+            experts: vec!["trial"],
+            searches: vec![""],
+            ages: vec![0],
+        };
+        let ids = [Uuid::now_v7().to_string()];
+        let ids = &ids[..];
+        let mut parameters = rows.parameters().to_vec();
+        if self.table.click_id.is_some() {
+            parameters.push((&ids, Type::TEXT_ARRAY));
+        }
+        self.run(self.client.batch_execute("BEGIN")).await?;
+        let statement = self.table.insert();
+        let inserted = self
+            .run(self.client.execute_typed(&statement, &parameters))
+            .await;
+        self.run(self.client.batch_execute("ROLLBACK")).await?;
+        match inserted {
+            // Only this row is rejected.
+            Ok(_) | Err(Failure::Row(_)) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Checks from time to time that commits are still durable: the setting may be changed while the server runs.
+    async fn check_durability(&mut self) -> Result<(), Failure> {
+        if self.durable_at.elapsed() < DURABILITY_CHECK {
+            return Ok(());
+        }
+        match check_durability(&self.client).await {
+            Ok(()) => self.durable_at = Instant::now(),
+            Err(cause @ Cause::NotDurable { .. }) => {
+                return Err(Failure::Lasting(cause.to_string()));
+            }
+            // The statement that follows shows what it is.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
     async fn run<T>(
         &self,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -488,31 +594,69 @@ impl CaptureSession {
         })
     }
 
-    /// What an error of the server means for the clicks:
-    /// [PostgreSQL's error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
     fn failure(&self, error: &DbError) -> Failure {
-        let code = error.code();
-        let constraint = error.constraint();
-        // Neither the message nor the detail, which contain data of the row.
-        let mut reason = format!("SQLSTATE {}", code.code());
-        if let Some(constraint) = constraint {
-            reason = format!("{reason}, constraint {constraint}");
+        let reason = reason(error);
+        let is_of_id = error
+            .constraint()
+            .is_some_and(|name| self.id_constraints.iter().any(|id| id == name));
+        if *error.code() == SqlState::UNIQUE_VIOLATION && is_of_id {
+            return Failure::Lasting(format!("{reason}: {SEQUENCE_BEHIND}"));
         }
-        let is_of_id =
-            constraint.is_some_and(|name| self.id_constraints.iter().any(|id| id == name));
-        match code.code().get(..2) {
-            _ if *code == SqlState::UNIQUE_VIOLATION && is_of_id => {
-                Failure::Lasting(format!("{reason}: {SEQUENCE_BEHIND}"))
-            }
-            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Failure::Lost(reason),
-            _ if *code == SqlState::QUERY_CANCELED => Failure::Retry(reason),
-            // The server ends, or the connection.
-            Some("08" | "57") => Failure::Lost(reason),
-            // A conflict with another transaction.
-            Some("40" | "55") => Failure::Retry(reason),
-            // Values, constraints, checks of views, functions of triggers, and rows that are too large.
-            Some("22" | "23" | "38" | "44" | "54" | "P0") => Failure::Row(reason),
-            _ => Failure::Lasting(reason),
+        match Scope::of(error.code()) {
+            Scope::Row => Failure::Row(reason),
+            Scope::Moment => Failure::Retry(reason),
+            Scope::Connection => Failure::Lost(reason),
+            Scope::Database => Failure::Lasting(reason),
         }
+    }
+}
+
+/// The columns of clicks, as the parameters of the statement that inserts them.
+struct Rows<'a> {
+    emails: Vec<&'a str>,
+    experts: Vec<&'a str>,
+    searches: Vec<&'a str>,
+    /// How long ago they happened, in microseconds: the server's clock dates them.
+    ages: Vec<i64>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(clicks: &'a [Pending], now: Timestamp) -> Self {
+        let texts = |text: fn(&Click) -> &str| -> Vec<&str> {
+            clicks.iter().map(|pending| text(&pending.click)).collect()
+        };
+        Self {
+            emails: texts(Click::email),
+            experts: texts(Click::expert_username),
+            searches: texts(Click::search_query),
+            ages: clicks
+                .iter()
+                .map(|pending| (now.micros() - pending.created_at.micros()).max(0))
+                .collect(),
+        }
+    }
+
+    fn parameters(&self) -> [(&(dyn ToSql + Sync), Type); 4] {
+        [
+            (&self.emails, Type::TEXT_ARRAY),
+            (&self.experts, Type::TEXT_ARRAY),
+            (&self.searches, Type::TEXT_ARRAY),
+            (&self.ages, Type::INT8_ARRAY),
+        ]
+    }
+}
+
+/// The reason for the log, which has no message of the server.
+fn logged(cause: &Cause) -> String {
+    match cause {
+        Cause::NotConnected { logged, .. } => logged.clone(),
+        Cause::Postgres(error) => match error.as_db_error() {
+            Some(error) => reason(error),
+            None => "the connection is lost".to_owned(),
+        },
+        Cause::NoRight(_) => {
+            "SQLSTATE 42501; grant the right as docs/postgresql.md shows".to_owned()
+        }
+        other => other.to_string(),
     }
 }

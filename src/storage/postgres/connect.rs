@@ -4,18 +4,26 @@ use std::{
     env,
     error::Error as _,
     fmt,
+    future::poll_fn,
     net::IpAddr,
     path::{Path, PathBuf},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use percent_encoding::percent_decode_str;
-use tokio::time;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time,
+};
 use tokio_postgres::{
-    Client, Config, NoTls,
+    AsyncMessage, Client, Config, NoTls,
     config::{Host, SslMode, TargetSessionAttrs},
-    error::SqlState,
+    error::{Severity, SqlState},
 };
 
 use super::{
@@ -70,7 +78,7 @@ struct ServerHost {
 }
 
 /// Communicates with the server until the client is dropped.
-type Connection = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection to one of the hosts.
 pub(super) struct Connected {
@@ -79,6 +87,24 @@ pub(super) struct Connected {
     pub(super) connection: Connection,
     /// The number of the host in the URL.
     pub(super) host: usize,
+    /// Set when the server sends a warning, such as that it did not wait for a standby.
+    pub(super) has_warned: Arc<AtomicBool>,
+}
+
+/// Why a host does not accept a connection, and the next step.
+struct Refusal {
+    shown: String,
+    /// Without a message of the server.
+    logged: String,
+}
+
+impl From<String> for Refusal {
+    fn from(text: String) -> Self {
+        Self {
+            logged: text.clone(),
+            shown: text,
+        }
+    }
 }
 
 impl ServerUrl {
@@ -154,23 +180,35 @@ impl ServerUrl {
     /// Why none is accepted.
     pub(super) async fn connect(&self, session: Session, first: usize) -> Result<Connected, Cause> {
         let count = self.hosts.len();
-        let mut refused = Vec::new();
+        let (mut shown, mut logged) = (Vec::new(), Vec::new());
         for number in (first..first + count).map(|number| number % count) {
-            let connecting = self.connect_to(&self.hosts[number], session);
-            let connected = time::timeout(self.connect_timeout(), connecting).await;
-            match connected.unwrap_or_else(|_| Err("no answer; check the host".to_owned())) {
-                Ok((client, connection)) => {
+            let host = &self.hosts[number];
+            let has_warned = Arc::new(AtomicBool::new(false));
+            let connecting = self.connect_to(host, session, &has_warned);
+            let refusal = match time::timeout(self.connect_timeout(), connecting).await {
+                Ok(Ok((client, connection))) => {
                     return Ok(Connected {
                         client,
                         connection,
                         host: number,
+                        has_warned,
                     });
                 }
-                Err(reason) if self.hosts.len() == 1 => refused.push(reason),
-                Err(reason) => refused.push(format!("{}: {reason}", self.hosts[number])),
-            }
+                Ok(Err(refusal)) => refusal,
+                Err(_) => "no answer; check the host".to_owned().into(),
+            };
+            let name = if count == 1 {
+                String::new()
+            } else {
+                format!("{host}: ")
+            };
+            shown.push(format!("{name}{}", refusal.shown));
+            logged.push(format!("{name}{}", refusal.logged));
         }
-        Err(Cause::NotConnected(refused.join("; ")))
+        Err(Cause::NotConnected {
+            shown: shown.join("; "),
+            logged: logged.join("; "),
+        })
     }
 
     fn connect_timeout(&self) -> Duration {
@@ -189,7 +227,8 @@ impl ServerUrl {
         &self,
         host: &ServerHost,
         session: Session,
-    ) -> Result<(Client, Connection), String> {
+        has_warned: &Arc<AtomicBool>,
+    ) -> Result<(Client, Connection), Refusal> {
         let mut config = Config::new();
         let given = &self.config;
         config
@@ -221,14 +260,14 @@ impl ServerUrl {
         if mode == TlsMode::Disable || host.is_socket() {
             config.ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect(NoTls).await.map_err(|error| why(&error))?;
-            return Ok((client, Box::pin(connection)));
+            return Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))));
         }
         config
             .ssl_mode(SslMode::Require)
             .ssl_negotiation(given.get_ssl_negotiation());
         let tls = tls::connector(mode, &self.roots)?;
         let (client, connection) = config.connect(tls).await.map_err(|error| why(&error))?;
-        Ok((client, Box::pin(connection)))
+        Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))))
     }
 
     /// That of the URL, of `PGPASSWORD`, or of the passfile.
@@ -358,7 +397,7 @@ impl fmt::Debug for ServerUrl {
 }
 
 /// Why a connection failed, and the next step.
-fn why(error: &tokio_postgres::Error) -> String {
+fn why(error: &tokio_postgres::Error) -> Refusal {
     if let Some(refused) = error.as_db_error() {
         let code = refused.code();
         let next = if *code == SqlState::INVALID_PASSWORD
@@ -372,7 +411,10 @@ fn why(error: &tokio_postgres::Error) -> String {
         } else {
             "check the server"
         };
-        return format!("{}; {next}", refused.message());
+        return Refusal {
+            shown: format!("{}; {next}", refused.message()),
+            logged: format!("SQLSTATE {}; {next}", code.code()),
+        };
     }
     let mut reason = error.to_string();
     let mut source = error.source();
@@ -392,11 +434,28 @@ fn why(error: &tokio_postgres::Error) -> String {
     } else if reason.contains("password") {
         "give it in PGPASSWORD, in a passfile, or in the URL in LEADCLICKS_DB"
     } else if reason.contains("does not allow writes") {
-        return "it is a standby, which takes no changes; name the primary too".to_owned();
+        return Refusal::from(
+            "it is a standby, which takes no changes; name the primary too".to_owned(),
+        );
     } else {
         "check the host and port in --db, and whether the server runs"
     };
-    format!("{reason}; {next}")
+    format!("{reason}; {next}").into()
+}
+
+/// Communicates with the server until the client is dropped or the connection is lost, which the client reports.
+async fn run<S, T>(mut connection: tokio_postgres::Connection<S, T>, has_warned: Arc<AtomicBool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notice(notice) = message
+            && notice.parsed_severity() == Some(Severity::Warning)
+        {
+            has_warned.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -336,9 +336,11 @@ fn poll(db: &PostgresDb, last_id: i64, gaps: &[(i64, i64)]) -> Result<Vec<Row>, 
     });
     match polled {
         Ok(rows) => Ok(rows?),
-        Err(_) => Err(Cause::NotConnected(
-            "no answer; check the server and the network".to_owned(),
-        )),
+        Err(_) => {
+            let shown = "no answer; check the server and the network".to_owned();
+            let logged = shown.clone();
+            Err(Cause::NotConnected { shown, logged })
+        }
     }
 }
 

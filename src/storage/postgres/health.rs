@@ -6,8 +6,8 @@ use tokio_postgres::types::Type;
 
 use super::{
     PostgresDb, ServerUrl,
-    capture::SEQUENCE_BEHIND,
     connect::Session,
+    rejection::SEQUENCE_BEHIND,
     schema::{ClicksTable, IdType, check_takes_clicks},
     select::{WireTime, read_click, read_without_time, select},
 };

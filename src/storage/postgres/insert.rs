@@ -8,7 +8,12 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
-use super::{PostgresDb, capture::SEQUENCE_BEHIND, schema::IdType, select::WireTime};
+use super::{
+    PostgresDb,
+    rejection::{ID_CONSTRAINTS, IGNORED, SEQUENCE_BEHIND, Scope, reason},
+    schema::IdType,
+    select::WireTime,
+};
 use crate::{
     click::Click,
     storage::{Cause, Error, NumberedClick},
@@ -27,9 +32,6 @@ const LOCK: (u32, u32) = (0x6c65_6164, 0x636c_636b);
 /// How often an import that waits tries to get the lock. In between it has no transaction, and so none of a pooler's
 /// connections, which the other import may need.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why a click was not stored although the server reported success.
-const IGNORED: &str = "ignored by a trigger or rule";
 
 /// The first click that the table rejects: its index, and why.
 type Rejected = (usize, String);
@@ -151,19 +153,13 @@ impl PostgresDb {
             }
             Ok(_) => IGNORED.to_owned(),
             Err(Cause::Postgres(error)) => match error.as_db_error() {
-                Some(rejected) if is_about_the_row(rejected.code()) => {
-                    let constraint = rejected.constraint();
+                Some(rejected) if Scope::of(rejected.code()) == Scope::Row => {
                     if *rejected.code() == SqlState::UNIQUE_VIOLATION
-                        && self.is_of_id(constraint)?
+                        && self.is_of_id(rejected.constraint())?
                     {
                         return Err(Cause::SequenceBehind(SEQUENCE_BEHIND));
                     }
-                    // Neither the message nor the detail, which contain data of the row.
-                    let code = rejected.code().code();
-                    match constraint {
-                        Some(name) => format!("SQLSTATE {code}, constraint {name}"),
-                        None => format!("SQLSTATE {code}"),
-                    }
+                    reason(rejected)
                 }
                 _ => return Err(Cause::Postgres(error)),
             },
@@ -232,24 +228,9 @@ impl PostgresDb {
     fn is_of_id(&self, constraint: Option<&str>) -> Result<bool, Cause> {
         self.batch("ROLLBACK TO SAVEPOINT clicks")?;
         let of_id = self.query_one(
-            "SELECT EXISTS (
-                 SELECT 1 FROM pg_index
-                 JOIN pg_class AS index ON index.oid = indexrelid
-                 JOIN pg_attribute ON attrelid = indrelid AND attname = 'id'
-                 WHERE indrelid = to_regclass('lead_clicks') AND index.relname = $1
-                   AND indkey::text = attnum::text)",
+            &format!("SELECT $1 IN ({ID_CONSTRAINTS})"),
             &[(&constraint, Type::TEXT)],
         )?;
-        Ok(of_id.try_get(0)?)
+        Ok(of_id.try_get::<_, Option<bool>>(0)?.unwrap_or(false))
     }
-}
-
-/// Whether a row caused the error, and not the database as a whole: a value, a constraint, the check of a view, a function of
-/// a trigger, or a row that is too large.
-/// [PostgreSQL's error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
-fn is_about_the_row(code: &SqlState) -> bool {
-    matches!(
-        code.code().get(..2),
-        Some("22" | "23" | "38" | "44" | "54" | "P0")
-    )
 }

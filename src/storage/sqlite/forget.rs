@@ -60,11 +60,13 @@ pub(crate) fn search(
     })?;
     let (mut searched, mut remains) = (Vec::new(), Vec::new());
     for table in tables {
-        match search_table(db, &table, email, left_out) {
-            Ok(found) => {
+        // In a snapshot, because another program may change or drop the table meanwhile.
+        match db.snapshot(|db| search_table(db, &table, email, left_out)) {
+            Ok(Some(found)) => {
                 remains.extend(found);
                 searched.push(table);
             }
+            Ok(None) => {}
             Err(error) if error.is_damage() => remains.push(Remains::Damaged { table }),
             // It needs a module or a function that only the host app has.
             Err(error) if error.is_about_sql() => remains.push(Remains::Unreadable { table }),
@@ -74,18 +76,22 @@ pub(crate) fn search(
     Ok((searched, remains))
 }
 
+/// None if there is no such table any more.
 fn search_table(
     db: &SqliteDb,
     table: &str,
     email: &str,
     left_out: &[SpellingRows],
-) -> Result<Vec<Remains>, Error> {
+) -> Result<Option<Vec<Remains>>, Error> {
     // Hidden columns are the arguments of a virtual table.
     let columns: Vec<String> = db.run(|conn| {
         conn.prepare("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden <> 1")?
             .query_map([table], |row| row.get(0))?
             .collect()
     })?;
+    if columns.is_empty() {
+        return Ok(None);
+    }
     let is_left_out = |column: &str, stored: &str| {
         column.eq_ignore_ascii_case("email")
             && left_out
@@ -120,7 +126,7 @@ fn search_table(
         }
         Ok(())
     })?;
-    Ok(columns
+    let found = columns
         .into_iter()
         .zip(rows_found)
         .filter(|(_, rows)| *rows > 0)
@@ -128,8 +134,8 @@ fn search_table(
             table: table.to_owned(),
             column,
             rows,
-        })
-        .collect())
+        });
+    Ok(Some(found.collect()))
 }
 
 /// As [`crate::storage::Db::forget`].

@@ -479,3 +479,96 @@ fn the_health_path_follows_the_server_without_any_click() {
     assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
     assert_eq!(log.matches(WORKING).count(), 1, "{log}");
 }
+
+/// A click with an id, as a page sends it again.
+const SENT_AGAIN: &str = r#"{"email":"again@example.com","expert_username":"jdoe","search_query":"","click_id":"0190a0de-2222-7000-8000-000000000001"}"#;
+
+fn status_of(daemon: &Daemon) -> u16 {
+    let request = crate::support::post_request(SENT_AGAIN);
+    daemon.connect().send(&request).status
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_click_that_is_sent_again_is_202_only_when_the_standby_has_it() {
+    let server = ServerSite::on(Server::start(""));
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("SELECT pg_reload_conf()");
+    let daemon = server.daemon(&[]);
+    // It is committed on the primary alone.
+    assert_eq!(status_of(&daemon), 503, "{}", daemon.log());
+    server.server().restart("fast");
+    assert_eq!(server.sql("SELECT count(*) FROM lead_clicks"), "1\n");
+    assert_eq!(status_of(&daemon), 503, "{}", daemon.log());
+    // An administrator who cancels the wait makes the server report success.
+    let cancelled = thread::scope(|scope| {
+        let posted = scope.spawn(|| post(daemon.address(), "cancelled@example.com"));
+        server.wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+        server.sql(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
+        );
+        posted.join().unwrap()
+    });
+    assert_eq!(cancelled, 503, "{}", daemon.log());
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = ''");
+    server.sql("SELECT pg_reload_conf()");
+    assert_eq!(status_of(&daemon), 202, "{}", daemon.log());
+    let stored = "SELECT count(*) FROM lead_clicks WHERE email = 'again@example.com'";
+    assert_eq!(server.sql(stored), "1\n");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_slow_connection_ends_an_outage_too() {
+    let server = ServerSite::on(Server::start(""));
+    let proxy = SlowProxy::start(server.server().socket(), Duration::from_millis(150));
+    let daemon = start(&server, &server.url_on(&[proxy.directory.path()]))
+        .into_inner()
+        .unwrap();
+    assert_eq!(post(daemon.address(), "before@example.com"), 202);
+    server.server().kill();
+    assert_eq!(post(daemon.address(), "during@example.com"), 503);
+    server.server().start_again();
+    let deadline = Instant::now() + PATIENCE;
+    while post(daemon.address(), "after@example.com") != 202 {
+        assert!(Instant::now() < deadline, "{}", daemon.log());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Forwards connections to the socket of a server, each of its answers after a delay.
+struct SlowProxy {
+    directory: tempfile::TempDir,
+}
+
+impl SlowProxy {
+    fn start(server: &Path, delay: Duration) -> Self {
+        let directory = tempfile::tempdir_in("/tmp").unwrap();
+        let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).unwrap();
+        let target = server.join(".s.PGSQL.5432");
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { break };
+                let Ok(server) = UnixStream::connect(&target) else {
+                    continue;
+                };
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || forward(from, to, Duration::ZERO));
+                thread::spawn(move || forward(server, client, delay));
+            }
+        });
+        Self { directory }
+    }
+}
+
+fn forward(mut from: UnixStream, mut to: UnixStream, delay: Duration) {
+    let mut bytes = [0; 16_384];
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
+        thread::sleep(delay);
+        if to.write_all(&bytes[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(std::net::Shutdown::Both);
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
