@@ -500,13 +500,15 @@ fn a_click_that_is_sent_again_is_202_only_when_the_standby_has_it() {
     server.server().restart("fast");
     assert_eq!(server.sql("SELECT count(*) FROM lead_clicks"), "1\n");
     assert_eq!(status_of(&daemon), 503, "{}", daemon.log());
+    server
+        .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
     // An administrator who cancels the wait makes the server report success.
     let cancelled = thread::scope(|scope| {
         let posted = scope.spawn(|| post(daemon.address(), "cancelled@example.com"));
-        server.wait_until("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-        server.sql(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
-        );
+        const INSERTS: &str =
+            "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT%'";
+        server.wait_until(&format!("SELECT count(*) = 1 {INSERTS}"));
+        server.sql(&format!("SELECT pg_cancel_backend(pid) {INSERTS}"));
         posted.join().unwrap()
     });
     assert_eq!(cancelled, 503, "{}", daemon.log());
