@@ -334,14 +334,12 @@ fn poll(db: &PostgresDb, last_id: i64, gaps: &[(i64, i64)]) -> Result<Vec<Row>, 
     let polled = db.runtime.block_on(async {
         time::timeout(POLL_MAX, db.client.query_typed(&sql, &parameters)).await
     });
-    match polled {
-        Ok(rows) => Ok(rows?),
-        Err(_) => {
-            let shown = "no answer; check the server and the network".to_owned();
-            let logged = shown.clone();
-            Err(Cause::NotConnected { shown, logged })
-        }
-    }
+    let Ok(rows) = polled else {
+        let shown = "no answer; check the server and the network".to_owned();
+        let logged = shown.clone();
+        return Err(Cause::NotConnected { shown, logged });
+    };
+    Ok(rows?)
 }
 
 /// The time of a row; none if it is NULL or not within the years of a [`Timestamp`].

@@ -505,10 +505,9 @@ fn a_click_that_is_sent_again_is_202_only_when_the_standby_has_it() {
     // An administrator who cancels the wait makes the server report success.
     let cancelled = thread::scope(|scope| {
         let posted = scope.spawn(|| post(daemon.address(), "cancelled@example.com"));
-        const INSERTS: &str =
-            "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT%'";
-        server.wait_until(&format!("SELECT count(*) = 1 {INSERTS}"));
-        server.sql(&format!("SELECT pg_cancel_backend(pid) {INSERTS}"));
+        let inserts = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'INSERT%'";
+        server.wait_until(&format!("SELECT count(*) = 1 {inserts}"));
+        server.sql(&format!("SELECT pg_cancel_backend(pid) {inserts}"));
         posted.join().unwrap()
     });
     assert_eq!(cancelled, 503, "{}", daemon.log());
