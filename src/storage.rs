@@ -1,7 +1,7 @@
 //! The database: clicks in, rows out, erasure, backup and health check, for every engine.
 //!
 //! Only this module contains SQL or names a database driver. Everything outside it calls [`Db`] and works with plain values.
-//! Another engine would be a sibling of `sqlite` and a variant of [`Db`].
+//! Each engine is a module, `sqlite` or `postgres`, and a variant of [`Db`].
 
 mod disk;
 mod erase;
@@ -595,7 +595,7 @@ impl Db {
     ///
     /// # Errors
     /// If the database can't be read, or if there is less free space. With a backup on the same disk, what clicks leave free by
-    /// default must be left besides.
+    /// default must be left in addition.
     pub(crate) fn disk_need(&self, deletion: Deletion<'_>) -> Result<Option<u64>, Error> {
         const NOTHING: &str = ", so nothing was deleted";
         match self {

@@ -41,11 +41,11 @@ const DB_VARIABLE: &str = "LEADCLICKS_DB";
 #[derive(Debug, Parser)]
 #[command(name = "leadclicks", version = VERSION.as_str(), after_help = AFTER_HELP, disable_help_subcommand = true)]
 pub(crate) struct Cli {
-    /// Database file
+    /// Database file, or postgres://USER@HOST/NAME
     #[arg(
         long,
         global = true,
-        value_name = "FILE",
+        value_name = "FILE|URL",
         env = DB_VARIABLE,
         hide_env_values = true,
         value_parser = OsStringValueParser::new().map(PathBuf::from),

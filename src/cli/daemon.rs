@@ -65,13 +65,13 @@ Exit codes:
 /// Store the lead clicks that pages post
 ///
 /// Accepts one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Creates the
-/// database if it does not exist. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
+/// database file if it does not exist, but no tables of a server. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
 /// signal ends the daemon at once. SIGHUP is logged and ignored.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicksd", version = VERSION.as_str(), after_help = AFTER_HELP)]
 pub(crate) struct Cli {
-    /// The database file
-    #[arg(long, value_name = "FILE", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
+    /// The database file, or postgres://USER@HOST/NAME
+    #[arg(long, value_name = "FILE|URL", env = "LEADCLICKS_DB", hide_env_values = true, default_value = DB_DEFAULT)]
     db: PathBuf,
     #[arg(
         help = "Address to listen on: IP:PORT, localhost:PORT, PORT or :PORT (all interfaces, IPv6 and IPv4), or unix:PATH. \

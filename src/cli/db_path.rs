@@ -18,14 +18,17 @@ pub(super) fn location(db: &Path) -> Result<DbLocation, String> {
         let is_argument = env::args_os()
             .skip(1)
             .any(|argument| argument.to_string_lossy().contains(url));
-        if is_argument && has_password(url) {
+        let server = DbLocation::server(url);
+        if is_argument
+            && (seems_to_have_password(url) || server.as_ref().is_ok_and(DbLocation::has_password))
+        {
             return Err(
                 "--db has a password, which every user of this machine can read in the list of processes; put it into \
                  the variable PGPASSWORD or a passfile, or the URL into the variable LEADCLICKS_DB"
                     .to_owned(),
             );
         }
-        return DbLocation::server(url);
+        return server;
     }
     match fault(db) {
         Some(fault) => Err(fault),
@@ -58,16 +61,15 @@ pub(super) fn disk_reserve(
     }
 }
 
-/// Whether a URL contains a password, before the host or in a parameter.
-fn has_password(url: &str) -> bool {
+/// Whether a URL has what is usually a password. This also works if the URL is not valid, and in builds without PostgreSQL.
+fn seems_to_have_password(url: &str) -> bool {
     let (_, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.contains(':') || parameters.contains("password=")
+    let (login, _) = rest.split_once('@').unwrap_or(("", rest));
+    login.contains(':') || rest.contains("password=")
 }
 
-/// What is no path of a database, but would silently become the name of a new file. Why the value of `--db` is rejected, and what to write instead; none if it may be the path of a file. Any file can be
-/// named by its full path, or with `./` before its name.
+/// Why the value of `--db` is rejected, and what to write instead; none if it may be the path of a file. What is rejected would
+/// silently become the name of a new file. Any file can be named by its full path, or with `./` before its name.
 fn fault(db: &Path) -> Option<String> {
     let text = db.to_str()?;
     let trimmed = text.trim();

@@ -124,7 +124,7 @@ pub(crate) enum Cause {
     )]
     ForeignExperts,
     /// A host app's constraint or trigger rejects the click on this line of a file. `reason` is SQLite's name and number
-    /// of the error.
+    /// of the error, or PostgreSQL's SQLSTATE and the name of the constraint.
     #[error(
         "the database rejected the click on line {line}: {reason}; correct or remove that line"
     )]
@@ -141,10 +141,10 @@ pub(crate) enum Cause {
          database"
     )]
     KeptRows { table: &'static str, rows: u64 },
-    /// The disk has less free space than something needs, besides the `kept` bytes that it leaves to clicks.
+    /// The disk has less free space than something needs in addition to the `kept` bytes that it leaves to clicks.
     #[error(
         "this needs about {} of free disk space{}, and {} are free{consequence}; free some, or make the disk larger",
-        size(*.needed), besides(*.kept), size(*.free)
+        size(*.needed), in_addition_to(*.kept), size(*.free)
     )]
     NoRoom {
         needed: u64,
@@ -197,6 +197,12 @@ pub(crate) enum Cause {
          `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
     )]
     NoUniqueId,
+    /// `lead_clicks.click_id` is a `varchar` or `char` of this length.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.click_id is too short: {0} characters, and an id has 36, so no click could be stored; make it uuid"
+    )]
+    IdTooShort(i32),
     /// The table has rows with the next ids of its sequence. Contains the next step.
     #[cfg(feature = "postgres")]
     #[error("{0}")]
@@ -392,10 +398,13 @@ fn its_file(suffix: &str) -> String {
     }
 }
 
-fn besides(kept: u64) -> String {
+fn in_addition_to(kept: u64) -> String {
     match kept {
         0 => String::new(),
-        kept => format!(" besides the {} that leadclicksd leaves free", size(kept)),
+        kept => format!(
+            " in addition to the {} that leadclicksd leaves free",
+            size(kept)
+        ),
     }
 }
 

@@ -43,6 +43,15 @@ impl DbLocation {
 }
 
 impl DbLocation {
+    /// Whether it contains a password.
+    pub(crate) fn has_password(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            #[cfg(feature = "postgres")]
+            Self::Server(url) => url.has_password(),
+        }
+    }
+
     /// The command that copies the database into `file`; none for a file, which [`super::Db::backup`] copies.
     pub(crate) fn dump_command(&self, file: &Path) -> Option<String> {
         #[cfg(not(feature = "postgres"))]

@@ -421,7 +421,7 @@ fn an_import_or_a_backup_that_would_use_the_disk_reserve_is_refused_before_it_be
     let refused = |args: &[&str], [needed, free]: [&str; 2], consequence: &str| {
         let ran = disk.run(&site, args);
         let error = format!(
-            "leadclicks: {}: this needs about {needed} of free disk space besides the 2 MiB that leadclicksd leaves free, \
+            "leadclicks: {}: this needs about {needed} of free disk space in addition to the 2 MiB that leadclicksd leaves free, \
              and {free} are free{consequence}\n",
             disk.directory.join("leadclicks.db").display()
         );

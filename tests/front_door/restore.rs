@@ -592,10 +592,10 @@ fn a_daemon_that_starts_during_a_restore_waits_for_its_end() {
 #[test]
 fn a_database_of_a_server_is_restored_by_its_own_program() {
     let site = Site::new();
-    let db = "postgres://app@db.example.com/app";
+    let db = "postgres://app@db.example.com:5433/app";
     let error = format!(
         "leadclicks: restore is for SQLite files; restore a dump of pg_dump with `pg_restore --clean --if-exists \
-         --single-transaction --dbname={db} app.dump`\n"
+         --single-transaction --dbname='{db}?sslmode=verify-full&sslrootcert=system' app.dump`\n"
     );
     site.run(&["restore", "app.dump", "--db", db])
         .assert(2, "", &error);

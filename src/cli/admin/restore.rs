@@ -52,10 +52,9 @@ pub(super) fn run(db: &DbLocation, args: &RestoreArgs, now: &Zoned) -> Result<()
     match db {
         DbLocation::File(path) => restore(path, args, now),
         #[cfg(feature = "postgres")]
-        DbLocation::Server(_) => Err(Failure::Usage(format!(
-            "restore is for SQLite files; restore a dump of pg_dump with `pg_restore --clean --if-exists \
-             --single-transaction --dbname={db} {}`",
-            visible_path(&args.file)
+        DbLocation::Server(url) => Err(Failure::Usage(format!(
+            "restore is for SQLite files; restore a dump of pg_dump with `{}`",
+            url.restore_command(&args.file)
         ))),
     }
 }

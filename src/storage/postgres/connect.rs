@@ -15,14 +15,14 @@ use std::{
     time::Duration,
 };
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time,
 };
 use tokio_postgres::{
     AsyncMessage, Client, Config, NoTls,
-    config::{Host, SslMode, TargetSessionAttrs},
+    config::{ChannelBinding, Host, SslMode, TargetSessionAttrs},
     error::{Severity, SqlState},
 };
 
@@ -42,6 +42,24 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
 const PORT: u16 = 5432;
+
+/// Parameters that the URL may give otherwise, in seconds: a report on a dead network ends after less than a minute. The
+/// system's own defaults are hours.
+const DEFAULTS: [&str; 3] = [
+    "keepalives_idle=30",
+    "keepalives_interval=10",
+    "tcp_user_timeout=30",
+];
+
+/// What is encoded in the user, the hosts and the name of a URL.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// The same for a parameter, where paths and lists remain readable.
+const PARAMETER: &AsciiSet = &COMPONENT.remove(b'/').remove(b',').remove(b':');
 
 /// Which servers of the URL are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,24 +129,30 @@ impl ServerUrl {
     /// # Errors
     /// What is wrong with the URL, without any password in it.
     pub(crate) fn parse(url: &str) -> Result<Self, String> {
+        check_separators(url)?;
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut parameters = Vec::new();
+        // The last of several counts.
+        let mut parameters = DEFAULTS.to_vec();
         let (mut tls_mode, mut roots, mut passfile) = (None, Roots::System, None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let name = percent_decode_str(name).decode_utf8_lossy();
             let value = percent_decode_str(value).decode_utf8_lossy();
-            match name {
+            match &*name {
                 "sslmode" => tls_mode = Some(TlsMode::parse(&value)?),
                 "sslrootcert" if value == "system" => roots = Roots::System,
                 "sslrootcert" => roots = Roots::File(PathBuf::from(&*value)),
                 "passfile" => passfile = Some(PathBuf::from(&*value)),
+                "load_balance_hosts" if value != "disable" => {
+                    return Err(
+                        "--db has load_balance_hosts, but hosts are tried in their order; leave it out"
+                            .to_owned(),
+                    );
+                }
                 _ => parameters.push(parameter),
             }
         }
-        let mut rest = base.to_owned();
-        if !parameters.is_empty() {
-            rest = format!("{rest}?{}", parameters.join("&"));
-        }
+        let rest = format!("{base}?{}", parameters.join("&"));
         let config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             let reason = error.source().map_or_else(String::new, ToString::to_string);
             format!("--db is not a valid PostgreSQL URL: {reason}; write postgres://USER@HOST/NAME")
@@ -151,26 +175,80 @@ impl ServerUrl {
         })
     }
 
+    /// Whether it contains a password.
+    pub(crate) fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// The command that copies the database into `file`. It asks for the password.
     pub(crate) fn dump_command(&self, file: &Path) -> String {
-        let names: Vec<&str> = self.hosts.iter().map(|host| &*host.name).collect();
-        let ports: Vec<String> = self
+        format!(
+            "pg_dump --format=custom --file={} --dbname={}",
+            shell_word(&file.display().to_string()),
+            shell_word(&self.for_libpq())
+        )
+    }
+
+    /// The command that replaces the tables by those of `file`, which [`ServerUrl::dump_command`] has written.
+    pub(crate) fn restore_command(&self, file: &Path) -> String {
+        format!(
+            "pg_restore --clean --if-exists --single-transaction --dbname={} {}",
+            shell_word(&self.for_libpq()),
+            shell_word(&file.display().to_string())
+        )
+    }
+
+    /// The URL for PostgreSQL's own programs, without its password. They would not encrypt by default, so what this program
+    /// does by default is written out. libpq has one `sslmode` for all hosts: the strictest, and it ignores it on a socket.
+    fn for_libpq(&self) -> String {
+        let component = |text: &str| utf8_percent_encode(text, COMPONENT).to_string();
+        let join = |texts: Vec<String>| texts.join(",");
+        let host = |host: &ServerHost| match host.name.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", host.port),
+            _ => format!("{}:{}", component(&host.name), host.port),
+        };
+        let modes = self.hosts.iter().map(|host| self.tls_mode_of(host));
+        let mode = modes.max().unwrap_or(TlsMode::VerifyFull);
+        let mut parameters = vec![("sslmode", mode.name().to_owned())];
+        if mode >= TlsMode::VerifyCa {
+            parameters.push(("sslrootcert", self.roots.to_string()));
+        }
+        let addresses: Vec<String> = self
             .hosts
             .iter()
-            .map(|host| host.port.to_string())
+            .filter_map(|host| Some(host.address?.to_string()))
             .collect();
-        let ports = if self.hosts.iter().all(|host| host.port == PORT) {
-            String::new()
-        } else {
-            format!(" --port={}", ports.join(","))
-        };
+        if !addresses.is_empty() {
+            parameters.push(("hostaddr", join(addresses)));
+        }
+        if self.config.get_channel_binding() == ChannelBinding::Require {
+            parameters.push(("channel_binding", "require".to_owned()));
+        }
+        if let Some(passfile) = &self.passfile {
+            parameters.push(("passfile", passfile.display().to_string()));
+        }
+        if let Some(options) = self.config.get_options() {
+            parameters.push(("options", options.to_owned()));
+        }
+        let parameters: Vec<String> = parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, PARAMETER)))
+            .collect();
         format!(
-            "pg_dump --host={}{ports} --username={} --format=custom --file={} {}",
-            shell_word(&names.join(",")),
-            shell_word(&self.user),
-            shell_word(&file.display().to_string()),
-            shell_word(&self.database)
+            "postgres://{}@{}/{}?{}",
+            component(&self.user),
+            join(self.hosts.iter().map(host).collect()),
+            component(&self.database),
+            parameters.join("&")
         )
+    }
+
+    fn tls_mode_of(&self, host: &ServerHost) -> TlsMode {
+        if host.is_socket() {
+            TlsMode::Disable
+        } else {
+            self.tls_mode.unwrap_or_else(|| host.default_tls_mode())
+        }
     }
 
     /// Connects to a host that is accepted. They are tried in their order, beginning with the number `first`; after the last
@@ -229,6 +307,26 @@ impl ServerUrl {
         session: Session,
         has_warned: &Arc<AtomicBool>,
     ) -> Result<(Client, Connection), Refusal> {
+        let mut config = self.config_of(host, session);
+        if let Some(password) = self.password(host)? {
+            config.password(password);
+        }
+        let mode = self.tls_mode_of(host);
+        if mode == TlsMode::Disable {
+            config.ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect(NoTls).await.map_err(|error| why(&error))?;
+            return Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))));
+        }
+        config
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(self.config.get_ssl_negotiation());
+        let tls = tls::connector(mode, &self.roots)?;
+        let (client, connection) = config.connect(tls).await.map_err(|error| why(&error))?;
+        Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))))
+    }
+
+    /// For one of the hosts, without password and encryption.
+    fn config_of(&self, host: &ServerHost, session: Session) -> Config {
         let mut config = Config::new();
         let given = &self.config;
         config
@@ -243,6 +341,12 @@ impl ServerUrl {
         if let Some(options) = given.get_options() {
             config.options(options);
         }
+        if let Some(interval) = given.get_keepalives_interval() {
+            config.keepalives_interval(interval);
+        }
+        if let Some(retries) = given.get_keepalives_retries() {
+            config.keepalives_retries(retries);
+        }
         if let Some(timeout) = given.get_tcp_user_timeout() {
             config.tcp_user_timeout(*timeout);
         }
@@ -253,21 +357,7 @@ impl ServerUrl {
             Session::Any => given.get_target_session_attrs(),
             Session::ReadWrite => TargetSessionAttrs::ReadWrite,
         });
-        if let Some(password) = self.password(host)? {
-            config.password(password);
-        }
-        let mode = self.tls_mode.unwrap_or_else(|| host.default_tls_mode());
-        if mode == TlsMode::Disable || host.is_socket() {
-            config.ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect(NoTls).await.map_err(|error| why(&error))?;
-            return Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))));
-        }
         config
-            .ssl_mode(SslMode::Require)
-            .ssl_negotiation(given.get_ssl_negotiation());
-        let tls = tls::connector(mode, &self.roots)?;
-        let (client, connection) = config.connect(tls).await.map_err(|error| why(&error))?;
-        Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))))
     }
 
     /// That of the URL, of `PGPASSWORD`, or of the passfile.
@@ -293,6 +383,23 @@ impl ServerUrl {
         };
         Ok(password::find(&passfile, &login)?.map(String::into_bytes))
     }
+}
+
+/// Other programs differ in where the user and the hosts end if these contain separators that are not encoded. A part of a
+/// password could be taken for a host, and be shown.
+fn check_separators(url: &str) -> Result<(), String> {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let Some((login, rest)) = rest.split_once('@') else {
+        return Ok(());
+    };
+    let hosts = rest.split(['/', '?']).next().unwrap_or(rest);
+    if login.contains(['/', '?']) || hosts.contains('@') {
+        return Err(
+            "--db has a /, ? or @ in the user or password, or an @ after the host; write %2F, %3F or %40 for it"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// A text as one word of a shell.
@@ -346,7 +453,10 @@ impl ServerHost {
         self.name.starts_with('/')
     }
 
-    /// On this machine nobody else can listen; everywhere else the certificate must be right.
+    /// Nobody on the network can read or answer what stays on this machine, and most servers there have no certificate. What
+    /// is accepted: while the server is not running, another user of this machine can listen on its port, and would get the
+    /// password and the clicks. A Unix socket, or `sslmode=verify-full`, prevents that. To every other host the certificate must
+    /// be right.
     fn default_tls_mode(&self) -> TlsMode {
         let is_loopback = match self.name.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
@@ -498,10 +608,73 @@ mod tests {
             "postgres://app:secret@db.example.com/clicks?colour=red",
             "postgres://app:secret@db.example.com/clicks?sslmode=prefer",
             "postgres://app:secret@a.example.com,b.example.com/clicks?port=1,2,3",
+            "postgres://app:12?sslmode=secret@db.example.com/clicks",
+            "postgres://app:12/secret@db.example.com/clicks",
+            "postgres://app:12@secret@db.example.com/clicks",
+            "postgres://db.example.com/clicks?user=app&password=12@secret",
+            "postgres://db.example.com?user=app&password=12@secret",
+            "postgres://app@db.example.com/clicks?%73slmode=secret",
+            "postgres://app@db.example.com/clicks?connect_timeout=secret",
         ] {
             let fault = ServerUrl::parse(url).unwrap_err();
             assert!(fault.starts_with("--db "), "{fault}");
             assert!(!fault.contains("secret"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_dead_network_is_noticed_unless_the_url_says_otherwise() {
+        let config = |parameters: &str| {
+            let url = format!("postgres://app@db.example.com/clicks?{parameters}");
+            let url = ServerUrl::parse(&url).unwrap();
+            let config = url.config_of(&url.hosts[0], Session::Any);
+            (
+                config.get_keepalives_idle().as_secs(),
+                config.get_keepalives_interval().unwrap().as_secs(),
+                config.get_keepalives_retries(),
+                config.get_tcp_user_timeout().unwrap().as_secs(),
+            )
+        };
+        assert_eq!(config(""), (30, 10, None, 30));
+        assert_eq!(
+            config(
+                "keepalives_idle=1&keepalives_interval=2&keepalives_retries=3&tcp_user_timeout=4"
+            ),
+            (1, 2, Some(3), 4)
+        );
+    }
+
+    #[test]
+    fn other_programs_get_the_url_with_what_is_the_default_here() {
+        for (url, given) in [
+            (
+                "postgres://app:secret@db.example.com/clicks",
+                "postgres://app@db.example.com:5432/clicks?sslmode=verify-full&sslrootcert=system",
+            ),
+            (
+                "postgres://app@localhost/clicks?password=secret",
+                "postgres://app@localhost:5432/clicks?sslmode=disable",
+            ),
+            (
+                "postgres://app@localhost,[::1]:6000,b.example.com/clicks",
+                "postgres://app@localhost:5432,[::1]:6000,b.example.com:5432/clicks?sslmode=verify-full&sslrootcert=system",
+            ),
+            (
+                "postgres://app@db.example.com/clicks?sslmode=require&sslrootcert=/srv/ca.crt",
+                "postgres://app@db.example.com:5432/clicks?sslmode=require",
+            ),
+            (
+                "postgres://a%20b@%2Frun%2Fpg/my%2Fclicks?sslmode=verify-full",
+                "postgres://a%20b@%2Frun%2Fpg:5432/my%2Fclicks?sslmode=disable",
+            ),
+            (
+                "postgres://app@db.example.com/clicks?sslmode=verify-ca&sslrootcert=/srv/my%20ca.crt&hostaddr=10.0.0.5\
+                 &channel_binding=require&passfile=/srv/pass&options=-c%20a%3Db&connect_timeout=1",
+                "postgres://app@db.example.com:5432/clicks?sslmode=verify-ca&sslrootcert=/srv/my%20ca.crt\
+                 &hostaddr=10.0.0.5&channel_binding=require&passfile=/srv/pass&options=-c%20a%3Db",
+            ),
+        ] {
+            assert_eq!(ServerUrl::parse(url).unwrap().for_libpq(), given);
         }
     }
 

@@ -301,9 +301,9 @@ impl Feed {
 /// The columns of [`poll`]. The first are those of [`select`].
 const ID: usize = 0;
 const CREATED_AT: usize = 4;
-const XMIN: usize = 5;
-const XMAX: usize = 6;
-const LARGEST_ID: usize = 7;
+const XMIN: usize = 6;
+const XMAX: usize = 7;
+const LARGEST_ID: usize = 8;
 
 /// Reads the first clicks after `last_id` and those in `gaps`, in the order of their ids. Returns one row without a click if
 /// there is none.

@@ -173,7 +173,18 @@ pub(super) async fn check_takes_clicks(client: &Client) -> Result<(), Cause> {
     if let Some(required) = required {
         return Err(Cause::ColumnRequired(required.try_get(0)?));
     }
-    // Planning the statement below does not check this.
+    // Planning the statement below checks neither this nor the sequence.
+    let short_id = client
+        .query_typed_opt(
+            "SELECT atttypmod - 4 FROM pg_attribute
+             WHERE attrelid = to_regclass('lead_clicks') AND attname = 'click_id' AND NOT attisdropped
+               AND atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND atttypmod BETWEEN 0 AND 36 + 3",
+            &[],
+        )
+        .await?;
+    if let Some(short_id) = short_id {
+        return Err(Cause::IdTooShort(short_id.try_get(0)?));
+    }
     let sequence = client
         .query_typed_opt(
             "SELECT sequence.relname::text FROM pg_attrdef

@@ -1,7 +1,7 @@
 //! How the server's certificate is verified, by the `sslmode` and `sslrootcert` of libpq:
 //! [PostgreSQL on SSL support](https://www.postgresql.org/docs/current/libpq-ssl.html).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -14,12 +14,13 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The `sslmode`. `prefer` and `allow`, which may send the password and the clicks unencrypted without a word, do not exist here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The `sslmode`. `prefer` and `allow`, which silently send the password and the clicks unencrypted if the
+/// server does not encrypt, do not exist here. The later, the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TlsMode {
     /// No encryption.
     Disable,
-    /// Encryption with whoever answers.
+    /// Encryption without verifying the certificate.
     Require,
     /// A certificate of a known authority, for any host name.
     VerifyCa,
@@ -34,12 +35,23 @@ impl TlsMode {
             "require" => Ok(Self::Require),
             "verify-ca" => Ok(Self::VerifyCa),
             "verify-full" => Ok(Self::VerifyFull),
-            _ => Err(format!(
-                "--db has the unknown sslmode {text}; write verify-full, verify-ca, require or disable"
-            )),
+            // No other value is repeated: it may be a part of a password.
+            "prefer" | "allow" => Err(format!("--db has the unknown sslmode {text}; {MODES}")),
+            _ => Err(format!("--db has an unknown sslmode; {MODES}")),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
         }
     }
 }
+
+const MODES: &str = "write verify-full, verify-ca, require or disable";
 
 /// Which authorities are trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +60,16 @@ pub(super) enum Roots {
     System,
     /// Those in this file, in PEM.
     File(PathBuf),
+}
+
+/// The value of `sslrootcert`.
+impl fmt::Display for Roots {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => formatter.write_str("system"),
+            Self::File(path) => path.display().fmt(formatter),
+        }
+    }
 }
 
 /// Makes the TLS client.

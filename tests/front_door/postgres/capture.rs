@@ -190,6 +190,7 @@ fn the_daemon_refuses_to_start_on_a_table_that_does_not_take_clicks() {
         ("ALTER TABLE lead_clicks ADD COLUMN page text NOT NULL", "admin", format!("lead_clicks.page is NOT NULL without a default, so no click could be stored; give it a default {owner}")),
         ("ALTER TABLE lead_clicks ALTER COLUMN created_at TYPE text", "admin", "lead_clicks.created_at has an unsupported type; make it timestamptz".to_owned()),
         ("ALTER TABLE lead_clicks ALTER COLUMN click_id TYPE integer USING 0", "admin", "lead_clicks.click_id has an unsupported type; make it uuid".to_owned()),
+        ("ALTER TABLE lead_clicks ALTER COLUMN click_id TYPE varchar(35)", "admin", "lead_clicks.click_id is too short: 35 characters, and an id has 36, so no click could be stored; make it uuid".to_owned()),
         ("ALTER TABLE lead_clicks DROP CONSTRAINT lead_clicks_click_id_key", "admin", "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with `CREATE UNIQUE INDEX ON lead_clicks (click_id)`".to_owned()),
         ("ALTER TABLE lead_clicks RENAME TO clicks; CREATE VIEW lead_clicks AS SELECT * FROM clicks", "admin", format!("lead_clicks is a view, so nothing confirms that a click is stored; make it a table {owner}")),
         ("CREATE ROLE nobody_in_particular LOGIN", "nobody_in_particular", format!("permission denied for table lead_clicks{GRANT}")),

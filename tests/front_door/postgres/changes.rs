@@ -405,14 +405,9 @@ fn a_null_character_of_a_search_is_replaced_at_capture_on_both_engines() {
 #[ignore = "needs PostgreSQL; tests/run runs it"]
 fn a_copy_is_the_servers_own_programs_work() {
     let server = ServerSite::new();
-    let socket = server.server().socket().display().to_string();
-    let (_, database) = server
-        .url()
-        .rsplit_once('/')
-        .map(|(url, name)| (url.to_owned(), name.to_owned()))
-        .unwrap();
+    let url = server.url().replacen("/test", ":5432/test", 1);
     let command = |file: &str| {
-        format!("pg_dump --host={socket} --username=admin --format=custom --file={file} {database}")
+        format!("pg_dump --format=custom --file={file} --dbname='{url}?sslmode=disable'")
     };
     let line = command("'my clicks.dump'");
     let error = format!(
@@ -448,8 +443,8 @@ fn a_copy_is_the_servers_own_programs_work() {
     Ran::of(other).assert(
         2,
         "",
-        "leadclicks: leadclicks copies a database file, not that of a server; run `pg_dump --host=db1.example.com,db2.example.com \
-         --port=5433,5432 --username=app --format=custom --file=a.dump shop`\n",
+        "leadclicks: leadclicks copies a database file, not that of a server; run `pg_dump --format=custom --file=a.dump \
+         --dbname='postgres://app@db1.example.com:5433,db2.example.com:5432/shop?sslmode=verify-full&sslrootcert=system'`\n",
     );
 }
 

@@ -303,6 +303,11 @@ fn a_password_in_an_argument_is_wrong_usage() {
         "postgres://jane@db.example.com/app?password=hunter2",
         "postgres://jane:hunter2@/app",
         "postgres://:hunter2@%2Frun/app",
+        "postgres://jane:12?hunter2@127.0.0.1:1/app",
+        "postgres://jane:12?sslmode=hunter2@127.0.0.1:1/app",
+        "postgres://jane:12/hunter2@127.0.0.1:1/app",
+        "postgres://jane@127.0.0.1:1/app?%70assword=hunter2",
+        "postgres://127.0.0.1:1/app?user=jane&%70%61ssword=hunter2&sslmode=require",
     ] {
         let whole = format!("--db={url}");
         for args in [
@@ -337,14 +342,20 @@ fn a_password_in_an_argument_is_wrong_usage() {
             "{ran}"
         );
     }
-    let mut command = site.command(&["check"]);
-    command.env(
-        "LEADCLICKS_DB",
+    // Nor is one that is not valid in the variable.
+    for url in [
         "postgres://jane:hunter2@db.example.com:port/app",
-    );
-    let ran = Ran::of(command);
-    assert!(
-        !ran.stderr.contains("hunter2") && ran.status.code() == Some(2),
-        "{ran}"
-    );
+        "postgres://jane:12?sslmode=hunter2@127.0.0.1:1/app",
+        "postgres://jane:12@hunter2@127.0.0.1:1/app",
+        "postgres://127.0.0.1:1/app?user=jane&password=12@hunter2",
+        "postgres://jane@127.0.0.1:1/app?sslmode=hunter2",
+    ] {
+        let mut command = site.command(&["check"]);
+        command.env("LEADCLICKS_DB", url);
+        let ran = Ran::of(command);
+        assert!(
+            !ran.stderr.contains("hunter2") && ran.status.code() == Some(2),
+            "{ran}"
+        );
+    }
 }
