@@ -58,7 +58,8 @@ Examples:
 
 Exit codes:
   0      ended by SIGTERM or SIGINT after storing all queued clicks
-  1      failed to start, or did not end within --shutdown-grace or before a second signal
+  1      failed to start, or did not end within --shutdown-grace or before a
+         second signal
   2      wrong usage
   128+n  ended by another signal n, as shells report it: 137 by SIGKILL";
 
@@ -235,7 +236,8 @@ enum Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let (cli, db, settings) = parse();
-    start_log(cli.log_format);
+    let log_format = cli.log_format;
+    start_log(log_format);
     let pace = Arc::new(Pace::default());
     let ended = runtime::Builder::new_current_thread()
         .enable_all()
@@ -249,7 +251,10 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            print_error("leadclicksd", &failure);
+            match log_format {
+                LogFormat::Text => print_error("leadclicksd", &failure),
+                LogFormat::Json => tracing::error!(reason = %failure, "leadclicksd failed"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -295,6 +300,9 @@ fn parse() -> (Cli, DbLocation, Vec<Setting>) {
         });
         settings.push(Setting::listen(&cli.listen, PORT));
     }
+    if settings.iter().any(Setting::is_socket_mode) && !matches!(cli.listen, Address::Unix(_)) {
+        wrong_usage("--socket-mode is for a Unix socket; leave it out, or pass --listen unix:PATH");
+    }
     (cli, db, settings)
 }
 
@@ -334,11 +342,20 @@ async fn run(
     mut settings: Vec<Setting>,
     pace: Arc<Pace>,
 ) -> Result<(), Failure> {
+    let inherited = Listener::inherit();
+    if let Ok(Some(listener)) = &inherited
+        && let Ok(address) = listener.address()
+    {
+        settings.retain(|setting| !setting.is_listen());
+        settings.push(Setting::listen(&address, "systemd"));
+    }
+    // First, so that the log of a failed start has them.
+    settings::log(&Cli::command(), &settings);
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         return Err(Failure::Clock);
     }
     capture::read_clock().await;
-    let inherited = Listener::inherit().map_err(Failure::Inherit)?;
+    let inherited = inherited.map_err(Failure::Inherit)?;
     let mut signals = Signals::new().map_err(Failure::Runtime)?;
     let db = CaptureDb::open(db).await?;
     let db_name = db.name();
@@ -346,18 +363,12 @@ async fn run(
         address: cli.listen.clone(),
         error,
     };
-    let is_inherited = inherited.is_some();
     let listener = match inherited {
         Some(listener) => Ok(listener),
         None => Listener::bind(&cli.listen, cli.socket_mode).await,
     }
     .map_err(listen_failed)?;
     let address = listener.address().map_err(listen_failed)?;
-    if is_inherited {
-        settings.retain(|setting| !setting.is_listen());
-        settings.push(Setting::listen(&address, "systemd"));
-    }
-    settings::log(&Cli::command(), &settings);
     let reserve = cli.disk_reserve.unwrap_or_default();
     let (writer, clicks) =
         db.start_writer(pace, reserve, || Timestamp::new(jiff::Timestamp::now()))?;

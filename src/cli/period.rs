@@ -123,7 +123,7 @@ pub(super) struct Age(Period);
 
 /// The text is not an age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an age is a whole number with a unit: 30s, 90min, 6h, 2d or 1w")]
+#[error("an age is a whole number above 0 with a unit: 30s, 90min, 6h, 2d, 1w or 3mo")]
 pub(super) struct ParseAgeError;
 
 impl FromStr for Age {
@@ -131,6 +131,9 @@ impl FromStr for Age {
 
     fn from_str(text: &str) -> Result<Self, ParseAgeError> {
         match parse_length(text) {
+            Some(Ok(Period::LastHours(span) | Period::LastDays(span))) if span.is_zero() => {
+                Err(ParseAgeError)
+            }
             Some(Ok(length)) => Ok(Self(length)),
             _ => Err(ParseAgeError),
         }

@@ -202,7 +202,7 @@ fn decode(bytes: &[u8], read: fn([u8; 2]) -> u16) -> Result<Vec<u8>, ImportError
     Ok(text.into_bytes())
 }
 
-/// The separator in a first line such as `sep=;`, with which Excel is told it, and the length of that line.
+/// The separator in a first line such as `sep=;`, which Excel reads, and the length of that line.
 fn named_separator(bytes: &[u8]) -> Option<(u8, usize)> {
     let (name, rest) = bytes.split_at_checked(4)?;
     let (separator, rest) = rest.split_first()?;

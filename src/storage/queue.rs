@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -96,6 +96,7 @@ impl Writer {
 pub(crate) struct ClickQueue {
     sender: mpsc::Sender<Job>,
     outcomes: watch::Receiver<Outcome>,
+    trial_is_queued: Arc<AtomicBool>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// Dropped after the sender, so that the writer then finds the queue closed.
     pace: WakesWriter,
@@ -115,7 +116,26 @@ impl Drop for WakesWriter {
 pub(super) enum Job {
     Click(Pending),
     /// Find out whether a click could be stored.
-    Trial,
+    Trial(#[expect(dead_code, reason = "dropping it allows the next trial")] Trial),
+}
+
+/// There is at most one in the queue, so that questions take no places from clicks. The next may follow when the writer has
+/// taken and dropped it.
+#[derive(Debug)]
+pub(super) struct Trial(Arc<AtomicBool>);
+
+impl Trial {
+    /// None if there is one already.
+    fn new(is_queued: &Arc<AtomicBool>) -> Option<Self> {
+        let is_first = !is_queued.swap(true, Ordering::SeqCst);
+        is_first.then(|| Self(Arc::clone(is_queued)))
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 /// Whether the last attempt to store clicks succeeded. The writer sets it after each attempt.
@@ -169,6 +189,7 @@ impl ClickQueue {
         Self {
             sender,
             outcomes,
+            trial_is_queued: Arc::default(),
             now: Arc::new(now),
             pace: WakesWriter(pace),
         }
@@ -203,9 +224,11 @@ impl ClickQueue {
     /// Whether a click could be stored now. If no click was stored or failed in the last second, the writer finds it out.
     pub(crate) async fn can_store(&self) -> bool {
         let mut outcomes = self.outcomes.clone();
-        if !outcomes.borrow().is_new() {
+        if !outcomes.borrow().is_new()
+            && let Some(trial) = Trial::new(&self.trial_is_queued)
+        {
             // A full queue has clicks, of which the writer learns as much.
-            match self.sender.try_send(Job::Trial) {
+            match self.sender.try_send(Job::Trial(trial)) {
                 Ok(()) => self.pace.0.add_click(),
                 Err(mpsc::error::TrySendError::Full(_)) => {}
                 Err(mpsc::error::TrySendError::Closed(_)) => return false,

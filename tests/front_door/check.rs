@@ -352,6 +352,8 @@ fn clicks_that_stopped_coming_are_a_warning() {
         "-6h",
         "6.5h",
         "6y",
+        "0s",
+        "0d",
         "today",
         "2026-11-01",
         "99999999d",
@@ -359,6 +361,7 @@ fn clicks_that_stopped_coming_are_a_warning() {
         let ran = site.run(&["check", &format!("--max-age={age}")]);
         assert_eq!((ran.status.code(), &*ran.stdout), (Some(2), ""), "{ran}");
     }
+    assert_eq!(checked(&site, &["--max-age", "900mo"]).0, Some(4));
 }
 
 /// A metric of Prometheus's text format: its name, labels and value.

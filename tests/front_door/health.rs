@@ -123,6 +123,32 @@ fn a_daemon_without_traffic_notices_by_probes_that_it_cannot_store_and_that_it_c
 }
 
 #[test]
+fn many_probes_during_a_lock_take_no_place_from_a_click() {
+    const PROBES: usize = 2000;
+    let site = Site::new();
+    let daemon = start(&site, &[]);
+    wait_for(&daemon, 200);
+    // Then the outcome of the last attempt no longer counts.
+    thread::sleep(std::time::Duration::from_millis(1100));
+    let lock = WriteLock::take(&site);
+    // More than there are places in the queue. A client that goes away without its answer leaves no place taken either.
+    for _ in 0..PROBES / 100 {
+        let mut waiting: Vec<_> = (0..100).map(|_| daemon.connect()).collect();
+        for client in &mut waiting {
+            client.write(PROBE.as_bytes());
+        }
+    }
+    thread::scope(|scope| {
+        let click = scope.spawn(|| daemon.post("jane@example.com", "jdoe", ""));
+        let probes = scope.spawn(|| probe(&daemon));
+        assert_eq!(probes.join().unwrap(), 503);
+        lock.release();
+        assert_eq!(click.join().unwrap().status, 202);
+    });
+    assert_eq!(site.emails(), ["jane@example.com"]);
+}
+
+#[test]
 fn clicks_and_probes_agree() {
     let site = Site::new();
     let daemon = start(&site, &[]);

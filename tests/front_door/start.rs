@@ -233,6 +233,76 @@ fn the_json_log_and_the_ready_line_are_one_object_a_line() {
 }
 
 #[test]
+fn the_log_of_a_failed_start_has_the_version_and_the_settings_before_the_reason() {
+    let site = Site::new();
+    let db = site.path("missing/x.db").display().to_string();
+    let failed = |args: &[&str]| {
+        let output = daemon()
+            .args(["--listen", "127.0.0.1:0", "--db", &db])
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(output.stdout, b"");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = failed(&[]);
+    let (log, error) = text.trim_end().rsplit_once('\n').unwrap();
+    let log = lines(log);
+    assert!(
+        log[0].starts_with("INFO leadclicksd starts version="),
+        "{text}"
+    );
+    assert_eq!(
+        log[1..],
+        [
+            &*format!(r#"INFO setting option="db" value="{db}" source="command line""#),
+            r#"INFO setting option="listen" value="127.0.0.1:0" source="command line""#,
+        ]
+    );
+    let reason = error.strip_prefix("leadclicksd: ").unwrap();
+
+    let json = failed(&["--log-format", "json"]);
+    let events: Vec<serde_json::Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let messages: Vec<_> = events.iter().map(|event| &event["message"]).collect();
+    assert_eq!(
+        messages,
+        [
+            "leadclicksd starts",
+            "setting",
+            "setting",
+            "setting",
+            "leadclicksd failed"
+        ]
+    );
+    assert_eq!(
+        [&events[4]["level"], &events[4]["reason"]],
+        ["ERROR", reason]
+    );
+}
+
+#[test]
+fn the_mode_of_a_socket_is_refused_without_a_unix_socket() {
+    let site = Site::new();
+    for (variables, args) in [
+        (&[][..], &["--socket-mode", "0666"][..]),
+        (&[("LEADCLICKS_SOCKET_MODE", "0600"), ("PORT", "0")], &[]),
+    ] {
+        let mut command = daemon();
+        command
+            .args(args)
+            .envs(variables.iter().copied())
+            .arg("--db")
+            .arg(site.db_path());
+        let error = "--socket-mode is for a Unix socket; leave it out, or pass --listen unix:PATH";
+        Ran::of(command).assert(2, "", &format!("leadclicksd: {error}\n"));
+    }
+}
+
+#[test]
 fn a_unix_socket_has_the_mode_that_is_set() {
     let site = Site::new();
     let socket = site.path("leadclicksd.sock");
@@ -314,6 +384,7 @@ fn an_error_about_permissions_says_whose_the_files_are_and_whose_they_must_be() 
     make("mine/unwritable.db", USER, 0o440);
     make("mine/side.db", USER, 0o640);
     make("mine/side.db-wal", 0, 0o640);
+    make("its own/", 0, 0o755);
     let me = "leadclicksd runs as uid 64001 and may not";
     let or = "as root, or start leadclicksd as its owner";
     let root = |mode: &str| format!("which belongs to root (uid 0) and has mode {mode}");
@@ -322,11 +393,15 @@ fn an_error_about_permissions_says_whose_the_files_are_and_whose_they_must_be() 
     for (db, error) in [
         (
             "missing/x.db",
-            "its directory does not exist; create it for uid 64001, as whom leadclicksd runs, or check --db".to_owned(),
+            "its directory does not exist; create it, owned by uid 64001, the user of leadclicksd, or check --db".to_owned(),
         ),
         (
             "volume/x.db",
             format!("{me} create files in the directory {0}, {1}; run `chown 64001 {0}` {or}", path("volume"), root("0755")),
+        ),
+        (
+            "its own/x.db",
+            format!("{me} create files in the directory {0}, {1}; run `chown 64001 '{0}'` {or}", path("its own"), root("0755")),
         ),
         (
             "read-only/x.db",

@@ -261,7 +261,7 @@ impl Ran {
             command: name,
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: without_settings(&String::from_utf8_lossy(&output.stderr)),
         }
     }
 
@@ -271,6 +271,14 @@ impl Ran {
         assert_eq!(self.stdout, stdout, "{self}");
         assert_eq!(self.stderr, stderr, "{self}");
     }
+}
+
+/// Without the lines of the version and the settings with which the log of a daemon begins.
+fn without_settings(log: &str) -> String {
+    let is_setting = |line: &&str| {
+        line.contains(" INFO leadclicksd starts version=") || line.contains(" INFO setting option=")
+    };
+    log.split_inclusive('\n').skip_while(is_setting).collect()
 }
 
 impl std::fmt::Display for Ran {

@@ -18,7 +18,7 @@ use crate::{
     },
     render::counted,
     storage::{DatabaseContent, DbLocation, Error, Restore, Restored},
-    text::visible_path,
+    text::{shell_path, visible_path},
     timestamp::Timestamp,
 };
 
@@ -124,11 +124,12 @@ fn written(restore: &Restore) -> String {
 }
 
 fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
-    let db = visible_path(restore.target());
+    let db = shell_path(restore.target());
     let is_readable = restore
         .current_content()
         .is_some_and(|content| content.is_ok());
     let written = written(&restore);
+    let newest = restore.backup_content()?.newest;
     let now = Timestamp::new(now.timestamp());
     let Restored { bytes, kept } = with_bar(COPYING, |progress| restore.run(now, progress))?;
     output::say_done(&format!(
@@ -143,13 +144,15 @@ fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
         "\nnow:\n- start leadclicksd, for instance by systemctl start leadclicksd.service",
     );
     if let (Some(old), true) = (kept.first(), is_readable) {
-        let old = visible_path(old);
+        let old = shell_path(old);
         output::say_done(&format!(
             "- import the clicks that are not in the backup: leadclicks import {old} --db {db}"
         ));
     }
+    let newest = newest.map(|newest| format!("its newest click is of {}, and ", newest.rfc3339()));
     output::say_done(&format!(
-        "- forget again whoever was forgotten since {written}"
+        "- forget again whoever was forgotten since the backup was made: {}its file, perhaps a copy, was written {written}",
+        newest.unwrap_or_default()
     ));
     if !kept.is_empty() {
         output::say_done("- delete what was kept when you no longer need it");

@@ -6,6 +6,8 @@ use clap::{ArgMatches, Command, parser::ValueSource};
 
 /// The option that a socket of systemd and the variable `PORT` replace.
 const LISTEN: &str = "listen";
+/// The option that needs a Unix socket.
+const SOCKET_MODE: &str = "socket-mode";
 /// The option whose value is not logged as it was given: a URL would contain a password.
 const DB: &str = "db";
 
@@ -32,6 +34,11 @@ impl Setting {
     /// Whether it is the address to listen on.
     pub(super) fn is_listen(&self) -> bool {
         self.option == LISTEN
+    }
+
+    /// Whether it is the mode of a Unix socket.
+    pub(super) fn is_socket_mode(&self) -> bool {
+        self.option == SOCKET_MODE
     }
 }
 

@@ -241,7 +241,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             self.pace.remove_clicks(taken);
             let clicks = |job| match job {
                 Job::Click(pending) => Some(pending),
-                Job::Trial => None,
+                Job::Trial(_) => None,
             };
             let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
             let has_trial = batch.len() < taken;

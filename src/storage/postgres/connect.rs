@@ -30,7 +30,7 @@ use super::{
     password::{self, Login},
     tls::{self, Roots, TlsMode},
 };
-use crate::storage::Cause;
+use crate::{storage::Cause, text::shell_word};
 
 /// How long a server may take to accept a connection, unless the URL has a `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -400,16 +400,6 @@ fn check_separators(url: &str) -> Result<(), String> {
         );
     }
     Ok(())
-}
-
-/// A text as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:@%+=".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// The hosts of the URL, each with its address and port.

@@ -386,7 +386,7 @@ fn contents(db: &SqliteDb, checks: &Checks) -> Vec<Finding> {
     let mut findings = Vec::from([Finding::ok("sqlite", rusqlite::version())]);
     if depth == Depth::Full {
         findings.push(Finding::of_result("integrity", integrity(db)));
-        // A foreign key without a unique parent is the host app's own matter, and a damaged file is reported above.
+        // A foreign key without a unique parent is left to the host app, and a damaged file is reported above.
         findings.push(Finding::of_result("references", references(db)).at_worst(State::Warning));
     }
     if let Err(error) = db.check_clicks() {

@@ -14,10 +14,13 @@ use rustix::{
 };
 
 use super::{has_wal_files, path_with};
-use crate::storage::{Cause, Error};
+use crate::{
+    storage::{Cause, Error},
+    text::shell_path,
+};
 
 /// Checks that this process may create, read and write the database at `path` and the files next to it. A read-only file
-/// system is not its matter.
+/// system is reported elsewhere.
 ///
 /// # Errors
 /// If the directory does not exist, or a file or a directory belongs to a user without whom nothing can be stored.
@@ -41,7 +44,7 @@ fn find_fault(path: &Path) -> Option<String> {
     }
     if fs::metadata(directory).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Some(format!(
-            "its directory does not exist; create it for {}, as whom leadclicksd runs, or check --db",
+            "its directory does not exist; create it, owned by {}, the user of leadclicksd, or check --db",
             user(geteuid().as_raw())
         ));
     }
@@ -86,10 +89,11 @@ fn refused(verb: &str, kind: &str, path: &Path, mode: &str) -> String {
     };
     format!(
         "leadclicksd runs as {} and may not {verb} {kind} {named}, which belongs to {} and has mode {:04o}; run \
-         `{command} {named}` as root, or start leadclicksd as its owner",
+         `{command} {}` as root, or start leadclicksd as its owner",
         user(me),
         user(found.uid()),
-        found.mode() & 0o7777
+        found.mode() & 0o7777,
+        shell_path(path)
     )
 }
 

@@ -308,12 +308,13 @@ impl Restore {
                     Some(new_wal)
                 }
             };
-            directory.sync_all()?;
-            let done = if self.replaces {
-                swap(&kept, &self.target)
-            } else {
-                fs::rename(&kept, &self.target)
-            };
+            let done = directory.sync_all().and_then(|()| {
+                if self.replaces {
+                    swap(&kept, &self.target)
+                } else {
+                    fs::rename(&kept, &self.target)
+                }
+            });
             if done.is_err() && matches!(wal, Wal::Old(_)) {
                 swap(&kept_wal, &path)?;
             }

@@ -13,13 +13,13 @@
 //! so these are cleared too.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs::File,
-    io, iter,
+    io::{self, ErrorKind},
+    iter,
     ops::Range,
     os::unix::fs::FileExt,
     slice,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, ffi};
@@ -27,12 +27,15 @@ use rusqlite::{Connection, OptionalExtension, ffi};
 use super::{SqliteDb, batch::BATCH_TIME_MAX, path_with};
 use crate::{
     storage::{Cause, Error},
-    text::memory,
+    text::memory::{self, OutOfMemory},
 };
 
 /// How often the file is searched, at most, until so few pages are found that one transaction clears them. Beyond that, they
 /// are cleared in several while the WAL can't begin anew.
 const ROUNDS_MAX: usize = 5;
+
+/// How long a transaction clears pages at least, even if it took long to read which ones are free.
+const CLEAR_TIME_MIN: Duration = Duration::from_millis(10);
 
 /// A page that begins with a larger number is one of a table or an index: the first byte of these is 2 or more, and a page of a
 /// long value begins with the number of the next one.
@@ -82,8 +85,8 @@ enum Kind {
     Free,
 }
 
-/// The numbers of pages that may have to be cleared.
-type Pages = BTreeSet<u32>;
+/// The numbers of pages that may have to be cleared; the last is the next.
+type Pages = Vec<u32>;
 
 impl SqliteDb {
     /// Overwrites with zeros the unused parts of all pages of tables and indexes, and the free pages, where deleted and moved
@@ -134,8 +137,7 @@ impl SqliteDb {
         let mut frames = 0;
         while !left.is_empty() {
             frames = self.clear_some(&mut left, |left| {
-                left.extend(wal.changed_pages(frames).map_err(unusable)?);
-                Ok(())
+                wal.add_changed_pages(frames, left).map_err(unusable)
             })?;
         }
         Ok(())
@@ -155,7 +157,7 @@ impl SqliteDb {
         }
     }
 
-    /// Clears the first of the pages that are `left`, as many as one short transaction can, after that has begun and `add` has
+    /// Clears the last of the pages that are `left`, as many as one short transaction can, after that has begun and `add` has
     /// added others. Returns the number of frames in the WAL afterwards.
     fn clear_some(
         &self,
@@ -202,15 +204,15 @@ impl WalTail {
         })
     }
 
-    /// The pages that other programs have changed, and some more, in a transaction that holds the write lock. `committed` is a
+    /// Adds the pages that other programs have changed, and some more, in a transaction that holds the write lock. `committed` is a
     /// number of frames that the WAL has had between the last call and this one: others after these may be of a transaction that
     /// was rolled back, and the next one overwrites them.
-    fn changed_pages(&mut self, committed: u64) -> io::Result<Pages> {
+    fn add_changed_pages(&mut self, committed: u64, pages: &mut Pages) -> io::Result<()> {
         let mut header = [0; Self::HEADER_BYTES];
-        let mut pages = Pages::new();
+        let mut changed = Pages::new();
         if self.file.read_at(&mut header, 0)? < header.len() {
             // It is empty.
-            return Ok(pages);
+            return Ok(());
         }
         let salts = header[16..].first_chunk().copied();
         let is_same = self.salts == salts;
@@ -227,13 +229,24 @@ impl WalTail {
             if !is_whole || frame[8..].first_chunk() != salts.as_ref() {
                 break;
             }
-            pages.extend(u32_at(&frame, 0));
+            if let Some(page) = u32_at(&frame, 0) {
+                memory::push(&mut changed, page).map_err(out_of_memory)?;
+            }
         }
         if is_same {
             self.read = committed;
         }
-        Ok(pages)
+        // A page is in the WAL as often as it was changed.
+        changed.sort_unstable();
+        changed.dedup();
+        memory::reserve(pages, changed.len()).map_err(out_of_memory)?;
+        pages.append(&mut changed);
+        Ok(())
     }
+}
+
+fn out_of_memory(_: OutOfMemory) -> io::Error {
+    ErrorKind::OutOfMemory.into()
 }
 
 /// The pages whose unused parts are not all zeros. A long value counts as a part of the page on which it begins.
@@ -254,17 +267,21 @@ fn find(conn: &Connection) -> Result<Pages, Cause> {
             memory::push(&mut found, number)?;
         }
     }
-    Ok(found.into_iter().collect())
+    // The first is cleared first.
+    found.reverse();
+    Ok(found)
 }
 
-/// Clears the first of `left`, and removes them from it.
+/// Clears the last of `left`, and removes them from it.
 fn clear(conn: &Connection, left: &mut Pages, pages_max: usize) -> Result<(), Cause> {
-    let layout = Layout::read(conn)?;
     let begin = Instant::now();
+    let layout = Layout::read(conn)?;
+    // However long that took, so that each transaction clears some.
+    let end = (begin + BATCH_TIME_MAX).max(Instant::now() + CLEAR_TIME_MIN);
     let mut cleared = 0;
     while cleared < pages_max
-        && begin.elapsed() < BATCH_TIME_MAX
-        && let Some(number) = left.pop_first()
+        && Instant::now() < end
+        && let Some(number) = left.pop()
     {
         // Other programs may have shortened the file.
         let Some(page) = read_page(conn, number)? else {
@@ -339,7 +356,7 @@ impl Layout {
     fn kind(&self, number: u32, page: &[u8]) -> Option<Kind> {
         let is_map = || self.maps.is_some_and(|maps| maps.contain(number));
         let is_tree = || u32_at(page, 0) > Some(self.pages) && !is_map();
-        let kind = self.free.kind(number);
+        let kind = self.free.kind(number, page);
         kind.or_else(|| is_tree().then_some(Kind::Tree))
     }
 
@@ -424,46 +441,59 @@ impl Maps {
     }
 }
 
-/// The free pages. There may be millions, and their list is read again and again.
-struct FreePages {
-    /// The pages of the list, and how many of their bytes are used.
-    trunks: BTreeMap<u32, usize>,
-    /// Whether the page with this number is any other free page.
-    leaves: Vec<bool>,
+/// Which pages are free. There may be millions, and their list is read again and again.
+struct FreePages(Vec<Free>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Free {
+    Not,
+    /// A page of the list.
+    Trunk,
+    /// Any other free page.
+    Leaf,
 }
 
 impl FreePages {
-    fn kind(&self, number: u32) -> Option<Kind> {
-        match self.trunks.get(&number) {
-            Some(used) => Some(Kind::Trunk { used: *used }),
-            None if self.leaves.get(number as usize) == Some(&true) => Some(Kind::Free),
-            None => None,
+    fn kind(&self, number: u32, page: &[u8]) -> Option<Kind> {
+        match self.0.get(number as usize)? {
+            Free::Not => None,
+            Free::Trunk => trunk_used(page).map(|used| Kind::Trunk { used }),
+            Free::Leaf => Some(Kind::Free),
         }
     }
+}
+
+/// How many bytes of a page of the list are used.
+fn trunk_used(page: &[u8]) -> Option<usize> {
+    Some(8 + 4 * u32_at(page, 4)? as usize)
 }
 
 /// All free pages, from [the list](https://sqlite.org/fileformat.html#the_freelist) that begins in the file's header.
 fn free_pages(conn: &Connection, pages: u32) -> Result<FreePages, Cause> {
-    let mut free = FreePages {
-        trunks: BTreeMap::new(),
-        leaves: vec![false; pages as usize + 1],
-    };
+    let count = pages as usize + 1;
+    let mut free = Vec::new();
+    memory::reserve(&mut free, count)?;
+    free.resize(count, Free::Not);
     let header = read_page(conn, 1)?.ok_or_else(damaged)?;
     let mut number = u32_at(&header, 32).ok_or_else(damaged)?;
     while number != 0 {
         let page = read_page(conn, number)?.ok_or_else(damaged)?;
-        let count = u32_at(&page, 4).ok_or_else(damaged)? as usize;
-        let used = 8 + 4 * count;
+        let used = trunk_used(&page).ok_or_else(damaged)?;
         let leaves = page.get(8..used).ok_or_else(damaged)?;
-        if free.trunks.insert(number, used).is_some() {
+        let trunk = free.get_mut(number as usize).ok_or_else(damaged)?;
+        if *trunk == Free::Trunk {
             return Err(damaged());
         }
+        *trunk = Free::Trunk;
         for leaf in leaves.chunks_exact(4).filter_map(|bytes| u32_at(bytes, 0)) {
-            *free.leaves.get_mut(leaf as usize).ok_or_else(damaged)? = true;
+            let leaf = free.get_mut(leaf as usize).ok_or_else(damaged)?;
+            if *leaf == Free::Not {
+                *leaf = Free::Leaf;
+            }
         }
         number = u32_at(&page, 0).ok_or_else(damaged)?;
     }
-    Ok(free)
+    Ok(FreePages(free))
 }
 
 /// The bytes of a page; none beyond the file's end.
