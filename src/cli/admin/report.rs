@@ -52,7 +52,8 @@ const REPORTS: &str = "Reports";
 const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";
 /// The options that only `--help` shows, so that `-h` fits on a screen.
-const RARE: [&str; 7] = [
+const RARE: [&str; 8] = [
+    "audience",
     "until",
     "not_expert",
     "new",
