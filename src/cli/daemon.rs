@@ -66,8 +66,8 @@ Exit codes:
 /// Store the lead clicks that pages post
 ///
 /// Accepts one request, POST /api/lead-clicks, and answers 202 when the click is committed and fsynced. Creates the
-/// database file if it does not exist, but no tables of a server. SIGTERM or SIGINT shuts down gracefully: requests in flight are finished. A second
-/// signal ends the daemon at once. SIGHUP is logged and ignored.
+/// database file if it does not exist, but no tables of a server. SIGTERM or SIGINT shuts down gracefully: requests in
+/// flight are finished. A second signal ends the daemon at once. SIGHUP is logged and ignored.
 #[derive(Debug, Parser)]
 #[command(name = "leadclicksd", version = VERSION.as_str(), after_help = AFTER_HELP)]
 pub(crate) struct Cli {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{DiskReserve, Error};
@@ -45,6 +47,65 @@ pub(crate) enum State {
     Warning,
     /// Something does not work.
     Problem,
+}
+
+/// How far ahead of the clock the newest click may be, and how much a server's clock and this one may differ.
+pub(super) const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
+
+/// When the newest click was made.
+#[derive(Clone, Copy)]
+pub(super) enum Newest {
+    /// There are no clicks.
+    NoClicks,
+    /// Its `created_at` is no time.
+    Invalid,
+    /// At this time.
+    At(Timestamp),
+}
+
+impl Checks {
+    /// The finding about the newest click. `invalid_next` is what to do if its time is invalid, and `count_after` counts the
+    /// clicks after an instant.
+    ///
+    /// # Errors
+    /// Those of `count_after`.
+    pub(super) fn newest<E>(
+        &self,
+        newest: Newest,
+        invalid_next: &str,
+        count_after: impl FnOnce(Timestamp) -> Result<u64, E>,
+    ) -> Result<Finding, E> {
+        const CHECK: &str = "newest";
+        const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
+        let newest = match newest {
+            Newest::At(newest) => newest,
+            Newest::NoClicks => {
+                const NONE: &str = "no clicks yet";
+                return Ok(match self.newest_since {
+                    None => Finding::ok(CHECK, NONE),
+                    Some(_) => Finding::warning(CHECK, NONE, NEXT),
+                });
+            }
+            Newest::Invalid => {
+                let found = "the newest click has an invalid created_at";
+                return Ok(Finding::problem(CHECK, found, invalid_next));
+            }
+        };
+        let found = newest.rfc3339().to_string();
+        let finding = if newest.since(self.now) > CLOCKS_DIFFER_MAX {
+            let future = count_after(self.now.after(CLOCKS_DIFFER_MAX))?;
+            Finding::warning(
+                CHECK,
+                format!("{found}, in the future; clicks of the future: {future}"),
+                "set the clock if it is behind; else correct their created_at, or delete them",
+            )
+        } else if self.newest_since.is_some_and(|since| newest < since) {
+            Finding::warning(CHECK, format!("{found}, longer ago than --max-age"), NEXT)
+        } else {
+            Finding::ok(CHECK, found)
+        };
+        Ok(finding.with_number(newest.micros()))
+    }
 }
 
 impl State {

@@ -40,9 +40,7 @@ impl DbLocation {
                 .to_owned(),
         )
     }
-}
 
-impl DbLocation {
     /// Whether it contains a password.
     pub(crate) fn has_password(&self) -> bool {
         match self {

@@ -80,7 +80,8 @@ impl PostgresDb {
     /// As [`PostgresDb::open_for_change`], and when the `lead_clicks` table requires a column that a click does not have.
     pub(crate) fn open_for_import(url: &ServerUrl) -> Result<Self, Error> {
         let db = Self::open(url, Session::ReadWrite)?;
-        db.run(|| db.runtime.block_on(schema::check_takes_clicks(&db.client)))?;
+        let check = schema::check_takes_clicks(&db.client, db.clicks);
+        db.run(|| db.runtime.block_on(check))?;
         Ok(db)
     }
 

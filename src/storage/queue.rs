@@ -119,6 +119,20 @@ pub(super) enum Job {
     Trial(#[expect(dead_code, reason = "dropping it allows the next trial")] Trial),
 }
 
+impl Job {
+    /// The clicks, and whether there is a trial.
+    pub(super) fn split(jobs: Vec<Self>) -> (Vec<Pending>, bool) {
+        let count = jobs.len();
+        let clicks = |job| match job {
+            Self::Click(pending) => Some(pending),
+            Self::Trial(_) => None,
+        };
+        let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
+        let has_trial = batch.len() < count;
+        (batch, has_trial)
+    }
+}
+
 /// There is at most one in the queue, so that questions take no places from clicks. The next may follow when the writer has
 /// taken and dropped it.
 #[derive(Debug)]

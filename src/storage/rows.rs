@@ -137,4 +137,16 @@ impl<'a> Query<'a> {
     pub(crate) fn in_order(self, order: Order) -> Self {
         Self { order, ..self }
     }
+
+    /// The columns to read: those of the query, and those that its conditions are about.
+    pub(super) fn columns_to_read(&self) -> Columns {
+        let mut columns = self.columns | Columns::EMAIL;
+        if !self.selection.experts.is_empty() {
+            columns = columns | Columns::EXPERT_USERNAME;
+        }
+        if self.selection.query.is_some() {
+            columns = columns | Columns::SEARCH_QUERY;
+        }
+        columns
+    }
 }

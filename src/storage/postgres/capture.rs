@@ -148,7 +148,7 @@ impl CaptureServer {
     pub(crate) async fn connect(url: &ServerUrl) -> Result<Self, Error> {
         let connect = async {
             let session = CaptureSession::connect(url, 0).await?;
-            check_takes_clicks(&session.client).await?;
+            check_takes_clicks(&session.client, session.table).await?;
             Ok(session)
         };
         match connect.await {
@@ -239,12 +239,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                 break;
             }
             self.pace.remove_clicks(taken);
-            let clicks = |job| match job {
-                Job::Click(pending) => Some(pending),
-                Job::Trial(_) => None,
-            };
-            let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
-            let has_trial = batch.len() < taken;
+            let (batch, has_trial) = Job::split(jobs);
             let answers = self.store(&batch).await;
             for (pending, answer) in batch.into_iter().zip(answers) {
                 // The client may have disconnected.

@@ -7,22 +7,24 @@ use tokio_postgres::types::Type;
 use super::{
     PostgresDb, ServerUrl,
     connect::Session,
+    erase,
     rejection::SEQUENCE_BEHIND,
     schema::{ClicksTable, IdType, check_takes_clicks},
     select::{WireTime, read_click, read_without_time, select},
 };
 use crate::{
     click::canonical_email,
-    storage::{Cause, Checks, Columns, Depth, Error, Finding, State, disk::mib},
+    storage::{
+        Cause, Checks, Columns, Depth, Error, Finding, State,
+        disk::mib,
+        health::{CLOCKS_DIFFER_MAX, Newest},
+    },
     text::groups::TextGroups,
     timestamp::Timestamp,
 };
 
 /// The oldest supported version: earlier ones lack the functions by which `watch` follows transactions.
 const VERSION_MIN: i32 = 130_000;
-
-/// How far ahead of the clock the newest click may be, and how much the server's clock and this one may differ.
-const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
 
 /// A standby further behind than this is a warning, in bytes of WAL: four segments, more than one that keeps up ever is.
 const LAG_BYTES_HIGH: u64 = 64 * 1024 * 1024;
@@ -446,7 +448,8 @@ fn schema(db: &PostgresDb, rights: &Rights) -> Result<Finding, Cause> {
     if !rights.stores {
         return Ok(Finding::ok(CHECK, "fit for reports"));
     }
-    db.runtime.block_on(check_takes_clicks(&db.client))?;
+    db.runtime
+        .block_on(check_takes_clicks(&db.client, db.clicks))?;
     Ok(Finding::ok(CHECK, "takes clicks"))
 }
 
@@ -571,37 +574,16 @@ fn clicks(db: &PostgresDb) -> Result<Finding, Cause> {
 }
 
 fn newest(db: &PostgresDb, checks: &Checks) -> Result<Finding, Cause> {
-    const CHECK: &str = "newest";
-    const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
     let row = db.query_one("SELECT max(created_at) FROM lead_clicks", &[])?;
-    let Some(newest) = row.try_get::<_, Option<WireTime>>(0)? else {
-        const NONE: &str = "no clicks yet";
-        return Ok(match checks.newest_since {
-            None => Finding::ok(CHECK, NONE),
-            Some(_) => Finding::warning(CHECK, NONE, NEXT),
-        });
+    let newest = match row.try_get::<_, Option<WireTime>>(0)? {
+        None => Newest::NoClicks,
+        Some(newest) => newest.timestamp().map_or(Newest::Invalid, Newest::At),
     };
-    let Some(newest) = newest.timestamp() else {
-        let found = "the newest click has an invalid created_at";
-        return Ok(Finding::problem(CHECK, found, CHANGE_TIME));
-    };
-    let found = newest.rfc3339().to_string();
-    let bound = checks.now.after(CLOCKS_DIFFER_MAX);
-    let finding = if newest > bound {
+    checks.newest(newest, CHANGE_TIME, |bound| {
         let row = db.query_one(
             "SELECT count(*) FROM lead_clicks WHERE created_at > $1",
             &[(&WireTime::new(bound), db.clicks.time.wire_type())],
         )?;
-        let future: i64 = row.try_get(0)?;
-        Finding::warning(
-            CHECK,
-            format!("{found}, in the future; clicks of the future: {future}"),
-            "set the clock if it is behind; else correct their created_at, or delete them",
-        )
-    } else if checks.newest_since.is_some_and(|since| newest < since) {
-        Finding::warning(CHECK, format!("{found}, longer ago than --max-age"), NEXT)
-    } else {
-        Finding::ok(CHECK, found)
-    };
-    Ok(finding.with_number(newest.micros()))
+        erase::count(&row, 0)
+    })
 }

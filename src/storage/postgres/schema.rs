@@ -150,7 +150,7 @@ impl ClicksTable {
 
 /// Checks that clicks can be stored: the table may be a view, or require more columns, and the user may lack a right. An
 /// error at the start is better than 503 for every click.
-pub(super) async fn check_takes_clicks(client: &Client) -> Result<(), Cause> {
+pub(super) async fn check_takes_clicks(client: &Client, clicks: ClicksTable) -> Result<(), Cause> {
     let table = client
         .query_typed_one(
             "SELECT relkind::text FROM pg_class WHERE oid = to_regclass('lead_clicks')",
@@ -202,7 +202,6 @@ pub(super) async fn check_takes_clicks(client: &Client) -> Result<(), Cause> {
             "permission denied for sequence {name}"
         )));
     }
-    let clicks = ClicksTable::read(client).await?;
     let texts: Vec<&str> = Vec::new();
     let ages: Vec<i64> = Vec::new();
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [

@@ -276,14 +276,7 @@ impl PostgresDb {
         clause: &WhereClause,
         row_read: impl FnMut(&Row, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
     ) -> Result<(), Cause> {
-        let selection = query.selection;
-        let mut columns = query.columns | Columns::EMAIL;
-        if !selection.experts.is_empty() {
-            columns = columns | Columns::EXPERT_USERNAME;
-        }
-        if selection.query.is_some() {
-            columns = columns | Columns::SEARCH_QUERY;
-        }
+        let mut columns = query.columns_to_read();
         if self.clicks.click_id.is_none() {
             columns = columns.without(Columns::CLICK_ID);
         }

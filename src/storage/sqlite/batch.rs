@@ -9,7 +9,8 @@ use std::{
 use super::{SqliteDb, erase::ForeignKeys};
 use crate::storage::{Cause, Error, disk::DiskSpace};
 
-/// How long one transaction deletes rows. Clicks wait for it, and for its commit.
+/// How long one of many transactions deletes or inserts rows, unless a single one takes longer. Clicks wait for it, and with its
+/// commit and fsync for some 0.1 seconds.
 pub(super) const BATCH_TIME_MAX: Duration = Duration::from_millis(50);
 
 /// The most rows that one transaction deletes.

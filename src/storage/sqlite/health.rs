@@ -5,7 +5,6 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -29,6 +28,7 @@ use crate::{
     storage::{
         Cause, Checks, DaemonCheck, Depth, DiskReserve, Error, Finding, Leftovers, State,
         disk::{DiskSpace, Room, mib, size},
+        health::Newest,
     },
     text::groups::TextGroups,
     timestamp::Timestamp,
@@ -37,10 +37,6 @@ use crate::{
 /// A WAL file larger than this is a warning, in bytes. The daemon cuts it back to this after each checkpoint, so a larger
 /// one means that a reader or a host app keeps checkpoints from finishing.
 const WAL_BYTES_HIGH: u64 = JOURNAL_BYTES_MAX as u64;
-
-/// How far ahead of the clock the newest click may be: it may have arrived since the check began, and synchronized
-/// clocks differ by less.
-const AHEAD_MAX: Duration = Duration::from_mins(1);
 
 /// How many faults of a damaged file are reported.
 const FAULTS_MAX: u32 = 5;
@@ -526,42 +522,20 @@ fn count_clicks(db: &SqliteDb) -> Result<Finding, Error> {
 }
 
 fn newest(db: &SqliteDb, checks: &Checks) -> Result<Finding, Error> {
-    const CHECK: &str = "newest";
-    const NEXT: &str = "check that the pages reach leadclicksd, with a click of your own";
     let max = "SELECT max(created_at) FROM lead_clicks";
     let text = db.run(|conn| conn.query_row(max, [], |row| row.get_ref(0).map(owned_text)))?;
-    if text.is_empty() {
-        const NONE: &str = "no clicks yet";
-        return Ok(match checks.newest_since {
-            None => Finding::ok(CHECK, NONE),
-            Some(_) => Finding::warning(CHECK, NONE, NEXT),
-        });
-    }
-    let Some(newest) = Timestamp::parse_stored(&text) else {
-        return Ok(Finding::problem(
-            CHECK,
-            "the newest click has an invalid created_at",
-            "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row",
-        ));
+    let newest = match Timestamp::parse_stored(&text) {
+        Some(newest) => Newest::At(newest),
+        None if text.is_empty() => Newest::NoClicks,
+        None => Newest::Invalid,
     };
-    let found = newest.rfc3339().to_string();
-    let finding = if newest.since(checks.now) > AHEAD_MAX {
-        let future: u64 = db.run(|conn| {
+    checks.newest(newest, "change it to YYYY-MM-DD HH:MM:SS (UTC) or delete the row", |bound| {
+        db.run(|conn| {
             conn.query_row(
                 "SELECT count(*) FROM lead_clicks WHERE created_at > ? AND typeof(created_at) = 'text'",
-                [&*checks.now.after(AHEAD_MAX).stored_bound()],
+                [&*bound.stored_bound()],
                 |row| row.get(0),
             )
-        })?;
-        Finding::warning(
-            CHECK,
-            format!("{found}, in the future; clicks of the future: {future}"),
-            "set the clock if it is behind; else correct their created_at, or delete them",
-        )
-    } else if checks.newest_since.is_some_and(|since| newest < since) {
-        Finding::warning(CHECK, format!("{found}, longer ago than --max-age"), NEXT)
-    } else {
-        Finding::ok(CHECK, found)
-    };
-    Ok(finding.with_number(newest.micros()))
+        })
+    })
 }

@@ -1,8 +1,4 @@
-use std::{
-    fs::File,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs::File, path::Path, time::Instant};
 
 use rusqlite::{Connection, ErrorCode};
 use rustix::{
@@ -12,7 +8,7 @@ use rustix::{
 
 use super::{
     SqliteDb,
-    batch::yielding,
+    batch::{BATCH_TIME_MAX, yielding},
     schema::{IdColumn, table_without_ids},
 };
 use crate::storage::{Cause, Error, NumberedClick, error::reason};
@@ -25,10 +21,6 @@ pub(super) const INSERT_WITH_ID: &str = "INSERT INTO lead_clicks (email, expert_
 
 /// Why a click was not stored although SQLite reported success: a host app's trigger or ON CONFLICT IGNORE skipped it.
 pub(super) const IGNORED: &str = "ignored by a trigger or constraint";
-
-/// How long clicks of an import are inserted in one transaction, unless a single one takes longer. With its commit and fsync,
-/// the clicks that pages post wait for some 0.1 seconds.
-const TRANSACTION_TIME: Duration = Duration::from_millis(50);
 
 /// While one exists, other imports wait. It is an advisory lock on the directory of the database: one on a file of SQLite's
 /// would release the locks of SQLite when it is closed.
@@ -93,7 +85,7 @@ fn insert_for_a_while(
             Ok(0) => IGNORED.to_owned(),
             Ok(_) => {
                 inserted += 1;
-                if begin.elapsed() > TRANSACTION_TIME {
+                if begin.elapsed() > BATCH_TIME_MAX {
                     break;
                 }
                 continue;

@@ -200,13 +200,7 @@ impl SqliteDb {
         mut row_read: impl FnMut(&Row<'_>, StoredClick<'_>) -> Result<ControlFlow<()>, Cause>,
     ) -> Result<(), Error> {
         let selection = query.selection;
-        let mut columns = query.columns | Columns::EMAIL;
-        if !selection.experts.is_empty() {
-            columns = columns | Columns::EXPERT_USERNAME;
-        }
-        if selection.query.is_some() {
-            columns = columns | Columns::SEARCH_QUERY;
-        }
+        let mut columns = query.columns_to_read();
         if columns.contains(Columns::CLICK_ID) && self.id_column()? == IdColumn::Missing {
             columns = columns.without(Columns::CLICK_ID);
         }

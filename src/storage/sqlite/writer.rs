@@ -256,12 +256,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
                 break;
             }
             self.pace.remove_clicks(taken);
-            let clicks = |job| match job {
-                Job::Click(pending) => Some(pending),
-                Job::Trial(_) => None,
-            };
-            let batch: Vec<Pending> = jobs.into_iter().filter_map(clicks).collect();
-            let has_trial = batch.len() < taken;
+            let (batch, has_trial) = Job::split(jobs);
             if !batch.is_empty() {
                 self.store(batch);
             }
