@@ -202,14 +202,8 @@ pub fn parse(question: &Question, printed: &str) -> Vec<Line> {
             .lines()
             .map(|line| line_of(&serde_json::from_str(line).expect(line), &Value::Null))
             .collect(),
-        Format::Csv => parse_csv(printed, |cell| match cell.strip_prefix('\'') {
-            Some(formula) if formula.starts_with('=') => formula,
-            _ => {
-                assert!(!cell.starts_with('='), "a spreadsheet would run {cell}");
-                cell
-            }
-        }),
-        Format::RawCsv => parse_csv(printed, |cell| cell),
+        Format::Csv => parse_csv(printed, without_guards),
+        Format::RawCsv => parse_csv(printed, str::to_owned),
     }
 }
 
@@ -247,14 +241,26 @@ fn line_of(click: &Value, around: &Value) -> Line {
     }
 }
 
-fn parse_csv(printed: &str, original: impl Fn(&str) -> &str) -> Vec<Line> {
+/// The text of a cell that has a `'` before each `=` with which a spreadsheet could begin a formula: at the beginning, and, if the
+/// spreadsheet takes the comma for a separator, behind that in a name such as `Last, =sum`.
+fn without_guards(cell: &str) -> String {
+    let is_run = cell.starts_with('=') || cell.contains(", =");
+    assert!(!is_run, "a spreadsheet would run {cell}");
+    let text = cell.replace(", '=", ", =");
+    let formula = text
+        .strip_prefix('\'')
+        .filter(|formula| formula.starts_with('='));
+    formula.unwrap_or(&text).to_owned()
+}
+
+fn parse_csv(printed: &str, original: impl Fn(&str) -> String) -> Vec<Line> {
     let mut reader = csv::Reader::from_reader(printed.as_bytes());
     let header = "email,expert_username,expert_name,search_query,created_at";
     assert!(printed.starts_with(header), "{printed}");
     let records = reader.records().map(|record| record.expect("CSV"));
     records
         .map(|record| {
-            let cell = |index: usize| original(&record[index]).to_owned();
+            let cell = |index: usize| original(&record[index]);
             Line {
                 email: cell(0),
                 expert: cell(1),
