@@ -19,9 +19,13 @@ mod schema;
 mod select;
 mod tls;
 
-use std::{cell::Cell, ops::ControlFlow};
+use std::{cell::Cell, future::poll_fn, ops::ControlFlow, task::Poll};
 
-use tokio::runtime::{self, Runtime};
+use futures_util::future::maybe_done;
+use tokio::{
+    runtime::{self, Runtime},
+    task::yield_now,
+};
 use tokio_postgres::{
     Client, Row,
     types::{ToSql, Type},
@@ -224,7 +228,7 @@ impl PostgresDb {
     }
 
     /// Calls `row` with each row of a query until it returns `Break`. Rows are fetched in small numbers, so neither side needs
-    /// memory for all. Only inside [`PostgresDb::snapshot`] or [`PostgresDb::write`].
+    /// memory for all. Only inside [`PostgresDb::snapshot`] or [`PostgresDb::write`]. `row` can't ask the server itself.
     fn for_each_row(
         &self,
         sql: &str,
@@ -249,16 +253,40 @@ impl PostgresDb {
             parameters,
         )?;
         let fetch = format!("FETCH {fetched_rows} FROM {cursor}");
+        let close = || self.batch(&format!("CLOSE {cursor}"));
+        let mut next = self.ask(&fetch);
         loop {
-            let rows = self.query(&fetch, &[])?;
+            let rows = self.runtime.block_on(next)?;
+            if rows.is_empty() {
+                return close();
+            }
+            // The server works on the next rows while these are processed.
+            next = self.ask(&fetch);
             for fetched in &rows {
                 if row(fetched)?.is_break() {
-                    return self.batch(&format!("CLOSE {cursor}"));
+                    drop(next);
+                    return close();
                 }
             }
-            if rows.len() < fetched_rows as usize {
-                return self.batch(&format!("CLOSE {cursor}"));
-            }
+        }
+    }
+
+    /// Sends a query. Its rows are read from the connection when the returned future is awaited. Until then, or until it is
+    /// dropped, no other query gets an answer.
+    fn ask<'a>(
+        &'a self,
+        sql: &'a str,
+    ) -> impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> {
+        let mut rows = Box::pin(maybe_done(self.client.query_typed(sql, &[])));
+        self.runtime.block_on(async {
+            let _ = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
+            // To the task of the connection, which writes.
+            yield_now().await;
+        });
+        async move {
+            rows.as_mut().await;
+            let rows = rows.as_mut().take_output();
+            rows.unwrap_or_else(|| Ok(Vec::new()))
         }
     }
 }
