@@ -156,6 +156,7 @@ fn invalid_flags_are_a_usage_error() {
     let question = "\n\nUsage: leadclicks report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
     let instant = "a period is today, yesterday, monday, 'this week', 'last week', 'this month', 'last month', 7d, 2w, 3mo, 24h or 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
     let window = "leadclicks: --since must be before --until\n".to_owned();
+    let separator = "leadclicks: --separator is only for --format csv\n".to_owned();
     let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
     for (args, error) in [
         (
@@ -233,6 +234,33 @@ fn invalid_flags_are_a_usage_error() {
         (
             &["experts", "list", "--raw-csv", "--format", "ndjson"],
             raw_csv,
+        ),
+        (
+            &["report", "--by-email", "--separator", ";"],
+            separator.clone(),
+        ),
+        (
+            &["experts", "list", "--separator", "tab", "--format", "json"],
+            separator,
+        ),
+        (
+            &[
+                "report",
+                "--by-email",
+                "--separator",
+                "|",
+                "--format",
+                "csv",
+            ],
+            format!(
+                "error: invalid value '|' for '--separator <SEPARATOR>': a separator is ',', ';' or tab{usage}"
+            ),
+        ),
+        (
+            &["watch", "--format", "json"],
+            format!(
+                "error: invalid value 'json' for '--format <FORMAT>'\n  [possible values: text, ndjson]\n\n  tip: a similar value exists: 'ndjson'{usage}"
+            ),
         ),
     ] {
         site.run(args).assert(2, "", &error);

@@ -741,6 +741,15 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
         "",
         "leadclicks: --output: no format has the extension .xlsx; give --format, or name it .txt, .html or .json\n",
     );
+    let mail = ["report", "--by-expert", "--format", "html", "--mail"];
+    for (title, shown) in [
+        (&["--title", "Leads & more"][..], "Leads &amp; more"),
+        (&[], "Experts by clicks · leadclicks"),
+    ] {
+        let page = site.stdout_of(&[&mail[..], title].concat());
+        let page = page.replace("&#183;", "·");
+        assert_eq!(between(&page, "<title>", "</title>"), shown);
+    }
     for flag in [&["--mail"][..], &["--title", "x"]] {
         let error = format!("leadclicks: {} is only for --format html\n", flag[0]);
         site.run(&[&["summary"], flag].concat())

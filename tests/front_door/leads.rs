@@ -459,20 +459,12 @@ fn segments_that_mean_nothing_are_wrong_usage() {
             "--new needs the beginning of a period: add --since or --period",
         ),
         (
-            &["--returning", "monday"],
+            &["--returning", "9999999d"],
             "--returning is a length of time such as 14d, 2w or 3mo",
         ),
         (
-            &["--exclude", "example.com"],
-            "--exclude 'example.com' is neither an email nor a domain such as @example.com",
-        ),
-        (
             &["--exclude", "a@example.com,"],
-            "--exclude '' is neither an email nor a domain such as @example.com",
-        ),
-        (
-            &["--exclude", "@"],
-            "--exclude '@' is neither an email nor a domain such as @example.com",
+            "--exclude '' is neither an email nor a domain; give a whole email, or a domain such as @example.com",
         ),
         (
             &["--not-expert", "\u{200b}"],
@@ -485,6 +477,23 @@ fn segments_that_mean_nothing_are_wrong_usage() {
     ] {
         let ran = site.run(&[&["report", "--leads"], args].concat());
         ran.assert(2, "", &format!("leadclicks: {error}\n"));
+    }
+    for (pause, error) in [
+        (
+            "14",
+            "--returning is a length of time such as 14d, 2w or 3mo",
+        ),
+        (
+            "monday",
+            "--returning is a length of time such as 14d, 2w or 3mo",
+        ),
+        ("3m", "m may mean minutes or months; write 3min or 3mo"),
+    ] {
+        let error = format!(
+            "error: invalid value '{pause}' for '--returning <PAUSE>': {error}\n\nFor more information, try '--help'.\n"
+        );
+        site.run(&["report", "--leads", "--returning", pause])
+            .assert(2, "", &error);
     }
     site.run(&["report", "--expert", "jdoe", "--expert", "ghost"])
         .assert(
