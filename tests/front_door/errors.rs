@@ -156,7 +156,6 @@ fn invalid_flags_are_a_usage_error() {
     let question = "\n\nUsage: leadclicks report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
     let instant = "a period is today, yesterday, monday, 'this week', 'last week', 'this month', 'last month', 7d, 2w, 3mo, 24h or 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
     let window = "leadclicks: --since must be before --until\n".to_owned();
-    let separator = "leadclicks: --separator is only for --format csv\n".to_owned();
     let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
     for (args, error) in [
         (
@@ -235,13 +234,25 @@ fn invalid_flags_are_a_usage_error() {
             &["experts", "list", "--raw-csv", "--format", "ndjson"],
             raw_csv,
         ),
+    ] {
+        site.run(args).assert(2, "", &error);
+    }
+    assert_eq!(site.files(), [""; 0]);
+}
+
+#[test]
+fn a_wrong_separator_or_format_is_a_usage_error() {
+    let site = Site::new();
+    let usage = "\n\nFor more information, try '--help'.\n";
+    let only_csv = "leadclicks: --separator is only for --format csv\n".to_owned();
+    for (args, error) in [
         (
-            &["report", "--by-email", "--separator", ";"],
-            separator.clone(),
+            &["report", "--by-email", "--separator", ";"][..],
+            only_csv.clone(),
         ),
         (
             &["experts", "list", "--separator", "tab", "--format", "json"],
-            separator,
+            only_csv,
         ),
         (
             &[
@@ -265,7 +276,6 @@ fn invalid_flags_are_a_usage_error() {
     ] {
         site.run(args).assert(2, "", &error);
     }
-    assert_eq!(site.files(), [""; 0]);
 }
 
 #[test]
