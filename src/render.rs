@@ -85,10 +85,13 @@ fn plural(number: u64, noun: &str) -> String {
     format!("{noun}{ending}")
 }
 
-/// The change in percent, as in `+13%`; none if there was nothing before.
+/// The change in percent, as in `+13%`, or `=`; none if there was nothing before.
 fn change(now: u64, before: u64) -> Option<String> {
     if before == 0 {
         return None;
+    }
+    if now == before {
+        return Some("=".to_owned());
     }
     let (now, before) = (i128::from(now), i128::from(before));
     // Rounded half up.
@@ -96,11 +99,11 @@ fn change(now: u64, before: u64) -> Option<String> {
     Some(format!("{percent:+}%"))
 }
 
-/// A count in the period before, with the change since, as in `8 (+13%)`.
+/// A count in the period before, with the change since, as in `8 (+13%)`, or `new`.
 fn before(now: u64, before: u64) -> String {
     match change(now, before) {
         Some(change) => format!("{before} ({change})"),
-        None => before.to_string(),
+        None => "new".to_owned(),
     }
 }
 
@@ -128,9 +131,9 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "0",
+                "new",
                 "8 (-100%)",
-                "8 (+0%)",
+                "8 (=)",
                 "8 (+13%)",
                 "8 (-12%)",
                 "8 (+200%)"

@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub(crate) use disk::{DiskReserve, size};
-pub(crate) use erase::{ClicksOf, Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
+pub(crate) use erase::{Deletion, FoundClicks, Remains, SpellingRows, TABLES, TableRows};
 pub(crate) use error::{Cause, Error};
 pub(crate) use health::{Checks, DaemonCheck, Depth, Finding, State};
 pub(crate) use location::DbLocation;

@@ -53,7 +53,11 @@ pub(super) fn totals_before(comparison: Comparison) -> String {
     let Comparison { now, before, .. } = comparison;
     let clicks = counted(before.clicks, "click");
     let leads = counted(before.leads, "lead");
-    let change = |now, before, noun: &str| Some(format!("{} {noun}", change(now, before)?));
+    let change = |now, before, noun: &str| {
+        let change = change(now, before)?;
+        let change = if now == before { "as many" } else { &*change };
+        Some(format!("{change} {noun}"))
+    };
     let changes = [
         change(now.clicks, before.clicks, "clicks"),
         change(now.leads, before.leads, "leads"),

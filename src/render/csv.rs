@@ -15,6 +15,8 @@ use crate::text::spreadsheet::Cells;
 pub(crate) struct Csv {
     pub(crate) cells: Cells,
     pub(crate) reader: Reader,
+    /// What separates cells. A cell is guarded for all that [`crate::text::spreadsheet`] names.
+    pub(crate) separator: u8,
 }
 
 /// Who reads a CSV.
@@ -32,7 +34,7 @@ impl Format for Csv {
         if let Reader::Excel(_) = self.reader {
             out.write_all(BYTE_ORDER_MARK)?;
         }
-        let mut writer = csv::Writer::from_writer(out);
+        let mut writer = self.writer(out);
         let list = report.list();
         for column in &list.sample {
             for field in column.info.fields {
@@ -46,6 +48,12 @@ impl Format for Csv {
 }
 
 impl Csv {
+    fn writer<W: Write>(&self, out: W) -> csv::Writer<W> {
+        csv::WriterBuilder::new()
+            .delimiter(self.separator)
+            .from_writer(out)
+    }
+
     fn row(&self, writer: &mut csv::Writer<impl Write>, row: &[Column<'_>]) -> io::Result<()> {
         for column in row {
             for (_, value) in column.values() {
@@ -100,10 +108,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_imported_as_it_was(clicks in clicks()) {
-            for cells in [Cells::Guarded, Cells::Raw] {
-                let mut file = b"email,expert_username,expert_name,search_query,created_at\n".to_vec();
-                let mut writer = csv::Writer::from_writer(&mut file);
-                let csv = Csv { cells, reader: Reader::Program };
+            let all = [Cells::Guarded, Cells::Raw].map(|cells| [b',', b';', b'\t'].map(|separator| (cells, separator)));
+            for (cells, separator) in all.into_iter().flatten() {
+                let csv = Csv { cells, reader: Reader::Program, separator };
+                let header = "email,expert_username,expert_name,search_query,created_at\n";
+                let mut file = header.replace(',', &char::from(separator).to_string()).into_bytes();
+                let mut writer = csv.writer(&mut file);
                 for (click, created_at) in &clicks {
                     csv.row(&mut writer, &row(click, *created_at).columns()).unwrap();
                 }

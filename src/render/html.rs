@@ -389,7 +389,7 @@ impl Html {
             _ => self.queries.as_ref(),
         };
         if let Some(queries) = queries {
-            totals.push((queries.ranked_in_all, "search"));
+            totals.push((queries.subjects(), "search"));
         }
         totals
     }

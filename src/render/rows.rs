@@ -4,13 +4,14 @@ use std::{io, iter};
 
 use jiff::civil::Date;
 
+use super::table::WIDE_COLUMNS;
 use crate::{
     expert::{Expert, ExpertNames},
     reports::{
-        ByDay, ByLead, ClickRow, Day, Lead, LeadOverview, NewLead, RankBy, Ranked, Ranking,
-        Subject, Timeline, Totals,
+        ByDay, ByLead, ClickRow, Day, Experts, Lead, LeadOverview, NewLead, RankBy, Ranked,
+        Ranking, Subject, Timeline, Totals,
     },
-    storage::{ClicksOf, Finding, SpellingRows, State, TableRows},
+    storage::{Finding, FoundClicks, SpellingRows, State, TableRows},
     timestamp::Timestamp,
 };
 
@@ -30,8 +31,10 @@ pub(super) struct ColumnInfo {
     pub(super) position: u8,
     /// The names of the values in CSV and JSON.
     pub(super) fields: &'static [&'static str],
-    /// Whether only wide tables have room for it.
+    /// Whether only wide pages have room for it.
     pub(super) is_wide: bool,
+    /// The width of the narrowest screen whose tables have it.
+    pub(super) screen_min: u16,
 }
 
 /// The cell of a column in a row.
@@ -95,15 +98,22 @@ impl ColumnInfo {
             position,
             fields,
             is_wide: false,
+            screen_min: 0,
         }
     }
 
-    /// For a column that only wide tables have room for.
+    /// For a column that only wide tables and pages have room for.
     const fn wide(self) -> Self {
         Self {
             is_wide: true,
+            screen_min: WIDE_COLUMNS,
             ..self
         }
+    }
+
+    /// For a column of tables on screens of at least this width.
+    const fn on_screens_from(self, screen_min: u16) -> Self {
+        Self { screen_min, ..self }
     }
 }
 
@@ -193,7 +203,8 @@ impl<'a> ClickRow<'a> {
 }
 
 impl<'a> LeadOverview<'a> {
-    fn columns(&self) -> [Column<'a>; 7] {
+    /// The columns. If the report is on one expert, a table has the latest search instead of what is the same in all rows.
+    fn columns(&self, experts: Experts) -> [Column<'a>; 7] {
         const EXPERTS: ColumnInfo = ColumnInfo::new("Experts", 3, &["experts"]);
         const FIRST: ColumnInfo = ColumnInfo::new("First click", 4, &["first_click_at"]).wide();
         const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
@@ -204,15 +215,22 @@ impl<'a> LeadOverview<'a> {
         );
         const SEARCH: ColumnInfo =
             ColumnInfo::new("Latest search", 7, &["latest_search_query"]).wide();
+        const NO_EXPERTS: ColumnInfo = EXPERTS.on_screens_from(u16::MAX);
+        const NO_TOP: ColumnInfo = TOP.on_screens_from(u16::MAX);
+        const ANY_SEARCH: ColumnInfo = SEARCH.on_screens_from(0);
+        let (experts, top, search): (_, _, &'static ColumnInfo) = match experts {
+            Experts::Any => (&EXPERTS, &TOP, &SEARCH),
+            Experts::One => (&NO_EXPERTS, &NO_TOP, &ANY_SEARCH),
+        };
         let (username, name) = (self.top_username, self.top_name);
         [
             email(self.email),
             clicks(self.clicks),
-            Column::new(&EXPERTS, Cell::Count(self.experts)),
+            Column::new(experts, Cell::Count(self.experts)),
             Column::new(&FIRST, Cell::Time(self.first_at)),
             Column::new(&LATEST, Cell::Time(self.latest_at)),
-            Column::new(&TOP, Cell::Expert { username, name }),
-            Column::new(&SEARCH, Cell::Search(self.latest_search)),
+            Column::new(top, Cell::Expert { username, name }),
+            Column::new(search, Cell::Search(self.latest_search)),
         ]
     }
 }
@@ -432,14 +450,14 @@ pub(super) fn leads(report: &ByLead) -> List<'_> {
         rows: Box::new(|visit| {
             report
                 .leads()
-                .try_for_each(|lead| visit(&lead.overview().columns()))
+                .try_for_each(|lead| visit(&lead.overview().columns(report.experts)))
         }),
         ..List::new(
             "leads",
             "lead",
-            LeadOverview::default().columns(),
+            LeadOverview::default().columns(report.experts),
             iter::empty(),
-            |lead: LeadOverview<'_>| lead.columns(),
+            |lead: LeadOverview<'_>| lead.columns(report.experts),
         )
     }
 }
@@ -503,7 +521,7 @@ pub(super) fn ranking(report: &Ranking) -> List<'_> {
     List {
         all: report.ranked_in_all,
         head: totals(report.totals).into(),
-        totals: counts(report.ranked_in_all, noun, report.totals),
+        totals: counts(report.subjects(), noun, report.totals),
         dated: Some("times"),
         ..List::new(
             name,
@@ -546,21 +564,29 @@ fn counts(rows: u64, noun: &'static str, totals: Totals) -> Vec<(u64, &'static s
     ]
 }
 
-pub(super) fn clicks_of_leads(leads: &[ClicksOf]) -> List<'_> {
+pub(super) fn leads_of(found: &FoundClicks) -> List<'_> {
     let sample = [email(""), clicks(0)];
-    List::new("leads", "lead", sample, leads.iter(), |lead| {
-        [email(&lead.name), clicks(lead.clicks)]
-    })
+    let leads = found.top_leads.iter();
+    List {
+        all: found.leads,
+        ..List::new("leads", "lead", sample, leads, |lead| {
+            [email(&lead.name), clicks(lead.clicks)]
+        })
+    }
 }
 
-pub(super) fn clicks_of_experts<'a>(experts: &'a [ClicksOf], names: &'a ExpertNames) -> List<'a> {
+pub(super) fn experts_of<'a>(found: &'a FoundClicks, names: &'a ExpertNames) -> List<'a> {
     let sample = [expert("", ""), clicks(0)];
-    List::new("experts", "expert", sample, experts.iter(), |of| {
-        [
-            expert(&of.name, names.display_name(&of.name)),
-            clicks(of.clicks),
-        ]
-    })
+    let experts = found.top_experts.iter();
+    List {
+        all: found.experts,
+        ..List::new("experts", "expert", sample, experts, |of| {
+            [
+                expert(&of.name, names.display_name(&of.name)),
+                clicks(of.clicks),
+            ]
+        })
+    }
 }
 
 pub(super) fn new_leads(leads: &[NewLead]) -> List<'_> {

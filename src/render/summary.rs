@@ -71,14 +71,19 @@ fn totals(
     )?;
     let (now, before) = (summary.this_week, summary.last_week);
     let change = change(now.clicks, before.clicks).map(|change| format!(" ({change})"));
-    let weeks = format!(
-        "This week {}; by now last week {} by {}{}",
-        by_leads(now),
-        before.clicks,
-        before.leads,
-        change.unwrap_or_default()
-    );
-    writeln!(out, "{}\n", cut(&weeks, columns))
+    let change = change.unwrap_or_default();
+    let weeks = |leads: &str| {
+        format!(
+            "This week: {}; at this point last week: {}{leads}{change}",
+            by_leads(now),
+            before.clicks
+        )
+    };
+    let mut line = weeks(&format!(" by {}", before.leads));
+    if line.width() > columns {
+        line = weeks("");
+    }
+    writeln!(out, "{}\n", cut(&line, columns))
 }
 
 fn by_leads(totals: Totals) -> String {
@@ -132,7 +137,10 @@ fn rankings(
     let half = (columns - GAP) / 2;
     let experts = ranked_lines(&summary.top_experts, half, screen);
     let queries = ranked_lines(&summary.top_queries, half, screen);
-    let headings = ["Top experts", "Top searches"].map(|title| padded(title, half));
+    let headings = ["experts", "searches"].map(|what| {
+        let title = format!("Top {what} of the last {} days", summary.days.len());
+        padded(&title, half)
+    });
     writeln!(
         out,
         "{}{}{}",

@@ -71,11 +71,14 @@ const LEAD_CLICKS_MAX: u64 = 50;
 /// A table of at least this width has long bars.
 const WIDE: u16 = 100;
 /// A table of at least this width has all columns.
-const WIDE_COLUMNS: u16 = 120;
+pub(super) const WIDE_COLUMNS: u16 = 120;
 
 /// The most lines of a row with text from visitors: a search may have 2,000 characters, and must not push all other rows off
 /// the screen. The formats for programs have the whole text.
 const ROW_LINES_MAX: usize = 8;
+
+/// A name is wrapped at this width before an email is wrapped at all, because an email may be copied.
+const NAME_COLUMNS_MIN: u16 = 10;
 
 /// In a report by lead, the columns of an indented time, and of all spaces.
 const LEAD_TIME_COLUMNS: u16 = 25;
@@ -139,9 +142,12 @@ impl Table {
         names: &ExpertNames,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        self.list(&rows::clicks_of_experts(&found.top_experts, names), out)?;
+        let (experts, leads) = (rows::experts_of(found, names), rows::leads_of(found));
+        self.list(&experts, out)?;
+        self.more(&experts, out)?;
         writeln!(out)?;
-        self.list(&rows::clicks_of_leads(&found.top_leads), out)
+        self.list(&leads, out)?;
+        self.more(&leads, out)
     }
 
     /// Writes the subject, the rows, and the totals.
@@ -173,10 +179,20 @@ impl Table {
         self.left_out(list, out)
     }
 
+    /// Writes how many rows are not shown.
+    fn more(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+        let more = list.all - list.shown;
+        if more == 0 {
+            return Ok(());
+        }
+        let line = counted(more, &format!("more {}", list.noun));
+        writeln!(out, " {}", self.screen.colors.aside(line))
+    }
+
     /// The columns for which there is room.
     fn columns<'r, 'c>(&self, list: &List<'_>, row: &'r [Column<'c>]) -> Vec<&'r Column<'c>> {
         let mut columns = list.for_people(row);
-        columns.retain(|column| !column.info.is_wide || self.screen.width >= WIDE_COLUMNS);
+        columns.retain(|column| column.info.screen_min <= self.screen.width);
         columns
     }
 
@@ -185,10 +201,12 @@ impl Table {
         let all = list.for_people(&list.sample);
         let wide: Vec<_> = all
             .iter()
-            .filter(|column| column.info.is_wide)
+            .filter(|column| {
+                (self.screen.width + 1..=WIDE_COLUMNS).contains(&column.info.screen_min)
+            })
             .map(|column| column.info.header)
             .collect();
-        if wide.is_empty() || self.screen.width >= WIDE_COLUMNS {
+        if wide.is_empty() {
             return Ok(());
         }
         let wide = wide.join(" and ");
@@ -210,14 +228,11 @@ impl Table {
 
     /// Decides which columns may be wrapped: a search, which is only read, before an email or a name, which may be copied.
     fn constrain(&self, grid: &mut Grid, columns: &[&Column<'_>]) {
-        let has_search = columns
-            .iter()
-            .any(|column| matches!(column.cell, Cell::Search(_)));
         let widths = grid.column_max_content_widths();
         let mut names = self.name_widths(columns, &widths).into_iter();
         for (column, grid_column) in columns.iter().zip(grid.column_iter_mut()) {
             match column.cell {
-                Cell::Email(_) | Cell::Expert { .. } if has_search => {
+                Cell::Email(_) | Cell::Expert { .. } => {
                     grid_column.set_constraint(exactly(names.next().unwrap_or_default()));
                 }
                 Cell::Count(_) | Cell::Before { .. } | Cell::Share(_) => {
@@ -232,8 +247,8 @@ impl Table {
         }
     }
 
-    /// The widths of the columns of emails and names next to a search: what they need, as long as the search has the rest that it
-    /// needs, or a fair part of it.
+    /// The widths of the columns of emails and names: what they need, as long as a search next to them has the rest that it needs,
+    /// or a fair part of it. Names become narrower before emails.
     fn name_widths(&self, columns: &[&Column<'_>], widths: &[u16]) -> Vec<u16> {
         let of = |is_wanted: fn(&Cell<'_>) -> bool| {
             let columns = columns.iter().zip(widths);
@@ -244,6 +259,12 @@ impl Table {
         };
         let is_name = |cell: &Cell<'_>| matches!(cell, Cell::Email(_) | Cell::Expert { .. });
         let names = of(is_name);
+        let cells = columns.iter().map(|column| &column.cell);
+        let least = cells.filter(|cell| is_name(cell)).map(|cell| match cell {
+            Cell::Email(_) => u16::MAX,
+            _ => NAME_COLUMNS_MIN,
+        });
+        let least: Vec<u16> = least.collect();
         let search: u16 = of(|cell| matches!(cell, Cell::Search(_))).iter().sum();
         let others: u16 =
             of(|cell| !matches!(cell, Cell::Email(_) | Cell::Expert { .. } | Cell::Search(_)))
@@ -254,6 +275,7 @@ impl Table {
         share(
             self.screen.width.saturating_sub(others + spaces),
             names,
+            &least,
             search,
         )
     }
@@ -291,7 +313,7 @@ impl Table {
             search = search.max(columns_of(&visible(click.search_query)));
         }
         let room = self.screen.width.saturating_sub(LEAD_TIME_COLUMNS);
-        let expert_width = share(room, vec![expert], search)[0];
+        let expert_width = share(room, vec![expert], &[NAME_COLUMNS_MIN], search)[0];
         for lead in report.leads() {
             self.lead(&lead, expert_width, out)?;
         }
@@ -445,16 +467,18 @@ pub(crate) fn zone_name(zone: &TimeZone) -> Option<&str> {
 }
 
 /// The columns of names that need `names` columns next to a search that needs `search`, if all have `room`. If that is too little,
-/// the search gets at least a fair part of it, and no name is wider than it must be for the widest to be as narrow as possible.
-fn share(room: u16, mut names: Vec<u16>, search: u16) -> Vec<u16> {
+/// the search gets at least a fair part of it. Then the widest becomes narrower, and first of those that have more than their `least`.
+fn share(room: u16, mut names: Vec<u16>, least: &[u16], search: u16) -> Vec<u16> {
     // Two fifths next to one name, and a quarter next to two.
     let parts = u16::try_from(names.len()).unwrap_or(1) * 3 + 2;
     let room = room.saturating_sub(search.min(room.saturating_mul(2) / parts));
     while names.iter().map(|name| u32::from(*name)).sum::<u32>() > u32::from(room) {
-        let Some(widest) = names.iter_mut().max() else {
+        let above_least = names.iter().zip(least).map(|(name, least)| name > least);
+        let widest = above_least.zip(&names).enumerate();
+        let Some((widest, _)) = widest.max_by_key(|(_, rank)| *rank) else {
             break;
         };
-        *widest -= 1;
+        names[widest] -= 1;
     }
     names
 }

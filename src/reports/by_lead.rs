@@ -21,8 +21,17 @@ pub(crate) struct ByLead {
     leads: Vec<LeadEntry>,
     /// All selected leads and clicks, shown or not.
     pub(crate) totals: Totals,
+    /// On which experts the clicks are.
+    pub(crate) experts: Experts,
     /// The number of the email that was counted last.
     counted: u32,
+}
+
+/// The experts of a selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Experts {
+    Any,
+    One,
 }
 
 #[derive(Debug)]
@@ -77,6 +86,10 @@ fn by_latest(
         clicks: ClickStore::default(),
         leads: Vec::new(),
         totals: Totals::default(),
+        experts: match *selection.experts {
+            [_] => Experts::One,
+            _ => Experts::Any,
+        },
         counted: 0,
     };
     // Both scans see the same clicks.

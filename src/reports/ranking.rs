@@ -19,8 +19,10 @@ pub(crate) struct Ranking {
     pub(crate) by: RankBy,
     /// The rows that are shown.
     pub(crate) ranked: Vec<Ranked>,
-    /// The number of experts or searches, shown or not.
+    /// The number of rows, shown or not.
     pub(crate) ranked_in_all: u64,
+    /// Whether one of them is not a search, but the clicks without one.
+    pub(crate) has_no_search: bool,
     /// All selected leads and clicks, shown or not.
     pub(crate) totals: Totals,
     /// The experts' names.
@@ -99,6 +101,7 @@ pub(crate) fn ranking(
             by,
             ranked,
             ranked_in_all: tally.groups.len() as u64,
+            has_no_search: by == RankBy::Query && tally.subjects.find("").is_some(),
             totals,
             names,
             is_compared: false,
@@ -171,6 +174,11 @@ impl Ranking {
         })?;
         self.is_compared = true;
         Ok(())
+    }
+
+    /// The number of experts or searches, shown or not.
+    pub(crate) fn subjects(&self) -> u64 {
+        self.ranked_in_all - u64::from(self.has_no_search)
     }
 
     /// The number of clicks of the first row.

@@ -66,6 +66,8 @@ pub(crate) struct FoundClicks {
     pub(crate) last: Timestamp,
     /// The number of leads.
     pub(crate) leads: u64,
+    /// The number of experts.
+    pub(crate) experts: u64,
     /// The leads with the most of these clicks, by canonical email.
     pub(crate) top_leads: Vec<ClicksOf>,
     /// The experts with the most of these clicks, by canonical username.
@@ -113,6 +115,7 @@ impl<'a> FoundCount<'a> {
             first: at,
             last: at,
             leads: 0,
+            experts: 0,
             top_leads: Vec::new(),
             top_experts: Vec::new(),
             count: 0,
@@ -135,6 +138,7 @@ impl<'a> FoundCount<'a> {
         };
         found.hashes.sort_unstable();
         found.leads = self.leads.groups.len();
+        found.experts = self.experts.groups.len();
         found.top_leads = self
             .leads
             .top(|id| Ok(read(id)?.map(|click| click.email)))?;

@@ -81,13 +81,27 @@ pub(crate) enum EmailFilter {
 }
 
 impl EmailFilter {
-    /// An address, or `@example.com` for a domain, in any spelling.
-    pub(crate) fn new(text: &str) -> Self {
+    /// An address, or `@example.com` for a domain, in any spelling. A `*` is not a wildcard, so a text with one would match
+    /// nobody.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseEmailFilterError> {
         let canonical = canonical_email(text);
-        match canonical.strip_prefix('@') {
-            Some(domain) => Self::Domain(domain.to_owned()),
-            None => Self::Address(canonical.into_owned()),
+        match canonical.rsplit_once('@') {
+            _ if canonical.contains('*') => {}
+            None | Some((_, "")) => {}
+            Some(("", domain)) => return Ok(Self::Domain(domain.to_owned())),
+            Some((local, _)) if local.starts_with('@') => {}
+            Some(_) => return Ok(Self::Address(canonical.into_owned())),
         }
+        // `*@example.com`, `@*.example.com` and `example.com`.
+        let domain = canonical.rsplit('*').next().unwrap_or_default();
+        let domain = domain.trim_start_matches(['@', '.']);
+        let is_domain = domain.contains('.') && !domain.contains(['@', ' ']);
+        Err(ParseEmailFilterError {
+            domain: is_domain.then(|| domain.to_owned()),
+        })
     }
 
     fn matches(&self, stored: &str) -> bool {
@@ -109,6 +123,20 @@ impl fmt::Display for EmailFilter {
     }
 }
 
+/// The text is neither an address nor a domain. The message is the end of a sentence about the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "is neither an email nor a domain; {}",
+    match domain {
+        Some(domain) => format!("for all leads of the domain, give @{domain}"),
+        None => "give a whole email, or a domain such as @example.com".to_owned(),
+    }
+)]
+pub(crate) struct ParseEmailFilterError {
+    /// The domain that was meant.
+    domain: Option<String>,
+}
+
 /// When the clicks happened: from `since` on and before `until`. Half-open, so that adjacent windows share no clicks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Window {
@@ -123,7 +151,7 @@ impl Selection {
     pub(crate) fn new(
         window: Window,
         experts: &[String],
-        email: Option<&str>,
+        email: Option<EmailFilter>,
         query: Option<&str>,
     ) -> Self {
         Self {
@@ -132,7 +160,7 @@ impl Selection {
                 .iter()
                 .map(|text| canonical_username(text).into_owned())
                 .collect(),
-            email: email.map(EmailFilter::new),
+            email,
             query: query.map(str::to_owned),
             ..Self::default()
         }
@@ -148,10 +176,8 @@ impl Selection {
 
     /// The option of a text that is empty in its canonical form.
     pub(crate) fn empty_condition(&self) -> Option<&'static str> {
-        let no_email = EmailFilter::Address(String::new());
         match self {
             Self { experts, .. } if experts.iter().any(String::is_empty) => Some("--expert"),
-            Self { email, .. } if *email == Some(no_email) => Some("--email"),
             Self {
                 query: Some(query), ..
             } if fold(query).is_empty() => Some("--query"),
@@ -215,5 +241,41 @@ impl Window {
     pub(crate) fn contains(self, instant: Timestamp) -> bool {
         self.since.is_none_or(|since| instant >= since)
             && self.until.is_none_or(|until| instant < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_filter_is_an_address_or_a_domain() {
+        for (text, filter) in [
+            (" Jane@Example.com", "jane@example.com"),
+            ("@EXAMPLE.com", "@example.com"),
+            ("@localhost", "@localhost"),
+            ("a@b@example.com", "a@b@example.com"),
+        ] {
+            let parsed = EmailFilter::parse(text).map(|filter| filter.to_string());
+            assert_eq!(parsed, Ok(filter.to_owned()), "{text}");
+        }
+        for (text, domain) in [
+            ("", None),
+            ("@", None),
+            ("@\u{200b}", None),
+            ("lead42", None),
+            ("lead42@", None),
+            ("*", None),
+            ("@a@b", None),
+            ("globex.example.com", Some("globex.example.com")),
+            ("*@Staff.example.com", Some("staff.example.com")),
+            ("jane*@example.com", Some("example.com")),
+            ("@*.example.com", Some("example.com")),
+            ("*.example.com", Some("example.com")),
+        ] {
+            let domain = domain.map(str::to_owned);
+            let parsed = EmailFilter::parse(text);
+            assert_eq!(parsed, Err(ParseEmailFilterError { domain }), "{text}");
+        }
     }
 }

@@ -241,6 +241,44 @@ fn invalid_flags_are_a_usage_error() {
 }
 
 #[test]
+fn a_wrong_separator_or_format_is_a_usage_error() {
+    let site = Site::new();
+    let usage = "\n\nFor more information, try '--help'.\n";
+    let only_csv = "leadclicks: --separator is only for --format csv\n".to_owned();
+    for (args, error) in [
+        (
+            &["report", "--by-email", "--separator", ";"][..],
+            only_csv.clone(),
+        ),
+        (
+            &["experts", "list", "--separator", "tab", "--format", "json"],
+            only_csv,
+        ),
+        (
+            &[
+                "report",
+                "--by-email",
+                "--separator",
+                "|",
+                "--format",
+                "csv",
+            ],
+            format!(
+                "error: invalid value '|' for '--separator <SEPARATOR>': a separator is ',', ';' or tab{usage}"
+            ),
+        ),
+        (
+            &["watch", "--format", "json"],
+            format!(
+                "error: invalid value 'json' for '--format <FORMAT>'\n  [possible values: text, ndjson]\n\n  tip: a similar value exists: 'ndjson'{usage}"
+            ),
+        ),
+    ] {
+        site.run(args).assert(2, "", &error);
+    }
+}
+
+#[test]
 fn a_path_cannot_control_the_terminal() {
     let odd = "odd\n\u{1b}[31m\u{202e}\u{7f}";
     let shown = r"odd\n\u{1b}[31m\u{202e}\u{7f}";

@@ -1235,6 +1235,38 @@ dry run: nothing was deleted
 }
 
 #[test]
+fn a_purge_says_how_many_experts_and_leads_it_does_not_list() {
+    let site = Site::new().with_schema(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 7)
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at)
+         SELECT 'bot' || i || '@spam.example', 'e' || min(i, 6), '', '2026-11-01 09:00:00.000000' FROM n;",
+    );
+    let purge = ["purge", "--email", "@spam.example", "--dry-run"];
+    let shown = site.stdout_of(&purge);
+    let begin = "7 clicks of 7 leads,\nfrom 2026-11-01 09:00:00 to 2026-11-01 09:00:00 UTC
+
+ Expert   Clicks
+─────────────────
+ e6            2
+ e1            1
+ e2            1
+ e3            1
+ e4            1
+ 1 more expert
+
+ Lead                Clicks
+────────────────────────────
+ bot1@spam.example        1
+ bot2@spam.example        1
+ bot3@spam.example        1
+ bot4@spam.example        1
+ bot5@spam.example        1
+ 2 more leads
+";
+    assert!(shown.contains(begin), "{shown}");
+}
+
+#[test]
 fn a_purge_without_a_filter_or_with_two_ends_is_wrong_usage() {
     let site = Site::new().with_schema(MADE_UP);
     for args in [

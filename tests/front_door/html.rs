@@ -233,7 +233,7 @@ fn rankings_and_days_have_a_page() {
                 "2 clicks",
                 "2 leads",
                 "2 experts",
-                "2 searches",
+                "1 search",
             ],
             &[
                 "Searches",
@@ -680,11 +680,13 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
     let [_, since, last_week, rest @ ..] = &*header else {
         panic!("{header:?}")
     };
-    assert!(since.starts_with("Since20") && last_week.starts_with("Last week by now0 clicks"));
+    assert!(
+        since.starts_with("Since20") && last_week.starts_with("At this point last week0 clicks")
+    );
     assert_eq!(
         rest,
         [
-            "30 days before1 click by 1 lead; now +100% clicks, +0% leads",
+            "30 days before1 click by 1 lead; now +100% clicks, as many leads",
             "Excludedqa@example.com",
             "Time zoneUTC",
             "Created",
@@ -702,10 +704,10 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
         [
             "Top experts of the last 30 days",
             "Expert|Clicks|Before|Leads|",
-            "John Doe (jdoe)|2|0|1|",
+            "John Doe (jdoe)|2|new|1|",
             "Top searches of the last 30 days",
             "Search|Clicks|Before|Leads|",
-            "Pricing|2|0|1|",
+            "Pricing|2|new|1|",
             "Newest leads and their first clicks",
             "First click|Lead|Expert|Search|Clicks|",
         ]
@@ -719,7 +721,7 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
     let mail = mail(&site, &[&args[..], &["--title", "Weekly"]].concat());
     for part in [
         "Weekly",
-        "30 days before: 1 click by 1 lead; now +100% clicks, +0% leads",
+        "30 days before: 1 click by 1 lead; now +100% clicks, as many leads",
         "<b>jane<wbr>",
         "Clicks per day",
     ] {
@@ -741,6 +743,15 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
         "",
         "leadclicks: --output: no format has the extension .xlsx; give --format, or name it .txt, .html or .json\n",
     );
+    let mail = ["report", "--by-expert", "--format", "html", "--mail"];
+    for (title, shown) in [
+        (&["--title", "Leads & more"][..], "Leads &amp; more"),
+        (&[], "Experts by clicks · leadclicks"),
+    ] {
+        let page = site.stdout_of(&[&mail[..], title].concat());
+        let page = page.replace("&#183;", "·");
+        assert_eq!(between(&page, "<title>", "</title>"), shown);
+    }
     for flag in [&["--mail"][..], &["--title", "x"]] {
         let error = format!("leadclicks: {} is only for --format html\n", flag[0]);
         site.run(&[&["summary"], flag].concat())

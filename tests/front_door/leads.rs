@@ -459,20 +459,12 @@ fn segments_that_mean_nothing_are_wrong_usage() {
             "--new needs the beginning of a period: add --since or --period",
         ),
         (
-            &["--returning", "monday"],
+            &["--returning", "999999w"],
             "--returning is a length of time such as 14d, 2w or 3mo",
         ),
         (
-            &["--exclude", "example.com"],
-            "--exclude 'example.com' is neither an email nor a domain such as @example.com",
-        ),
-        (
             &["--exclude", "a@example.com,"],
-            "--exclude '' is neither an email nor a domain such as @example.com",
-        ),
-        (
-            &["--exclude", "@"],
-            "--exclude '@' is neither an email nor a domain such as @example.com",
+            "--exclude '' is neither an email nor a domain; give a whole email, or a domain such as @example.com",
         ),
         (
             &["--not-expert", "\u{200b}"],
@@ -485,6 +477,23 @@ fn segments_that_mean_nothing_are_wrong_usage() {
     ] {
         let ran = site.run(&[&["report", "--leads"], args].concat());
         ran.assert(2, "", &format!("leadclicks: {error}\n"));
+    }
+    for (pause, error) in [
+        (
+            "14",
+            "--returning is a length of time such as 14d, 2w or 3mo",
+        ),
+        (
+            "monday",
+            "--returning is a length of time such as 14d, 2w or 3mo",
+        ),
+        ("3m", "m may mean minutes or months; write 3min or 3mo"),
+    ] {
+        let error = format!(
+            "error: invalid value '{pause}' for '--returning <PAUSE>': {error}\n\nFor more information, try '--help'.\n"
+        );
+        site.run(&["report", "--leads", "--returning", pause])
+            .assert(2, "", &error);
     }
     site.run(&["report", "--expert", "jdoe", "--expert", "ghost"])
         .assert(
@@ -525,4 +534,73 @@ fn segments_that_mean_nothing_are_wrong_usage() {
          leadclicks: --not-expert 'jdeo' has no clicks yet; similar: jdoe (Jane Doe)\n\
          leadclicks: --expert 'nobody' has no clicks yet; `leadclicks experts list` lists the known experts\n",
     );
+}
+
+#[test]
+fn a_table_on_one_expert_has_the_latest_search_and_emails_are_wrapped_last() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('hugonovak2', 'Hugo', 'Novak'), ('hugonovak5', 'Hugo', 'Novak');
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('lead160@globex.example.com', 'hugonovak2', 'machine learning', '2026-11-02 09:00:00.000000'),
+             ('amy@example.com', 'hugonovak5', 'tax', '2026-11-01 09:00:00.000000');",
+    );
+    let leads = |columns: &str, args: &[&str]| {
+        let mut command = site.command(&[&["report", "--leads"], args].concat());
+        command.env("COLUMNS", columns);
+        Ran::finish(command, b"").stdout
+    };
+    let on_one = &["--expert", "hugonovak2"];
+    assert_eq!(
+        leads("80", on_one),
+        " Lead                         Clicks   Latest click       Latest search
+───────────────────────────────────────────────────────────────────────────
+ lead160@globex.example.com        1   2026-11-02 09:00   machine learning
+
+1 lead, 1 click; times in UTC
+a window of 120 columns also shows: First click
+"
+    );
+    assert_eq!(
+        leads("120", on_one),
+        " Lead                         Clicks   First click        Latest click       Latest search
+──────────────────────────────────────────────────────────────────────────────────────────────
+ lead160@globex.example.com        1   2026-11-02 09:00   2026-11-02 09:00   machine learning
+
+1 lead, 1 click; times in UTC
+"
+    );
+    // The other formats have the same columns for any experts.
+    for format in ["csv", "ndjson"] {
+        let first = |args: &[&str]| {
+            let output = leads("80", args);
+            output.lines().next().unwrap().to_owned()
+        };
+        let one = first(&[&on_one[..], &["--format", format]].concat());
+        assert_eq!(one, first(&["--format", format]), "{format}");
+    }
+    assert_eq!(
+        leads("80", &[]),
+        " Lead                         Clicks   Experts   Latest click       Most
+                                                                    clicked
+────────────────────────────────────────────────────────────────────────────────
+ lead160@globex.example.com        1         1   2026-11-02 09:00   Hugo Novak
+                                                                    (hugonovak2
+                                                                    )
+ amy@example.com                   1         1   2026-11-01 09:00   Hugo Novak
+                                                                    (hugonovak5
+                                                                    )
+
+2 leads, 2 clicks; times in UTC
+a window of 120 columns also shows: First click and Latest search
+"
+    );
+    for columns in ["100", "120"] {
+        let table = leads(columns, &[]);
+        assert_eq!(
+            table.matches(" lead160@globex.example.com ").count(),
+            1,
+            "{table}"
+        );
+        assert_eq!(table.matches("(hugonovak2)").count(), 1, "{table}");
+    }
 }

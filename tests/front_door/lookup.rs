@@ -395,7 +395,7 @@ tax,1,1,0.3333,2026-11-01T09:00:00.000000Z
 }
 
 #[test]
-fn a_domain_without_clicks_or_without_a_name_is_said_so_without_naming_it() {
+fn a_domain_without_clicks_is_said_so_without_naming_it() {
     let site = site();
     site.run(&["report", "--email", "@nowhere.example", "--format", "json"])
         .assert(
@@ -406,12 +406,41 @@ fn a_domain_without_clicks_or_without_a_name_is_said_so_without_naming_it() {
                 site.db_path().display()
             ),
         );
-    for command in ["report", "watch"] {
-        site.run(&[command, "--email", " @ "]).assert(
-            2,
-            "",
-            "leadclicks: --email @ has no domain; give an email, or a domain such as @example.com\n",
-        );
+}
+
+#[test]
+fn what_is_neither_an_email_nor_a_domain_is_wrong_usage() {
+    let site = site();
+    let generic = "give a whole email, or a domain such as @example.com";
+    let meant = "for all leads of the domain, give @staff.example.com";
+    for (text, next) in [
+        ("@", generic),
+        ("lead42", generic),
+        ("lead42@", generic),
+        ("\u{200b}", generic),
+        ("*", generic),
+        ("*@staff.example.com", meant),
+        ("@*.staff.example.com", meant),
+        ("staff.example.com", meant),
+    ] {
+        let shown = text.replace('\u{200b}', r"\u{200b}");
+        let error = |name: &str| {
+            format!("leadclicks: {name} '{shown}' is neither an email nor a domain; {next}\n")
+        };
+        for args in [
+            &["report", "--email", text][..],
+            &["watch", "--email", text],
+            &["purge", "--email", text, "--yes"],
+        ] {
+            site.run(args).assert(2, "", &error("--email"));
+        }
+        for args in [&["report", "--leads"][..], &["summary"], &["watch"]] {
+            let ran = site.run(&[args, &["--exclude", text]].concat());
+            ran.assert(2, "", &error("--exclude"));
+            let mut command = site.command(args);
+            command.env("LEADCLICKS_EXCLUDE", text);
+            Ran::finish(command, b"").assert(2, "", &error("LEADCLICKS_EXCLUDE"));
+        }
     }
 }
 

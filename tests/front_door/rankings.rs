@@ -110,7 +110,7 @@ fn searches_that_differ_in_case_and_white_space_count_as_one_and_are_shown_as_la
  (no search)           2   33.3%       2   2026-11-02 10:00   ███▍
  @SUM                  1   16.7%       1   2026-11-02 10:00   █▊
 
-3 searches, 3 leads, 6 clicks; times in UTC
+2 searches, 3 leads, 6 clicks; times in UTC
 ",
         "",
     );
@@ -497,8 +497,8 @@ fn a_report_is_compared_with_the_period_before_in_every_format() {
         " Expert     Clicks      Before   Share   Leads   Latest click
 ──────────────────────────────────────────────────────────────────
  Jane Doe        2   1 (+100%)   40.0%       2   2026-11-01 23:59
- ghost           2           0   40.0%       2   2026-11-01 09:00
- blank           1           0   20.0%       1   2026-11-01 10:00
+ ghost           2         new   40.0%       2   2026-11-01 09:00
+ blank           1         new   20.0%       1   2026-11-01 10:00
 
 3 experts, 3 leads, 5 clicks; times in UTC
 period: Sun 2026-11-01
@@ -821,7 +821,7 @@ fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
     assert_eq!(
         on_wednesday(&site, "leadclicks summary"),
         "11 clicks by 4 leads on 3 experts since 2020-01-01
-This week 3 clicks by 2 leads; by now last week 2 by 1 (+50%)
+This week: 3 clicks by 2 leads; at this point last week: 2 by 1 (+50%)
 
 Last 30 days, maximum 2 clicks on 2026-11-18
                                              ██            ██
@@ -829,7 +829,7 @@ Last 30 days, maximum 2 clicks on 2026-11-18
  ██                                    ████  ██        ██  ██
  2026-10-20                                        2026-11-18
 
-Top experts                              Top searches
+Top experts of the last 30 days          Top searches of the last 30 days
  zoe                         5 ████████   x                           5 ████████
  jdoe                        3 ████▉      y                           3 ████▉
 
@@ -859,7 +859,7 @@ fn a_summary_fits_80_columns_with_any_data() {
     }
     assert!(
         screen.contains(
-            "\nThis week 125000 clicks by 125000 leads; by now last week 125001 by 125001 (+0%)\n"
+            "\nThis week: 125000 clicks by 125000 leads; at this point last week: 125001 (+0%)\n"
         ),
         "{screen}"
     );

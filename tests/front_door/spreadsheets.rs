@@ -88,6 +88,52 @@ fn for_excel_a_csv_has_a_byte_order_mark_and_local_times_to_the_second() {
 }
 
 #[test]
+fn a_csv_with_any_separator_is_imported_again() {
+    let site = Site::new().with_schema(
+        "INSERT INTO experts VALUES ('zoe', 'Zoë', 'Tan; \"T\"');
+         INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'zoe', 'a,b;c' || char(9) || 'd;=1+1', '2026-11-01 23:30:00.123456');",
+    );
+    let csv = ["report", "--by-email", "--format", "csv", "--separator"];
+    let experts = ["experts", "list", "--format", "csv", "--separator"];
+    for (separator, clicks, names) in [
+        (
+            ",",
+            "email,expert_username,expert_name,search_query,created_at\n\
+             amy@example.com,zoe,\"Zoë Tan; \"\"T\"\"\",\"a,b;c\td;'=1+1\",2026-11-01T23:30:00.123456Z\n",
+            "username,first_name,last_name\nzoe,Zoë,\"Tan; \"\"T\"\"\"\n",
+        ),
+        (
+            ";",
+            "email;expert_username;expert_name;search_query;created_at\n\
+             amy@example.com;zoe;\"Zoë Tan; \"\"T\"\"\";\"a,b;c\td;'=1+1\";2026-11-01T23:30:00.123456Z\n",
+            "username;first_name;last_name\nzoe;Zoë;\"Tan; \"\"T\"\"\"\n",
+        ),
+        (
+            "tab",
+            "email\texpert_username\texpert_name\tsearch_query\tcreated_at\n\
+             amy@example.com\tzoe\t\"Zoë Tan; \"\"T\"\"\"\t\"a,b;c\td;'=1+1\"\t2026-11-01T23:30:00.123456Z\n",
+            "username\tfirst_name\tlast_name\nzoe\tZoë\t\"Tan; \"\"T\"\"\"\n",
+        ),
+    ] {
+        assert_eq!(site.stdout_of(&[&csv[..], &[separator]].concat()), clicks);
+        site.run_with_input(&["import", "-"], clicks.as_bytes())
+            .assert(0, "0 new, 1 already stored\n", "");
+        assert_eq!(
+            site.stdout_of(&[&experts[..], &[separator]].concat()),
+            names
+        );
+        site.run_with_input(&["experts", "import", "-"], names.as_bytes())
+            .assert(0, "0 new, 0 changed, 1 unchanged, 0 skipped\n", "");
+    }
+    let excel = site.stdout_of(&["experts", "list", "--for", "excel", "--separator", ";"]);
+    assert_eq!(
+        excel,
+        "\u{feff}username;first_name;last_name\nzoe;Zoë;\"Tan; \"\"T\"\"\"\n"
+    );
+}
+
+#[test]
 fn the_extension_of_the_output_is_the_format_unless_one_is_given() {
     let site = Site::new().with_schema(
         "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES

@@ -9,7 +9,7 @@ use crate::{
     cli::{
         empty_variable,
         failure::Failure,
-        period::{Period, resolve_window},
+        period::{ParsePeriodError, Period, resolve_window},
         print_error,
         progress::{READING_CLICKS, timed},
         zone::{parse_time_zone, unknown_zone},
@@ -98,26 +98,24 @@ impl FilterArgs {
     /// The selected clicks of `window`.
     ///
     /// # Errors
-    /// When a text has no visible character, or `--email` is a domain without a name.
+    /// When a text has no visible character, or `--email` is neither an address nor a domain.
     pub(super) fn selection(&self, window: Window) -> Result<Selection, Failure> {
-        let selection = Selection::new(
-            window,
-            &self.expert,
-            self.email.as_deref(),
-            self.query.as_deref(),
-        );
+        let email = self.email.as_deref();
+        let email = email.map(|text| parse_email("--email", text)).transpose()?;
+        let selection = Selection::new(window, &self.expert, email, self.query.as_deref());
         // Everything would meet an empty condition.
         if let Some(flag) = selection.empty_condition() {
             return Err(Failure::Usage(format!(
                 "{flag} has no visible character; give it a text"
             )));
         }
-        if selection.email == Some(EmailFilter::Domain(String::new())) {
-            let error = "--email @ has no domain; give an email, or a domain such as @example.com";
-            return Err(Failure::Usage(error.to_owned()));
-        }
         Ok(selection)
     }
+}
+
+/// Parses what was given to `name`, an option or a variable.
+fn parse_email(name: &str, text: &str) -> Result<EmailFilter, Failure> {
+    EmailFilter::parse(text).map_err(|error| Failure::Usage(format!("{name} '{text}' {error}")))
 }
 
 /// How many experts are listed if several match.
@@ -214,8 +212,18 @@ pub(super) struct SegmentArgs {
     /// Only leads who came back after a pause of 14d, 2w, 3mo
     ///
     /// Who came back in the period after a pause of at least this long.
-    #[arg(long, value_name = "PAUSE")]
+    #[arg(long, value_name = "PAUSE", value_parser = parse_pause)]
     returning: Option<Period>,
+}
+
+const NO_PAUSE: &str = "--returning is a length of time such as 14d, 2w or 3mo";
+
+fn parse_pause(text: &str) -> Result<Period, String> {
+    match text.parse() {
+        Ok(pause @ (Period::LastDays(_) | Period::LastHours(_))) => Ok(pause),
+        Err(error @ ParsePeriodError::MinutesOrMonths(_)) => Err(error.to_string()),
+        _ => Err(NO_PAUSE.to_owned()),
+    }
 }
 
 impl SegmentArgs {
@@ -241,9 +249,10 @@ impl SegmentArgs {
             print_error("leadclicks", &sentence);
         }
         let history = match self.returning {
-            Some(pause) => History::Returning(pause.length(now).ok_or_else(|| {
-                Failure::Usage("--returning is a length of time such as 14d, 2w or 3mo".to_owned())
-            })?),
+            Some(pause) => {
+                let length = pause.length(now);
+                History::Returning(length.ok_or_else(|| Failure::Usage(NO_PAUSE.to_owned()))?)
+            }
             None if self.new => History::New,
             None => History::Any,
         };
@@ -272,23 +281,17 @@ impl ExcludeArgs {
     /// # Errors
     /// When one is neither an email nor a domain.
     pub(super) fn emails(&self) -> Result<Vec<EmailFilter>, Failure> {
-        if env::var_os(EXCLUDE_VARIABLE).is_some_and(|value| value.is_empty())
-            && self.exclude.iter().all(String::is_empty)
-        {
+        let variable = env::var(EXCLUDE_VARIABLE).ok();
+        let name = match variable {
+            Some(value) if value.split(',').eq(&self.exclude) => EXCLUDE_VARIABLE,
+            _ => "--exclude",
+        };
+        if name == EXCLUDE_VARIABLE && self.exclude.iter().all(String::is_empty) {
             return Err(Failure::Usage(empty_variable(EXCLUDE_VARIABLE)));
         }
         let mut emails: Vec<EmailFilter> = Vec::new();
         for text in &self.exclude {
-            let email = EmailFilter::new(text);
-            let is_email = match &email {
-                EmailFilter::Address(address) => address.contains('@'),
-                EmailFilter::Domain(domain) => !domain.is_empty(),
-            };
-            if !is_email {
-                return Err(Failure::Usage(format!(
-                    "--exclude '{text}' is neither an email nor a domain such as @example.com"
-                )));
-            }
+            let email = parse_email(name, text)?;
             if !emails.contains(&email) {
                 emails.push(email);
             }

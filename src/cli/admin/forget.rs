@@ -35,6 +35,9 @@ const LINE_BYTES_MAX: u64 = 16 * 1024;
 ///
 /// If an answer was lost, a page may send a click again for up to a day. The running daemon then recognizes it and does
 /// not store it again; a daemon that was restarted after this command does. To be sure, run this again a day later.
+///
+/// If the person asks first what is stored: report --email EMAIL --format json has the clicks, and --dry-run of this command names
+/// the tables.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -71,7 +71,8 @@ pub(super) struct OutputArgs {
     pub(super) output: Option<PathBuf>,
     /// For excel: a CSV that spreadsheets read
     ///
-    /// With local times. It begins with a byte order mark, by which they recognise UTF-8. The only program is excel.
+    /// With local times. It begins with a byte order mark, by which they recognise UTF-8. The only program is excel. Excel in
+    /// German, and wherever a comma is the decimal sign, also needs --separator ';'.
     #[arg(
         long = "for",
         value_name = "PROGRAM",
@@ -84,17 +85,32 @@ pub(super) struct OutputArgs {
     /// By default, a CSV has a ' before whatever a spreadsheet would run as a formula.
     #[arg(long, hide_short_help = true)]
     raw_csv: bool,
+    /// With --format csv: what separates cells: , or ; or tab
+    ///
+    /// By default a comma. `import` and `experts import` recognise all three.
+    #[arg(long, value_name = "SEPARATOR", value_parser = parse_separator)]
+    separator: Option<u8>,
+}
+
+/// Not possible values of clap, because zsh would run the ; of completions.
+fn parse_separator(text: &str) -> Result<u8, &'static str> {
+    match text {
+        "," => Ok(b','),
+        ";" => Ok(b';'),
+        "tab" | "\t" => Ok(b'\t'),
+        _ => Err("a separator is ',', ';' or tab"),
+    }
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PageArgs {
     /// With --format html: the title, instead of that of the report
-    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// With --format html: for the body of a mail
     ///
     /// Without script and style sheet, and at most 100 KB.
-    #[arg(long, hide_short_help = true)]
+    #[arg(long)]
     mail: bool,
 }
 
@@ -140,6 +156,7 @@ impl OutputArgs {
         for (flag, is_given) in [
             ("--raw-csv", self.raw_csv),
             ("--for excel", self.audience.is_some()),
+            ("--separator", self.separator.is_some()),
         ] {
             if is_given && format != Format::Csv {
                 return Err(Failure::Usage(format!("{flag} is only for --format csv")));
@@ -187,7 +204,11 @@ impl OutputArgs {
             Some(Audience::Excel) => Reader::Excel(zone.clone()),
             None => Reader::Program,
         };
-        Csv { cells, reader }
+        Csv {
+            cells,
+            reader,
+            separator: self.separator.unwrap_or(b','),
+        }
     }
 
     /// A table in a file has no colours.

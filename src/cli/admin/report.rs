@@ -52,8 +52,11 @@ const REPORTS: &str = "Reports";
 const FILTERS: &str = "Filters";
 const OUTPUT: &str = "Output";
 /// The options that only `--help` shows, so that `-h` fits on a screen.
-const RARE: [&str; 8] = [
+const RARE: [&str; 11] = [
     "audience",
+    "separator",
+    "title",
+    "mail",
     "until",
     "not_expert",
     "new",

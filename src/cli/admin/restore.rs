@@ -125,9 +125,9 @@ fn written(restore: &Restore) -> String {
 
 fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
     let db = shell_path(restore.target());
-    let is_readable = restore
+    let had_clicks = restore
         .current_content()
-        .is_some_and(|content| content.is_ok());
+        .is_some_and(|content| content.is_ok_and(|content| content.clicks > 0));
     let written = written(&restore);
     let newest = restore.backup_content()?.newest;
     let now = Timestamp::new(now.timestamp());
@@ -143,7 +143,7 @@ fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
     output::say_done(
         "\nnow:\n- start leadclicksd, for instance by systemctl start leadclicksd.service",
     );
-    if let (Some(old), true) = (kept.first(), is_readable) {
+    if let (Some(old), true) = (kept.first(), had_clicks) {
         let old = shell_path(old);
         output::say_done(&format!(
             "- import the clicks that are not in the backup: leadclicks import {old} --db {db}"

@@ -18,7 +18,7 @@ use crate::{
     cli::{
         failure::Failure,
         output,
-        period::{Period, resolve_since},
+        period::{Period, resolve, resolve_since},
         print_error,
     },
     expert::ExpertNames,
@@ -46,9 +46,12 @@ Examples:
   leadclicks watch --expert jdoe
   leadclicks watch --format ndjson >> clicks.ndjson
   leadclicks watch --format ndjson --after 2026-11-01T09:30:00.123456Z >> clicks.ndjson
+  leadclicks watch --format ndjson | jq .email
 
-Without --since or --after, only new clicks are printed. Times are local in text, and UTC in
-ndjson. On a terminal, lines are cut at its edge.")]
+Without --since or --after, only new clicks are printed. --since is for people: it goes by when a
+click happened. --after is for programs that continue where they ended: no click is missed that was
+stored later, and one may repeat only if another happened in the same microsecond. Times are local
+in text, and UTC in ndjson. On a terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,
@@ -57,9 +60,14 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "PERIOD", allow_hyphen_values = true)]
     since: Option<Period>,
     /// Print the clicks that were stored after the click of this time, which is the created_at of the last line of an earlier
-    /// watch in ndjson: 2026-11-01T09:30:00.123456Z
-    #[arg(long, value_name = "TIME", value_parser = parse_after, conflicts_with = "since")]
-    after: Option<Timestamp>,
+    /// watch in ndjson: 2026-11-01T09:30:00.123456Z; or a time in the forms of --since
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        conflicts_with = "since"
+    )]
+    after: Option<Period>,
     #[command(flatten)]
     exclude: ExcludeArgs,
     #[command(flatten)]
@@ -75,11 +83,6 @@ enum Format {
     Text,
     /// One JSON object per line
     Ndjson,
-}
-
-fn parse_after(text: &str) -> Result<Timestamp, &'static str> {
-    Timestamp::parse_rfc3339(text)
-        .ok_or("give the created_at of a click, as in 2026-11-01T09:30:00.123456Z")
 }
 
 pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), Failure> {
@@ -98,7 +101,8 @@ pub(super) fn run(db: &DbLocation, args: &WatchArgs, now: &Zoned) -> Result<(), 
         print_error("leadclicks", &note);
     }
     let started = Timestamp::new(now.timestamp());
-    let (mut feed, mut resume) = match args.after {
+    let after = resolve("--after", args.after, |after| after.begin(now))?;
+    let (mut feed, mut resume) = match after {
         Some(after) => Resume::start(db, selection, after, started)?,
         None => (Feed::start(db, selection, started)?, None),
     };

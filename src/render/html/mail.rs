@@ -65,7 +65,11 @@ impl<'z> Mail<'z> {
 <head>
 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">
 <meta charset=\"utf-8\">
-<title>leadclicks</title>
+",
+        );
+        mail.push(&format!("<title>{}</title>", heading.page_title));
+        mail.push(
+            "
 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
 <meta name=\"color-scheme\" content=\"light dark\">
 </head>

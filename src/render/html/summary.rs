@@ -120,7 +120,7 @@ fn heading(
         counted(before.leads, "lead"),
         change.unwrap_or_default()
     );
-    facts.push(("Last week by now", last_week));
+    facts.push(("At this point last week", last_week));
     if let Some(comparison) = asked.comparison {
         facts.push(("30 days before", totals_before(comparison)));
     }

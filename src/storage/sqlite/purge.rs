@@ -177,6 +177,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::storage::EmailFilter;
 
     fn ids(db: &SqliteDb) -> String {
         let ids = "SELECT coalesce(group_concat(id, ' '), '') FROM lead_clicks";
@@ -207,7 +208,10 @@ mod tests {
         for id in [1, 3, 5, 7, 9, 11, 13, 15] {
             store(&db, id, "bot@spam.example");
         }
-        let selection = Selection::new(Window::default(), &[], Some("@spam.example"), None);
+        let selection = Selection {
+            email: EmailFilter::parse("@spam.example").ok(),
+            ..Selection::default()
+        };
         let found = find(&db, &selection).unwrap().unwrap();
         assert_eq!(found.count, 8);
         let mut is_first = true;
