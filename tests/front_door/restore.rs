@@ -112,10 +112,10 @@ fn done(site: &Site) -> String {
         _ => "- delete what was kept when you no longer need it\n",
     };
     format!(
-        "\nrestored from backup.db: 16.38 kB\n{names}\nnow:\n\
+        "\nrestored from backup.db: 16.38 kB\n{names}\nnext:\n\
          - start leadclicksd, for instance by systemctl start leadclicksd.service\n{import}\
-         - forget again whoever was forgotten since the backup was made: its newest click is of 2026-11-01T09:00:00.000000Z, \
-         and its file, perhaps a copy, was written {WRITTEN}\n{delete}"
+         - forget everyone again who was forgotten after the backup was made (the file was written {WRITTEN}; \
+         its newest click is of 2026-11-01T09:00:00.000000Z)\n{delete}"
     )
 }
 

@@ -141,7 +141,7 @@ fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
         output::say_done(&format!("kept: {}", visible_path(old)));
     }
     output::say_done(
-        "\nnow:\n- start leadclicksd, for instance by systemctl start leadclicksd.service",
+        "\nnext:\n- start leadclicksd, for instance by systemctl start leadclicksd.service",
     );
     if let (Some(old), true) = (kept.first(), had_clicks) {
         let old = shell_path(old);
@@ -149,9 +149,9 @@ fn replace(restore: Restore, file: &Path, now: &Zoned) -> Result<(), Failure> {
             "- import the clicks that are not in the backup: leadclicks import {old} --db {db}"
         ));
     }
-    let newest = newest.map(|newest| format!("its newest click is of {}, and ", newest.rfc3339()));
+    let newest = newest.map(|newest| format!("; its newest click is of {}", newest.rfc3339()));
     output::say_done(&format!(
-        "- forget again whoever was forgotten since the backup was made: {}its file, perhaps a copy, was written {written}",
+        "- forget everyone again who was forgotten after the backup was made (the file was written {written}{})",
         newest.unwrap_or_default()
     ));
     if !kept.is_empty() {
