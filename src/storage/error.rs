@@ -190,10 +190,24 @@ pub(crate) enum Cause {
          user with ALTER ROLE"
     )]
     NotDurable { setting: &'static str },
-    /// `lead_clicks.click_id` has no unique index.
+    /// The server would not say that a commit has not waited for its standby.
     #[cfg(feature = "postgres")]
     #[error(
-        "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with \
+        "client_min_messages hides warnings, so a click could be answered 202 that no standby has; set it to warning, or for the \
+         user with ALTER ROLE"
+    )]
+    WarningsHidden,
+    /// A crash of the server would empty `lead_clicks`.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks or a partition of it is unlogged, temporary or foreign, so a click that was answered 202 could be lost; run \
+         ALTER TABLE … SET LOGGED"
+    )]
+    NotLogged,
+    /// `lead_clicks.click_id` has no unique index that is checked at once.
+    #[cfg(feature = "postgres")]
+    #[error(
+        "lead_clicks.click_id has no unique index that is checked at once, so a click could be stored twice; create it with \
          `CREATE UNIQUE INDEX ON lead_clicks (click_id)`"
     )]
     NoUniqueId,

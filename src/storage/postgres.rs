@@ -21,7 +21,6 @@ mod tls;
 
 use std::{cell::Cell, future::poll_fn, ops::ControlFlow, task::Poll};
 
-use futures_util::future::maybe_done;
 use tokio::{
     runtime::{self, Runtime},
     task::yield_now,
@@ -40,6 +39,9 @@ use schema::{ClicksTable, TimeType};
 /// How many rows are fetched at a time. At some 100 bytes a row they take little memory, and the time of a round trip is
 /// small against that of the rows.
 const FETCHED_ROWS: u32 = 4_000;
+
+/// How many are fetched first.
+const FIRST_ROWS: u32 = 128;
 
 /// How often a deletion is tried if another program changes the same rows at the same moment.
 const DELETE_TRIES: u32 = 5;
@@ -252,8 +254,22 @@ impl PostgresDb {
             &format!("DECLARE {cursor} NO SCROLL CURSOR FOR {sql}"),
             parameters,
         )?;
-        let fetch = format!("FETCH {fetched_rows} FROM {cursor}");
         let close = || self.batch(&format!("CLOSE {cursor}"));
+        let mut each = |rows: &[Row]| {
+            for fetched in rows {
+                if row(fetched)?.is_break() {
+                    return Ok::<_, Cause>(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        // Who stops early mostly needs no more than these.
+        let first_rows = fetched_rows.min(FIRST_ROWS);
+        let rows = self.query(&format!("FETCH {first_rows} FROM {cursor}"), &[])?;
+        if each(&rows)?.is_break() || rows.len() < first_rows as usize {
+            return close();
+        }
+        let fetch = format!("FETCH {fetched_rows} FROM {cursor}");
         let mut next = self.ask(&fetch);
         loop {
             let rows = self.runtime.block_on(next)?;
@@ -262,11 +278,9 @@ impl PostgresDb {
             }
             // The server works on the next rows while these are processed.
             next = self.ask(&fetch);
-            for fetched in &rows {
-                if row(fetched)?.is_break() {
-                    drop(next);
-                    return close();
-                }
+            if each(&rows)?.is_break() {
+                self.runtime.block_on(next)?;
+                return close();
             }
         }
     }
@@ -277,16 +291,18 @@ impl PostgresDb {
         &'a self,
         sql: &'a str,
     ) -> impl Future<Output = Result<Vec<Row>, tokio_postgres::Error>> {
-        let mut rows = Box::pin(maybe_done(self.client.query_typed(sql, &[])));
-        self.runtime.block_on(async {
-            let _ = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
+        let mut rows = Box::pin(self.client.query_typed(sql, &[]));
+        let sent = self.runtime.block_on(async {
+            let sent = poll_fn(|context| Poll::Ready(rows.as_mut().poll(context))).await;
             // To the task of the connection, which writes.
             yield_now().await;
+            sent
         });
         async move {
-            rows.as_mut().await;
-            let rows = rows.as_mut().take_output();
-            rows.unwrap_or_else(|| Ok(Vec::new()))
+            match sent {
+                Poll::Ready(rows) => rows,
+                Poll::Pending => rows.await,
+            }
         }
     }
 }

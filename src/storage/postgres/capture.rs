@@ -28,7 +28,7 @@ use super::{
     ServerUrl,
     connect::Session,
     rejection::{ID_CONSTRAINTS, IGNORED, SEQUENCE_BEHIND, Scope, reason},
-    schema::{ClicksTable, IdType, check_takes_clicks},
+    schema::{ClicksTable, IS_NOT_LOGGED, IdType, WARNINGS_ARE_HIDDEN, check_takes_clicks},
 };
 use crate::{
     click::Click,
@@ -123,18 +123,23 @@ impl CaptureSession {
     }
 }
 
-/// Checks that the server answers a commit only when it is on its disk.
+/// Checks that a commit is on the server's disk when it answers, that its warnings arrive, and that a crash does not empty the
+/// table.
 async fn check_durability(client: &Client) -> Result<(), Cause> {
-    let settings = client
-        .query_typed_one(
-            "SELECT current_setting('fsync'), current_setting('synchronous_commit')",
-            &[],
-        )
-        .await?;
+    let sql = format!(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), {WARNINGS_ARE_HIDDEN}, {IS_NOT_LOGGED}"
+    );
+    let row = client.query_typed_one(&sql, &[]).await?;
     for (number, setting) in ["fsync", "synchronous_commit"].into_iter().enumerate() {
-        if settings.try_get::<_, &str>(number)? == "off" {
+        if row.try_get::<_, &str>(number)? == "off" {
             return Err(Cause::NotDurable { setting });
         }
+    }
+    if row.try_get(2)? {
+        return Err(Cause::WarningsHidden);
+    }
+    if row.try_get(3)? {
+        return Err(Cause::NotLogged);
     }
     Ok(())
 }
@@ -207,7 +212,7 @@ struct WriterTask<Now> {
     connecting: Option<JoinHandle<Result<CaptureSession, Cause>>>,
     /// The number of the host that is tried first for the next connection.
     next_host: usize,
-    /// Whether the database refused the last clicks as a whole.
+    /// Whether the last statement with clicks failed as a whole, so that only one with a row shows whether the next would.
     is_refused: bool,
     now: Now,
     pace: Arc<Pace>,
@@ -316,13 +321,14 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             OUTAGE_WAIT
         };
         let mut deadline = Instant::now() + wait;
+        // However slow connecting is, a statement gets its own time.
+        let last_deadline = deadline + OUTAGE_WAIT;
         let mut pause = PAUSE_MIN;
         let mut failure = Failure::Lost("no connection".to_owned());
         loop {
             if self.session.is_none() {
                 match time::timeout_at(deadline, self.connect()).await {
-                    // However slow connecting was, the statement gets its own time.
-                    Ok(Ok(())) => deadline = Instant::now() + OUTAGE_WAIT,
+                    Ok(Ok(())) => deadline = last_deadline.min(Instant::now() + OUTAGE_WAIT),
                     Ok(Err(reason)) => {
                         failure = Failure::Lost(reason);
                         self.note_failure(&failure);
@@ -331,7 +337,9 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                 }
             }
             if self.session.is_some() {
-                failure = match time::timeout_at(deadline, self.insert(clicks, ids)).await {
+                let inserted = time::timeout_at(deadline, self.insert(clicks, ids)).await;
+                self.is_refused |= !matches!(inserted, Ok(Ok(_) | Err(Failure::Row(_))));
+                failure = match inserted {
                     Ok(Ok(ignored)) => return Ok(ignored),
                     Ok(Err(failure @ (Failure::Retry(_) | Failure::Lost(_)))) => failure,
                     Ok(Err(failure)) => return Err(failure),
@@ -339,6 +347,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
                         // Another host may be the primary by now: this one may still wait for a standby that has left it.
                         if let Some(session) = self.session.take() {
                             self.next_host = session.host + 1;
+                            self.url.cancel_in_background(&session.client, session.host);
                         }
                         return Err(Failure::Lost("no answer".to_owned()));
                     }
@@ -426,7 +435,6 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             tracing::error!(reason, "clicks can't be stored, {consequence}");
         }
         if matches!(failure, Failure::Lasting(_)) {
-            self.is_refused = true;
             // The table may have been changed.
             self.session = None;
         }
@@ -471,7 +479,12 @@ impl CaptureSession {
         };
         // A click that another attempt has stored may not be on the standbys yet, and somebody may have cancelled the wait.
         if inserted < clicks.len() as u64 || self.has_warned.load(Ordering::Relaxed) {
-            self.commit_nothing().await?;
+            let confirmed = self.commit_nothing().await;
+            confirmed.map_err(|failure| match self.table.click_id {
+                Some(_) => failure,
+                // They are stored, and another attempt would store them again.
+                None => Failure::Lost("the commit was not confirmed".to_owned()),
+            })?;
         }
         Ok(ignored)
     }
@@ -570,7 +583,7 @@ impl CaptureSession {
         }
         match check_durability(&self.client).await {
             Ok(()) => self.durable_at = Instant::now(),
-            Err(cause @ Cause::NotDurable { .. }) => {
+            Err(cause @ (Cause::NotDurable { .. } | Cause::WarningsHidden | Cause::NotLogged)) => {
                 return Err(Failure::Lasting(cause.to_string()));
             }
             // The statement that follows shows what it is.

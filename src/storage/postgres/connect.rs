@@ -38,6 +38,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same if there are other hosts: the second one should be reached while clicks wait.
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the server may take to be asked to end a statement.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Where Debian's and most other servers have their Unix socket.
 const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 
@@ -323,6 +326,24 @@ impl ServerUrl {
         let tls = tls::connector(mode, &self.roots)?;
         let (client, connection) = config.connect(tls).await.map_err(|error| why(&error))?;
         Ok((client, Box::pin(run(connection, Arc::clone(has_warned)))))
+    }
+
+    /// Asks the host with this number to end the statement that a client waits for. If only the connection were closed, the
+    /// server's process would wait on, for a lock or a standby, and each attempt to store clicks would add one.
+    pub(super) fn cancel_in_background(&self, client: &Client, host: usize) {
+        let token = client.cancel_token();
+        let mode = self.tls_mode_of(&self.hosts[host]);
+        let tls = match mode {
+            TlsMode::Disable => None,
+            _ => tls::connector(mode, &self.roots).ok(),
+        };
+        tokio::spawn(time::timeout(CANCEL_TIMEOUT, async move {
+            // What fails is the connection, which the next attempt shows.
+            let _ = match tls {
+                None => token.cancel_query(NoTls).await,
+                Some(tls) => token.cancel_query(tls).await,
+            };
+        }));
     }
 
     /// For one of the hosts, without password and encryption.

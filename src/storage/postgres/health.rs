@@ -9,7 +9,7 @@ use super::{
     connect::Session,
     erase,
     rejection::SEQUENCE_BEHIND,
-    schema::{ClicksTable, IdType, check_takes_clicks},
+    schema::{ClicksTable, IS_NOT_LOGGED, IdType, WARNINGS_ARE_HIDDEN, check_takes_clicks},
     select::{WireTime, read_click, read_without_time, select},
 };
 use crate::{
@@ -238,6 +238,16 @@ fn durability(db: &PostgresDb) -> Result<Finding, Cause> {
         if setting(db, name)? == "off" {
             return Err(Cause::NotDurable { setting: name });
         }
+    }
+    let row = db.query_one(
+        &format!("SELECT {WARNINGS_ARE_HIDDEN}, {IS_NOT_LOGGED}"),
+        &[],
+    )?;
+    if row.try_get(0)? {
+        return Err(Cause::WarningsHidden);
+    }
+    if row.try_get(1)? {
+        return Err(Cause::NotLogged);
     }
     if setting(db, "full_page_writes")? == "off" {
         return Ok(Finding::warning(

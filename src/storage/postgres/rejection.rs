@@ -36,7 +36,11 @@ impl Scope {
     /// [PostgreSQL's error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html). A trigger may invent others.
     pub(super) fn of(code: &SqlState) -> Self {
         match code.code().get(..2) {
-            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Self::Connection,
+            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                || *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN =>
+            {
+                Self::Connection
+            }
             _ if *code == SqlState::QUERY_CANCELED => Self::Moment,
             Some("08" | "57") => Self::Connection,
             Some("40" | "55") => Self::Moment,

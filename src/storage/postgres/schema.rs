@@ -148,6 +148,16 @@ impl ClicksTable {
     }
 }
 
+/// Whether a crash empties the table or a partition of it, which no standby has, or a partition is on another server, which this one
+/// does not answer for.
+pub(super) const IS_NOT_LOGGED: &str = "EXISTS (SELECT 1 FROM pg_class
+    WHERE oid IN (SELECT to_regclass('lead_clicks')::oid UNION SELECT relid FROM pg_partition_tree(to_regclass('lead_clicks')))
+      AND (relpersistence <> 'p' OR relkind = 'f'))";
+
+/// Whether the warning is not sent that a commit has not waited for its standby.
+pub(super) const WARNINGS_ARE_HIDDEN: &str =
+    "current_setting('client_min_messages') IN ('error', 'fatal', 'panic')";
+
 /// Checks that clicks can be stored: the table may be a view, or require more columns, and the user may lack a right. An
 /// error at the start is better than 503 for every click.
 pub(super) async fn check_takes_clicks(client: &Client, clicks: ClicksTable) -> Result<(), Cause> {
@@ -213,7 +223,22 @@ pub(super) async fn check_takes_clicks(client: &Client, clicks: ClicksTable) -> 
     ];
     let count = if clicks.click_id.is_some() { 5 } else { 4 };
     let parameters: &Parameters<'_> = &parameters[..count];
-    // Planning it checks types, rights and the unique index.
+    if clicks.click_id.is_some() {
+        // Planning takes one that is checked at the end of the transaction, but inserting does not.
+        let unique = client
+            .query_typed_opt(
+                "SELECT 1 FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+                 WHERE indrelid = to_regclass('lead_clicks') AND attname = 'click_id' AND indnkeyatts = 1
+                   AND indisunique AND indimmediate AND indpred IS NULL
+                 LIMIT 1",
+                &[],
+            )
+            .await?;
+        if unique.is_none() {
+            return Err(Cause::NoUniqueId);
+        }
+    }
+    // Planning it checks types and rights.
     client
         .query_typed(&format!("EXPLAIN {}", clicks.insert()), parameters)
         .await?;

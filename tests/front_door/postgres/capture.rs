@@ -1,7 +1,7 @@
 //! Clicks on their way into a server.
 
 use std::{
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -11,19 +11,7 @@ use crate::support::{Daemon, FAILING, Ran, WORKING, assert_unavailable, post_req
 
 /// Posts these clicks at the same time, while the table is locked, so that they become one batch or two. Returns the statuses.
 fn post_together(server: &ServerSite, daemon: &Daemon, emails: &[String]) -> Vec<u16> {
-    let mut locker = server.psql(&["--quiet", "--tuples-only", "--no-align"]);
-    locker.stdin(Stdio::piped());
-    let mut locker = locker.spawn().unwrap();
-    let mut stdin = locker.stdin.take().unwrap();
-    std::io::Write::write_all(
-        &mut stdin,
-        b"BEGIN; LOCK TABLE lead_clicks IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n",
-    )
-    .unwrap();
-    assert_eq!(
-        crate::support::first_line(locker.stdout.take().unwrap()),
-        "locked\n"
-    );
+    let (mut locker, stdin) = lock_table(server);
     let answers = thread::scope(|scope| {
         let posts: Vec<_> = emails
             .iter()
@@ -37,6 +25,24 @@ fn post_together(server: &ServerSite, daemon: &Daemon, emails: &[String]) -> Vec
     });
     assert!(locker.wait().unwrap().success());
     answers
+}
+
+/// Locks the table until the standard input of the program is closed.
+fn lock_table(server: &ServerSite) -> (Child, ChildStdin) {
+    let mut locker = server.psql(&["--quiet", "--tuples-only", "--no-align"]);
+    locker.stdin(Stdio::piped());
+    let mut locker = locker.spawn().unwrap();
+    let mut stdin = locker.stdin.take().unwrap();
+    std::io::Write::write_all(
+        &mut stdin,
+        b"BEGIN; LOCK TABLE lead_clicks IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n",
+    )
+    .unwrap();
+    assert_eq!(
+        crate::support::first_line(locker.stdout.take().unwrap()),
+        "locked\n"
+    );
+    (locker, stdin)
 }
 
 fn emails(count: usize) -> Vec<String> {
@@ -191,7 +197,9 @@ fn the_daemon_refuses_to_start_on_a_table_that_does_not_take_clicks() {
         ("ALTER TABLE lead_clicks ALTER COLUMN created_at TYPE text", "admin", "lead_clicks.created_at has an unsupported type; make it timestamptz".to_owned()),
         ("ALTER TABLE lead_clicks ALTER COLUMN click_id TYPE integer USING 0", "admin", "lead_clicks.click_id has an unsupported type; make it uuid".to_owned()),
         ("ALTER TABLE lead_clicks ALTER COLUMN click_id TYPE varchar(35)", "admin", "lead_clicks.click_id is too short: 35 characters, and an id has 36, so no click could be stored; make it uuid".to_owned()),
-        ("ALTER TABLE lead_clicks DROP CONSTRAINT lead_clicks_click_id_key", "admin", "lead_clicks.click_id has no unique index, so a click could be stored twice; create it with `CREATE UNIQUE INDEX ON lead_clicks (click_id)`".to_owned()),
+        ("ALTER TABLE lead_clicks DROP CONSTRAINT lead_clicks_click_id_key", "admin", "lead_clicks.click_id has no unique index that is checked at once, so a click could be stored twice; create it with `CREATE UNIQUE INDEX ON lead_clicks (click_id)`".to_owned()),
+        ("ALTER TABLE lead_clicks DROP CONSTRAINT lead_clicks_click_id_key, ADD UNIQUE (click_id) DEFERRABLE", "admin", "lead_clicks.click_id has no unique index that is checked at once, so a click could be stored twice; create it with `CREATE UNIQUE INDEX ON lead_clicks (click_id)`".to_owned()),
+        ("ALTER TABLE lead_clicks SET UNLOGGED", "admin", "lead_clicks or a partition of it is unlogged, temporary or foreign, so a click that was answered 202 could be lost; run ALTER TABLE … SET LOGGED".to_owned()),
         ("ALTER TABLE lead_clicks RENAME TO clicks; CREATE VIEW lead_clicks AS SELECT * FROM clicks", "admin", format!("lead_clicks is a view, so nothing confirms that a click is stored; make it a table {owner}")),
         ("CREATE ROLE nobody_in_particular LOGIN", "nobody_in_particular", format!("permission denied for table lead_clicks{GRANT}")),
     ] {
@@ -209,36 +217,39 @@ fn the_daemon_refuses_to_start_on_a_table_that_does_not_take_clicks() {
 #[test]
 #[ignore = "needs PostgreSQL; tests/run runs it"]
 fn the_daemon_refuses_to_start_where_a_202_would_not_be_durable() {
-    let not_durable = |server: &ServerSite, setting: &str| {
+    let refused = |server: &ServerSite, fault: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
         command
             .args(["--listen", "127.0.0.1:0"])
             .env("LEADCLICKS_DB", server.url());
-        let fault = format!(
-            "{setting} is off, so a click that was answered 202 could be lost; set it to on in postgresql.conf, or for the \
-             user with ALTER ROLE"
-        );
         Ran::of(command).assert(
             1,
             "",
             &format!("leadclicksd: {}: {fault}\n", server.shown()),
         );
     };
+    let off = "is off, so a click that was answered 202 could be lost; set it to on in postgresql.conf, or for the user with \
+        ALTER ROLE";
     let server = ServerSite::new();
     let database = server.name();
     server.sql(&format!(
+        "ALTER DATABASE {database} SET client_min_messages = error"
+    ));
+    refused(
+        &server,
+        "client_min_messages hides warnings, so a click could be answered 202 that no standby has; set it to warning, or for the \
+         user with ALTER ROLE",
+    );
+    server.sql(&format!(
         "ALTER DATABASE {database} SET synchronous_commit = off"
     ));
-    not_durable(&server, "synchronous_commit");
+    refused(&server, &format!("synchronous_commit {off}"));
     let unsynced = ServerSite::on(Server::start("fsync = off"));
-    not_durable(&unsynced, "fsync");
-    let latin = ServerSite::with_encoding("SQL_ASCII");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leadclicksd"));
-    command
-        .args(["--listen", "127.0.0.1:0"])
-        .env("LEADCLICKS_DB", latin.url());
-    let fault = "the database has the encoding SQL_ASCII, which cannot store every click; create it with ENCODING 'UTF8'";
-    Ran::of(command).assert(1, "", &format!("leadclicksd: {}: {fault}\n", latin.shown()));
+    refused(&unsynced, &format!("fsync {off}"));
+    refused(
+        &ServerSite::with_encoding("SQL_ASCII"),
+        "the database has the encoding SQL_ASCII, which cannot store every click; create it with ENCODING 'UTF8'",
+    );
 }
 
 #[test]
@@ -267,6 +278,55 @@ fn a_table_that_refuses_every_click_is_unhealthy_and_logged_once() {
     );
     let (_, log) = daemon.stop();
     assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    assert_eq!(log.matches(WORKING).count(), 1, "{log}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_locked_table_is_unhealthy_and_logged_once_and_no_process_of_the_server_is_left_waiting() {
+    let server = ServerSite::new();
+    let daemon = server.daemon(&["--health-path", "/healthz"]);
+    let health = || {
+        let request = crate::support::request("GET", "/healthz", "", "");
+        daemon.connect().send(&request).status
+    };
+    let (mut locker, stdin) = lock_table(&server);
+    for _ in 0..3 {
+        assert_unavailable(&daemon.post("jane@example.com", "jdoe", ""));
+        assert_eq!(health(), 503);
+    }
+    // At most the one that finds out whether clicks can be stored again.
+    server.wait_until(
+        "SELECT count(*) <= 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    );
+    drop(stdin);
+    assert!(locker.wait().unwrap().success());
+    assert_eq!(daemon.post("joe@example.com", "jdoe", "").status, 202);
+    assert_eq!(health(), 200);
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    assert_eq!(log.matches(WORKING).count(), 1, "{log}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_trigger_that_can_never_connect_is_503_and_logged_once() {
+    let server = ServerSite::new();
+    server.sql(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE 'no other server' USING ERRCODE = '08001';
+         END $$;
+         CREATE TRIGGER fail BEFORE INSERT ON lead_clicks FOR EACH ROW EXECUTE FUNCTION fail();",
+    );
+    let daemon = server.daemon(&[]);
+    for _ in 0..2 {
+        assert_unavailable(&daemon.post("jane@example.com", "jdoe", ""));
+    }
+    server.sql("DROP TRIGGER fail ON lead_clicks");
+    assert_eq!(daemon.post("joe@example.com", "jdoe", "").status, 202);
+    let (_, log) = daemon.stop();
+    assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
+    assert!(log.contains("reason=\"SQLSTATE 08001\""), "{log}");
     assert_eq!(log.matches(WORKING).count(), 1, "{log}");
 }
 

@@ -160,7 +160,7 @@ fn each_fault_of_the_tables_is_found() {
         &server,
         1,
         &format!(
-            "schema problem: {}: lead_clicks.click_id has no unique index, so a click could be stored twice; create it with \
+            "schema problem: {}: lead_clicks.click_id has no unique index that is checked at once, so a click could be stored twice; create it with \
              `CREATE UNIQUE INDEX ON lead_clicks (click_id)`",
             server.shown()
         ),
