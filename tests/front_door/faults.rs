@@ -985,7 +985,7 @@ fn a_corrupt_file_is_an_error_at_the_start_and_is_not_changed() {
 }
 
 /// A file with the clock's offset, and the daemon with that clock.
-fn with_clock(site: &Site, offset: &str) -> (PathBuf, Command) {
+pub fn with_clock(site: &Site, offset: &str) -> (PathBuf, Command) {
     let library = fs::read_dir("/usr/lib")
         .unwrap()
         .map(|entry| entry.unwrap().path().join("faketime/libfaketime.so.1"))

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::server::{Server, ServerSite};
-use crate::support::{Daemon, FAILING, Ran, WORKING, assert_unavailable, post_request};
+use crate::{
+    faults::with_clock,
+    support::{Daemon, FAILING, Ran, WORKING, assert_unavailable, post_request},
+};
 
 /// Posts these clicks at the same time, while the table is locked, so that they become one batch or two. Returns the statuses.
 fn post_together(server: &ServerSite, daemon: &Daemon, emails: &[String]) -> Vec<u16> {
@@ -81,10 +84,8 @@ fn a_click_is_stored_once_however_often_it_is_sent() {
 #[ignore = "needs PostgreSQL and faketime; tests/run runs it"]
 fn the_clock_of_the_server_dates_the_clicks() {
     let server = ServerSite::new();
-    let mut command = Command::new("faketime");
-    command
-        .args(["-f", "+400d", env!("CARGO_BIN_EXE_leadclicksd")])
-        .env("LEADCLICKS_DB", server.url());
+    let (_, mut command) = with_clock(&server.site, "+400d");
+    command.env("LEADCLICKS_DB", server.url());
     let daemon = Daemon::start_on_own_database(command, &server.site, &[]);
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     let age = "SELECT abs(extract(epoch FROM now() - created_at)) < 60 FROM lead_clicks";
