@@ -109,7 +109,7 @@ pub(crate) enum Cause {
     /// The database is in WAL mode without the WAL's files, which a user without write permission must not create.
     #[error(
         "its -wal and -shm files are missing, and only a user who can write the database can create them; start \
-         leadclicksd, or run as the file's owner"
+         leadclicksd, or run this as its owner; if it is a backup or a copy, make a new one with leadclicks backup"
     )]
     WalMissing,
     /// The click with this id has a time that can't be read.
