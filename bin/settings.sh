@@ -11,3 +11,12 @@ PARTS=target/parts
 # The time of all files that are packed, so that the same commit makes the same bytes.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
+
+# Makes `--version` of what is built name the commit, if this is a clone; with an empty LEADCLICKS_COMMIT it does not. Scripts call it
+# if they build what is installed: for all others, each commit would build the programs anew.
+name_commit() {
+    local commit
+    commit=${LEADCLICKS_COMMIT-$(git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)} || true
+    unset LEADCLICKS_COMMIT
+    [[ -z $commit ]] || export LEADCLICKS_COMMIT=$commit
+}

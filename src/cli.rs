@@ -27,7 +27,7 @@ use crate::text::visible;
 /// The database that both programs use if none is given.
 const DB_DEFAULT: &str = "leadclicks.db";
 
-/// The version, with the commit if bin/release has built the program.
+/// The version, with the commit if bin/package, bin/static or bin/release has built the program in a clone.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = env!("CARGO_PKG_VERSION");
     match option_env!("LEADCLICKS_COMMIT") {

@@ -109,7 +109,7 @@ pub(crate) enum Cause {
     /// The database is in WAL mode without the WAL's files, which a user without write permission must not create.
     #[error(
         "its -wal and -shm files are missing, and only a user who can write the database can create them; start \
-         leadclicksd, or run as the file's owner"
+         leadclicksd, or run this as its owner; if it is a backup or a copy, make a new one with leadclicks backup"
     )]
     WalMissing,
     /// The click with this id has a time that can't be read.
@@ -259,6 +259,16 @@ pub(crate) enum Cause {
     /// The database can't be replaced; why.
     #[error("cannot replace it: {0}; nothing was changed")]
     NotReplaced(String),
+    /// The database was replaced, but a step after that failed; why, and where the old one is, if there was one.
+    #[error(
+        "replaced with the backup, but not synced to the disk: {reason}{}; check the disk, and restore again before you \
+         start leadclicksd",
+        old_database(.kept)
+    )]
+    NotSynced {
+        reason: io::Error,
+        kept: Vec<PathBuf>,
+    },
     /// The system refused memory.
     #[error(
         "not enough memory; allow the program more, or narrow a report with --since or --limit"
@@ -409,6 +419,15 @@ fn its_file(suffix: &str) -> String {
     match suffix {
         "" => "the file".to_owned(),
         suffix => format!("its {suffix} file"),
+    }
+}
+
+/// Where a restore has kept it.
+fn old_database(kept: &[PathBuf]) -> String {
+    let names: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+    match &names[..] {
+        [] => String::new(),
+        names => format!("; the old database is {}", names.join(" and ")),
     }
 }
 

@@ -265,6 +265,22 @@ fn a_live_database_without_a_daemon_is_a_problem_however_the_daemon_ended() {
             "leadclicksd.log"
         ]
     );
+
+    // Another program that is the last to close the database deletes them.
+    let conn = site.connect();
+    conn.query_row("SELECT count(*) FROM lead_clicks", [], |_| Ok(()))
+        .unwrap();
+    drop(conn);
+    assert_eq!(site.files(), ["leadclicks.db", "leadclicksd.log"]);
+    let metrics = site.run(&["check", "--quick", "--format", "prometheus"]);
+    let down = format!(
+        "\nleadclicks_daemon_up{{db=\"{}\"}} 0\n",
+        site.db_path().display()
+    );
+    assert!(
+        metrics.status.code() == Some(1) && metrics.stdout.contains(&down),
+        "{metrics}"
+    );
 }
 
 #[test]

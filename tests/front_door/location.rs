@@ -60,8 +60,8 @@ fn assert_refused(site: &Site, name: &str, error: &str) {
     assert!(site.run(&report).status.success());
 }
 
-fn check(name: &str) -> [&str; 5] {
-    ["check", "--format", "json", "--db", name]
+fn check(name: &str) -> [&str; 6] {
+    ["check", "--offline", "--format", "json", "--db", name]
 }
 
 fn problems(ran: &Ran) -> Vec<String> {

@@ -378,7 +378,8 @@ fn a_member_of_the_group_never_makes_the_files_that_the_daemon_must_write() {
         }
         let error = format!(
             "leadclicks: {}: its -wal and -shm files are missing, and only a user who can write the database \
-             can create them; start leadclicksd, or run as the file's owner\n",
+             can create them; start leadclicksd, or run this as its owner; if it is a backup or a copy, make a new one \
+             with leadclicks backup\n",
             server.site.db_path().display()
         );
         server

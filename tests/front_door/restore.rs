@@ -548,12 +548,12 @@ fn a_restore_that_is_killed_at_any_step_leaves_the_old_or_the_new_database() {
 
 #[test]
 #[ignore = "needs strace; tests/run runs it"]
-fn a_restore_whose_sync_fails_leaves_the_old_database_with_its_wal() {
+fn a_restore_whose_sync_fails_says_which_database_is_in_place() {
     let template = site();
     // So its WAL is not copied into it.
     template.write("leadclicks.db", b"no database".repeat(1000));
     let files = |site: &Site| ["leadclicks.db", "leadclicks.db-wal"].map(|name| site.read(name));
-    let mut old = 0;
+    let (mut old, mut new) = (0, 0);
     for number in 1.. {
         assert!(number < 50, "it never gets through");
         let site = copy_of(&template);
@@ -565,15 +565,37 @@ fn a_restore_whose_sync_fails_leaves_the_old_database_with_its_wal() {
             break;
         }
         assert_eq!(ran.status.code(), Some(1), "{ran}");
+        let db = site.path("").canonicalize().unwrap().join("leadclicks.db");
+        let said = |said: &str| {
+            let error = format!("leadclicks: {}: {said}\n", db.display());
+            assert!(ran.stderr.ends_with(&error), "{error}{ran}");
+        };
+        let reason = "Input/output error (os error 5)";
         if files(&site) == files(&template) {
             assert_eq!(kept(&site), [""; 0], "{ran}");
+            said(&format!(
+                "cannot replace it: {reason}; check the disk and its free space; nothing was changed"
+            ));
             old += 1;
         } else {
             // Only the last sync comes after the exchange.
             assert_eq!(emails_in(&site.db_path()), ["backup@example.com"], "{ran}");
+            let [kept, kept_wal] = &kept(&site)[..] else {
+                panic!("{ran}");
+            };
+            let kept = format!(
+                "{} and {}",
+                db.with_file_name(kept).display(),
+                db.with_file_name(kept_wal).display()
+            );
+            said(&format!(
+                "replaced with the backup, but not synced to the disk: {reason}; the old database is {kept}; check the disk, \
+                 and restore again before you start leadclicksd"
+            ));
+            new += 1;
         }
     }
-    assert!(old > 1, "{old}");
+    assert!(old > 1 && new == 1, "{old} {new}");
 }
 
 #[test]

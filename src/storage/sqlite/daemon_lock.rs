@@ -1,7 +1,7 @@
 //! Whether a daemon runs on a database: it holds a shared advisory lock (`flock`) on the `-wal` file while it has it open.
 //!
-//! That file is there whenever a daemon runs or has run, and nothing has to be created or deleted for the lock; a backup has
-//! none. SQLite takes no lock of its own on it (it opens it with `UNIXFILE_NOLOCK`), so closing a descriptor of it releases none.
+//! That file is there whenever a daemon runs, and nothing has to be created or deleted for the lock; a backup has none, and
+//! another program that is the last to close the database deletes it. SQLite takes no lock of its own on it (it opens it with `UNIXFILE_NOLOCK`), so closing a descriptor of it releases none.
 //! Closing one of the database or of the `-shm` file would release SQLite's locks. The system releases the lock when the daemon
 //! ends, however it ends, and every process that can open the file sees it, in whatever container it runs.
 

@@ -119,14 +119,17 @@ fn files(path: &Path, daemon_check: DaemonCheck) -> io::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Whether a daemon runs. None without a `-wal` file, as in a backup, and if the file can't be opened, which others report.
+/// Whether a daemon runs. None without a `-wal` file if the database is not in WAL mode, as a backup is not, and if the file
+/// can't be opened, which others report.
 fn daemon(path: &Path) -> Option<Finding> {
     const CHECK: &str = "daemon";
     let wal = path_with(path, "-wal");
-    if !fs::symlink_metadata(&wal).is_ok_and(|wal| wal.is_file()) {
-        return None;
-    }
-    let is_running = daemon_lock::is_held(&wal).ok()?;
+    let is_running = match fs::symlink_metadata(&wal) {
+        Ok(found) if found.is_file() => daemon_lock::is_held(&wal).ok()?,
+        // A daemon has this file open. A program that is the last to close the database deletes it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_in_wal_mode(path) => false,
+        _ => return None,
+    };
     let finding = if is_running {
         Finding::ok(CHECK, "runs")
     } else {

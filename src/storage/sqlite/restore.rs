@@ -143,7 +143,7 @@ impl Restore {
     ///
     /// # Errors
     /// If a daemon runs, if another program uses the database for too long, or if a file can't be written or renamed. Then
-    /// the old database is in place.
+    /// the old database is in place. Also if the new one is, but can't be synced; the error says so.
     pub(crate) fn run(
         self,
         now: Timestamp,
@@ -163,10 +163,15 @@ impl Restore {
         // Held until the end.
         let wal = self.lock_out_daemons()?;
         let old = self.complete_old()?;
-        let kept = self.exchange(new, &wal, now).map_err(failed)?;
-        drop(old);
+        let exchanged = self.exchange(new, &wal, now).map_err(failed)?;
         critical.hold_until_reported();
-        Ok(Restored { bytes, kept })
+        let cleaned = self.clean_up(&exchanged);
+        drop(old);
+        let kept = exchanged.kept();
+        match cleaned {
+            Ok(()) => Ok(Restored { bytes, kept }),
+            Err(reason) => Err(Error::new(&self.target, Cause::NotSynced { reason, kept })),
+        }
     }
 
     fn check_target(&self) -> Result<(), Error> {
@@ -280,8 +285,8 @@ impl Restore {
         Err(self.not_replaced(busy.to_owned()))
     }
 
-    /// Exchanges the old files for the new ones. Returns the names of the old ones.
-    fn exchange(&self, new: TemporaryFile, wal: &Wal, now: Timestamp) -> io::Result<Vec<PathBuf>> {
+    /// Exchanges the old files for the new ones. If that fails, the old ones are in place.
+    fn exchange(&self, new: TemporaryFile, wal: &Wal, now: Timestamp) -> io::Result<Exchanged> {
         let directory = File::open(self.directory())?;
         let kept = self.kept_name(now)?;
         let [path, journal, kept_wal, kept_journal] = [
@@ -326,18 +331,24 @@ impl Restore {
             let _ = remove_empty(&kept_wal);
             let _ = fs::rename(&kept_journal, &journal);
         })?;
+        Ok(Exchanged {
+            directory,
+            names: [kept, kept_wal, kept_journal],
+            new_wal,
+        })
+    }
+
+    /// Removes what is left of the exchange, and syncs it.
+    fn clean_up(&self, exchanged: &Exchanged) -> io::Result<()> {
+        let [kept, kept_wal, _] = &exchanged.names;
         // A program that opened the old database a moment ago has made another.
         remove(&path_with(&self.target, "-shm"))?;
-        remove_empty(&kept_wal)?;
+        remove_empty(kept_wal)?;
         if self.replaces && !kept_wal.exists() {
             // It is complete, so whoever may read it need not write next to it. If this fails, only its owner can open it.
-            let _ = leave_wal_mode(&kept);
+            let _ = leave_wal_mode(kept);
         }
-        directory.sync_all()?;
-        // Until here, daemons are kept away.
-        drop(new_wal);
-        let names = [kept, kept_wal, kept_journal];
-        Ok(names.into_iter().filter(|name| name.exists()).collect())
+        exchanged.directory.sync_all()
     }
 
     fn kept_name(&self, now: Timestamp) -> io::Result<PathBuf> {
@@ -377,6 +388,25 @@ struct Owner {
     uid: u32,
     gid: u32,
     mode: u32,
+}
+
+/// The new files are in place.
+struct Exchanged {
+    /// That of the database.
+    directory: File,
+    /// Those that the old database, its `-wal` and its `-journal` file have now.
+    names: [PathBuf; 3],
+    /// The new `-wal` file.
+    #[expect(dead_code, reason = "dropping it lets daemons start")]
+    new_wal: Option<File>,
+}
+
+impl Exchanged {
+    /// The old files that exist.
+    fn kept(&self) -> Vec<PathBuf> {
+        let is_there = |name: &&PathBuf| name.exists();
+        self.names.iter().filter(is_there).cloned().collect()
+    }
 }
 
 /// The `-wal` file by which daemons are kept away, which closing it would end.
