@@ -25,16 +25,16 @@ const SETTINGS: [(&str, &str); 2] = [("LESS", "FRX"), ("LV", "-c")];
 const FOR_A_SHELL: &str = "|&;<>()$`\\\"' \t\n*?[#~=%";
 
 static IS_OFF: AtomicBool = AtomicBool::new(false);
-static IS_RUNNING: AtomicBool = AtomicBool::new(false);
+static HAS_STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Prints without a pager from now on.
 pub(super) fn turn_off() {
     IS_OFF.store(true, Ordering::Relaxed);
 }
 
-/// Whether a pager has the terminal. Ctrl-C is then meant for it.
-pub(super) fn is_running() -> bool {
-    IS_RUNNING.load(Ordering::Relaxed)
+/// Whether a pager has the terminal. Ctrl-C is then meant for it, also if it ended just now: nothing is left to do then.
+pub(super) fn has_started() -> bool {
+    HAS_STARTED.load(Ordering::Relaxed)
 }
 
 /// A running pager.
@@ -71,7 +71,7 @@ impl Pager {
         match command.stdin(Stdio::piped()).spawn() {
             Ok(mut child) => {
                 let stdin = child.stdin.take()?;
-                IS_RUNNING.store(true, Ordering::Relaxed);
+                HAS_STARTED.store(true, Ordering::Relaxed);
                 Some((Self(child), OwnedFd::from(stdin).into()))
             }
             // The default one need not be installed.
@@ -91,6 +91,5 @@ impl Pager {
     pub(super) fn wait(mut self) {
         // Its exit code says nothing about the report.
         let _ = self.0.wait();
-        IS_RUNNING.store(false, Ordering::Relaxed);
     }
 }

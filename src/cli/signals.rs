@@ -76,7 +76,7 @@ fn end_by(mut signals: Signals) {
             continue;
         };
         // A pager stays, and so does the program that waits for it.
-        if signal == SIGINT && pager::is_running() {
+        if signal == SIGINT && pager::has_started() {
             continue;
         }
         let end = move || {
