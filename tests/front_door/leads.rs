@@ -580,18 +580,26 @@ a window of 120 columns also shows: First click
     }
     assert_eq!(
         leads("80", &[]),
-        " Lead                         Clicks   Experts   Latest click       Most
-                                                                    clicked
+        " Lead                         Clicks   Latest click       Most clicked
 ────────────────────────────────────────────────────────────────────────────────
- lead160@globex.example.com        1         1   2026-11-02 09:00   Hugo Novak
-                                                                    (hugonovak2
-                                                                    )
- amy@example.com                   1         1   2026-11-01 09:00   Hugo Novak
-                                                                    (hugonovak5
-                                                                    )
+ lead160@globex.example.com        1   2026-11-02 09:00   Hugo Novak
+                                                          (hugonovak2)
+ amy@example.com                   1   2026-11-01 09:00   Hugo Novak
+                                                          (hugonovak5)
 
 2 leads, 2 clicks; times in UTC
-a window of 120 columns also shows: First click and Latest search
+a window of 120 columns also shows: Experts, First click and Latest search
+"
+    );
+    assert_eq!(
+        leads("40", &[]),
+        " Lead                         Clicks
+─────────────────────────────────────
+ lead160@globex.example.com        1
+ amy@example.com                   1
+
+2 leads, 2 clicks; times in UTC
+a window of 120 columns also shows: Experts, First click, Latest click, Most clicked and Latest search
 "
     );
     for columns in ["100", "120"] {
