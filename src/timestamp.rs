@@ -137,6 +137,12 @@ impl Timestamp {
         (Self::new(begin.timestamp()) == self).then_some(date)
     }
 
+    /// The instant without its fraction of a second.
+    #[must_use]
+    pub(crate) fn second(self) -> Self {
+        Self::from_micros(self.micros.div_euclid(1_000_000) * 1_000_000)
+    }
+
     /// The time since `earlier`; zero if this is before `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

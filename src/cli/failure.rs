@@ -45,8 +45,13 @@ pub(super) enum Failure {
         new => format!("{} imported; import the file again to continue, which skips them", counted(*new, "click")),
     })]
     ImportStopped { new: u64, error: StorageError },
-    #[error("no expert '{username}' in {db}; `leadclicks experts list` lists them")]
-    NoExpert { username: String, db: String },
+    #[error("no expert '{username}' in {db}{hint}")]
+    NoExpert {
+        username: String,
+        db: String,
+        /// How to go on.
+        hint: String,
+    },
     /// A health check found so many problems, or warnings, and printed them.
     #[error("{}", counted(*.1, .0.name()))]
     Unhealthy(State, u64),

@@ -293,7 +293,11 @@ pub(super) fn resolve_window(
     match (window.since, window.until) {
         (Some(since), Some(until)) if since >= until => Err(Failure::Usage(match period {
             Some(_) => "--period is an instant; give a period, such as a day".to_owned(),
-            None => "--since must be before --until".to_owned(),
+            None => format!(
+                "--since must be before --until, but it begins at {} and --until ends at {}",
+                since.local(now.time_zone()),
+                until.local(now.time_zone())
+            ),
         })),
         _ => Ok(window),
     }

@@ -48,7 +48,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// How the cells of a CSV were written.
     pub cells: Cells,
-    /// The time zone of times without an offset; by default they are invalid, but for those in the form of the database.
+    /// The time zone of times without an offset; by default they are invalid, except those with microseconds, as the database
+    /// has them.
     pub zone: Option<TimeZone>,
     /// What to do about invalid lines.
     pub on_bad_line: OnBadLine,
@@ -98,9 +99,27 @@ pub(super) struct ClickPosition {
     start: u64,
 }
 
+/// A click of the file.
+#[derive(Debug)]
+pub(super) struct ReadClick {
+    pub(super) click: Click,
+    pub(super) id: Option<ClickId>,
+    pub(super) created_at: Timestamp,
+    pub(super) precision: Precision,
+}
+
+/// How exactly a time was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Precision {
+    /// To the microsecond.
+    Full,
+    /// A local time without a fraction of a second, as in a CSV for spreadsheets, which cuts it off.
+    Second,
+}
+
 /// Parses the clicks of a report: CSV with the columns `email`, `expert_username`, `search_query` and `created_at` in any
-/// order, or NDJSON with these fields. Other columns and fields are ignored. Times are RFC 3339 or in the form of the database,
-/// or without an offset if a time zone is given, and not after `now`, which is called
+/// order, or NDJSON with these fields. Other columns and fields are ignored. Times are RFC 3339 or in the form of the database
+/// with microseconds, or without an offset if a time zone is given, and not after `now`, which is called
 /// after the file is read: a time in the future is from a wrong clock or time zone, and would be the newest click of every
 /// report until then. Reports `progress` in bytes.
 ///
@@ -269,17 +288,14 @@ impl Parser<'_> {
         rows
     }
 
-    fn add(
-        &mut self,
-        start: u64,
-        click: Result<(Click, Option<ClickId>, Timestamp), String>,
-        line: impl FnOnce() -> u64,
-    ) {
+    fn add(&mut self, start: u64, click: Result<ReadClick, String>, line: impl FnOnce() -> u64) {
         match click {
-            Ok((.., created_at)) if created_at > self.now => {
+            Ok(ReadClick { created_at, .. }) if created_at > self.now => {
                 self.bad.add(line, "created_at is in the future".to_owned());
             }
-            Ok((.., created_at)) => self.positions.push(ClickPosition { created_at, start }),
+            Ok(ReadClick { created_at, .. }) => {
+                self.positions.push(ClickPosition { created_at, start });
+            }
             Err(reason) => self.bad.add(line, reason),
         }
         if self.positions.len().is_multiple_of(CLICKS_A_STEP) {
@@ -296,16 +312,15 @@ fn click_of_record(
     [email, expert_username, search_query, created_at]: [usize; 4],
     cells: Cells,
     zone: Option<&TimeZone>,
-) -> Result<(Click, Option<ClickId>, Timestamp), String> {
+) -> Result<ReadClick, String> {
     let text = |index| Ok::<_, String>(cells.read(field_text(record, index)?));
-    let (click, time) = checked(
+    checked(
         &text(email)?,
         &text(expert_username)?,
         &text(search_query)?,
         &text(created_at)?,
         zone,
-    )?;
-    Ok((click, None, time))
+    )
 }
 
 /// A click of another database. Written and read only here.
@@ -323,11 +338,7 @@ struct StoredLine<'a> {
     click_id: Option<Cow<'a, str>>,
 }
 
-fn click_of_line(
-    bytes: &[u8],
-    rows: Rows,
-    zone: Option<&TimeZone>,
-) -> Result<(Click, Option<ClickId>, Timestamp), String> {
+fn click_of_line(bytes: &[u8], rows: Rows, zone: Option<&TimeZone>) -> Result<ReadClick, String> {
     #[derive(Deserialize)]
     struct Line<'a> {
         #[serde(borrow)]
@@ -342,7 +353,7 @@ fn click_of_line(
     if let Rows::Database = rows {
         let line: StoredLine<'_> =
             serde_json::from_slice(bytes).map_err(|_| "not JSON".to_owned())?;
-        let (click, time) = checked(
+        let read = checked(
             &line.email,
             &line.expert_username,
             &line.search_query,
@@ -350,7 +361,7 @@ fn click_of_line(
             None,
         )?;
         let id = line.click_id.and_then(|id| ClickId::parse(&id).ok());
-        return Ok((click, id, time));
+        return Ok(ReadClick { id, ..read });
     }
     // serde would also accept an array of strings.
     if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -368,7 +379,7 @@ fn click_of_line(
     })?;
     let missing =
         |name| move || format!("no {name}; only --format ndjson writes one click per line");
-    let (click, time) = checked(
+    checked(
         &line.email.ok_or_else(missing("email"))?,
         &line
             .expert_username
@@ -376,8 +387,7 @@ fn click_of_line(
         &line.search_query.ok_or_else(missing("search_query"))?,
         &line.created_at.ok_or_else(missing("created_at"))?,
         zone,
-    )?;
-    Ok((click, None, time))
+    )
 }
 
 fn checked(
@@ -386,7 +396,7 @@ fn checked(
     search_query: &str,
     created_at: &str,
     zone: Option<&TimeZone>,
-) -> Result<(Click, Timestamp), String> {
+) -> Result<ReadClick, String> {
     let click = Click::new(email, expert_username, search_query.to_owned());
     let time = read_time(created_at.trim(), zone);
     let mut reasons = Vec::new();
@@ -401,32 +411,49 @@ fn checked(
         reasons.push((*reason).to_owned());
     }
     match (click, time) {
-        (Ok(click), Ok(time)) => Ok((click, time)),
+        (Ok(click), Ok((created_at, precision))) => Ok(ReadClick {
+            click,
+            id: None,
+            created_at,
+            precision,
+        }),
         _ => Err(reasons.join("; ")),
     }
 }
 
-/// A time with its offset, or in `zone`, or in the form of the database, which is UTC unless there is a `zone`.
-fn read_time(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
+/// A time with its offset, or in `zone`, or in the form of the database, which is UTC unless there is a `zone`. Only with its
+/// microseconds: without, it may as well be a local time of [`Timestamp::local_seconds`].
+fn read_time(text: &str, zone: Option<&TimeZone>) -> Result<(Timestamp, Precision), &'static str> {
     const INVALID: &str =
         "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z";
     const NO_OFFSET: &str = "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z; \
         --tz gives times without one a time zone";
+    const CLOCK_CHANGE: &str = "created_at is in the hour that a clock change of --tz repeats or skips; add its offset, \
+        for example 2026-11-01T09:30:00+01:00";
     if let Some(time) = Timestamp::parse_rfc3339(text) {
-        return Ok(time);
+        return Ok((time, Precision::Full));
     }
     if zone.is_none()
-        && let Some(time) = Timestamp::parse_stored(text)
+        && let Some(time) = Timestamp::parse_stored(text).filter(|time| *time.stored() == *text)
     {
-        return Ok(time);
+        return Ok((time, Precision::Full));
     }
     // jiff also accepts other forms, such as `20261101` and a time zone in brackets.
     let looks_local = text.as_bytes().get(4) == Some(&b'-') && !text.contains('[');
     let local: Option<civil::DateTime> = text.parse().ok().filter(|_| looks_local);
     match (local, zone) {
         (Some(local), Some(zone)) => {
-            let instant = zone.to_ambiguous_timestamp(local).compatible();
-            Ok(Timestamp::new(instant.map_err(|_| INVALID)?))
+            let instant = zone.to_ambiguous_timestamp(local);
+            if instant.is_ambiguous() {
+                return Err(CLOCK_CHANGE);
+            }
+            let precision = if text.contains(['.', ',']) {
+                Precision::Full
+            } else {
+                Precision::Second
+            };
+            let instant = instant.unambiguous().map_err(|_| INVALID)?;
+            Ok((Timestamp::new(instant), precision))
         }
         (Some(_), None) => Err(NO_OFFSET),
         (None, _) => Err(INVALID),
@@ -461,7 +488,7 @@ impl ParsedClicks {
         let mut rows = RowReader::new(self);
         self.positions
             .iter()
-            .filter_map(move |position| Some((rows.read(position)?.0, position.created_at)))
+            .filter_map(move |position| Some((rows.read(position)?.click, position.created_at)))
     }
 
     /// The line on which a click begins; in a database the number of the click, from the newest.
@@ -500,8 +527,8 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    /// The click at a position, and its id. There always is one, because the file in memory was parsed and has not changed.
-    pub(super) fn read(&mut self, click: &ClickPosition) -> Option<(Click, Option<ClickId>)> {
+    /// The click at a position. There always is one, because the file in memory was parsed and has not changed.
+    pub(super) fn read(&mut self, click: &ClickPosition) -> Option<ReadClick> {
         let zone = self.clicks.zone.as_ref();
         let read = match self.clicks.rows {
             Rows::Csv { columns, cells, .. } => {
@@ -522,7 +549,7 @@ impl<'a> RowReader<'a> {
                 click_of_line(line.get(..end.unwrap_or(line.len()))?, rows, zone)
             }
         };
-        read.ok().map(|(click, id, _)| (click, id))
+        read.ok()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, RowReader};
+use super::clicks::{CLICKS_A_STEP, ClickPosition, ParsedClicks, Precision, ReadClick, RowReader};
 use crate::{
     click::{Click, ClickId},
     progress::Progress,
@@ -38,7 +38,8 @@ pub(crate) struct ImportStopped {
 
 /// Stores the clicks that are not stored yet. Clicks with the same id are the same click, and clicks with different ids are not.
 /// Others are compared as a multiset: a click of the file is stored if one with the same email, expert, search and time, to the
-/// microsecond, is; of several such, as many as are stored. Reports progress in clicks.
+/// microsecond, is; of several such, as many as are stored. A local time without a fraction is the same as any of that second.
+/// Reports progress in clicks.
 ///
 /// Clicks are compared as of one moment, and then stored in many short transactions, between which other programs can write.
 /// `lock` keeps other imports from storing the same clicks meanwhile. Nothing else stores them: pages post clicks of now.
@@ -136,7 +137,7 @@ struct Merge<'a> {
     is_stored: Vec<bool>,
     has_index: bool,
     group: Group<'a>,
-    /// The first click of the file that is not earlier than the stored one.
+    /// The first click of the file that is not from an earlier second than the stored one.
     next: usize,
     searched_from: usize,
     skipped: u32,
@@ -162,7 +163,7 @@ impl<'a> Merge<'a> {
     fn find_ids(&mut self, db: &Db) -> Result<(), Error> {
         let mut file = RowReader::new(self.clicks);
         for (number, position) in self.clicks.positions().iter().enumerate() {
-            let Some((_, Some(id))) = file.read(position) else {
+            let Some(ReadClick { id: Some(id), .. }) = file.read(position) else {
                 continue;
             };
             match self.numbers_by_id.entry(id) {
@@ -185,11 +186,14 @@ impl<'a> Merge<'a> {
     fn compare(&mut self, stored: &StoredClick<'_>) -> Next {
         let at = stored.created_at;
         let rest = &self.clicks.positions()[self.next..];
-        let earlier = rest.iter().take_while(|click| click.created_at < at);
+        let second = at.second();
+        let earlier = rest
+            .iter()
+            .take_while(|click| click.created_at.second() < second);
         self.next += earlier.count();
         match self.clicks.positions().get(self.next) {
             None => Next::End,
-            Some(click) if click.created_at == at => {
+            Some(click) if click.created_at.second() == second => {
                 self.skipped = 0;
                 let positions = &self.clicks.positions()[self.next..];
                 self.group.begin(positions, &self.is_stored[self.next..]);
@@ -216,11 +220,11 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// The clicks of a file that have the same time, and are not yet matched with a stored click.
+/// The clicks of a file that are from the same second, and are not yet matched with a stored click.
 struct Group<'a> {
-    at: Option<Timestamp>,
+    second: Option<Timestamp>,
     /// Equal clicks, in order.
-    equal: HashMap<Click, VecDeque<Candidate>>,
+    equal: HashMap<(Click, Timestamp, Precision), VecDeque<Candidate>>,
     file: RowReader<'a>,
 }
 
@@ -234,7 +238,7 @@ struct Candidate {
 impl<'a> Group<'a> {
     fn of(clicks: &'a ParsedClicks) -> Self {
         Self {
-            at: None,
+            second: None,
             equal: HashMap::new(),
             file: RowReader::new(clicks),
         }
@@ -242,20 +246,23 @@ impl<'a> Group<'a> {
 
     /// Begins the group of the first of `positions`, unless it has begun already. Leaves out those whose ids were found.
     fn begin(&mut self, positions: &[ClickPosition], is_stored: &[bool]) {
-        let at = positions.first().map(|position| position.created_at);
-        if self.at == at {
+        let second = positions
+            .first()
+            .map(|position| position.created_at.second());
+        if self.second == second {
             return;
         }
-        self.at = at;
+        self.second = second;
         self.equal.clear();
         let same = positions
             .iter()
-            .take_while(|position| Some(position.created_at) == at);
+            .take_while(|position| Some(position.created_at.second()) == second);
         for (number, (position, is_stored)) in same.zip(is_stored).enumerate() {
-            if !is_stored && let Some((click, id)) = self.file.read(position) {
-                let has_id = id.is_some();
+            if !is_stored && let Some(read) = self.file.read(position) {
+                let has_id = read.id.is_some();
                 let candidate = Candidate { number, has_id };
-                self.equal.entry(click).or_default().push_back(candidate);
+                let equal = (read.click, read.created_at, read.precision);
+                self.equal.entry(equal).or_default().push_back(candidate);
             }
         }
     }
@@ -269,7 +276,12 @@ impl<'a> Group<'a> {
             &stored.expert_username,
             stored.search_query.to_string(),
         );
-        let equal = self.equal.get_mut(&click.ok()?)?;
+        let at = stored.created_at;
+        let mut equal = (click.ok()?, at, Precision::Full);
+        if self.equal.get(&equal).is_none_or(VecDeque::is_empty) {
+            equal = (equal.0, at.second(), Precision::Second);
+        }
+        let equal = self.equal.get_mut(&equal)?;
         let without_id = equal.iter().position(|candidate| !candidate.has_id);
         // Two different ids are two clicks.
         let found = match stored.click_id {
@@ -302,7 +314,7 @@ fn insert(
                 return None;
             }
             // There always is a click, because the file in memory has not changed since it was parsed.
-            let (click, id) = file.read(position)?;
+            let ReadClick { click, id, .. } = file.read(position)?;
             Some((click, id, position.created_at, number))
         })
         .peekable();

@@ -48,7 +48,9 @@ impl Json {
         object.value("latest_click_at", &overall.latest_at)?;
         for (name, totals) in [
             ("this_week", summary.this_week),
-            ("last_week_by_now", summary.last_week),
+            ("last_week_by_now", summary.last_week_by_now),
+            ("last_week", summary.last_week),
+            ("week_before_last", summary.week_before_last),
         ] {
             object.name(name)?;
             self::object(object.out, rows::totals(totals).iter())?;

@@ -35,6 +35,9 @@ pub(super) struct ColumnInfo {
     pub(super) is_wide: bool,
     /// The width of the narrowest screen whose tables have it.
     pub(super) screen_min: u16,
+    /// The order in which columns are left out of a table that is too narrow for whole emails and usernames; none for a column
+    /// that stays.
+    pub(super) dropped: Option<u8>,
 }
 
 /// The cell of a column in a row.
@@ -99,6 +102,7 @@ impl ColumnInfo {
             fields,
             is_wide: false,
             screen_min: 0,
+            dropped: None,
         }
     }
 
@@ -107,6 +111,14 @@ impl ColumnInfo {
         Self {
             is_wide: true,
             screen_min: WIDE_COLUMNS,
+            ..self
+        }
+    }
+
+    /// For a column that narrow tables drop in this order.
+    const fn dropped(self, order: u8) -> Self {
+        Self {
+            dropped: Some(order),
             ..self
         }
     }
@@ -205,14 +217,16 @@ impl<'a> ClickRow<'a> {
 impl<'a> LeadOverview<'a> {
     /// The columns. If the report is on one expert, a table has the latest search instead of what is the same in all rows.
     fn columns(&self, experts: Experts) -> [Column<'a>; 7] {
-        const EXPERTS: ColumnInfo = ColumnInfo::new("Experts", 3, &["experts"]);
+        const EXPERTS: ColumnInfo = ColumnInfo::new("Experts", 3, &["experts"]).dropped(1);
         const FIRST: ColumnInfo = ColumnInfo::new("First click", 4, &["first_click_at"]).wide();
-        const LATEST: ColumnInfo = ColumnInfo::new("Latest click", 5, &["latest_click_at"]);
+        const LATEST: ColumnInfo =
+            ColumnInfo::new("Latest click", 5, &["latest_click_at"]).dropped(3);
         const TOP: ColumnInfo = ColumnInfo::new(
             "Most clicked",
             6,
             &["top_expert_username", "top_expert_name"],
-        );
+        )
+        .dropped(2);
         const SEARCH: ColumnInfo =
             ColumnInfo::new("Latest search", 7, &["latest_search_query"]).wide();
         const NO_EXPERTS: ColumnInfo = EXPERTS.on_screens_from(u16::MAX);

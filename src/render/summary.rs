@@ -19,7 +19,7 @@ use crate::{
 /// In a wider summary, related columns would be too far apart.
 const COLUMNS_MAX: usize = 120;
 /// The height of the chart of days, in lines.
-const CHART_LINES: u16 = 3;
+const CHART_LINES: u16 = 2;
 /// The space between two columns.
 const GAP: usize = 2;
 /// The widths of a count and of the bar after it.
@@ -69,12 +69,26 @@ fn totals(
         screen.colors.heading(by_leads(summary.overall.totals)),
         since.unwrap_or_default()
     )?;
-    let (now, before) = (summary.this_week, summary.last_week);
+    let (now, before) = (summary.this_week, summary.last_week_by_now);
+    let line = weeks(
+        ["This week", "at this point last week"],
+        now,
+        before,
+        columns,
+    );
+    writeln!(out, "{line}")?;
+    let (last, before) = (summary.last_week, summary.week_before_last);
+    let line = weeks(["Last week", "the week before"], last, before, columns);
+    writeln!(out, "{line}\n")
+}
+
+/// A week compared with the one before.
+fn weeks([week, week_before]: [&str; 2], now: Totals, before: Totals, columns: usize) -> String {
     let change = change(now.clicks, before.clicks).map(|change| format!(" ({change})"));
     let change = change.unwrap_or_default();
     let weeks = |leads: &str| {
         format!(
-            "This week: {}; at this point last week: {}{leads}{change}",
+            "{week}: {}; {week_before}: {}{leads}{change}",
             by_leads(now),
             before.clicks
         )
@@ -83,7 +97,7 @@ fn totals(
     if line.width() > columns {
         line = weeks("");
     }
-    writeln!(out, "{}\n", cut(&line, columns))
+    cut(&line, columns).into_owned()
 }
 
 fn by_leads(totals: Totals) -> String {

@@ -77,8 +77,18 @@ pub(super) const WIDE_COLUMNS: u16 = 120;
 /// the screen. The formats for programs have the whole text.
 const ROW_LINES_MAX: usize = 8;
 
-/// A name is wrapped at this width before an email is wrapped at all, because an email may be copied.
+/// A name is wrapped at its longest word before an email is wrapped at all, because an email may be copied. A shorter word counts as
+/// [`NAME_COLUMNS_MIN`], and a longer one as [`NAME_COLUMNS_MAX`].
 const NAME_COLUMNS_MIN: u16 = 10;
+const NAME_COLUMNS_MAX: u16 = 20;
+
+/// Columns are dropped from a narrow table before emails and searches get less than this. Most emails are shorter; a visitor may
+/// choose a longer one.
+const EMAIL_COLUMNS_MIN: u16 = 30;
+const SEARCH_COLUMNS_MIN: u16 = 10;
+
+/// How many columns are dropped at most; see [`ColumnInfo::dropped`](rows::ColumnInfo::dropped).
+const DROPPED_MAX: u8 = 3;
 
 /// In a report by lead, the columns of an indented time, and of all spaces.
 const LEAD_TIME_COLUMNS: u16 = 25;
@@ -164,7 +174,7 @@ impl Table {
         let mut grid = self.new_grid();
         grid.set_header(columns.iter().map(|column| column.info.header));
         self.add_rows(&mut grid, list)?;
-        self.constrain(&mut grid, &columns);
+        let dropped = self.constrain(&mut grid, &columns);
         print(out, &grid, Header::Line, colors)?;
         if list.totals.is_empty() {
             return Ok(());
@@ -176,7 +186,7 @@ impl Table {
             let rest = counted(list.all - list.shown, &rest);
             self.not_shown(&rest, list.all, out)?;
         }
-        self.left_out(list, out)
+        self.left_out(list, &dropped, out)
     }
 
     /// Writes how many rows are not shown.
@@ -196,20 +206,27 @@ impl Table {
         columns
     }
 
-    /// Writes which columns have no room.
-    fn left_out(&self, list: &List<'_>, out: &mut impl Write) -> io::Result<()> {
+    /// Writes which columns have no room: those of wider screens, and those that were dropped.
+    fn left_out(
+        &self,
+        list: &List<'_>,
+        dropped: &[&'static str],
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         let all = list.for_people(&list.sample);
         let wide: Vec<_> = all
             .iter()
             .filter(|column| {
                 (self.screen.width + 1..=WIDE_COLUMNS).contains(&column.info.screen_min)
+                    || dropped.contains(&column.info.header)
             })
             .map(|column| column.info.header)
             .collect();
-        if wide.is_empty() {
-            return Ok(());
-        }
-        let wide = wide.join(" and ");
+        let wide = match &*wide {
+            [] => return Ok(()),
+            [only] => (*only).to_owned(),
+            [others @ .., end] => format!("{} and {end}", others.join(", ")),
+        };
         let line = format!("a window of {WIDE_COLUMNS} columns also shows: {wide}");
         writeln!(out, "{}", self.screen.colors.aside(line))
     }
@@ -226,12 +243,38 @@ impl Table {
         })
     }
 
-    /// Decides which columns may be wrapped: a search, which is only read, before an email or a name, which may be copied.
-    fn constrain(&self, grid: &mut Grid, columns: &[&Column<'_>]) {
-        let widths = grid.column_max_content_widths();
-        let mut names = self.name_widths(columns, &widths).into_iter();
+    /// Decides which columns may be wrapped: a search, which is only read, before an email or a name, which may be copied. Returns
+    /// the headers of the columns that are dropped so that emails and usernames are not wrapped.
+    fn constrain(&self, grid: &mut Grid, columns: &[&Column<'_>]) -> Vec<&'static str> {
+        let contents = grid.column_max_content_widths();
+        let measured = columns.iter().zip(contents).enumerate();
+        let mut fitted: Vec<Fitted<'_>> = measured
+            .map(|(number, (column, content))| {
+                let least = match column.cell {
+                    Cell::Expert { .. } => {
+                        let cells = grid.column_cells_iter(number).flatten();
+                        let names = cells.map(|cell| least_columns(&cell.content()));
+                        let header = columns_of(column.info.header);
+                        content.min(names.fold(header, u16::max))
+                    }
+                    Cell::Email(_) => content.min(EMAIL_COLUMNS_MIN),
+                    Cell::Search(_) => content.min(SEARCH_COLUMNS_MIN),
+                    _ => content,
+                };
+                Fitted {
+                    column,
+                    content,
+                    least,
+                }
+            })
+            .collect();
+        let dropped = self.drop_columns(&mut fitted);
+        let mut names = self.name_widths(&fitted).into_iter();
         for (column, grid_column) in columns.iter().zip(grid.column_iter_mut()) {
             match column.cell {
+                _ if dropped.contains(&column.info.header) => {
+                    grid_column.set_constraint(ColumnConstraint::Hidden);
+                }
                 Cell::Email(_) | Cell::Expert { .. } => {
                     grid_column.set_constraint(exactly(names.next().unwrap_or_default()));
                 }
@@ -245,39 +288,46 @@ impl Table {
                 _ => {}
             }
         }
+        dropped
+    }
+
+    /// Removes columns until the others have room, and returns their headers.
+    fn drop_columns(&self, fitted: &mut Vec<Fitted<'_>>) -> Vec<&'static str> {
+        let mut dropped = Vec::new();
+        for order in 1..=DROPPED_MAX {
+            let needed: u32 = fitted.iter().map(|fitted| u32::from(fitted.least)).sum();
+            let needed = needed + u32::from(spaces(fitted.len()));
+            if needed <= self.screen.width.into() || self.screen.width >= WIDE_COLUMNS {
+                break;
+            }
+            let is_next = |fitted: &Fitted<'_>| fitted.column.info.dropped == Some(order);
+            if let Some(next) = fitted.iter().position(is_next) {
+                dropped.push(fitted.remove(next).column.info.header);
+            }
+        }
+        dropped
     }
 
     /// The widths of the columns of emails and names: what they need, as long as a search next to them has the rest that it needs,
     /// or a fair part of it. Names become narrower before emails.
-    fn name_widths(&self, columns: &[&Column<'_>], widths: &[u16]) -> Vec<u16> {
-        let of = |is_wanted: fn(&Cell<'_>) -> bool| {
-            let columns = columns.iter().zip(widths);
-            columns
-                .filter(move |(column, _)| is_wanted(&column.cell))
-                .map(|(_, width)| *width)
-                .collect::<Vec<_>>()
-        };
+    fn name_widths(&self, fitted: &[Fitted<'_>]) -> Vec<u16> {
         let is_name = |cell: &Cell<'_>| matches!(cell, Cell::Email(_) | Cell::Expert { .. });
-        let names = of(is_name);
-        let cells = columns.iter().map(|column| &column.cell);
-        let least = cells.filter(|cell| is_name(cell)).map(|cell| match cell {
-            Cell::Email(_) => u16::MAX,
-            _ => NAME_COLUMNS_MIN,
-        });
-        let least: Vec<u16> = least.collect();
-        let search: u16 = of(|cell| matches!(cell, Cell::Search(_))).iter().sum();
-        let others: u16 =
-            of(|cell| !matches!(cell, Cell::Email(_) | Cell::Expert { .. } | Cell::Search(_)))
-                .iter()
-                .sum();
-        // Between two columns there is one more space.
-        let spaces = u16::try_from(columns.len()).unwrap_or(1) * (PADDING.0 + PADDING.1 + 1) - 1;
-        share(
-            self.screen.width.saturating_sub(others + spaces),
-            names,
-            &least,
-            search,
-        )
+        let (mut names, mut least) = (Vec::new(), Vec::new());
+        let (mut search, mut others) = (0, 0);
+        for fitted in fitted {
+            match &fitted.column.cell {
+                cell if is_name(cell) => {
+                    let is_email = matches!(cell, Cell::Email(_));
+                    names.push(fitted.content);
+                    least.push(if is_email { u16::MAX } else { fitted.least });
+                }
+                Cell::Search(_) => search += fitted.content,
+                _ => others += fitted.content,
+            }
+        }
+        let room = self.screen.width.saturating_sub(others);
+        let room = room.saturating_sub(spaces(fitted.len()));
+        share(room, names, &least, search)
     }
 
     /// Writes the totals, and the time zone.
@@ -305,15 +355,15 @@ impl Table {
             lead.clicks()
                 .take(usize::try_from(LEAD_CLICKS_MAX).unwrap_or(usize::MAX))
         });
-        let columns_of = |text: &str| u16::try_from(text.width()).unwrap_or(u16::MAX);
-        let (mut expert, mut search) = (0, 0);
+        let (mut expert, mut least, mut search) = (0, 0, 0);
         for click in shown {
             let name = self.screen.expert(click.expert_username, click.expert_name);
             expert = expert.max(columns_of(&name));
+            least = least_columns(&name).max(least);
             search = search.max(columns_of(&visible(click.search_query)));
         }
         let room = self.screen.width.saturating_sub(LEAD_TIME_COLUMNS);
-        let expert_width = share(room, vec![expert], &[NAME_COLUMNS_MIN], search)[0];
+        let expert_width = share(room, vec![expert], &[least], search)[0];
         for lead in report.leads() {
             self.lead(&lead, expert_width, out)?;
         }
@@ -491,6 +541,31 @@ fn indent(grid: &mut Grid) {
     if let Some(first) = grid.column_mut(0) {
         first.set_padding((PADDING.0 + 1, PADDING.1));
     }
+}
+
+/// A column of a table that is fitted to the screen.
+struct Fitted<'a> {
+    column: &'a Column<'a>,
+    /// The width of the widest cell.
+    content: u16,
+    /// The width below which other columns are dropped.
+    least: u16,
+}
+
+/// The width at which a name is not yet wrapped within a word.
+fn least_columns(name: &str) -> u16 {
+    let words = name.split(' ').map(columns_of);
+    let longest = words.max().unwrap_or_default();
+    longest.clamp(NAME_COLUMNS_MIN, NAME_COLUMNS_MAX)
+}
+
+fn columns_of(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
+}
+
+/// The spaces of so many columns. Between two columns there is one more than their padding.
+fn spaces(columns: usize) -> u16 {
+    (u16::try_from(columns).unwrap_or(1) * (PADDING.0 + PADDING.1 + 1)).saturating_sub(1)
 }
 
 /// Whether a table begins with a line of headers.

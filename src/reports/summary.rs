@@ -22,7 +22,11 @@ pub(crate) struct Summary {
     /// Since Monday 00:00.
     pub(crate) this_week: Totals,
     /// The week before, up to the same day and time.
+    pub(crate) last_week_by_now: Totals,
+    /// The week before, Monday to Sunday.
     pub(crate) last_week: Totals,
+    /// The week before that one.
+    pub(crate) week_before_last: Totals,
     /// The last [`SUMMARY_DAYS`] days, ending with today.
     pub(crate) days: Vec<Day>,
     /// The most-clicked experts of those days.
@@ -87,7 +91,11 @@ pub(crate) fn summary(
             since: begin_of(today, monday, now),
             until: tomorrow,
         };
-        let last_week = Window {
+        let week_of = |monday| Window {
+            since: begin_of(today, monday, now),
+            until: begin_of(today, monday + 7, now),
+        };
+        let last_week_by_now = Window {
             since: begin_of(today, monday - 7, now),
             until: now
                 .checked_sub(7.days())
@@ -97,7 +105,9 @@ pub(crate) fn summary(
         Ok(Summary {
             overall: read_all(db, all, rows_max)?,
             this_week: totals(db, &within(all, this_week))?,
-            last_week: totals(db, &within(all, last_week))?,
+            last_week_by_now: totals(db, &within(all, last_week_by_now))?,
+            last_week: totals(db, &within(all, week_of(monday - 7)))?,
+            week_before_last: totals(db, &within(all, week_of(monday - 14)))?,
             days: last_days(db, &month, now)?,
             top_experts: ranking(db, RankBy::Expert, &month, Some(rows_max))?,
             top_queries: ranking(db, RankBy::Query, &month, Some(rows_max))?,

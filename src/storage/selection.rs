@@ -80,6 +80,18 @@ pub(crate) enum EmailFilter {
     Domain(String),
 }
 
+impl Selection {
+    /// Whether the lead or the domain that was asked for is excluded, so that no click can match.
+    pub(crate) fn excludes_email(&self) -> bool {
+        let excludes = |email| {
+            self.excluded
+                .iter()
+                .any(|excluded| excluded.contains(email))
+        };
+        self.email.as_ref().is_some_and(excludes)
+    }
+}
+
 impl EmailFilter {
     /// An address, or `@example.com` for a domain, in any spelling. A `*` is not a wildcard, so a text with one would match
     /// nobody.
@@ -102,6 +114,14 @@ impl EmailFilter {
         Err(ParseEmailFilterError {
             domain: is_domain.then(|| domain.to_owned()),
         })
+    }
+
+    /// Whether all leads of `other` are leads of this filter.
+    fn contains(&self, other: &Self) -> bool {
+        match other {
+            Self::Address(email) => self.matches(email),
+            Self::Domain(_) => self == other,
+        }
     }
 
     fn matches(&self, stored: &str) -> bool {

@@ -155,7 +155,11 @@ fn invalid_flags_are_a_usage_error() {
     let usage = "\n\nFor more information, try '--help'.\n";
     let question = "\n\nUsage: leadclicks report <--by-email|--leads|--by-expert|--by-query|--by-day|--expert <USERNAME>|--email <EMAIL>>\n\nFor more information, try '--help'.\n";
     let instant = "a period is today, yesterday, monday, 'this week', 'last week', 'this month', 'last month', 7d, 2w, 3mo, 24h or 90min (until now), 2026-11-01, 2026-11, '2026-11-01 09:30' (local) or 2026-11-01T09:30:00Z";
-    let window = "leadclicks: --since must be before --until\n".to_owned();
+    let window = |day: &str| {
+        format!(
+            "leadclicks: --since must be before --until, but it begins at {day} 00:00 and --until ends at {day} 00:00\n"
+        )
+    };
     let raw_csv = "leadclicks: --raw-csv is only for --format csv\n".to_owned();
     for (args, error) in [
         (
@@ -211,7 +215,7 @@ fn invalid_flags_are_a_usage_error() {
                 "--until",
                 "2026-11-01",
             ],
-            window.clone(),
+            window("2026-11-02"),
         ),
         (
             &[
@@ -223,7 +227,7 @@ fn invalid_flags_are_a_usage_error() {
                 "--until",
                 "2026-11-01T00:00:00Z",
             ],
-            window,
+            window("2026-11-01"),
         ),
         (
             &["report", "--by-email", "--raw-csv", "--format", "json"],

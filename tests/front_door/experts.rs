@@ -513,8 +513,14 @@ fn an_expert_is_removed_in_any_spelling_and_clicks_stay() {
         "leadclicks: no expert 'jdoe\\u{{200b}}' in {}; `leadclicks experts list` lists them\n",
         site.db_path().display()
     );
+    // An expert of a click is known by the username.
     site.run(&["experts", "remove", "jdoe\u{200b}"])
         .assert(1, "", &error);
+    let error = format!(
+        "leadclicks: no expert 'ZO' in {}; similar: zoë (Zoë); give the whole username\n",
+        site.db_path().display()
+    );
+    site.run(&["experts", "remove", "ZO"]).assert(1, "", &error);
 
     let host = Site::new().with_database(HOST_APP);
     let error = format!(

@@ -686,6 +686,7 @@ fn the_summary_is_a_page_and_a_mail_with_the_comparison_and_the_new_leads() {
     assert_eq!(
         rest,
         [
+            "Last week0 clicks by 0 leads; the week before 0 clicks by 0 leads",
             "30 days before1 click by 1 lead; now +100% clicks, as many leads",
             "Excludedqa@example.com",
             "Time zoneUTC",

@@ -592,27 +592,33 @@ fn bad_lines_can_be_skipped_and_times_without_an_offset_have_the_given_zone() {
         "amy@example.com,jdoe,,2025-11-01 09:30:00+05:00",
         "amy@example.com,jdoe,,20251101",
         "amy@example.com,jdoe,,2025-11-01 09:30:00.000000",
+        "amy@example.com,jdoe,,2025-11-01 09:30:00",
+        "amy@example.com,jdoe,,2025-10-26 02:30:00",
     ]);
     let offset = "created_at should be a time with its offset, for example 2026-11-01T09:30:00Z";
     site.run_with_input(&["import", "--skip-bad", "-"], file.as_bytes())
         .assert(
             0,
-            "2 new, 0 already stored, 4 skipped\n",
+            "2 new, 0 already stored, 6 skipped\n",
             &format!(
                 "leadclicks: line 2 skipped: {offset}; --tz gives times without one a time zone\n\
                  leadclicks: line 3 skipped: email should have one @ with text on both sides and no white space; {offset}; \
                  --tz gives times without one a time zone\n\
                  leadclicks: line 4 skipped: {offset}; --tz gives times without one a time zone\n\
-                 leadclicks: line 6 skipped: {offset}\n"
+                 leadclicks: line 6 skipped: {offset}\n\
+                 leadclicks: line 8 skipped: {offset}; --tz gives times without one a time zone\n\
+                 leadclicks: line 9 skipped: {offset}; --tz gives times without one a time zone\n"
             ),
         );
     let berlin = ["import", "--skip-bad", "--tz", "Europe/Berlin", "-"];
     site.run_with_input(&berlin, file.as_bytes()).assert(
         0,
-        "3 new, 1 already stored, 2 skipped\n",
+        "4 new, 1 already stored, 3 skipped\n",
         &format!(
             "leadclicks: line 3 skipped: email should have one @ with text on both sides and no white space\n\
-             leadclicks: line 6 skipped: {offset}\n"
+             leadclicks: line 6 skipped: {offset}\n\
+             leadclicks: line 9 skipped: created_at is in the hour that a clock change of --tz repeats or skips; \
+             add its offset, for example 2026-11-01T09:30:00+01:00\n"
         ),
     );
     assert_eq!(
@@ -623,6 +629,7 @@ fn bad_lines_can_be_skipped_and_times_without_an_offset_have_the_given_zone() {
             "3 amy@example.com jdoe  2025-07-01 07:30:00.500000",
             "4 amy@example.com jdoe  2025-11-01 08:30:00.000000",
             "5 amy@example.com jdoe  2025-11-01 08:30:00.000000",
+            "6 amy@example.com jdoe  2025-11-01 08:30:00.000000",
         ]
     );
     let only_bad = csv(&["amy,jdoe,,2025-11-01T09:30:00Z"]);
@@ -633,6 +640,46 @@ fn bad_lines_can_be_skipped_and_times_without_an_offset_have_the_given_zone() {
             "leadclicks: line 2: email should have one @ with text on both sides and no white space\n\
              leadclicks: cannot import from standard input: 1 invalid line, and no valid one; check that it is the right file\n",
         );
+}
+
+#[test]
+fn a_csv_for_spreadsheets_is_imported_again_without_storing_a_click_twice() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, search_query, created_at) VALUES
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:00.999999'),
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:01.000000'),
+             ('amy@example.com', 'jdoe', 'pricing', '2025-11-01 09:00:01.250000'),
+             ('Amy@Example.com', 'jdoe', '=1+1', '2025-11-01 09:00:01.500000'),
+             ('bob@example.com', 'jdoe', '', '2025-11-01 09:00:01.500001');",
+    );
+    let berlin = ["--tz", "Europe/Berlin"];
+    let export = ["report", "--by-email", "--for", "excel"];
+    let file = site.stdout_of(&[&export[..], &berlin].concat());
+    let import = |options: &[&str], file: &str| {
+        site.run_with_input(&[&["import", "-"], options].concat(), file.as_bytes())
+    };
+    import(&berlin, &file).assert(0, "0 new, 5 already stored\n", "");
+    // Without --tz nothing is stored an hour late.
+    let ran = import(&["--dry-run"], &file);
+    assert_eq!(ran.status.code(), Some(1), "{ran}");
+    assert!(
+        ran.stderr
+            .contains("--tz gives times without one a time zone"),
+        "{ran}"
+    );
+    // Twice in a second are two clicks, and a later second is another.
+    let more = csv(&[
+        "amy@example.com,jdoe,pricing,2025-11-01 10:00:01",
+        "amy@example.com,jdoe,pricing,2025-11-01 10:00:01",
+        "amy@example.com,jdoe,pricing,2025-11-01 10:00:01",
+        "amy@example.com,jdoe,pricing,2025-11-01 10:00:02",
+        "amy@example.com,jdoe,pricing,2025-11-01 10:00:01.250000",
+    ]);
+    import(&berlin, &more).assert(0, "3 new, 2 already stored\n", "");
+    import(&berlin, &more).assert(0, "0 new, 5 already stored\n", "");
+    // A time with its offset is exact, also without a fraction.
+    let exact = csv(&["bob@example.com,jdoe,,2025-11-01T09:00:01Z"]);
+    import(&[], &exact).assert(0, "1 new, 0 already stored\n", "");
 }
 
 /// Ids of clicks.

@@ -374,7 +374,8 @@ fn excluded_leads_are_named_in_every_output_and_left_out_of_reports_only() {
     let path = path.display();
     let with_variable = |args: &[&str]| {
         let mut command = site.command(args);
-        command.env("LEADCLICKS_EXCLUDE", "AMY@example.com,zed@example.com");
+        // A comma at the end is no address.
+        command.env("LEADCLICKS_EXCLUDE", "AMY@example.com,zed@example.com,");
         Ran::finish(command, b"")
     };
     let note = "excluded: amy@example.com, zed@example.com\n";
@@ -421,6 +422,20 @@ fn excluded_leads_are_named_in_every_output_and_left_out_of_reports_only() {
             "",
             &format!("leadclicks: no clicks yet in {path}\nleadclicks: excluded: @example.com\n"),
         );
+    for (email, which) in [
+        ("Amy@Example.com", "this lead"),
+        ("@example.com", "leads of this domain"),
+    ] {
+        site.run(&["report", "--email", email, "--exclude", "@example.com"])
+            .assert(
+                0,
+                "",
+                &format!(
+                    "leadclicks: no clicks by {which} yet in {path}; --exclude or LEADCLICKS_EXCLUDE leaves them out\n\
+                     leadclicks: excluded: @example.com\n"
+                ),
+            );
+    }
     let mut watch = site.shell("leadclicks watch --since 2026-10-01 --expert jdoe | head -n 1");
     watch.env("LEADCLICKS_EXCLUDE", "amy@example.com");
     Ran::finish(watch, b"").assert(
@@ -580,18 +595,26 @@ a window of 120 columns also shows: First click
     }
     assert_eq!(
         leads("80", &[]),
-        " Lead                         Clicks   Experts   Latest click       Most
-                                                                    clicked
+        " Lead                         Clicks   Latest click       Most clicked
 ────────────────────────────────────────────────────────────────────────────────
- lead160@globex.example.com        1         1   2026-11-02 09:00   Hugo Novak
-                                                                    (hugonovak2
-                                                                    )
- amy@example.com                   1         1   2026-11-01 09:00   Hugo Novak
-                                                                    (hugonovak5
-                                                                    )
+ lead160@globex.example.com        1   2026-11-02 09:00   Hugo Novak
+                                                          (hugonovak2)
+ amy@example.com                   1   2026-11-01 09:00   Hugo Novak
+                                                          (hugonovak5)
 
 2 leads, 2 clicks; times in UTC
-a window of 120 columns also shows: First click and Latest search
+a window of 120 columns also shows: Experts, First click and Latest search
+"
+    );
+    assert_eq!(
+        leads("40", &[]),
+        " Lead                         Clicks
+─────────────────────────────────────
+ lead160@globex.example.com        1
+ amy@example.com                   1
+
+2 leads, 2 clicks; times in UTC
+a window of 120 columns also shows: Experts, First click, Latest click, Most clicked and Latest search
 "
     );
     for columns in ["100", "120"] {

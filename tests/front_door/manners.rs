@@ -132,14 +132,32 @@ fn a_command_that_people_try_gets_the_right_one_as_a_tip_and_never_one_that_dele
         assert_eq!(tip_of(&[word, "x"]), tip);
         assert_eq!(tip_of(&[&word.to_uppercase()]), tip);
     }
+    for (word, like) in [
+        (&"restore"[..6], "recover"),
+        ("exports", "export"),
+        (&"delete"[..5], "delete"),
+        (&"purge"[..4], "delete"),
+        ("mrege", "merge"),
+    ] {
+        assert_eq!(tip_of(&[word]), tip_of(&[like]), "{word}");
+    }
+    let more = "For more information, try '--help'.";
+    let usage = "Usage: leadclicks [OPTIONS] <COMMAND>";
+    site.run(&["xyzzy"]).assert(
+        2,
+        "",
+        &format!("error: unrecognized subcommand 'xyzzy'\n\n{usage}\n\n{more}\n"),
+    );
+    site.run(&["rset"]).assert(
+        2,
+        "",
+        &format!("error: unrecognized subcommand 'rset'\n\n{usage}\n\n{more}\n"),
+    );
     assert_eq!(
         tip_of(&["experts", "delete", "jdoe"]),
         "`leadclicks experts remove USERNAME` removes an expert from the list"
     );
-    assert_eq!(
-        tip_of(&["reprot"]),
-        "some similar subcommands exist: 'experts', 'report'"
-    );
+    assert_eq!(tip_of(&["reprot"]), "a similar subcommand exists: 'report'");
     for (group, command) in [
         (None, "reset"),
         (None, "purge"),
@@ -179,6 +197,11 @@ fn help_of_a_command_can_be_asked_for_in_both_ways() {
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let asked = site.stdout_of(&[&["help"], &words[..]].concat());
         assert_eq!(asked, help(env!("CARGO_BIN_EXE_leadclicks"), &command));
+    }
+    let report = site.stdout_of(&["report", "--help"]);
+    for options in [&["--db", "x.db"][..], &["--no-pager", "--db=x.db"]] {
+        let asked = site.stdout_of(&[options, &["help", "report"]].concat());
+        assert_eq!(asked, report);
     }
     let ran = site.run(&["help", "nonsense"]);
     assert_eq!(ran.status.code(), Some(2), "{ran}");

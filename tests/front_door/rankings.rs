@@ -822,10 +822,10 @@ fn a_summary_counts_this_week_against_last_week_up_to_the_same_time() {
         on_wednesday(&site, "leadclicks summary"),
         "11 clicks by 4 leads on 3 experts since 2020-01-01
 This week: 3 clicks by 2 leads; at this point last week: 2 by 1 (+50%)
+Last week: 3 clicks by 1 lead; the week before: 1 by 1 (+200%)
 
 Last 30 days, maximum 2 clicks on 2026-11-18
                                              ██            ██
- ▄▄                                    ▄▄▄▄  ██        ▄▄  ██
  ██                                    ████  ██        ██  ██
  2026-10-20                                        2026-11-18
 
@@ -859,7 +859,8 @@ fn a_summary_fits_80_columns_with_any_data() {
     }
     assert!(
         screen.contains(
-            "\nThis week: 125000 clicks by 125000 leads; at this point last week: 125001 (+0%)\n"
+            "\nThis week: 125000 clicks by 125000 leads; at this point last week: 125001 (+0%)\n\
+             Last week: 125001 clicks by 125001 leads; the week before: 0 by 0\n"
         ),
         "{screen}"
     );

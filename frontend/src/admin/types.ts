@@ -196,6 +196,10 @@ export interface SummaryResponse extends ClickCounts, Pick<ReportScope, "before"
   this_week: ClickCounts;
   /** Up to the same day and time. */
   last_week_by_now: ClickCounts;
+  /** Monday to Sunday. */
+  last_week: ClickCounts;
+  /** Monday to Sunday. */
+  week_before_last: ClickCounts;
   /** The last 30 days, today the last. */
   days: DayCounts[];
   /** Of those days. */

@@ -32,9 +32,10 @@ Examples:
   eval (leadclicks completions elvish | slurp)
   leadclicks completions powershell | Out-String | Invoke-Expression
 
-Create the directory first. bash needs the package bash-completion, and zsh needs `fpath+=~/.zfunc`
-and then `autoload -U compinit; compinit` in ~/.zshrc. Add the last two lines to rc.elv of Elvish
-and to $PROFILE of PowerShell. Completions work in new shells."
+Create the directory first. bash needs the package bash-completion, and zsh
+needs `fpath+=~/.zfunc` and then `autoload -U compinit; compinit` in ~/.zshrc.
+Add the last two lines to rc.elv of Elvish and to $PROFILE of PowerShell.
+Completions work in new shells."
 )]
 pub(super) struct CompletionsArgs {
     /// The shell

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use jiff::tz::TimeZone;
 
 use super::{
+    filter::similar_experts,
     format::{Format, OutputArgs},
     import::{print_skipped, print_unknown_experts},
 };
@@ -95,9 +96,14 @@ fn remove(db: &DbLocation, username: &str) -> Result<(), Failure> {
     let db = Db::open_for_change(db)?;
     let removed = db.remove_expert(&canonical_username(username))?;
     if removed.is_empty() {
+        let similar = similar_experts(&db, &[username.to_owned()])?;
         return Err(Failure::NoExpert {
             username: username.to_owned(),
             db: db.name(),
+            hint: match similar {
+                Some(similar) => format!("; similar: {similar}; give the whole username"),
+                None => "; `leadclicks experts list` lists them".to_owned(),
+            },
         });
     }
     for expert in removed {

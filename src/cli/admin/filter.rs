@@ -174,13 +174,13 @@ pub(super) fn find_experts(
     Ok(unknown)
 }
 
-/// The end of a sentence about experts without clicks, who must be given by the whole username: the similar ones.
+/// The experts that these may mean, if they must be given by the whole username; none if there are none.
 ///
 /// # Errors
 /// When the database can't be read.
-pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, Failure> {
+pub(super) fn similar_experts(db: &Db, experts: &[String]) -> Result<Option<String>, Failure> {
     let mut similar = Vec::new();
-    for expert in &selection.experts {
+    for expert in experts {
         match timed(READING_CLICKS, || reports::find_expert(db, expert))? {
             FoundExpert::Exact => {}
             FoundExpert::One(found) => similar.push(found),
@@ -190,8 +190,8 @@ pub(super) fn similar_experts(db: &Db, selection: &Selection) -> Result<String, 
         }
     }
     Ok(match similar.get(..LISTED_MAX).unwrap_or(&similar) {
-        [] => String::new(),
-        similar => format!("; usernames like --expert: {}", list(similar)),
+        [] => None,
+        similar => Some(list(similar)),
     })
 }
 
@@ -286,11 +286,16 @@ impl ExcludeArgs {
             Some(value) if value.split(',').eq(&self.exclude) => EXCLUDE_VARIABLE,
             _ => "--exclude",
         };
-        if name == EXCLUDE_VARIABLE && self.exclude.iter().all(String::is_empty) {
-            return Err(Failure::Usage(empty_variable(EXCLUDE_VARIABLE)));
+        let mut texts = self.exclude.clone();
+        if name == EXCLUDE_VARIABLE {
+            // As after a comma at the end.
+            texts.retain(|text| !text.trim().is_empty());
+            if texts.is_empty() && !self.exclude.is_empty() {
+                return Err(Failure::Usage(empty_variable(EXCLUDE_VARIABLE)));
+            }
         }
         let mut emails: Vec<EmailFilter> = Vec::new();
-        for text in &self.exclude {
+        for text in &texts {
             let email = parse_email(name, text)?;
             if !emails.contains(&email) {
                 emails.push(email);

@@ -81,11 +81,13 @@ pub(super) fn run(db: &DbLocation, args: &PurgeArgs, now: &Zoned) -> Result<(), 
     let zone = now.time_zone();
     let db = args.confirm.open(db)?;
     let Some(found) = timed(READING_CLICKS, || db.find_clicks(selection))? else {
+        let similar = similar_experts(&db, &selection.experts)?;
+        let similar = similar.map(|similar| format!("; usernames like --expert: {similar}"));
         let nothing = format!(
             "no clicks {} in {}{}",
             described(selection, zone),
             visible(&db.name()),
-            similar_experts(&db, selection)?
+            similar.unwrap_or_default()
         );
         output::ignore_closed_pipe(output::say(&nothing))?;
         if args.confirm.dry_run {

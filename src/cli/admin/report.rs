@@ -93,8 +93,9 @@ Examples:
   leadclicks report --email jane@example.com
   leadclicks report --email @example.com
 
---expert or --email without another report lists the clicks, newest first. Times are local in tables
-and pages, and UTC in the other formats. Days are local in all formats."
+--expert or --email without another report lists the clicks, newest first.
+Times are local in tables and pages, and UTC in the other formats. Days are
+local in all formats."
 )]
 #[expect(
     clippy::struct_excessive_bools,
@@ -392,7 +393,12 @@ fn say_empty(db: &Db, selection: &Selection, asked: &Asked, zone: &TimeZone, hin
         None => "yet".to_owned(),
         Some(period) => format!("in this period ({period})"),
     };
-    let sentence = format!("no clicks{which} {when} in {}{hint}", db.name());
+    let excluded = if selection.excludes_email() {
+        "; --exclude or LEADCLICKS_EXCLUDE leaves them out"
+    } else {
+        ""
+    };
+    let sentence = format!("no clicks{which} {when} in {}{hint}{excluded}", db.name());
     print_error("leadclicks", &sentence);
 }
 

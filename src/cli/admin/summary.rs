@@ -26,8 +26,8 @@ use crate::{
 
 /// Show an overview on one screen
 ///
-/// Totals, this week compared with last week up to the same day and time, the last 30 days with their most-clicked
-/// experts and most frequent searches, and the newest leads.
+/// Totals, this week compared with last week up to the same day and time, last week compared with the week before, the last
+/// 30 days with their most-clicked experts and most frequent searches, and the newest leads.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

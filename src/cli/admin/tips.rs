@@ -49,11 +49,13 @@ const MEANT: [(&[&str], &str); 12] = [
         "`leadclicks watch` shows clicks as they arrive",
     ),
     (
-        &["delete", "del", "rm", "remove", "erase", "gdpr"],
+        &[
+            "delete", "del", "rm", "remove", "erase", "gdpr", "forget", "purge",
+        ],
         "`leadclicks forget EMAIL` erases one person, and `leadclicks purge --older-than 365d` old clicks; both ask first",
     ),
     (
-        &["recover", "rollback", "revert"],
+        &["recover", "rollback", "revert", "restore"],
         "`leadclicks restore backup.db` replaces the database with a backup; it asks first",
     ),
     (
@@ -72,11 +74,19 @@ const MEANT: [(&[&str], &str); 12] = [
     ),
 ];
 
-/// `leadclicks help report` as `leadclicks report --help`.
+/// `leadclicks help report` as `leadclicks report --help`, also after the options of all commands.
 pub(super) fn with_help(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.collect();
-    if args.get(1).is_some_and(|word| word == "help") {
-        args.remove(1);
+    let mut at = 1;
+    while let Some(word) = args.get(at) {
+        at += match word.to_str() {
+            Some("--db") => 2,
+            Some(option) if option == "--no-pager" || option.starts_with("--db=") => 1,
+            _ => break,
+        };
+    }
+    if args.get(at).is_some_and(|word| word == "help") {
+        args.remove(at);
         args.push("--help".into());
     }
     args
@@ -87,27 +97,35 @@ pub(super) fn improve(mut error: Error) -> Error {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
-    if let Some(ContextValue::Strings(similar)) = error.remove(ContextKind::SuggestedSubcommand) {
-        let harmless: Vec<String> = similar
-            .into_iter()
-            .filter(|name| !DESTRUCTIVE.contains(&&**name))
-            .collect();
-        if !harmless.is_empty() {
-            error.insert(
-                ContextKind::SuggestedSubcommand,
-                ContextValue::Strings(harmless),
-            );
-        }
+    let mut harmless = match error.remove(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(similar)) => similar,
+        _ => Vec::new(),
+    };
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) {
+        let edits = |name: &String| strsim::osa_distance(name, typed);
+        let is_destructive = |name: &String| DESTRUCTIVE.contains(&&**name);
+        let destructive = harmless.iter().filter(|name| is_destructive(name));
+        // Whoever typed `rset` did not mean `report`.
+        let edits_max = destructive.map(edits).min().unwrap_or(usize::MAX);
+        harmless.retain(|name| !is_destructive(name) && edits(name) <= edits_max);
     }
-    if let Some(tip) = tip(&error) {
-        error.remove(ContextKind::SuggestedSubcommand);
+    let tip = tip(&error, &harmless);
+    // Without tips, clap would print an empty line for them.
+    error.remove(ContextKind::Suggested);
+    if let Some(tip) = tip {
         let tips = vec![StyledStr::from(tip)];
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    } else if !harmless.is_empty() {
+        error.insert(
+            ContextKind::SuggestedSubcommand,
+            ContextValue::Strings(harmless),
+        );
     }
     error
 }
 
-fn tip(error: &Error) -> Option<&'static str> {
+/// The tip that is better than the `similar` commands.
+fn tip(error: &Error, similar: &[String]) -> Option<&'static str> {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
         return None;
     };
@@ -121,6 +139,16 @@ fn tip(error: &Error) -> Option<&'static str> {
         return is_removal
             .then_some("`leadclicks experts remove USERNAME` removes an expert from the list");
     }
-    let meant = MEANT.iter().find(|(words, _)| words.contains(&&*typed));
-    meant.map(|(_, tip)| *tip)
+    // A third, as for experts.
+    let edits_max = typed.chars().count() / 3;
+    let edits = |word: &str| strsim::osa_distance(word, &typed);
+    let edits_to_similar = similar.iter().map(|name| edits(name)).min();
+    MEANT
+        .iter()
+        .flat_map(|(words, tip)| words.iter().map(move |word| (edits(word), *tip)))
+        .filter(|(edits, _)| {
+            *edits <= edits_max && edits_to_similar.is_none_or(|least| *edits <= least)
+        })
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, tip)| tip)
 }

@@ -48,10 +48,11 @@ Examples:
   leadclicks watch --format ndjson --after 2026-11-01T09:30:00.123456Z >> clicks.ndjson
   leadclicks watch --format ndjson | jq .email
 
-Without --since or --after, only new clicks are printed. --since is for people: it goes by when a
-click happened. --after is for programs that continue where they ended: no click is missed that was
-stored later, and one may repeat only if another happened in the same microsecond. Times are local
-in text, and UTC in ndjson. On a terminal, lines are cut at its edge.")]
+Without --since or --after, only new clicks are printed. --since is for people:
+it goes by when a click happened. --after is for programs that continue where
+they ended: no click is missed that was stored later, and one may repeat only
+if another happened in the same microsecond. Times are local in text, and UTC
+in ndjson. On a terminal, lines are cut at its edge.")]
 pub(super) struct WatchArgs {
     #[command(flatten)]
     filter: FilterArgs,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     render::{Asked, asked::totals_before, change, plural, rows, table::zone_name},
-    reports::{Ranking, Summary},
+    reports::{Ranking, Summary, Totals},
     timestamp::Timestamp,
 };
 
@@ -100,6 +100,11 @@ fn nothing(
     foot(out)
 }
 
+fn by_leads(totals: Totals) -> String {
+    let clicks = counted(totals.clicks, "click");
+    format!("{clicks} by {}", counted(totals.leads, "lead"))
+}
+
 fn heading(
     summary: &Summary,
     asked: &Asked,
@@ -107,20 +112,29 @@ fn heading(
     made_at: Timestamp,
     zone: &TimeZone,
 ) -> Heading {
-    let (now, before) = (summary.this_week, summary.last_week);
+    let now = summary.this_week;
     let overall = &summary.overall;
     let mut facts = Vec::new();
     if let Some(first) = overall.first_at {
         facts.push(("Since", first.date(zone).to_string()));
     }
-    let change = change(now.clicks, before.clicks).map(|change| format!(" ({change})"));
-    let last_week = format!(
-        "{} by {}{}",
-        counted(before.clicks, "click"),
-        counted(before.leads, "lead"),
-        change.unwrap_or_default()
-    );
-    facts.push(("At this point last week", last_week));
+    let changed = |now: Totals, before: Totals| {
+        let change = change(now.clicks, before.clicks).map(|change| format!(" ({change})"));
+        format!("{}{}", by_leads(before), change.unwrap_or_default())
+    };
+    let (last, before_last) = (summary.last_week, summary.week_before_last);
+    facts.push((
+        "At this point last week",
+        changed(now, summary.last_week_by_now),
+    ));
+    facts.push((
+        "Last week",
+        format!(
+            "{}; the week before {}",
+            by_leads(last),
+            changed(last, before_last)
+        ),
+    ));
     if let Some(comparison) = asked.comparison {
         facts.push(("30 days before", totals_before(comparison)));
     }
