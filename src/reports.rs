@@ -27,7 +27,7 @@ use crate::{
 
 pub(crate) use by_day::{ByDay, Day, Gaps, by_day};
 pub(crate) use by_lead::{ByLead, Experts, Lead, LeadOverview, by_lead};
-pub(crate) use compare::{Comparison, window_before};
+pub(crate) use compare::{Comparison, window_before, window_earlier};
 pub(crate) use find_expert::{FoundExpert, NamedExpert, find_expert};
 pub(crate) use lead_order::LeadOrder;
 pub(crate) use ranking::{RankBy, Ranked, Ranking, ranking};

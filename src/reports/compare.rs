@@ -55,6 +55,18 @@ pub(crate) fn window_before(window: Window, now: &Zoned) -> Option<Window> {
             .try_microseconds(end.micros() - since.micros())
             .ok()?,
     };
+    window_earlier(length, since, end, now)
+}
+
+/// The period that begins `length` before `since`, and ends there, or, if `end` is after `now`, at the same day and time as `now`.
+/// None if it is outside the calendar.
+pub(crate) fn window_earlier(
+    length: Span,
+    since: Timestamp,
+    end: Timestamp,
+    now: &Zoned,
+) -> Option<Window> {
+    let zone = now.time_zone();
     let earlier = |at: &Zoned| Some(Timestamp::new(at.checked_sub(length).ok()?.timestamp()));
     let begin = jiff::Timestamp::from_microsecond(since.micros()).ok()?;
     let begin = earlier(&begin.to_zoned(zone.clone()))?;

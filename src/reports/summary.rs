@@ -3,7 +3,7 @@ use std::{cmp::Reverse, collections::HashMap, num::NonZeroU64, ops::ControlFlow}
 use jiff::{ToSpan, Zoned, civil::Date};
 
 use super::{
-    Comparison, Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking, window_before,
+    Comparison, Day, Gaps, RankBy, Ranking, Totals, by_day, for_each_click, ranking, window_earlier,
 };
 use crate::{
     click::{canonical_email, canonical_username},
@@ -127,7 +127,16 @@ impl Summary {
         now: &Zoned,
     ) -> Result<Option<Comparison>, Error> {
         let month = within(all, month(now));
-        let Some(window) = window_before(month.window, now) else {
+        let Window {
+            since: Some(since),
+            until: Some(until),
+        } = month.window
+        else {
+            return Ok(None);
+        };
+        // Not the month before, where these days are a month.
+        let length = days(SUMMARY_DAYS).days();
+        let Some(window) = window_earlier(length, since, until, now) else {
             return Ok(None);
         };
         let before = within(all, window);

@@ -791,6 +791,42 @@ fn the_summary_is_one_screen() {
     assert_eq!(marked.count(), 5, "{screen}");
 }
 
+#[test]
+#[ignore = "needs faketime; tests/run runs it"]
+fn thirty_days_are_compared_with_the_thirty_before_also_if_they_are_a_month() {
+    let site = Site::new().with_schema(
+        "INSERT INTO lead_clicks (email, expert_username, created_at)
+         VALUES ('jane@example.com', 'jdoe', '2026-11-29 09:00:00.000000')",
+    );
+    for (command, since, until) in [
+        (
+            "report --by-expert --since 30d",
+            "2026-10-02T00:00:00.000000Z",
+            "2026-10-31T12:00:",
+        ),
+        (
+            "summary",
+            "2026-10-02T00:00:00.000000Z",
+            "2026-10-31T12:00:",
+        ),
+        (
+            "report --by-expert --period 'this month'",
+            "2026-10-01T00:00:00.000000Z",
+            "2026-10-30T12:00:",
+        ),
+    ] {
+        let script =
+            format!("faketime '2026-11-30 12:00:00' leadclicks {command} --compare --format json");
+        let ran = Ran::of(site.shell(&script));
+        let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(json["before"]["since"], since, "{ran}");
+        assert!(
+            json["before"]["until"].as_str().unwrap().starts_with(until),
+            "{ran}"
+        );
+    }
+}
+
 /// The output of a command run at noon UTC on Wednesday, 2026-11-18.
 fn on_wednesday(site: &Site, command: &str) -> String {
     let ran = Ran::of(site.shell(&format!("faketime '2026-11-18 12:00:00' {command}")));

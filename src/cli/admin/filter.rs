@@ -16,7 +16,7 @@ use crate::{
     },
     click::canonical_username,
     render::counted,
-    reports::{self, FoundExpert, History, NamedExpert, Segment, window_before},
+    reports::{self, FoundExpert, History, NamedExpert, Segment, window_before, window_earlier},
     storage::{Db, EmailFilter, Selection, Window},
     timestamp::Timestamp,
 };
@@ -82,7 +82,19 @@ impl WindowArgs {
             until: window.until.or(end),
             ..window
         };
-        window_before(window, now).ok_or_else(|| {
+        // Days that happen to be a month are still days.
+        let before = match (self.since.or(self.period), self.until, window) {
+            (
+                Some(Period::LastDays(length)),
+                None,
+                Window {
+                    since: Some(since),
+                    until: Some(until),
+                },
+            ) => window_earlier(length, since, until, now),
+            _ => window_before(window, now),
+        };
+        before.ok_or_else(|| {
             let error = "--compare needs the beginning of a period: add --since or --period";
             Failure::Usage(error.to_owned())
         })
