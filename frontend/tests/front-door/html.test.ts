@@ -485,7 +485,7 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       ["--leads"],
       ["--by-query"],
       ["--expert", "jdoe"],
-      ["--email", "nobody"],
+      ["--email", "nobody@example.com"],
       ["summary"],
     ]) {
       const { page } = await open(browser, await plain.page(...question));
