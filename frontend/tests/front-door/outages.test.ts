@@ -17,7 +17,7 @@ const IS_LONG = process.env.LEADCLICKS_TEST_LONG !== undefined;
 const PATIENCE_MS = 60_000;
 
 /** The clicks during one outage. A page keeps no more than 50. */
-const ROUND_CLICKS = IS_LONG ? 2 * EXPERTS.length : EXPERTS.length;
+const ROUND_CLICKS = IS_LONG ? 2 * EXPERTS.length : EXPERTS.length / 2;
 
 /** A cell of the table with five rounds takes some minutes. */
 const CELL_MS_MAX = IS_LONG ? 900_000 : 120_000;
@@ -161,10 +161,10 @@ class Cell {
       await this.#visitor.click(`a[href="/experts/${expert}"]`);
       this.#clickedMs.set(nameOf({ expert_username: expert, search_query: query }), [fromMs, Date.now()]);
       const step = click % EXPERTS.length;
-      if (step === 3 && this.#outage.startsWith("SIGTERM")) await this.#daemon.stop();
-      if (step === 3 && this.#outage.startsWith("SIGKILL")) await this.#daemon.kill();
+      if (step === 1 && this.#outage.startsWith("SIGTERM")) await this.#daemon.stop();
+      if (step === 1 && this.#outage.startsWith("SIGKILL")) await this.#daemon.kill();
       await this.#leave(expert);
-      if (step === 7) await this.#daemon.restart();
+      if (step === 3) await this.#daemon.restart();
     }
     await this.#endOutage();
   }
