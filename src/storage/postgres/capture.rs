@@ -28,7 +28,7 @@ use super::{
     ServerUrl,
     connect::Session,
     rejection::{ID_CONSTRAINTS, IGNORED, SEQUENCE_BEHIND, Scope, reason},
-    schema::{ClicksTable, IS_NOT_LOGGED, IdType, WARNINGS_ARE_HIDDEN, check_takes_clicks},
+    schema::{ClicksTable, IdType, check_durability, check_takes_clicks},
 };
 use crate::{
     click::Click,
@@ -121,27 +121,6 @@ impl CaptureSession {
             durable_at: Instant::now(),
         })
     }
-}
-
-/// Checks that a commit is on the server's disk when it answers, that its warnings arrive, and that a crash does not empty the
-/// table.
-async fn check_durability(client: &Client) -> Result<(), Cause> {
-    let sql = format!(
-        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), {WARNINGS_ARE_HIDDEN}, {IS_NOT_LOGGED}"
-    );
-    let row = client.query_typed_one(&sql, &[]).await?;
-    for (number, setting) in ["fsync", "synchronous_commit"].into_iter().enumerate() {
-        if row.try_get::<_, &str>(number)? == "off" {
-            return Err(Cause::NotDurable { setting });
-        }
-    }
-    if row.try_get(2)? {
-        return Err(Cause::WarningsHidden);
-    }
-    if row.try_get(3)? {
-        return Err(Cause::NotLogged);
-    }
-    Ok(())
 }
 
 impl CaptureServer {

@@ -9,7 +9,7 @@ use super::{
     connect::Session,
     erase,
     rejection::SEQUENCE_BEHIND,
-    schema::{ClicksTable, IS_NOT_LOGGED, IdType, WARNINGS_ARE_HIDDEN, check_takes_clicks},
+    schema::{ClicksTable, IdType, check_durability, check_takes_clicks},
     select::{WireTime, read_click, read_without_time, select},
 };
 use crate::{
@@ -231,24 +231,10 @@ fn clock(db: &PostgresDb, now: Timestamp) -> Result<Finding, Cause> {
     })
 }
 
-/// Whether the server answers a commit only when it is on its disk.
+/// Whether a click that was answered 202 stays stored.
 fn durability(db: &PostgresDb) -> Result<Finding, Cause> {
     const CHECK: &str = "durability";
-    for name in ["fsync", "synchronous_commit"] {
-        if setting(db, name)? == "off" {
-            return Err(Cause::NotDurable { setting: name });
-        }
-    }
-    let row = db.query_one(
-        &format!("SELECT {WARNINGS_ARE_HIDDEN}, {IS_NOT_LOGGED}"),
-        &[],
-    )?;
-    if row.try_get(0)? {
-        return Err(Cause::WarningsHidden);
-    }
-    if row.try_get(1)? {
-        return Err(Cause::NotLogged);
-    }
+    db.runtime.block_on(check_durability(&db.client))?;
     if setting(db, "full_page_writes")? == "off" {
         return Ok(Finding::warning(
             CHECK,

@@ -150,13 +150,34 @@ impl ClicksTable {
 
 /// Whether a crash empties the table or a partition of it, which no standby has, or a partition is on another server, which this one
 /// does not answer for.
-pub(super) const IS_NOT_LOGGED: &str = "EXISTS (SELECT 1 FROM pg_class
+const IS_NOT_LOGGED: &str = "EXISTS (SELECT 1 FROM pg_class
     WHERE oid IN (SELECT to_regclass('lead_clicks')::oid UNION SELECT relid FROM pg_partition_tree(to_regclass('lead_clicks')))
       AND (relpersistence <> 'p' OR relkind = 'f'))";
 
 /// Whether the warning is not sent that a commit has not waited for its standby.
-pub(super) const WARNINGS_ARE_HIDDEN: &str =
+const WARNINGS_ARE_HIDDEN: &str =
     "current_setting('client_min_messages') IN ('error', 'fatal', 'panic')";
+
+/// Checks that a commit is on the server's disk when it answers, that its warnings arrive, and that a crash does not empty the
+/// table.
+pub(super) async fn check_durability(client: &Client) -> Result<(), Cause> {
+    let sql = format!(
+        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), {WARNINGS_ARE_HIDDEN}, {IS_NOT_LOGGED}"
+    );
+    let row = client.query_typed_one(&sql, &[]).await?;
+    for (number, setting) in ["fsync", "synchronous_commit"].into_iter().enumerate() {
+        if row.try_get::<_, &str>(number)? == "off" {
+            return Err(Cause::NotDurable { setting });
+        }
+    }
+    if row.try_get(2)? {
+        return Err(Cause::WarningsHidden);
+    }
+    if row.try_get(3)? {
+        return Err(Cause::NotLogged);
+    }
+    Ok(())
+}
 
 /// Checks that clicks can be stored: the table may be a view, or require more columns, and the user may lack a right. An
 /// error at the start is better than 503 for every click.

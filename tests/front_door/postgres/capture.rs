@@ -48,6 +48,12 @@ fn lock_table(server: &ServerSite) -> (Child, ChildStdin) {
     (locker, stdin)
 }
 
+/// The status of the health path `/healthz`.
+fn health(daemon: &Daemon) -> u16 {
+    let request = crate::support::request("GET", "/healthz", "", "");
+    daemon.connect().send(&request).status
+}
+
 fn emails(count: usize) -> Vec<String> {
     (0..count)
         .map(|number| format!("lead{number}@example.com"))
@@ -258,20 +264,16 @@ fn the_daemon_refuses_to_start_where_a_202_would_not_be_durable() {
 fn a_table_that_refuses_every_click_is_unhealthy_and_logged_once() {
     let server = ServerSite::new();
     let daemon = server.daemon(&["--health-path", "/healthz"]);
-    let health = || {
-        let request = crate::support::request("GET", "/healthz", "", "");
-        daemon.connect().send(&request).status
-    };
     assert_eq!(daemon.post("jane@example.com", "jdoe", "").status, 202);
     server.sql("ALTER TABLE lead_clicks RENAME COLUMN search_query TO query");
     for _ in 0..3 {
         assert_unavailable(&daemon.post("joe@example.com", "jdoe", ""));
         thread::sleep(Duration::from_millis(1_100));
-        assert_eq!(health(), 503);
+        assert_eq!(health(&daemon), 503);
     }
     server.sql("ALTER TABLE lead_clicks RENAME COLUMN query TO search_query");
     thread::sleep(Duration::from_millis(1_100));
-    assert_eq!(health(), 200, "{}", daemon.log());
+    assert_eq!(health(&daemon), 200, "{}", daemon.log());
     assert_eq!(daemon.post("joe@example.com", "jdoe", "").status, 202);
     assert_eq!(
         server.sql("SELECT email FROM lead_clicks ORDER BY id"),
@@ -287,14 +289,10 @@ fn a_table_that_refuses_every_click_is_unhealthy_and_logged_once() {
 fn a_locked_table_is_unhealthy_and_logged_once_and_no_process_of_the_server_is_left_waiting() {
     let server = ServerSite::new();
     let daemon = server.daemon(&["--health-path", "/healthz"]);
-    let health = || {
-        let request = crate::support::request("GET", "/healthz", "", "");
-        daemon.connect().send(&request).status
-    };
     let (mut locker, stdin) = lock_table(&server);
     for _ in 0..3 {
         assert_unavailable(&daemon.post("jane@example.com", "jdoe", ""));
-        assert_eq!(health(), 503);
+        assert_eq!(health(&daemon), 503);
     }
     // At most the one that finds out whether clicks can be stored again.
     server.wait_until(
@@ -303,7 +301,7 @@ fn a_locked_table_is_unhealthy_and_logged_once_and_no_process_of_the_server_is_l
     drop(stdin);
     assert!(locker.wait().unwrap().success());
     assert_eq!(daemon.post("joe@example.com", "jdoe", "").status, 202);
-    assert_eq!(health(), 200);
+    assert_eq!(health(&daemon), 200);
     let (_, log) = daemon.stop();
     assert_eq!(log.matches(" ERROR ").count(), 1, "{log}");
     assert_eq!(log.matches(WORKING).count(), 1, "{log}");
