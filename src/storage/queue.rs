@@ -31,6 +31,10 @@ const OUTCOME_TIME: Duration = Duration::from_secs(1);
 /// How long the answer to that question may take. If the writer waits for a lock or the disk for longer, a click waits too.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How many batches may wait for their answers to be passed on. If there are more, the writer waits. With two it need not
+/// wait for the batch that it has just stored.
+const ANSWERED_BATCHES_MAX: usize = 2;
+
 /// Why a click was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotStored {
@@ -192,6 +196,54 @@ pub(super) enum PendingState {
 }
 
 pub(super) type Answer = Result<(), NotStored>;
+
+/// Where the writer's thread sends the answers of each batch. If it woke the clicks' tasks itself, each would cost it a system
+/// call.
+#[derive(Debug)]
+pub(super) struct Answers(mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>);
+
+impl Answers {
+    /// Starts the task that passes them on.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub(super) fn start() -> Self {
+        let (sender, mut batches) =
+            mpsc::channel::<Vec<(oneshot::Sender<Answer>, Answer)>>(ANSWERED_BATCHES_MAX);
+        tokio::spawn(async move {
+            while let Some(answers) = batches.recv().await {
+                for (sender, answer) in answers {
+                    // The client may have disconnected.
+                    let _ = sender.send(answer);
+                }
+            }
+        });
+        Self(sender)
+    }
+
+    /// Sends the answers to the clicks of a batch, in their order.
+    ///
+    /// # Panics
+    /// Inside a Tokio runtime.
+    pub(super) fn blocking_send(&self, batch: Vec<Pending>, answers: Vec<Answer>) {
+        // The runtime may have ended, and with it all tasks that wait for answers.
+        let _ = self.0.blocking_send(with_senders(batch, answers));
+    }
+
+    /// The same inside one.
+    #[cfg(feature = "postgres")]
+    pub(super) async fn send(&self, batch: Vec<Pending>, answers: Vec<Answer>) {
+        let _ = self.0.send(with_senders(batch, answers)).await;
+    }
+}
+
+fn with_senders(
+    batch: Vec<Pending>,
+    answers: Vec<Answer>,
+) -> Vec<(oneshot::Sender<Answer>, Answer)> {
+    let senders = batch.into_iter().map(|pending| pending.answer);
+    senders.zip(answers).collect()
+}
 
 impl ClickQueue {
     pub(super) fn new(

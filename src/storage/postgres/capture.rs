@@ -2,17 +2,24 @@
 //!
 //! Group commit as in the SQLite engine: while one batch is committed, clicks queue, and together become the next one. Each
 //! batch is one statement, which needs no prepared statement and no setting of a session.
+//!
+//! The task has its own thread. In the daemon's thread a batch would be sent after the requests that are being answered, while
+//! the server waits: a sixth fewer clicks a second from 64 connections. A second batch on its way at the same time, over
+//! another connection, makes both smaller, and was 5 to 10 % slower.
 
 use std::{
     collections::HashSet,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use tokio::{
+    runtime::{self, Handle},
     sync::{mpsc, oneshot, watch},
     task::{AbortHandle, JoinHandle},
     time::{self, Instant},
@@ -34,7 +41,7 @@ use crate::{
     click::Click,
     storage::{
         Cause, Checkpoint, ClickQueue, Error, NotStored, Pace, Writer, WriterCounts,
-        queue::{Answer, Job, Outcome, Pending, QUEUE_CLICKS_MAX},
+        queue::{Answer, Answers, Job, Outcome, Pending, QUEUE_CLICKS_MAX},
     },
     timestamp::Timestamp,
 };
@@ -74,6 +81,30 @@ const TRIAL: &str = "SELECT pg_logical_emit_message(true, 'leadclicks', '')";
 pub(crate) struct CaptureServer {
     url: ServerUrl,
     session: CaptureSession,
+    /// Communicates with the server.
+    runtime: RuntimeThread,
+}
+
+/// A runtime in its own thread. It ends when this is dropped.
+#[derive(Debug)]
+struct RuntimeThread {
+    handle: Handle,
+    #[expect(dead_code, reason = "dropping it ends the thread")]
+    end: oneshot::Sender<()>,
+}
+
+impl RuntimeThread {
+    fn start() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || runtime.block_on(ended))?;
+        Ok(Self { handle, end })
+    }
 }
 
 /// One connection. It is closed when this is dropped.
@@ -121,6 +152,16 @@ impl CaptureSession {
             durable_at: Instant::now(),
         })
     }
+
+    /// The same, in at most [`CONNECT_MAX`].
+    async fn connect_in_time(url: ServerUrl, first: usize) -> Result<Self, Cause> {
+        let connected = time::timeout(CONNECT_MAX, Self::connect(&url, first)).await;
+        connected.unwrap_or_else(|_| {
+            let shown = "no answer; check the server".to_owned();
+            let logged = shown.clone();
+            Err(Cause::NotConnected { shown, logged })
+        })
+    }
 }
 
 impl CaptureServer {
@@ -130,18 +171,21 @@ impl CaptureServer {
     /// If no server of the URL accepts the connection, if a 202 would not be durable, or if the `lead_clicks` table does not
     /// take clicks.
     pub(crate) async fn connect(url: &ServerUrl) -> Result<Self, Error> {
-        let connect = async {
-            let session = CaptureSession::connect(url, 0).await?;
-            check_takes_clicks(&session.client, session.table).await?;
-            Ok(session)
-        };
-        match connect.await {
-            Ok(session) => Ok(Self {
-                url: url.clone(),
-                session,
-            }),
-            Err(cause) => Err(Error::named(url.to_string(), cause)),
-        }
+        let connected = Self::start(url.clone()).await;
+        connected.map_err(|cause| Error::named(url.to_string(), cause))
+    }
+
+    async fn start(url: ServerUrl) -> Result<Self, Cause> {
+        let runtime = RuntimeThread::start().map_err(Cause::Unusable)?;
+        let connecting = CaptureSession::connect_in_time(url.clone(), 0);
+        let connected = runtime.handle.spawn(connecting).await;
+        let session = connected.map_err(|ended| Cause::Unusable(ended.into()))??;
+        check_takes_clicks(&session.client, session.table).await?;
+        Ok(Self {
+            url,
+            session,
+            runtime,
+        })
     }
 
     /// The URL without a password.
@@ -150,6 +194,9 @@ impl CaptureServer {
     }
 
     /// Starts the task that stores the clicks of the queue. `now` is the clock by which they arrive.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime, because another task passes on the answers.
     pub(crate) fn start_writer(
         self,
         pace: Arc<Pace>,
@@ -167,14 +214,17 @@ impl CaptureServer {
             is_refused: false,
             now: now.clone(),
             pace: Arc::clone(&pace),
+            answers: Answers::start(),
             counts: Arc::clone(&counts),
             outcome,
             logged_rejections: HashSet::new(),
         };
-        tokio::spawn(async move {
+        let runtime = self.runtime;
+        runtime.handle.clone().spawn(async move {
             task.run(receiver).await;
             // The receiver may be gone.
             let _ = end.send(Ok(Checkpoint::Finished));
+            drop(runtime);
         });
         (
             Writer::new(counts, ended),
@@ -195,6 +245,7 @@ struct WriterTask<Now> {
     is_refused: bool,
     now: Now,
     pace: Arc<Pace>,
+    answers: Answers,
     counts: Arc<WriterCounts>,
     outcome: watch::Sender<Outcome>,
     /// The reasons that were logged for rejected clicks. Each is logged once, so that clients can't fill the log.
@@ -225,10 +276,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             self.pace.remove_clicks(taken);
             let (batch, has_trial) = Job::split(jobs);
             let answers = self.store(&batch).await;
-            for (pending, answer) in batch.into_iter().zip(answers) {
-                // The client may have disconnected.
-                let _ = pending.answer.send(answer);
-            }
+            self.answers.send(batch, answers).await;
             // Unless the clicks have shown it already.
             if has_trial && !self.outcome.borrow().is_new() {
                 self.try_out().await;
@@ -353,15 +401,7 @@ impl<Now: Fn() -> Timestamp> WriterTask<Now> {
             let (url, first) = (self.url.clone(), self.next_host);
             // Unless it succeeds.
             self.next_host = first + 1;
-            tokio::spawn(async move {
-                let connecting = CaptureSession::connect(&url, first);
-                let connected = time::timeout(CONNECT_MAX, connecting).await;
-                connected.unwrap_or_else(|_| {
-                    let shown = "no answer; check the server".to_owned();
-                    let logged = shown.clone();
-                    Err(Cause::NotConnected { shown, logged })
-                })
-            })
+            tokio::spawn(CaptureSession::connect_in_time(url, first))
         });
         let connected = connecting.await;
         self.connecting = None;

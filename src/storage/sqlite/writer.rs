@@ -33,17 +33,13 @@ use crate::{
         Cause, Checkpoint, ClickQueue, DiskReserve, Error, NotStored, Writer, WriterCounts,
         disk::size,
         error::reason,
-        queue::{Answer, Job, Outcome, Pending, PendingState, QUEUE_CLICKS_MAX},
+        queue::{Answer, Answers, Job, Outcome, Pending, PendingState, QUEUE_CLICKS_MAX},
     },
     timestamp::Timestamp,
 };
 
 /// The most clicks in one transaction: as many as can wait.
 const BATCH_CLICKS_MAX: usize = QUEUE_CLICKS_MAX;
-
-/// How many batches may wait for their answers to be passed on. If there are more, the writer waits. With two it need not
-/// wait for the batch that it has just stored.
-const ANSWERED_BATCHES_MAX: usize = 2;
 
 /// How often the schema is read again for one batch. A migration of a host app changes it a few times; clicks are answered
 /// 503 if it changes more often than that between two attempts.
@@ -69,8 +65,6 @@ pub(crate) fn start(
     let id_hasher = IdHasher::default();
     let database = CaptureDatabase::new(db, &id_hasher, now())?;
     let (sender, receiver) = mpsc::channel(QUEUE_CLICKS_MAX);
-    let (answers, answered) = mpsc::channel(ANSWERED_BATCHES_MAX);
-    tokio::spawn(pass_on(answered));
     let (outcome, outcomes) = watch::channel(Outcome::default());
     let (end, ended) = oneshot::channel();
     let counts = Arc::new(WriterCounts::default());
@@ -84,7 +78,7 @@ pub(crate) fn start(
         },
         now: now.clone(),
         pace: Arc::clone(&pace),
-        answers,
+        answers: Answers::start(),
         counts: Arc::clone(&counts),
         outcome,
         logged_rejections: Vec::new(),
@@ -103,17 +97,6 @@ pub(crate) fn start(
     ))
 }
 
-/// Passes on the answers of each batch. If the writer's thread woke the clicks' tasks itself, each would cost it a system
-/// call.
-async fn pass_on(mut batches: mpsc::Receiver<Vec<(oneshot::Sender<Answer>, Answer)>>) {
-    while let Some(answers) = batches.recv().await {
-        for (sender, answer) in answers {
-            // The client may have disconnected.
-            let _ = sender.send(answer);
-        }
-    }
-}
-
 struct WriterThread<Now> {
     path: PathBuf,
     /// None after the database was replaced by one that can't be used.
@@ -122,7 +105,7 @@ struct WriterThread<Now> {
     room: RoomCheck,
     now: Now,
     pace: Arc<Pace>,
-    answers: mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>,
+    answers: Answers,
     counts: Arc<WriterCounts>,
     /// Whether the last attempt to store clicks succeeded.
     outcome: watch::Sender<Outcome>,
@@ -320,9 +303,7 @@ impl<Now: Fn() -> Timestamp> WriterThread<Now> {
         let answers: Vec<Answer> = (0..batch.len())
             .map(|number| answer(&batch, number, committed))
             .collect();
-        let senders = batch.into_iter().map(|pending| pending.answer);
-        // The runtime may have ended, and with it all tasks that wait for answers.
-        let _ = self.answers.blocking_send(senders.zip(answers).collect());
+        self.answers.blocking_send(batch, answers);
     }
 
     /// Opens the database that is at the path now.
