@@ -23,6 +23,10 @@ use crate::{
 /// A directory on a disk that every user can reach.
 const DISK: &str = "/var/tmp";
 
+/// How many WAL segments of 16 MB a server has at the start, written to during the loads: each new one would take the disk for
+/// some 50 ms, about once a second. On a server that has run for a while, checkpoints rename old ones instead.
+const WAL_SEGMENTS: u32 = 48;
+
 /// The levels of `synchronous_commit` with a synchronous standby.
 const LEVELS: [&str; 3] = ["remote_write", "on", "remote_apply"];
 
@@ -211,8 +215,13 @@ impl Cluster {
                 .arg("-D")
                 .arg(cluster.data()),
         )?;
-        cluster.configure("max_connections = 300\nmax_wal_size = 4GB\n")?;
-        cluster.run()
+        cluster.configure("max_connections = 300\nmin_wal_size = 1GB\nmax_wal_size = 4GB\n")?;
+        let cluster = cluster.run()?;
+        let fill = format!(
+            "SELECT pg_logical_emit_message(false, '', repeat(' ', 16777216)) FROM generate_series(1, {WAL_SEGMENTS})"
+        );
+        cluster.sql("postgres", &fill)?;
+        Ok(cluster)
     }
 
     /// A standby for which commits wait from now on.
@@ -286,6 +295,8 @@ impl Cluster {
         let count = self.sql("postgres", "SELECT count(*) FROM pg_database")?;
         let name = format!("bench{}", count.trim());
         self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
+        // It renames the segments that are no longer needed.
+        self.sql("postgres", "CHECKPOINT")?;
         if !synchronous_commit.is_empty() {
             self.sql(
                 "postgres",
