@@ -399,8 +399,9 @@ describe.each(BROWSERS)("in %s", (browserName) => {
       const page = await open({ kind, email });
       await stay(page);
       await clickAll(page);
-      const clicks = await daemon.clicksOnceThere(email, EXPERTS.length);
-      expect(clicks.map((click) => click.expert_username)).toEqual(EXPERTS);
+      await daemon.clicksOnceThere(email, EXPERTS.length);
+      // Not as they happened: on a slow machine the last ones wait for more than a second, and are dated by their age.
+      expect(await daemon.expertsAsArrived(email)).toEqual(EXPERTS);
     });
 
     test("ten clicks of one moment that leave the page are ten rows", async () => {

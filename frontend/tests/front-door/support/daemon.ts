@@ -108,7 +108,7 @@ export class Daemon {
     return stdout;
   }
 
-  /** All clicks of one lead in the order in which they were stored. */
+  /** All clicks of one lead in the order in which they happened, by the report. */
   async clicksOf(email: string): Promise<Stored[]> {
     const rows = await this.rowsOf(email);
     return rows.map(({ expert_username, search_query }) => ({ email, expert_username, search_query }));
@@ -118,6 +118,13 @@ export class Daemon {
   async rowsOf(email: string): Promise<LeadClickEntry[]> {
     const { leads }: LeadClicksResponse = JSON.parse(await this.run("report", "--by-email", "--format", "json"));
     return leads.find((lead) => lead.email === email)?.clicks.reverse() ?? [];
+  }
+
+  /** The experts of one lead's clicks, in the order in which the clicks arrived. */
+  async expertsAsArrived(email: string): Promise<string[]> {
+    const sql = `SELECT expert_username FROM lead_clicks WHERE email = '${email}' ORDER BY id`;
+    const { stdout } = await promisify(execFile)("sqlite3", ["-readonly", this.db, sql]);
+    return stdout.trim().split("\n");
   }
 
   /** The clicks of a lead as soon as there are that many, or as they are when it took too long. */
