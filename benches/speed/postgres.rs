@@ -23,8 +23,8 @@ use crate::{
 /// A directory on a disk that every user can reach.
 const DISK: &str = "/var/tmp";
 
-/// How many WAL segments of 16 MB a server has at the start, written to during the loads: each new one would take the disk for
-/// some 50 ms, about once a second. On a server that has run for a while, checkpoints rename old ones instead.
+/// How many WAL segments of 16 MB a server has before the loads. Each new one would take the disk for some 50 ms, about once a
+/// second. On a server that has run for a while, checkpoints rename old ones instead.
 const WAL_SEGMENTS: u32 = 48;
 
 /// The levels of `synchronous_commit` with a synchronous standby.
@@ -63,7 +63,11 @@ fn capture_rates(plan: &Plan) -> Result<(), Box<dyn Error>> {
     let files = tempfile::tempdir_in(DISK)?;
     let alone = Cluster::start()?;
     let primary = Cluster::start()?;
-    let _standby = primary.start_standby()?;
+    let standby = primary.start_standby()?;
+    alone.fill_wal()?;
+    primary.fill_wal()?;
+    // A standby renames them at its own checkpoints.
+    standby.sql("postgres", "CHECKPOINT")?;
     let mut subjects = vec![Subject::Sqlite, Subject::Postgres, Subject::TwoDaemons];
     subjects.extend(LEVELS.map(Subject::Standby));
     let mut rates: Vec<(Subject, u32, f64)> = Vec::new();
@@ -216,12 +220,16 @@ impl Cluster {
                 .arg(cluster.data()),
         )?;
         cluster.configure("max_connections = 300\nmin_wal_size = 1GB\nmax_wal_size = 4GB\n")?;
-        let cluster = cluster.run()?;
+        cluster.run()
+    }
+
+    /// Makes WAL segments, which a checkpoint then renames to be written to again.
+    fn fill_wal(&self) -> Result<(), Box<dyn Error>> {
         let fill = format!(
             "SELECT pg_logical_emit_message(false, '', repeat(' ', 16777216)) FROM generate_series(1, {WAL_SEGMENTS})"
         );
-        cluster.sql("postgres", &fill)?;
-        Ok(cluster)
+        self.sql("postgres", &fill)?;
+        Ok(())
     }
 
     /// A standby for which commits wait from now on.
