@@ -185,7 +185,7 @@ impl CaptureDb {
         match self {
             Self::Sqlite(db) => sqlite::writer::start(db, pace, reserve, now),
             #[cfg(feature = "postgres")]
-            Self::Postgres(server) => Ok(server.start_writer(pace, now)),
+            Self::Postgres(server) => Ok(server.start_writer(now)),
         }
     }
 }

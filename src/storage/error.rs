@@ -30,6 +30,10 @@ pub(crate) enum Cause {
     /// The operating system can't open the file.
     #[error("{}", unusable(.0))]
     Unusable(io::Error),
+    /// The operating system gives no thread, or no file descriptors, to talk to a server.
+    #[cfg(feature = "postgres")]
+    #[error("cannot start a thread for the connection: {0}; allow more threads and open files")]
+    NoThread(io::Error),
     /// The file can be read but not written to.
     #[error("no permission to write; run as its owner")]
     ReadOnly,

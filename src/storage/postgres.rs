@@ -19,7 +19,7 @@ mod schema;
 mod select;
 mod tls;
 
-use std::{cell::Cell, future::poll_fn, ops::ControlFlow, task::Poll};
+use std::{cell::Cell, future::poll_fn, io, ops::ControlFlow, task::Poll};
 
 use tokio::{
     runtime::{self, Runtime},
@@ -45,6 +45,11 @@ const FIRST_ROWS: u32 = 128;
 
 /// How often a deletion is tried if another program changes the same rows at the same moment.
 const DELETE_TRIES: u32 = 5;
+
+/// A runtime for the thread that calls it.
+fn runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
+}
 
 /// Parameters of a statement with their types, so that the server need not be asked for them.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
@@ -102,10 +107,7 @@ impl PostgresDb {
 
     /// Connects without looking at the tables.
     fn connect(url: &ServerUrl, session: Session) -> Result<Self, Cause> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Cause::Unusable)?;
+        let runtime = runtime().map_err(Cause::NoThread)?;
         let connected = runtime.block_on(url.connect(session, 0))?;
         runtime.spawn(connected.connection);
         Ok(Self {

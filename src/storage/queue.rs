@@ -102,8 +102,8 @@ pub(crate) struct ClickQueue {
     outcomes: watch::Receiver<Outcome>,
     trial_is_queued: Arc<AtomicBool>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// Dropped after the sender, so that the writer then finds the queue closed.
-    pace: WakesWriter,
+    /// None if the writer takes clicks at once. Dropped after the sender, so that the writer then finds the queue closed.
+    pace: Option<WakesWriter>,
 }
 
 #[derive(Debug, Clone)]
@@ -197,10 +197,13 @@ pub(super) enum PendingState {
 
 pub(super) type Answer = Result<(), NotStored>;
 
+/// The answers to the clicks of a batch, and where each goes.
+type Answered = Vec<(oneshot::Sender<Answer>, Answer)>;
+
 /// Where the writer's thread sends the answers of each batch. If it woke the clicks' tasks itself, each would cost it a system
 /// call.
 #[derive(Debug)]
-pub(super) struct Answers(mpsc::Sender<Vec<(oneshot::Sender<Answer>, Answer)>>);
+pub(super) struct Answers(mpsc::Sender<Answered>);
 
 impl Answers {
     /// Starts the task that passes them on.
@@ -208,8 +211,7 @@ impl Answers {
     /// # Panics
     /// Outside a Tokio runtime.
     pub(super) fn start() -> Self {
-        let (sender, mut batches) =
-            mpsc::channel::<Vec<(oneshot::Sender<Answer>, Answer)>>(ANSWERED_BATCHES_MAX);
+        let (sender, mut batches) = mpsc::channel::<Answered>(ANSWERED_BATCHES_MAX);
         tokio::spawn(async move {
             while let Some(answers) = batches.recv().await {
                 for (sender, answer) in answers {
@@ -230,17 +232,15 @@ impl Answers {
         let _ = self.0.blocking_send(with_senders(batch, answers));
     }
 
-    /// The same inside one.
+    /// The same, for a writer that is a task.
     #[cfg(feature = "postgres")]
     pub(super) async fn send(&self, batch: Vec<Pending>, answers: Vec<Answer>) {
+        // As above.
         let _ = self.0.send(with_senders(batch, answers)).await;
     }
 }
 
-fn with_senders(
-    batch: Vec<Pending>,
-    answers: Vec<Answer>,
-) -> Vec<(oneshot::Sender<Answer>, Answer)> {
+fn with_senders(batch: Vec<Pending>, answers: Vec<Answer>) -> Answered {
     let senders = batch.into_iter().map(|pending| pending.answer);
     senders.zip(answers).collect()
 }
@@ -249,7 +249,7 @@ impl ClickQueue {
     pub(super) fn new(
         sender: mpsc::Sender<Job>,
         outcomes: watch::Receiver<Outcome>,
-        pace: Arc<Pace>,
+        pace: Option<Arc<Pace>>,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -257,7 +257,7 @@ impl ClickQueue {
             outcomes,
             trial_is_queued: Arc::default(),
             now: Arc::new(now),
-            pace: WakesWriter(pace),
+            pace: pace.map(WakesWriter),
         }
     }
 
@@ -283,8 +283,14 @@ impl ClickQueue {
                 mpsc::error::TrySendError::Full(_) => NotStored::QueueFull,
                 mpsc::error::TrySendError::Closed(_) => NotStored::Unavailable,
             })?;
-        self.pace.0.add_click();
+        self.note_added();
         answered.await.unwrap_or(Err(NotStored::Unavailable))
+    }
+
+    fn note_added(&self) {
+        if let Some(WakesWriter(pace)) = &self.pace {
+            pace.add_click();
+        }
     }
 
     /// Whether a click could be stored now. If no click was stored or failed in the last second, the writer finds it out.
@@ -295,7 +301,7 @@ impl ClickQueue {
         {
             // A full queue has clicks, of which the writer learns as much.
             match self.sender.try_send(Job::Trial(trial)) {
-                Ok(()) => self.pace.0.add_click(),
+                Ok(()) => self.note_added(),
                 Err(mpsc::error::TrySendError::Full(_)) => {}
                 Err(mpsc::error::TrySendError::Closed(_)) => return false,
             }

@@ -18,6 +18,7 @@ use std::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
     time,
 };
 use tokio_postgres::{
@@ -330,20 +331,23 @@ impl ServerUrl {
 
     /// Asks the host with this number to end the statement that a client waits for. If only the connection were closed, the
     /// server's process would wait on, for a lock or a standby, and each attempt to store clicks would add one.
-    pub(super) fn cancel_in_background(&self, client: &Client, host: usize) {
+    pub(super) fn cancel_in_background(&self, client: &Client, host: usize) -> JoinHandle<()> {
         let token = client.cancel_token();
         let mode = self.tls_mode_of(&self.hosts[host]);
         let tls = match mode {
             TlsMode::Disable => None,
             _ => tls::connector(mode, &self.roots).ok(),
         };
-        tokio::spawn(time::timeout(CANCEL_TIMEOUT, async move {
-            // What fails is the connection, which the next attempt shows.
-            let _ = match tls {
-                None => token.cancel_query(NoTls).await,
-                Some(tls) => token.cancel_query(tls).await,
+        tokio::spawn(async move {
+            let cancel = async {
+                match tls {
+                    None => token.cancel_query(NoTls).await,
+                    Some(tls) => token.cancel_query(tls).await,
+                }
             };
-        }));
+            // What fails is the connection, which the next attempt shows.
+            let _ = time::timeout(CANCEL_TIMEOUT, cancel).await;
+        })
     }
 
     /// For one of the hosts, without password and encryption.

@@ -96,7 +96,7 @@ impl Pace {
         self.was_idle.swap(false, Ordering::SeqCst);
     }
 
-    pub(in crate::storage) fn remove_clicks(&self, clicks: usize) {
+    pub(super) fn remove_clicks(&self, clicks: usize) {
         self.queued
             .fetch_sub(clicks.cast_signed(), Ordering::SeqCst);
     }

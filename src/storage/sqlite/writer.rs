@@ -93,7 +93,7 @@ pub(crate) fn start(
     pace.set_writer(thread.thread().clone());
     Ok((
         Writer::new(counts, ended),
-        ClickQueue::new(sender, outcomes, pace, now),
+        ClickQueue::new(sender, outcomes, Some(pace), now),
     ))
 }
 
