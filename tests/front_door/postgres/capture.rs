@@ -309,6 +309,26 @@ fn a_locked_table_is_unhealthy_and_logged_once_and_no_process_of_the_server_is_l
 
 #[test]
 #[ignore = "needs PostgreSQL; tests/run runs it"]
+fn a_daemon_that_stops_while_the_table_is_locked_leaves_no_process_of_the_server_waiting() {
+    let waiting =
+        "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let server = ServerSite::new();
+    let daemon = server.daemon(&[]);
+    let (mut locker, stdin) = lock_table(&server);
+    let mut client = daemon.connect();
+    client
+        .write(post_request(r#"{"email":"jane@example.com","expert_username":"jdoe"}"#).as_bytes());
+    server.wait_until(&format!("SELECT count(*) = 1 {waiting}"));
+    let (status, log) = daemon.stop();
+    assert!(status.success(), "{log}");
+    assert_unavailable(&client.read());
+    server.wait_until(&format!("SELECT count(*) = 0 {waiting}"));
+    drop(stdin);
+    assert!(locker.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run runs it"]
 fn a_trigger_that_can_never_connect_is_503_and_logged_once() {
     let server = ServerSite::new();
     server.sql(
