@@ -30,10 +30,9 @@ pub(crate) enum Cause {
     /// The operating system can't open the file.
     #[error("{}", unusable(.0))]
     Unusable(io::Error),
-    /// The operating system gives no thread, or no file descriptors, to talk to a server.
-    #[cfg(feature = "postgres")]
-    #[error("cannot start a thread for the connection: {0}; allow more threads and open files")]
-    NoThread(io::Error),
+    /// The operating system gives no thread, or no file descriptors for one.
+    #[error("cannot start a thread: {0}; allow more threads and open files")]
+    OutOfResources(io::Error),
     /// The file can be read but not written to.
     #[error("no permission to write; run as its owner")]
     ReadOnly,
@@ -360,6 +359,17 @@ impl Error {
     }
     pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
         Self::new(path, Cause::Unusable(source))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Cause {
+    /// A server does not answer, for a `reason` that is not a message of the server.
+    pub(super) fn not_connected(reason: &str) -> Self {
+        Self::NotConnected {
+            shown: reason.to_owned(),
+            logged: reason.to_owned(),
+        }
     }
 }
 

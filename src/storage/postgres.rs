@@ -46,11 +46,6 @@ const FIRST_ROWS: u32 = 128;
 /// How often a deletion is tried if another program changes the same rows at the same moment.
 const DELETE_TRIES: u32 = 5;
 
-/// A runtime for the thread that calls it.
-fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().build()
-}
-
 /// Parameters of a statement with their types, so that the server need not be asked for them.
 type Parameters<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
@@ -107,7 +102,7 @@ impl PostgresDb {
 
     /// Connects without looking at the tables.
     fn connect(url: &ServerUrl, session: Session) -> Result<Self, Cause> {
-        let runtime = runtime().map_err(Cause::NoThread)?;
+        let runtime = new_runtime().map_err(Cause::OutOfResources)?;
         let connected = runtime.block_on(url.connect(session, 0))?;
         runtime.spawn(connected.connection);
         Ok(Self {
@@ -307,4 +302,9 @@ impl PostgresDb {
             }
         }
     }
+}
+
+/// A runtime for the thread that calls it.
+fn new_runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -235,7 +235,7 @@ impl Answers {
     /// The same, for a writer that is a task.
     #[cfg(feature = "postgres")]
     pub(super) async fn send(&self, batch: Vec<Pending>, answers: Vec<Answer>) {
-        // As above.
+        // The runtime of the clicks' tasks may have ended.
         let _ = self.0.send(with_senders(batch, answers)).await;
     }
 }

@@ -34,8 +34,8 @@ use uuid::Uuid;
 use super::{
     ServerUrl,
     connect::Session,
+    new_runtime,
     rejection::{ID_CONSTRAINTS, IGNORED, SEQUENCE_BEHIND, Scope, reason},
-    runtime,
     schema::{ClicksTable, IdType, check_durability, check_takes_clicks},
 };
 use crate::{
@@ -100,7 +100,7 @@ impl RuntimeThread {
         let (started, handle) = oneshot::channel();
         let thread = thread::Builder::new().name("writer".to_owned());
         // The runtime is made in the thread, because it may not be dropped in a task.
-        thread.spawn(move || match runtime() {
+        thread.spawn(move || match new_runtime() {
             Ok(runtime) => {
                 let _ = started.send(Ok(runtime.handle().clone()));
                 // The other end is only ever dropped.
@@ -150,8 +150,8 @@ impl CaptureSession {
             Ok((table, client.query_typed(ID_CONSTRAINTS, &[]).await?))
         };
         let answered = time::timeout(QUESTIONS_MAX, questions).await;
-        let (table, id_constraints) =
-            answered.unwrap_or_else(|_| Err(not_connected("no answer; check the server")))?;
+        let (table, id_constraints) = answered
+            .unwrap_or_else(|_| Err(Cause::not_connected("no answer; check the server")))?;
         Ok(Self {
             client,
             connection,
@@ -174,21 +174,22 @@ impl CaptureServer {
     /// If no server of the URL accepts the connection, if a 202 would not be durable, or if the `lead_clicks` table does not
     /// take clicks.
     pub(crate) async fn connect(url: &ServerUrl) -> Result<Self, Error> {
-        let connected = Self::connect_unnamed(url.clone()).await;
+        let connect = async {
+            let runtime = RuntimeThread::start()
+                .await
+                .map_err(Cause::OutOfResources)?;
+            let connecting = CaptureSession::connect(url.clone(), 0);
+            let connected = runtime.handle.spawn(connecting).await;
+            let session = connected.unwrap_or_else(|_| Err(ended_early()))?;
+            check_takes_clicks(&session.client, session.table).await?;
+            Ok(Self {
+                url: url.clone(),
+                session,
+                runtime,
+            })
+        };
+        let connected: Result<Self, Cause> = connect.await;
         connected.map_err(|cause| Error::named(url.to_string(), cause))
-    }
-
-    async fn connect_unnamed(url: ServerUrl) -> Result<Self, Cause> {
-        let runtime = RuntimeThread::start().await.map_err(Cause::NoThread)?;
-        let connecting = CaptureSession::connect(url.clone(), 0);
-        let connected = runtime.handle.spawn(connecting).await;
-        let session = connected.unwrap_or_else(|_| Err(ended_early()))?;
-        check_takes_clicks(&session.client, session.table).await?;
-        Ok(Self {
-            url,
-            session,
-            runtime,
-        })
     }
 
     /// The URL without a password.
@@ -685,14 +686,7 @@ impl<'a> Rows<'a> {
 
 /// What a panic of the task that connects looks like.
 fn ended_early() -> Cause {
-    not_connected("connecting ended early; please report this as a bug")
-}
-
-fn not_connected(reason: &str) -> Cause {
-    Cause::NotConnected {
-        shown: reason.to_owned(),
-        logged: reason.to_owned(),
-    }
+    Cause::not_connected("connecting ended early; please report this as a bug")
 }
 
 /// The reason for the log, which has no message of the server.

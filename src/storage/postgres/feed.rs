@@ -335,9 +335,9 @@ fn poll(db: &PostgresDb, last_id: i64, gaps: &[(i64, i64)]) -> Result<Vec<Row>, 
         time::timeout(POLL_MAX, db.client.query_typed(&sql, &parameters)).await
     });
     let Ok(rows) = polled else {
-        let shown = "no answer; check the server and the network".to_owned();
-        let logged = shown.clone();
-        return Err(Cause::NotConnected { shown, logged });
+        return Err(Cause::not_connected(
+            "no answer; check the server and the network",
+        ));
     };
     Ok(rows?)
 }

@@ -89,7 +89,7 @@ pub(crate) fn start(
             // The receiver may be gone.
             let _ = end.send(thread.run(receiver));
         })
-        .map_err(|source| Error::unusable(&path, source))?;
+        .map_err(|source| Error::new(&path, Cause::OutOfResources(source)))?;
     pace.set_writer(thread.thread().clone());
     Ok((
         Writer::new(counts, ended),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::server::{Server, ServerSite};
+use super::server::{Server, ServerSite, health};
 use crate::{
     faults::with_clock,
     support::{Daemon, FAILING, Ran, WORKING, assert_unavailable, post_request},
@@ -46,12 +46,6 @@ fn lock_table(server: &ServerSite) -> (Child, ChildStdin) {
         "locked\n"
     );
     (locker, stdin)
-}
-
-/// The status of the health path `/healthz`.
-fn health(daemon: &Daemon) -> u16 {
-    let request = crate::support::request("GET", "/healthz", "", "");
-    daemon.connect().send(&request).status
 }
 
 fn emails(count: usize) -> Vec<String> {

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::server::{Server, ServerSite};
+use super::server::{Server, ServerSite, health};
 use crate::support::{Daemon, PATIENCE, WORKING, is_long};
 
 /// What became of the clicks that a test posted: for each email the status, 0 without an answer.
@@ -478,8 +478,7 @@ fn the_health_path_follows_the_server_without_any_click() {
     let wait_for_health = |status: u16| {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let request = crate::support::request("GET", "/healthz", "", "");
-            if daemon.connect().send(&request).status == status {
+            if health(&daemon) == status {
                 break;
             }
             assert!(

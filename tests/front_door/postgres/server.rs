@@ -445,3 +445,9 @@ impl ServerSite {
         Daemon::start_on_own_database(command, &self.site, args)
     }
 }
+
+/// The status of the health path `/healthz`.
+pub fn health(daemon: &Daemon) -> u16 {
+    let request = crate::support::request("GET", "/healthz", "", "");
+    daemon.connect().send(&request).status
+}
